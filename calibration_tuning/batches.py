@@ -1,0 +1,64 @@
+"""Left-padded batches behind a shared few-shot block whose KV cache is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The KV cache of a token block common to all rows: keys and values [1, heads, length, head_dim] a layer."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    length: int
+
+    def expand(self, batch_size: int, config: Any) -> DynamicCache | None:
+        """A cache for `batch_size` rows. Views, not copies; gradients flow back into the block."""
+        if not self.length:
+            return None
+        data = [(k.expand(batch_size, -1, -1, -1), v.expand(batch_size, -1, -1, -1)) for k, v in self.layers]
+        return DynamicCache(data, config=config)
+
+
+def encode_prefix(model: Any, ids: Sequence[int] | Tensor) -> Prefix:
+    """Run the block through the model once. Keeps gradients unless the caller switched them off."""
+    if not len(ids):
+        return Prefix((), 0)
+    # A wrapped model (DDP) has no device of its own; its caller brings a tensor.
+    tokens = (ids if isinstance(ids, Tensor) else torch.tensor(ids, device=model.device)).unsqueeze(0)
+    cache = model(input_ids=tokens, use_cache=True, logits_to_keep=1).past_key_values
+    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), tokens.shape[1])
+
+
+def left_pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Token ids [B, T] and attention mask [B, T], rows ending in the same column."""
+    width = max(map(len, rows))
+    input_ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    return input_ids, mask
+
+
+def forward_inputs(input_ids: Tensor, mask: Tensor, prefix: Prefix, config: Any) -> dict[str, Any]:
+    """Arguments for `model(...)`: positions count real tokens only and the block is always attended to."""
+    positions = (mask.cumsum(1) - 1).clamp(min=0) + prefix.length
+    block = mask.new_ones(mask.shape[0], prefix.length)
+    return {
+        "input_ids": input_ids,
+        "attention_mask": torch.cat([block, mask], dim=1),
+        "position_ids": positions,
+        "past_key_values": prefix.expand(mask.shape[0], config),
+        "use_cache": prefix.length > 0,
+    }
+
+
+def by_length(rows: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
+    """Indices of `rows` in batches of similar length, longest first (so that running out of memory comes early)."""
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]

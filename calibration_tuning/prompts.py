@@ -1,0 +1,136 @@
+"""Prompts as token ids. The bytes here are an interface: a tuned checkpoint only knows the query it was trained on.
+
+A sequence is [few-shot block | question | answer | uncertainty query]. The parts are tokenized apart and joined as
+ids, so that the block's KV cache can be shared, generated answers keep their own ids, and the query always has the
+same length (the objective relies on that to find the answer's columns in a left-padded batch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.records import Demonstration
+
+# Kapoor et al. 2024 (arXiv 2406.08391). In text prompts it follows the answer directly; as a chat turn it is stripped.
+QUERY = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
+NO, YES = "i", "ii"
+
+_MARK = "\u241emark\u241e"
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """How a tokenizer's model is asked: as plain text or through its chat template.
+
+    Raises `UserError` if the two answers of the uncertainty query are not one token each, and different.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    style: Literal["text", "chat"]
+
+    def __post_init__(self) -> None:
+        if self.style == "chat" and not self.tokenizer.chat_template:
+            raise UserError("model.prompt_format: chat, but the tokenizer has no chat template; use text")
+        ids = [self._encode(self._answer_text(option)) for option in (NO, YES)]
+        if any(len(option) != 1 for option in ids) or ids[0] == ids[1]:
+            raise UserError(
+                f"model.path: the tokenizer splits the query's answers {NO!r} and {YES!r} into {ids}; each must be "
+                "one token, and different, for a confidence to be read off one position"
+            )
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, style: str) -> PromptFormat:
+        if style == "auto":
+            style = "chat" if tokenizer.chat_template else "text"
+        return cls(tokenizer, style)  # type: ignore[arg-type]
+
+    @cached_property
+    def answer_tokens(self) -> tuple[int, int]:
+        """Token ids of (no, yes)."""
+        no, yes = (self._encode(self._answer_text(option))[0] for option in (NO, YES))
+        return no, yes
+
+    @cached_property
+    def query_ids(self) -> list[int]:
+        """What follows an answer: the uncertainty query up to the position whose next token is yes or no."""
+        if self.style == "text":
+            return self._encode(QUERY)
+        turns = [_user("?"), _assistant(_MARK), _user(QUERY.strip())]
+        return self._encode(self._render(turns).partition(_MARK)[2])
+
+    @cached_property
+    def stop_ids(self) -> list[int]:
+        """Tokens that end an answer: end of text or turn, and in text prompts every token that holds a line break."""
+        stops = {self.tokenizer.eos_token_id}
+        if self.style == "text":
+            pieces = self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])
+            stops |= {i for i, piece in enumerate(pieces) if "\n" in piece}
+        return sorted(stops - {None})
+
+    def few_shot_ids(self, demonstrations: Sequence[Demonstration]) -> list[int]:
+        """The block before a question; demonstrations with a verdict (`correct`) show the uncertainty query too."""
+        if self.style == "chat":
+            shown = [turn for d in demonstrations for turn in _chat_demonstration(d)]
+            # Up to where the next user's text begins: the template's system turn and headers are shared as well.
+            return self._encode(self._render([*shown, _user(_MARK)]).partition(_MARK)[0])
+        return self._bos() + self._encode("".join(_text_demonstration(d) for d in demonstrations))
+
+    def question_ids(self, question: str) -> list[int]:
+        """The question up to where its answer begins."""
+        if self.style == "chat":
+            return self._encode(question + self._render([_user(_MARK)]).partition(_MARK)[2])
+        return self._encode(f"Question: {question}\nAnswer:")
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Ids of an answer given as text (references, other people's answers)."""
+        return self._encode(self._answer_text(answer.strip()))
+
+    def _answer_text(self, text: str) -> str:
+        # "Answer:" is followed by a space; a chat template's assistant header ends with its own line break.
+        return text if self.style == "chat" else f" {text}"
+
+    def _bos(self) -> list[int]:
+        bos = self.tokenizer.bos_token_id
+        # A chat template writes its own begin-of-text token, so only text prompts ask for this.
+        return [bos] if bos is not None and self.tokenizer("").input_ids[:1] == [bos] else []
+
+    def _encode(self, text: str) -> list[int]:
+        encode = self.tokenizer.encode
+        ids = encode(text, add_special_tokens=False)
+        # SentencePiece puts a space before a text; here the text always continues another one.
+        head = encode("\n", add_special_tokens=False)
+        if len(head) > 1 and text:
+            return encode("\n" + text, add_special_tokens=False)[len(head) :]
+        return ids
+
+    def _render(self, turns: list[dict[str, str]]) -> str:
+        rendered: Any = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return rendered
+
+
+def _text_demonstration(demonstration: Demonstration) -> str:
+    shown = f"Question: {demonstration.question}\nAnswer: {demonstration.answer}"
+    if demonstration.correct is not None:
+        shown += f"{QUERY} {YES if demonstration.correct else NO}"
+    return shown + "\n\n"
+
+
+def _chat_demonstration(demonstration: Demonstration) -> list[dict[str, str]]:
+    turns = [_user(demonstration.question), _assistant(demonstration.answer)]
+    if demonstration.correct is not None:
+        turns += [_user(QUERY.strip()), _assistant(YES if demonstration.correct else NO)]
+    return turns
+
+
+def _user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def _assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}

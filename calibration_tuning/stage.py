@@ -1,0 +1,97 @@
+"""What every stage's `python -m STAGE CONFIG` does around its own work."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.files import read_json, recover_folder, write_text
+from calibration_tuning.run_config import RunConfig, load_run_config
+from calibration_tuning.settings import to_yaml
+
+ConfigArgument = Annotated[Path, typer.Argument(help="YAML file that describes the run.", show_default=False)]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Settings to change: key.path=value ...", show_default=False)
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Make it again even if it is there.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def run_stage(work: Callable[[RunConfig, bool], None], description: str) -> None:
+    """Parse the command line, validate the settings, call `work(config, force)`, turn errors into one sentence."""
+
+    def command(
+        config: ConfigArgument,
+        overrides: OverridesArgument = None,
+        force: ForceOption = False,
+        debug: DebugOption = False,
+    ) -> None:
+        _quiet_libraries()
+        with_errors(lambda: _work(work, load_run_config(config, overrides or []), force), debug)
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(help=description)(command)
+    app()
+
+
+def _work(work: Callable[[RunConfig, bool], None], config: RunConfig, force: bool) -> None:
+    work(config, force)
+    if os.environ.get("RANK", "0") == "0":
+        write_text(config.run_dir / "config.yaml", to_yaml(config))
+
+
+def with_errors(work: Callable[[], None], debug: bool) -> None:
+    try:
+        work()
+    except UserError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"error: {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}); "
+            "run again with --debug for the traceback",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1) from None
+
+
+def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
+    """Is `folder` the finished work of exactly these inputs (its `record` holds their fingerprint)?
+
+    Raises `UserError` if it is the work of other inputs and may not be replaced.
+    """
+    recover_folder(folder)
+    if force or not folder.exists():
+        return False
+    made = read_json(folder / record, made_by="the same command").get("inputs_fingerprint")
+    if made != inputs:
+        raise UserError(
+            f"{folder}: was made with other settings or from other files; --force replaces it, name=NEW keeps both"
+        )
+    print(f"{folder} is up to date (--force makes it again)")
+    return True
+
+
+def _quiet_libraries() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("DS_LOG_LEVEL", "ERROR")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="(torch|peft|transformers|deepspeed).*")

@@ -1,0 +1,47 @@
+"""Weights & Biases: one W&B run per stage, grouped by the run's name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from calibration_tuning.run_config import RunConfig
+
+
+@contextmanager
+def tracked(config: RunConfig, stage: str) -> Iterator[Any]:
+    """A W&B run for `stage`; on every process but the first, and with `wandb: disabled`, one that drops everything.
+
+    An unreachable server costs a warning, not the run: tracking falls back to offline.
+    """
+    import wandb
+
+    settings = config.tracking
+    first = os.environ.get("RANK", "0") == "0"
+    mode = settings.wandb if first else "disabled"
+    folder = config.run_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {
+        "project": settings.project,
+        "entity": settings.entity,
+        "name": f"{config.name}-{stage}",
+        "group": config.name,
+        "job_type": stage,
+        "dir": folder,
+        "config": config.model_dump(mode="json"),
+        "settings": wandb.Settings(silent=True, console="off", init_timeout=60),
+    }
+    try:
+        run = wandb.init(mode=mode, **options)
+    except wandb.Error as error:
+        print(f"warning: W&B is not reachable ({error}); logging offline in {folder / 'wandb'}", file=sys.stderr)
+        run = wandb.init(mode="offline", **options)
+    try:
+        yield run
+    except BaseException:
+        run.finish(exit_code=1)
+        raise
+    run.finish()

@@ -1,0 +1,108 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.run_config import load_run_config
+from calibration_tuning.settings import to_yaml
+
+MINIMAL = {"name": "x", "model": {"path": "m"}, "questions": [{"name": "q", "path": "embedded:arithmetic"}]}
+
+
+def write(tmp_path: Path, values: object) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+    return path
+
+
+def test_every_shipped_run_file_is_valid() -> None:
+    files = [p for p in Path("configs").rglob("*.yaml") if p.parent.name != "questions"]
+    assert sorted(p.stem for p in files) == ["demo", "llama2_7b", "mistral_7b", "qwen2_5_7b"]
+    for path in files:
+        assert load_run_config(path, []).name
+
+
+def test_overrides_are_yaml_values(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    config = load_run_config(
+        path, ["training.learning_rate=1e-4", "questions.0.limit=7", "training.lora.target_modules=[q_proj]"]
+    )
+    assert config.training.learning_rate == 1e-4
+    assert config.questions[0].limit == 7
+    assert config.training.lora.target_modules == ["q_proj"]
+
+
+def test_resolved_settings_survive_a_round_trip(tmp_path: Path) -> None:
+    config = load_run_config(write(tmp_path, MINIMAL), [])
+    assert load_run_config(write(tmp_path, to_yaml(config)), []) == config
+
+
+def test_all_errors_at_once_with_field_value_and_nearest_name(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL | {"trainin": {}})
+    overrides = [
+        "training.learning_rte=1",
+        "training.epochs=-1",
+        "training.objective.kl=other",
+        "model.path=null",
+        "questions.0.gradr=exact",
+        "training.lora.rank=4",
+    ]
+    with pytest.raises(UserError) as raised:
+        load_run_config(path, overrides)
+    message = str(raised.value)
+    assert "7 wrong setting(s)" in message
+    assert "trainin: unknown setting; did you mean 'training'?" in message
+    assert "training.learning_rte: unknown setting; did you mean 'learning_rate'?" in message
+    assert "training.epochs: Input should be greater than 0 (got -1)" in message
+    assert "training.objective.kl: Input should be 'forward_kl', 'reverse_kl' or 'jsd' (got 'other')" in message
+    assert "model.path: Input should be a valid string (got None)" in message
+    assert "questions.0.gradr: unknown setting; did you mean 'grader'?" in message
+    assert "training.lora.rank: unknown setting; known here: r, lora_alpha" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("a: [1", [], "not valid YAML"),
+        ("- 1", [], "expected sections"),
+        ("name: x", [], "model: missing"),
+        (yaml.safe_dump(MINIMAL), ["epochs"], "expected key.path=value"),
+        (yaml.safe_dump(MINIMAL), ["questions.3.limit=1"], "not a position in a list of 1"),
+        (yaml.safe_dump(MINIMAL), ["name.first=1"], "single value, not a section"),
+        (yaml.safe_dump(MINIMAL), ["name=../elsewhere"], "name: String should match pattern"),
+        (yaml.safe_dump(MINIMAL | {"questions": MINIMAL["questions"] * 2}), [], "two sets are named q"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_run_config(write(tmp_path, text), overrides)
+
+
+def test_settings_do_not_wait_for_torch() -> None:
+    code = (
+        "import sys, calibration_tuning.cli, calibration_tuning.run_config\n"
+        "print([m for m in ('torch', 'transformers', 'datasets', 'wandb') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_registries_and_settings_name_the_same_things() -> None:
+    from typing import get_args
+
+    from calibration_tuning.calibrators import PARAMETERS
+    from calibration_tuning.grading import GRADERS
+    from calibration_tuning.run_config import ObjectiveSettings, QuestionSetSettings, TrainingSettings
+    from training.objective import DIVERGENCES, QUERY_LOSSES
+
+    pairs = [
+        (QuestionSetSettings, "grader", GRADERS),
+        (ObjectiveSettings, "query_loss", QUERY_LOSSES),
+        (ObjectiveSettings, "kl", DIVERGENCES),
+        (TrainingSettings, "calibrator", PARAMETERS),
+    ]
+    for schema, field, registry in pairs:
+        assert set(get_args(schema.model_fields[field].annotation)) == set(registry), field

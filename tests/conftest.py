@@ -1,0 +1,105 @@
+"""A tiny random model with a real tokenizer, made once per session: the whole pipeline in seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHAT_TEMPLATE = (
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe brief.<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random two-layer Llama and a byte-level tokenizer with a chat template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=specials, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    corpus = ["Answer: ii\nAnswer: i\nii\nQuestion: What is the capital of France?\nIs the proposed answer correct?"]
+    bpe.train_from_iterator(corpus * 20, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=CHAT_TEMPLATE
+    )
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        initializer_range=0.2,  # large, so that different inputs give visibly different outputs
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_tiny_config(tiny_model_path: Path) -> Callable[[Path], Path]:
+    """Writes into a folder a run on the tiny model with a local question file; everything lands in that folder."""
+
+    def write(folder: Path) -> Path:
+        questions = folder / "questions.jsonl"
+        rows = [
+            {"question": f"What is {a} plus {b}?", "answer": str(a + b), "subject": "odd" if a % 2 else "even"}
+            for a in range(9)
+            for b in range(9)
+        ]
+        questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        config = {
+            "name": "tiny",
+            "output_dir": str(folder / "runs"),
+            "model": {"path": str(tiny_model_path), "dtype": "float32", "prompt_format": "text"},
+            "questions": [{"name": "sums", "path": str(questions), "grader": "numeric"}],
+            "curation": {
+                "sizes": {"train": 24, "validation": 8, "calibration": 10, "test": 16},
+                "answer_few_shot": 1,
+                "query_few_shot": 2,
+                "max_new_tokens": 3,
+            },
+            "training": {"batch_size": 4, "epochs": 1, "evaluations": 2, "learning_rate": 1e-2, "lora": {"r": 2}},
+            "evaluation": {"bootstrap_samples": 100, "adapter_on_answers": 4},
+            "tracking": {"wandb": "disabled"},
+        }
+        path = folder / "tiny.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tiny_config_path(tmp_path: Path, write_tiny_config: Callable[[Path], Path]) -> Path:
+    return write_tiny_config(tmp_path)
+
+
+@pytest.fixture
+def tiny(tiny_model_path: Path):
+    """(model, tokenizer) of the tiny model, fresh for each test."""
+    from calibration_tuning.models import load_model, load_tokenizer
+    from calibration_tuning.run_config import ModelSettings
+
+    settings = ModelSettings(path=str(tiny_model_path), dtype="float32")
+    return load_model(settings), load_tokenizer(settings)

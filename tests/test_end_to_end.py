@@ -1,0 +1,223 @@
+"""The commands a user types, on a tiny random model, and the files they leave."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+CLI = [sys.executable, "-m", "calibration_tuning.cli"]
+TOKEN_METRICS = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll", "top1_ece", "accuracy"}
+
+
+def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CLI, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_COLOR": "1", "WANDB_SILENT": "true"} | environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]
+) -> tuple[Path, Path, str]:
+    """(settings file, run folder, output) of one whole run."""
+    folder = tmp_path_factory.mktemp("run")
+    config = write_tiny_config(folder)
+    result = command("run", config)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return config, folder / "runs" / "tiny", result.stdout
+
+
+def test_prints_its_commands_the_table_and_the_report(finished: tuple[Path, Path, str]) -> None:
+    config, run, output = finished
+    for module in ("data_curation", "training", "evaluation"):
+        assert f"$ python -m {module} {config}" in output
+    assert "Brier score" in output
+    assert f"report: {run / 'evaluation' / 'report.html'}" in output
+
+
+def test_leaves_the_folder_that_is_promised(finished: tuple[Path, Path, str]) -> None:
+    _, run, _ = finished
+    expected = {
+        "config.yaml",
+        *(f"curation/{name}" for name in ("manifest.json", "README.md", "few_shot.json")),
+        *(f"curation/{split}.parquet" for split in ("train", "validation", "calibration", "test")),
+        *(f"checkpoint/{name}" for name in ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json")),
+        *(f"checkpoint/{name}" for name in ("calibration.json", "README.md")),
+        *(f"evaluation/{name}" for name in ("metrics.json", "report.html", "report.md", "per_example.parquet")),
+        "evaluation/plots/reliability.png",
+    }
+    found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert expected <= found
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_no_question_is_on_two_sides(finished: tuple[Path, Path, str]) -> None:
+    _, run, _ = finished
+    few_shot = json.loads((run / "curation/few_shot.json").read_text())
+    sides = [
+        set(pq.read_table(run / f"curation/{split}.parquet")["question"].to_pylist())
+        for split in ("train", "validation", "calibration", "test")
+    ]
+    shown = {d["question"] for block in [few_shot["query"], *few_shot["answer"].values()] for d in block}
+    assert [len(side) for side in sides] == [24, 8, 10, 16]
+    assert len(set().union(*sides, shown)) == sum(map(len, sides)) + len(shown)
+
+
+def test_metrics_have_their_stated_shape(finished: tuple[Path, Path, str]) -> None:
+    _, run, _ = finished
+    metrics = json.loads((run / "evaluation/metrics.json").read_text())
+    assert metrics["n"] == 16
+    for side in ("before", "after", "difference"):
+        assert {"brier", "ece", "ace", "nll", "auroc", "accuracy"} <= set(metrics[side])
+        assert set(metrics[side]["brier"]) == {"value", "low", "high"}
+        assert set(metrics["tokens"][side]) == set(metrics["query_tokens"][side]) == TOKEN_METRICS
+    assert metrics["difference"]["accuracy"] == {"value": 0, "low": 0, "high": 0}
+    assert 0 < metrics["answer_token_mass"]["after"] < 1
+
+
+def test_per_example_rows_give_the_metrics_back(finished: tuple[Path, Path, str]) -> None:
+    _, run, _ = finished
+    metrics = json.loads((run / "evaluation/metrics.json").read_text())
+    rows = pq.read_table(run / "evaluation/per_example.parquet").to_pydict()
+    correct = np.array(rows["correct"])
+    for side in ("before", "after"):
+        brier = np.mean((np.array(rows[f"confidence_{side}"]) - correct) ** 2)
+        assert metrics[side]["brier"]["value"] == pytest.approx(brier)
+
+
+def test_training_changed_the_confidences_and_only_through_the_adapter(finished: tuple[Path, Path, str]) -> None:
+    _, run, _ = finished
+    rows = pq.read_table(run / "evaluation/per_example.parquet").to_pydict()
+    moved = np.abs(np.array(rows["confidence_before"]) - np.array(rows["confidence_tuned_uncalibrated"]))
+    assert moved.max() > 1e-3
+
+
+def test_checkpoint_loads_with_plain_peft(finished: tuple[Path, Path, str], tiny_model_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _, run, _ = finished
+    config = json.loads((run / "checkpoint/adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tiny_model_path)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model_path), run / "checkpoint")
+    assert any(p.abs().sum() > 0 for n, p in model.named_parameters() if "lora_B" in n)
+    assert AutoTokenizer.from_pretrained(run / "checkpoint").encode("Answer: ii")
+
+
+def test_calibrated_model_gives_the_reports_confidences(finished: tuple[Path, Path, str]) -> None:
+    from calibration_tuning import CalibratedModel
+
+    _, run, _ = finished
+    model = CalibratedModel.from_pretrained(run / "checkpoint")
+    rows = pq.read_table(run / "evaluation/per_example.parquet").to_pylist()
+    test = pq.read_table(run / "curation/test.parquet").to_pylist()
+    sequences = [[*model.prompt_format.question_ids(r["question"]), *r["token_ids"]] for r in test]
+    assert model._judge(sequences) == pytest.approx([r["confidence_after"] for r in rows], abs=1e-5)
+    said = model.answer("What is 1 plus 1?")
+    assert 0 <= said.confidence <= 1
+    assert said == model.answer("What is 1 plus 1?")
+    assert 0 <= model.confidence("What is 1 plus 1?", "2") <= 1
+    batch = model.confidence_batch(["What is 1 plus 1?", "Why?"], ["2", "because of the rain"])
+    assert batch[0] == pytest.approx(model.confidence("What is 1 plus 1?", "2"), abs=1e-5)
+
+
+def test_a_second_run_does_nothing_and_other_settings_are_refused(finished: tuple[Path, Path, str]) -> None:
+    config, run, _ = finished
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != "config.yaml"}
+    again = command("run", config)
+    assert again.returncode == 0
+    assert again.stdout.count("is up to date") == 3
+    refused = command("curate", config, "seed=1")
+    assert refused.returncode == 2
+    assert "was made with other settings" in refused.stderr
+    after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != "config.yaml"}
+    assert after == before
+
+
+def test_a_checkpoint_of_another_curated_set_is_refused(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
+    import shutil
+
+    config, run, _ = finished
+    shutil.copytree(run, tmp_path / "tiny")
+    manifest = tmp_path / "tiny/curation/manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"fingerprint": "0" * 16}))
+    result = command("evaluate", config, f"output_dir={tmp_path}")
+    assert result.returncode == 2
+    assert "was trained on another curated set" in result.stderr
+
+
+def test_answers_cannot_inject_markup_into_the_report(finished: tuple[Path, Path, str]) -> None:
+    _, run, _ = finished
+    html = (run / "evaluation/report.html").read_text()
+    assert "<script" not in html
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+def test_same_seed_same_files(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
+    config, run, _ = finished
+    assert command("run", config, f"output_dir={tmp_path}").returncode == 0
+    for name in ("curation/train.parquet", "curation/few_shot.json", "evaluation/metrics.json"):
+        assert (tmp_path / "tiny" / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_offline_tracking_is_written(tmp_path: Path, tiny_config_path: Path) -> None:
+    result = command("run", tiny_config_path, "tracking.wandb=offline", "training.epochs=0.4")
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = sorted(p.name for p in (tmp_path / "runs/tiny/wandb").glob("offline-run-*"))
+    assert len(names) == 3
+
+
+def test_wrong_settings_exit_with_2_before_anything_is_made(tmp_path: Path, tiny_config_path: Path) -> None:
+    result = command("run", tiny_config_path, "training.epoch=2", "model.dtype=int8")
+    assert result.returncode == 2
+    assert "training.epoch: unknown setting; did you mean 'epochs'?" in result.stderr
+    assert "model.dtype" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_missing_files_exit_with_2(tiny_config_path: Path) -> None:
+    assert command("run", "no.yaml").returncode == 2
+    missing = command("curate", tiny_config_path, "questions.0.path=no.jsonl")
+    assert missing.returncode == 2
+    assert "no.jsonl does not exist" in missing.stderr
+    early = command("evaluate", tiny_config_path)
+    assert early.returncode == 2
+    assert "run `calibration-tuning curate CONFIG` first" in early.stderr
+    model = command("curate", tiny_config_path, "model.path=./no-such-model")
+    assert model.returncode == 2
+    assert "model.path: './no-such-model' cannot be loaded" in model.stderr
+
+
+def test_a_failed_stage_exits_with_1_and_debug_shows_why(tmp_path: Path, tiny_config_path: Path) -> None:
+    blocker = tmp_path / "runs"
+    blocker.write_text("a file where the run folder should be")
+    result = command("curate", tiny_config_path)
+    assert result.returncode in (1, 2)
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in command("curate", tiny_config_path, "--debug").stderr
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name in ("run", "curate", "train", "evaluate"):
+        shown = command(name, "--help")
+        assert shown.returncode == 0
+        assert f"calibration-tuning {name} configs/" in shown.stdout
+
+
+def test_settings_files_are_resolved_into_the_run_folder(finished: tuple[Path, Path, str]) -> None:
+    _, run, _ = finished
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert resolved["training"]["objective"]["kl"] == "forward_kl"

