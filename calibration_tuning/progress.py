@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from tqdm import tqdm
+
+from calibration_tuning.processes import is_first_process
 
 
 def progress(total: int, description: str, unit: str) -> Any:
@@ -13,7 +14,7 @@ def progress(total: int, description: str, unit: str) -> Any:
         total=total,
         desc=description,
         unit=f" {unit}",
-        disable=os.environ.get("RANK", "0") != "0",
+        disable=not is_first_process(),
         dynamic_ncols=True,
         smoothing=0.1,
     )

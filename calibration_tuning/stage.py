@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -14,6 +15,7 @@ import typer
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json, recover_folder, write_text
+from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig, load_run_config
 from calibration_tuning.settings import to_yaml
 
@@ -44,7 +46,7 @@ def run_stage(work: Callable[[RunConfig, bool], None], description: str) -> None
 
 def _work(work: Callable[[RunConfig, bool], None], config: RunConfig, force: bool) -> None:
     work(config, force)
-    if os.environ.get("RANK", "0") == "0":
+    if is_first_process():
         write_text(config.run_dir / "config.yaml", to_yaml(config))
 
 
@@ -80,6 +82,8 @@ def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
     recover_folder(folder)
     if force or not folder.exists():
         return False
+    if not (folder / record).is_file():
+        raise UserError(f"{folder}: holds files, but not a finished {record}; --force replaces it, name=NEW keeps it")
     made = read_json(folder / record, made_by="the same command").get("inputs_fingerprint")
     if made != inputs:
         raise UserError(
@@ -92,6 +96,7 @@ def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
 def _quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("DS_LOG_LEVEL", "ERROR")
+    # DeepSpeed warns on every machine without a GPU, whether or not it is used.
+    logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="(torch|peft|transformers|deepspeed).*")

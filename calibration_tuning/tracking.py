@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 
 
@@ -20,8 +20,7 @@ def tracked(config: RunConfig, stage: str) -> Iterator[Any]:
     import wandb
 
     settings = config.tracking
-    first = os.environ.get("RANK", "0") == "0"
-    mode = settings.wandb if first else "disabled"
+    mode = settings.wandb if is_first_process() else "disabled"
     folder = config.run_dir
     folder.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {

@@ -26,6 +26,9 @@ def command(*arguments: object, **environment: str) -> subprocess.CompletedProce
     )
 
 
+slow = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def finished(
     tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]
@@ -38,6 +41,7 @@ def finished(
     return config, folder / "runs" / "tiny", result.stdout
 
 
+@slow
 def test_prints_its_commands_the_table_and_the_report(finished: tuple[Path, Path, str]) -> None:
     config, run, output = finished
     for module in ("data_curation", "training", "evaluation"):
@@ -46,6 +50,7 @@ def test_prints_its_commands_the_table_and_the_report(finished: tuple[Path, Path
     assert f"report: {run / 'evaluation' / 'report.html'}" in output
 
 
+@slow
 def test_leaves_the_folder_that_is_promised(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     expected = {
@@ -62,6 +67,7 @@ def test_leaves_the_folder_that_is_promised(finished: tuple[Path, Path, str]) ->
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 
+@slow
 def test_no_question_is_on_two_sides(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     few_shot = json.loads((run / "curation/few_shot.json").read_text())
@@ -74,6 +80,7 @@ def test_no_question_is_on_two_sides(finished: tuple[Path, Path, str]) -> None:
     assert len(set().union(*sides, shown)) == sum(map(len, sides)) + len(shown)
 
 
+@slow
 def test_metrics_have_their_stated_shape(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     metrics = json.loads((run / "evaluation/metrics.json").read_text())
@@ -86,6 +93,7 @@ def test_metrics_have_their_stated_shape(finished: tuple[Path, Path, str]) -> No
     assert 0 < metrics["answer_token_mass"]["after"] < 1
 
 
+@slow
 def test_per_example_rows_give_the_metrics_back(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     metrics = json.loads((run / "evaluation/metrics.json").read_text())
@@ -96,6 +104,7 @@ def test_per_example_rows_give_the_metrics_back(finished: tuple[Path, Path, str]
         assert metrics[side]["brier"]["value"] == pytest.approx(brier)
 
 
+@slow
 def test_training_changed_the_confidences_and_only_through_the_adapter(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     rows = pq.read_table(run / "evaluation/per_example.parquet").to_pydict()
@@ -103,6 +112,7 @@ def test_training_changed_the_confidences_and_only_through_the_adapter(finished:
     assert moved.max() > 1e-3
 
 
+@slow
 def test_checkpoint_loads_with_plain_peft(finished: tuple[Path, Path, str], tiny_model_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -115,6 +125,7 @@ def test_checkpoint_loads_with_plain_peft(finished: tuple[Path, Path, str], tiny
     assert AutoTokenizer.from_pretrained(run / "checkpoint").encode("Answer: ii")
 
 
+@slow
 def test_calibrated_model_gives_the_reports_confidences(finished: tuple[Path, Path, str]) -> None:
     from calibration_tuning import CalibratedModel
 
@@ -132,6 +143,7 @@ def test_calibrated_model_gives_the_reports_confidences(finished: tuple[Path, Pa
     assert batch[0] == pytest.approx(model.confidence("What is 1 plus 1?", "2"), abs=1e-5)
 
 
+@slow
 def test_a_second_run_does_nothing_and_other_settings_are_refused(finished: tuple[Path, Path, str]) -> None:
     config, run, _ = finished
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != "config.yaml"}
@@ -145,6 +157,7 @@ def test_a_second_run_does_nothing_and_other_settings_are_refused(finished: tupl
     assert after == before
 
 
+@slow
 def test_a_checkpoint_of_another_curated_set_is_refused(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
     import shutil
 
@@ -157,6 +170,7 @@ def test_a_checkpoint_of_another_curated_set_is_refused(finished: tuple[Path, Pa
     assert "was trained on another curated set" in result.stderr
 
 
+@slow
 def test_answers_cannot_inject_markup_into_the_report(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     html = (run / "evaluation/report.html").read_text()
@@ -165,6 +179,7 @@ def test_answers_cannot_inject_markup_into_the_report(finished: tuple[Path, Path
     assert "https://" not in html
 
 
+@slow
 def test_same_seed_same_files(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
     config, run, _ = finished
     assert command("run", config, f"output_dir={tmp_path}").returncode == 0
@@ -172,6 +187,7 @@ def test_same_seed_same_files(finished: tuple[Path, Path, str], tmp_path: Path) 
         assert (tmp_path / "tiny" / name).read_bytes() == (run / name).read_bytes(), name
 
 
+@slow
 def test_offline_tracking_is_written(tmp_path: Path, tiny_config_path: Path) -> None:
     result = command("run", tiny_config_path, "tracking.wandb=offline", "training.epochs=0.4")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -201,6 +217,7 @@ def test_missing_files_exit_with_2(tiny_config_path: Path) -> None:
     assert "model.path: './no-such-model' cannot be loaded" in model.stderr
 
 
+@slow
 def test_a_failed_stage_exits_with_1_and_debug_shows_why(tmp_path: Path, tiny_config_path: Path) -> None:
     blocker = tmp_path / "runs"
     blocker.write_text("a file where the run folder should be")
@@ -217,6 +234,7 @@ def test_every_command_has_help_with_an_example() -> None:
         assert f"calibration-tuning {name} configs/" in shown.stdout
 
 
+@slow
 def test_settings_files_are_resolved_into_the_run_folder(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     resolved = yaml.safe_load((run / "config.yaml").read_text())

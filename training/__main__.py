@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from calibration_tuning.files import fingerprint, read_json, whole_folder
+from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
@@ -16,8 +17,10 @@ def train(config: RunConfig, force: bool) -> None:
     if already_made(config.checkpoint_dir, "calibration.json", inputs, force):
         return
 
-    from training.setup import build_trainer, is_first_process, load_inputs
+    from training.setup import build_trainer, load_inputs, work_folder
 
+    if is_first_process():
+        shutil.rmtree(work_folder(config), ignore_errors=True)  # what an interrupted run left
     loaded = load_inputs(config)
     trainer = build_trainer(config, loaded)
     with tracked(config, "train"):
@@ -31,7 +34,7 @@ def train(config: RunConfig, force: bool) -> None:
                 save_checkpoint(
                     config, folder, model, loaded, calibrator, calibrated_on, inputs, manifest["fingerprint"]
                 )
-            shutil.rmtree(str(trainer.args.output_dir), ignore_errors=True)
+            shutil.rmtree(work_folder(config), ignore_errors=True)
             print(f"checkpoint: {config.checkpoint_dir} ({calibrator.kind}, T = {calibrator.temperature:.2f})")
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from calibration_tuning.models import load_model, load_tokenizer, resolve_dtype
+from calibration_tuning.processes import is_first_process, process_count
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, GradedAnswer, read_records
 from calibration_tuning.run_config import RunConfig
@@ -75,10 +76,10 @@ def build_trainer(config: RunConfig, inputs: Inputs) -> CalibrationTrainer:
 def training_arguments(config: RunConfig, examples: int) -> TrainingArguments:
     settings = config.training
     on_cpu = not torch.accelerator.is_available()
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    several = process_count() > 1
     steps = math.ceil(settings.epochs * math.ceil(examples / _global_batch(config)))
     return TrainingArguments(
-        output_dir=str(config.run_dir / ".training"),
+        output_dir=str(work_folder(config)),
         seed=config.seed,
         max_steps=steps,
         per_device_train_batch_size=settings.batch_size,
@@ -106,7 +107,7 @@ def training_arguments(config: RunConfig, examples: int) -> TrainingArguments:
         load_best_model_at_end=True,
         metric_for_best_model="eval_brier",
         greater_is_better=False,
-        logging_steps=max(1, steps // 50),
+        logging_steps=max(1, steps // 20),
         report_to="none" if config.tracking.wandb == "disabled" else "wandb",
         run_name=f"{config.name}-train",
     )
@@ -124,10 +125,11 @@ class EvaluateEvenly(TrainerCallback):
             control.should_evaluate = control.should_save = True
 
 
-def is_first_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
+def work_folder(config: RunConfig) -> Path:
+    """Where the Trainer keeps its intermediate checkpoints while it runs."""
+    return config.run_dir / ".training"
 
 
 def _global_batch(config: RunConfig) -> int:
     settings = config.training
-    return settings.batch_size * settings.gradient_accumulation_steps * int(os.environ.get("WORLD_SIZE", "1"))
+    return settings.batch_size * settings.gradient_accumulation_steps * process_count()

@@ -1,0 +1,13 @@
+"""Which of several processes this is, from the variables that torchrun and accelerate set."""
+
+from __future__ import annotations
+
+import os
+
+
+def is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def process_count() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))

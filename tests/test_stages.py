@@ -1,0 +1,57 @@
+"""The three stages in this process, on a tiny random model: the whole story in seconds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.run_config import load_run_config
+from data_curation.__main__ import curate
+from evaluation.__main__ import evaluate
+from training.__main__ import train
+
+
+@pytest.mark.parametrize("style", ["text", "chat"])
+def test_questions_in_a_report_out(tiny_config_path: Path, style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_run_config(tiny_config_path, [f"model.prompt_format={style}"])
+    for stage in (curate, train, evaluate):
+        stage(config, False)
+    metrics = json.loads((config.evaluation_dir / "metrics.json").read_text())
+    assert metrics["n"] == 16
+    assert metrics["before"]["brier"]["value"] != metrics["after"]["brier"]["value"]
+    assert "Brier score" in capsys.readouterr().out
+    assert "data:image/png;base64," in (config.evaluation_dir / "report.html").read_text()
+    card = (config.curation_dir / "README.md").read_text()
+    assert "| train | 24 |" in card
+
+
+def test_training_learns_a_rule_it_can_see(tiny_config_path: Path) -> None:
+    """Answers to odd questions are made right and to even ones wrong: the tuned model must tell them apart."""
+    from calibration_tuning.records import read_records, write_records
+
+    config = load_run_config(
+        tiny_config_path, ["training.epochs=20", "training.learning_rate=3e-2", "training.objective.kl_weight=0.01"]
+    )
+    curate(config, False)
+    for split in ("train", "validation", "calibration", "test"):
+        path = config.curation_dir / f"{split}.parquet"
+        rows = read_records(path)
+        write_records(path, [row.model_copy(update={"correct": float(row.subject == "odd")}) for row in rows])
+    train(config, False)
+    evaluate(config, False)
+    metrics = json.loads((config.evaluation_dir / "metrics.json").read_text())
+    assert metrics["after"]["auroc"]["value"] > 0.95
+    assert metrics["after"]["brier"]["value"] < 0.5 * metrics["before"]["brier"]["value"]
+
+
+def test_stages_ask_for_what_comes_before_them(tiny_config_path: Path) -> None:
+    config = load_run_config(tiny_config_path, [])
+    with pytest.raises(UserError, match="curate CONFIG"):
+        train(config, False)
+    curate(config, False)
+    with pytest.raises(UserError, match="train CONFIG"):
+        evaluate(config, False)
+    (config.checkpoint_dir).mkdir()
+    with pytest.raises(UserError, match="not a finished"):
+        train(config, False)
