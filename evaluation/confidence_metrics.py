@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from evaluation.bootstrap import Interval, difference, intervals
 
@@ -104,13 +103,13 @@ def nll(confidence: Array, correct: Array) -> float:
 
 def auroc(confidence: Array, correct: Array) -> float | None:
     """Probability that a correct answer has the higher confidence, ties counting half; None for one class only."""
-    positives, negatives = correct.sum(), (1 - correct).sum()
-    if not positives or not negatives:
-        return None
-    labels = np.repeat([1, 0], len(correct))
-    weights = np.concatenate([correct, 1 - correct])
-    keep = weights > 0
-    return float(roc_auc_score(labels[keep], np.tile(confidence, 2)[keep], sample_weight=weights[keep]))
+    # scikit-learn's roc_auc_score takes 4 ms a call, half a minute over a report's bootstrap; this takes 0.05 ms.
+    values, group = np.unique(confidence, return_inverse=True)
+    positives = np.bincount(group, weights=correct, minlength=len(values))
+    negatives = np.bincount(group, weights=1 - correct, minlength=len(values))
+    pairs = positives.sum() * negatives.sum()
+    below = np.cumsum(negatives) - negatives
+    return float((positives * (below + negatives / 2)).sum() / pairs) if pairs else None
 
 
 def ece_if_calibrated(confidence: Array, num_bins: int, seed: int) -> Interval:

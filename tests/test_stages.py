@@ -27,17 +27,19 @@ def test_questions_in_a_report_out(tiny_config_path: Path, style: str, capsys: p
 
 
 def test_training_learns_a_rule_it_can_see(tiny_config_path: Path) -> None:
-    """Answers to odd questions are made right and to even ones wrong: the tuned model must tell them apart."""
+    """One answer is made right and another wrong, whatever the question: the tuned model must tell them apart."""
     from calibration_tuning.records import read_records, write_records
 
     config = load_run_config(
-        tiny_config_path, ["training.epochs=20", "training.learning_rate=3e-2", "training.objective.kl_weight=0.01"]
+        tiny_config_path,
+        ["training.epochs=20", "training.learning_rate=1e-2", "training.lora.r=8", "training.objective.kl_weight=0"],
     )
     curate(config, False)
     for split in ("train", "validation", "calibration", "test"):
         path = config.curation_dir / f"{split}.parquet"
         rows = read_records(path)
-        write_records(path, [row.model_copy(update={"correct": float(row.subject == "odd")}) for row in rows])
+        verdicts = [{"correct": 1.0, "token_ids": [70, 71]}, {"correct": 0.0, "token_ids": [80, 81]}]
+        write_records(path, [row.model_copy(update=verdicts[i % 2]) for i, row in enumerate(rows)])
     train(config, False)
     evaluate(config, False)
     metrics = json.loads((config.evaluation_dir / "metrics.json").read_text())

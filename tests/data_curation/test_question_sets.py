@@ -60,6 +60,17 @@ def test_first_of_a_list_as_in_web_questions(tmp_path: Path) -> None:
     assert found.references == ["a", "b"]
 
 
+def test_a_data_set_by_name_in_the_hubs_layout(tmp_path: Path) -> None:
+    """A repository's folder is loaded by the same call as its name on the hub."""
+    (tmp_path / "repo" / "data").mkdir(parents=True)
+    for split, rows in {"train": ROWS, "test": ROWS[:1]}.items():
+        write(tmp_path / "repo" / "data" / f"{split}-00000-of-00001.parquet", rows)
+    assert len(load_questions(settings(tmp_path / "repo", split="train"), seed=0)) == 2
+    assert len(load_questions(settings(tmp_path / "repo", split="test"), seed=0)) == 1
+    with pytest.raises(UserError, match="cannot be read"):
+        load_questions(settings(tmp_path / "repo", split="dev"), seed=0)
+
+
 def test_embedded_sets() -> None:
     facts = [q for s in ("countries", "cities", "elements", "arithmetic") for q in load_questions(
         settings(f"embedded:{s}"), 0)]  # fmt: skip
