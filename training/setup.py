@@ -93,7 +93,6 @@ def training_arguments(config: RunConfig, examples: int) -> TrainingArguments:
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=resolve_dtype(config.model.dtype) == torch.bfloat16 and not on_cpu,
-        use_cpu=on_cpu,
         ddp_backend="gloo" if on_cpu and several else None,
         ddp_find_unused_parameters=False,
         dataloader_pin_memory=not on_cpu,

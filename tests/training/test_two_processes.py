@@ -1,6 +1,7 @@
 """Two processes give the adapter that one gives, from the same seed and global batch."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +42,12 @@ def adapter(config: Path) -> dict[str, torch.Tensor]:
     return load_file(config.parent / "runs/tiny/checkpoint/adapter_model.safetensors")
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     assert found.keys() == expected.keys()
     assert max(value.abs().max() for name, value in expected.items() if "lora_B" in name) > 1e-3
@@ -54,6 +61,7 @@ def test_accumulated_micro_batches_equal_one_batch(curated: Path, single: dict[s
 
 
 def test_data_parallel(curated: Path, single: dict[str, torch.Tensor]) -> None:
-    launch = ["accelerate.commands.launch", "--config_file", "launch/accelerate/cpu_2proc.yaml", "-m"]
-    start(*launch, "training", curated, "training.batch_size=4", "--force")
+    # accelerate's own launcher starts CPU processes through MPI only; torchrun sets the same variables.
+    launch = ["torch.distributed.run", "--nproc_per_node", "2", "--master_port", free_port(), "-m"]
+    start(*launch, "training", curated, "training.batch_size=4", "--force", ACCELERATE_USE_CPU="true")
     assert_same(adapter(curated), single)
