@@ -79,7 +79,11 @@ class PromptFormat:
             shown = [turn for d in demonstrations for turn in _chat_demonstration(d)]
             # Up to where the next user's text begins: the template's system turn and headers are shared as well.
             return self._encode(self._render([*shown, _user(_MARK)]).partition(_MARK)[0])
-        return self._bos() + self._encode("".join(_text_demonstration(d) for d in demonstrations))
+        # Tokenizers cut "\n\n" differently before a word than at the end of a text; here a question always follows,
+        # and its first token must not change what servers that tokenize the whole text at once would see.
+        following = self._encode("Question")
+        ids = self._encode("".join(map(_text_demonstration, demonstrations)) + "Question")
+        return self._bos() + ids[: len(ids) - len(following)]
 
     def question_ids(self, question: str) -> list[int]:
         """The question up to where its answer begins."""

@@ -52,7 +52,6 @@ class Demonstration(_Record):
 
 
 class GradedAnswer(Question):
-    split: Split
     answer: str
     token_ids: list[int]
     """The answer's tokens as the model produced them, without the stop token."""
@@ -62,6 +61,12 @@ class GradedAnswer(Question):
     """Correctness in [0, 1]; 0 or 1 for one greedy answer."""
 
 
+class QueryExample(GradedAnswer):
+    """A graded answer on one side of the split, ready for the uncertainty query."""
+
+    split: Split
+
+
 class FewShot(_Record):
     """The few-shot blocks of a run (`few_shot.json`): by topic for answers, one block for the query."""
 
@@ -69,7 +74,7 @@ class FewShot(_Record):
     query: list[Demonstration]
 
 
-def write_records(path: Path, rows: Sequence[GradedAnswer]) -> None:
+def write_records(path: Path, rows: Sequence[QueryExample]) -> None:
     from datasets import Dataset, Features, List, Value
 
     features = Features(
@@ -88,7 +93,7 @@ def write_records(path: Path, rows: Sequence[GradedAnswer]) -> None:
     Dataset.from_dict(columns, features=features).to_parquet(path)
 
 
-def read_records(path: Path) -> list[GradedAnswer]:
+def read_records(path: Path) -> list[QueryExample]:
     """Rows of a curated split. Raises `UserError` for a missing, damaged or foreign file."""
     import pyarrow.parquet as pq
     from pyarrow import ArrowException
@@ -103,7 +108,7 @@ def read_records(path: Path) -> list[GradedAnswer]:
     records = []
     for number, row in enumerate(rows):
         try:
-            records.append(GradedAnswer.model_validate(row))
+            records.append(QueryExample.model_validate(row))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])

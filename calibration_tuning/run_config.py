@@ -63,14 +63,18 @@ class SplitSizes(Settings):
     calibration: PositiveInt = 800
     test: PositiveInt = 2000
 
+    @property
+    def total(self) -> int:
+        return self.train + self.validation + self.calibration + self.test
+
 
 class CurationSettings(Settings):
     sizes: SplitSizes = SplitSizes()
-    """Questions per split. Splits are by question group, so a fact is never on two sides."""
+    """Questions per split. A group of related questions is never on two sides; strata are topic and correctness."""
     answer_few_shot: Annotated[int, Field(ge=0, le=32)] = 3
     """Demonstrations (question and right answer) before each question, per topic; never asked themselves."""
     query_few_shot: Annotated[int, Field(ge=0, le=32)] = 2
-    """Graded demonstrations of the uncertainty query, half of them correct; taken out of the training split."""
+    """Graded demonstrations of the uncertainty query, half of them correct; taken out of the set."""
     max_new_tokens: PositiveInt = 16
     batch_size: PositiveInt = 64
 

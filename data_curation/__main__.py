@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibration_tuning.files import fingerprint, whole_folder, write_json, write_text
-from calibration_tuning.records import SPLITS, FewShot, Question, write_records
+from calibration_tuning.records import SPLITS, FewShot, write_records
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
@@ -15,21 +15,22 @@ def curate(config: RunConfig, force: bool) -> None:
         return
 
     from data_curation.question_sets import load_questions
-    from data_curation.splits import assign_splits, drop_duplicates, take_demonstrations
+    from data_curation.splits import assign_splits, draw, drop_duplicates, take_demonstrations
 
     settings = config.curation
     raw = [question for source in config.questions for question in load_questions(source, config.seed)]
     unique = drop_duplicates(raw)
     shown, askable = take_demonstrations(unique, settings.answer_few_shot, config.seed)
-    asked = assign_splits(askable, settings.sizes, settings.query_few_shot, config.seed)
+    # A demonstration of the query takes its whole group out, hence a few questions more than the splits need.
+    asked = draw(askable, settings.sizes.total + 3 * settings.query_few_shot, config.seed)
 
     from data_curation.answering import answer_and_grade
     from data_curation.card import data_card, manifest
     from data_curation.query_block import take_query_block
 
-    questions: list[tuple[str, Question]] = [(split, q) for split in SPLITS for q in asked[split]]
-    graded = answer_and_grade(config, shown, questions)
-    block, kept = take_query_block(graded, settings.query_few_shot)
+    graded = answer_and_grade(config, shown, asked)
+    block, left = take_query_block(graded, settings.query_few_shot)
+    kept = assign_splits(left, settings.sizes, config.seed)
     few_shot = FewShot(answer=shown, query=block)
 
     record = manifest(config, inputs, few_shot, kept, {"raw": len(raw), "distinct": len(unique), "asked": len(graded)})

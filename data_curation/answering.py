@@ -15,14 +15,14 @@ from calibration_tuning.run_config import RunConfig
 
 
 def answer_and_grade(
-    config: RunConfig, shown: Mapping[str, list[Demonstration]], questions: Sequence[tuple[str, Question]]
+    config: RunConfig, shown: Mapping[str, list[Demonstration]], questions: Sequence[Question]
 ) -> list[GradedAnswer]:
-    """Greedy graded answers, in the order of `questions` (pairs of split and question)."""
+    """Greedy graded answers, in the order of `questions`."""
     tokenizer = load_tokenizer(config.model)
     prompt_format = PromptFormat.of(tokenizer, config.model.prompt_format)
     model = load_model(config.model).to(default_device())
     by_topic: dict[str, list[int]] = defaultdict(list)
-    for index, (_, question) in enumerate(questions):
+    for index, question in enumerate(questions):
         by_topic[question.topic].append(index)
     answers: dict[int, Answer] = {}
     with progress(len(questions), "answering", "questions") as bar:
@@ -31,20 +31,19 @@ def answer_and_grade(
                 model,
                 prompt_format,
                 prompt_format.few_shot_ids(shown.get(topic, [])),
-                [prompt_format.question_ids(questions[i][1].text) for i in indices],
+                [prompt_format.question_ids(questions[i].text) for i in indices],
                 config.curation.max_new_tokens,
                 config.curation.batch_size,
                 bar.update,
             )
             answers.update(zip(indices, found, strict=True))
-    return [_graded(split, question, answers[i]) for i, (split, question) in enumerate(questions)]
+    return [_graded(question, answers[i]) for i, question in enumerate(questions)]
 
 
-def _graded(split: str, question: Question, answer: Answer) -> GradedAnswer:
+def _graded(question: Question, answer: Answer) -> GradedAnswer:
     return GradedAnswer.model_validate(
         {
             **question.model_dump(),
-            "split": split,
             "answer": answer.text,
             "token_ids": answer.token_ids,
             "token_logprobs": answer.token_logprobs,

@@ -11,14 +11,14 @@ import yaml
 
 from calibration_tuning.files import fingerprint
 from calibration_tuning.prompts import NO, QUERY, YES
-from calibration_tuning.records import SPLITS, FewShot, GradedAnswer
+from calibration_tuning.records import SPLITS, FewShot, QueryExample
 from calibration_tuning.run_config import RunConfig
 
 EXAMPLES_SHOWN = 10
 
 
 def manifest(
-    config: RunConfig, inputs: str, few_shot: FewShot, rows: Sequence[GradedAnswer], counts: dict[str, int]
+    config: RunConfig, inputs: str, few_shot: FewShot, rows: Sequence[QueryExample], counts: dict[str, int]
 ) -> dict[str, Any]:
     return {
         "schema_version": 1,
@@ -32,7 +32,7 @@ def manifest(
     }
 
 
-def data_card(config: RunConfig, record: dict[str, Any], few_shot: FewShot, rows: Sequence[GradedAnswer]) -> str:
+def data_card(config: RunConfig, record: dict[str, Any], few_shot: FewShot, rows: Sequence[QueryExample]) -> str:
     header = {
         "pretty_name": f"{config.name}: graded answers of {config.model.path}",
         "task_categories": ["text-classification"],
@@ -84,16 +84,16 @@ def data_card(config: RunConfig, record: dict[str, Any], few_shot: FewShot, rows
     )
 
 
-def _numbers(rows: Sequence[GradedAnswer]) -> dict[str, Any]:
+def _numbers(rows: Sequence[QueryExample]) -> dict[str, Any]:
     return {"examples": len(rows), "correct": sum(r.correct for r in rows) / len(rows) if rows else 0.0}
 
 
-def _frequent_answers(rows: Sequence[GradedAnswer]) -> str:
+def _frequent_answers(rows: Sequence[QueryExample]) -> str:
     common = Counter(row.answer for row in rows).most_common(5)
     return ", ".join(f"{answer!r} ({count})" for answer, count in common)
 
 
-def _spread(rows: Sequence[GradedAnswer]) -> list[GradedAnswer]:
+def _spread(rows: Sequence[QueryExample]) -> list[QueryExample]:
     train = [row for row in rows if row.split == "train"]
     return train[:: max(1, len(train) // EXAMPLES_SHOWN)][:EXAMPLES_SHOWN]
 

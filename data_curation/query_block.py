@@ -8,8 +8,8 @@ from calibration_tuning.records import Demonstration, GradedAnswer
 
 
 def take_query_block(graded: Sequence[GradedAnswer], size: int) -> tuple[list[Demonstration], list[GradedAnswer]]:
-    """`size` graded training answers, correct and incorrect in turn and from different topics where possible,
-    and the examples without them.
+    """`size` graded answers, correct and incorrect in turn and from different topics where possible,
+    and the answers without those of their groups.
 
     Where the model has too few correct answers the reference stands in for its answer; a block of one verdict only
     would teach that verdict.
@@ -17,17 +17,16 @@ def take_query_block(graded: Sequence[GradedAnswer], size: int) -> tuple[list[De
     block: list[Demonstration] = []
     taken: set[str] = set()
     topics: set[str] = set()
-    train = [row for row in graded if row.split == "train" and row.answer]
     for position in range(size):
         wanted = position % 2 == 0
-        left = [row for row in train if row.id not in taken]
+        left = [row for row in graded if row.answer and row.group not in taken]
         fitting = [row for row in left if (row.correct >= 0.5) == wanted] or left
         row = next((r for r in fitting if r.topic not in topics), fitting[0]) if fitting else None
         if row is None:
             break
-        taken.add(row.id)
+        taken.add(row.group)
         topics.add(row.topic)
         correct = row.correct >= 0.5
         answer = row.references[0] if wanted and not correct else row.answer
         block.append(Demonstration(question=row.text, answer=answer, correct=wanted or correct))
-    return block, [row for row in graded if row.id not in taken]
+    return block, [row for row in graded if row.group not in taken]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TypeVar
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.records import SPLITS, Demonstration, Question, Split
+from calibration_tuning.records import SPLITS, Demonstration, GradedAnswer, QueryExample, Question, Split
 from calibration_tuning.run_config import SplitSizes
+
+Q = TypeVar("Q", bound=Question)
 
 
 def drop_duplicates(questions: Sequence[Question]) -> list[Question]:
@@ -37,52 +41,55 @@ def take_demonstrations(
     return demonstrations, [q for q in questions if q.group not in groups]
 
 
-def assign_splits(
-    questions: Sequence[Question], sizes: SplitSizes, extra_train: int, seed: int
-) -> dict[Split, list[Question]]:
-    """Draw disjoint groups of questions for each split, topics as even as their numbers allow.
-
-    `extra_train` questions more are drawn for training; the query's demonstrations are taken from them.
-    Raises `UserError` if there are too few questions.
-    """
-    wanted = {split: getattr(sizes, split) for split in SPLITS} | {"train": sizes.train + extra_train}
-    groups: dict[str, list[Question]] = defaultdict(list)
-    for question in _shuffled(questions, seed):
-        groups[question.group].append(question)
-    # The emptiest split, in proportion to its size, takes the next group whatever its length, so that groups of
-    # several questions are no rarer in small splits than in large ones.
-    total = sum(wanted.values())
-    sides: dict[Split, list[Question]] = {split: [] for split in SPLITS}
-    filled = dict.fromkeys(SPLITS, 0)
-    for members in groups.values():
-        side = min(SPLITS, key=lambda s: filled[s] / wanted[s])
-        filled[side] += len(members)
-        sides[side].extend(members)
-    result: dict[Split, list[Question]] = {}
-    for split in SPLITS:
-        if len(sides[split]) < wanted[split]:
-            raise UserError(
-                f"curation.sizes: {total} questions are wanted in all, but only {len(questions)} distinct ones are "
-                f"there ({len(sides[split])} of {wanted[split]} for {split}); add question sets or ask for fewer"
-            )
-        result[split] = _balanced(sides[split], wanted[split])
-    return result
-
-
-def _balanced(questions: Sequence[Question], size: int) -> list[Question]:
-    """`size` questions, one topic after the other in turn until a topic runs out."""
+def draw(questions: Sequence[Question], count: int, seed: int) -> list[Question]:
+    """`count` questions, one of each topic in turn until a topic runs out. Raises `UserError` if there are too few."""
+    if len(questions) < count:
+        raise UserError(
+            f"curation.sizes: {count} questions are wanted in all, but only {len(questions)} distinct ones are left "
+            "beside the demonstrations; add question sets or ask for fewer"
+        )
     by_topic: dict[str, list[Question]] = defaultdict(list)
-    for question in questions:
+    for question in _shuffled(questions, seed):
         by_topic[question.topic].append(question)
-    taken: list[Question] = []
-    rank = 0
-    while len(taken) < size:
-        taken.extend(members[rank] for members in by_topic.values() if rank < len(members))
-        rank += 1
-    return taken[:size]
+    turns = zip_longest(*by_topic.values())
+    return [question for turn in turns for question in turn if question is not None][:count]
 
 
-def _shuffled(questions: Sequence[Question], seed: int) -> list[Question]:
+def assign_splits(rows: Sequence[GradedAnswer], sizes: SplitSizes, seed: int) -> list[QueryExample]:
+    """Put whole groups on one side each, stratified by topic and correctness.
+
+    Stratified, because with a few hundred examples a side the base rates of a random split differ by several points,
+    and a calibrator fitted on one side would be off on the other by just that. A group that fits on no side any more is
+    left out, so a side may be short by less than a group.
+    """
+    wanted: dict[Split, int] = {split: getattr(sizes, split) for split in SPLITS}
+    total = sum(wanted.values())
+    groups: dict[str, list[GradedAnswer]] = defaultdict(list)
+    shuffled = _shuffled(rows, seed)
+    for row in shuffled:
+        groups[row.group].append(row)
+    strata = Counter(map(_stratum, rows))
+    deficit = {split: {s: n * wanted[split] / total for s, n in strata.items()} for split in SPLITS}
+    room = dict(wanted)
+    sides: dict[str, Split] = {}
+    # Large groups first: single questions then fill what is left exactly.
+    for group, members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        fitting = [split for split in SPLITS if room[split] >= len(members)]
+        if not fitting:
+            continue
+        side = max(fitting, key=lambda split: sum(deficit[split][_stratum(row)] for row in members))
+        sides[group] = side
+        room[side] -= len(members)
+        for row in members:
+            deficit[side][_stratum(row)] -= 1
+    return [QueryExample(**row.model_dump(), split=sides[row.group]) for row in shuffled if row.group in sides]
+
+
+def _stratum(row: GradedAnswer) -> tuple[str, bool]:
+    return row.topic, row.correct >= 0.5
+
+
+def _shuffled(questions: Sequence[Q], seed: int) -> list[Q]:
     """An order that depends on the seed and the questions' ids, not on the order of the files."""
     ordered = sorted(questions, key=lambda q: (q.source, q.id))
     random.Random(seed).shuffle(ordered)

@@ -15,7 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from calibration_tuning.models import load_model, load_tokenizer, resolve_dtype
 from calibration_tuning.processes import is_first_process, process_count
 from calibration_tuning.prompts import PromptFormat
-from calibration_tuning.records import FewShot, GradedAnswer, read_records
+from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig
 from training.examples import Collator, query_example
 from training.trainer import CalibrationTrainer
@@ -25,7 +25,7 @@ from training.trainer import CalibrationTrainer
 class Inputs:
     prompt_format: PromptFormat
     few_shot: FewShot
-    splits: dict[str, list[GradedAnswer]]
+    splits: dict[str, list[QueryExample]]
 
     @property
     def few_shot_ids(self) -> list[int]:

@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -6,7 +7,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.records import SPLITS, GradedAnswer, Question
 from calibration_tuning.run_config import SplitSizes
 from data_curation.query_block import take_query_block
-from data_curation.splits import assign_splits, drop_duplicates, take_demonstrations
+from data_curation.splits import assign_splits, draw, drop_duplicates, take_demonstrations
 
 SIZES = SplitSizes(train=60, validation=20, calibration=30, test=50)
 
@@ -28,41 +29,58 @@ def pool(groups: int = 100, subjects: int = 3) -> list[Question]:
     ]
 
 
+def single(groups: int) -> list[Question]:
+    """Questions of one group each, of two topics in turn."""
+    return [
+        q.model_copy(update={"id": f"one-{q.id}", "group": f"one-{q.group}", "subject": f"s{i % 2}"})
+        for i, q in enumerate(pool(groups, 1))
+    ]
+
+
+def graded(
+    questions: list[Question], correct: Callable[[int], float] = lambda i: float(i % 3 == 0)
+) -> list[GradedAnswer]:
+    return [
+        GradedAnswer(**q.model_dump(), answer="said", token_ids=[1], token_logprobs=[0.0], correct=correct(i))
+        for i, q in enumerate(questions)
+    ]
+
+
 def test_splits_share_no_group_and_have_their_sizes() -> None:
-    sides = assign_splits(pool(), SIZES, extra_train=2, seed=0)
-    assert {split: len(sides[split]) for split in SPLITS} == {
-        "train": 62,
-        "validation": 20,
-        "calibration": 30,
-        "test": 50,
-    }
-    groups = [{q.group for q in sides[split]} for split in SPLITS]
+    rows = assign_splits(graded(pool(60) + single(100)), SIZES, seed=0)
+    assert Counter(row.split for row in rows) == {"train": 60, "validation": 20, "calibration": 30, "test": 50}
+    groups = [{row.group for row in rows if row.split == split} for split in SPLITS]
     assert sum(map(len, groups)) == len(set().union(*groups))
 
 
-def test_splits_depend_on_the_seed_not_on_the_order_of_files() -> None:
-    questions = pool()
-    sides = assign_splits(questions, SIZES, 0, seed=0)
-    assert assign_splits(questions[::-1], SIZES, 0, seed=0) == sides
-    assert assign_splits(questions, SIZES, 0, seed=1) != sides
+def test_splits_depend_on_the_seed_not_on_the_order_of_rows() -> None:
+    rows = graded(pool())
+    first = assign_splits(rows, SIZES, seed=0)
+    assert assign_splits(rows[::-1], SIZES, seed=0) == first
+    assert assign_splits(rows, SIZES, seed=1) != first
 
 
-def test_subjects_are_balanced() -> None:
-    uneven = [q for q in pool(400) if q.subject == "s0" or int(q.id.split("-")[0]) < 150]
-    counts = Counter(q.subject for q in assign_splits(uneven, SIZES, 0, seed=0)["train"])
-    assert max(counts.values()) - min(counts.values()) <= 1
+def test_splits_have_the_same_base_rate_in_every_topic() -> None:
+    rows = assign_splits(graded(single(1000), lambda i: float(i % 7 < 2 + i % 2)), SplitSizes(
+        train=500, validation=100, calibration=200, test=200), seed=0)  # fmt: skip
+    for topic in {row.topic for row in rows}:
+        rates = [
+            sum(r.correct for r in own) / len(own)
+            for own in ([r for r in rows if r.split == split and r.topic == topic] for split in SPLITS)
+        ]
+        assert max(rates) - min(rates) < 0.04
 
 
-def test_groups_of_several_questions_are_as_frequent_in_small_splits() -> None:
-    mixed = pool(600, 1) + [q.model_copy(update={"id": "m" + q.id, "group": "m" + q.group}) for q in pool(200, 3)]
-    sides = assign_splits(mixed, SplitSizes(train=700, validation=60, calibration=60, test=60), 0, seed=0)
-    share = {s: sum(q.group.startswith("m") for q in qs) / len(qs) for s, qs in sides.items()}
-    assert max(share.values()) - min(share.values()) < 0.2
+def test_topics_are_drawn_evenly() -> None:
+    uneven = [q for q in pool(400) if q.subject == "s0" or int(q.id.split("-")[0]) < 40]
+    counts = Counter(q.subject for q in draw(uneven, 90, seed=0))
+    assert counts == {"s0": 30, "s1": 30, "s2": 30}
+    assert Counter(q.subject for q in draw(uneven, 200, seed=0)) == {"s0": 120, "s1": 40, "s2": 40}
 
 
 def test_too_few_questions() -> None:
-    with pytest.raises(UserError, match="162 questions are wanted in all, but only 150 distinct"):
-        assign_splits(pool(50), SIZES, extra_train=2, seed=0)
+    with pytest.raises(UserError, match="151 questions are wanted in all, but only 150 distinct"):
+        draw(pool(50), 151, seed=0)
 
 
 def test_demonstrations_are_never_asked() -> None:
@@ -81,15 +99,8 @@ def test_duplicates_are_dropped() -> None:
     assert drop_duplicates([first, again, other]) == [first, other]
 
 
-def graded(correct: list[float]) -> list[GradedAnswer]:
-    return [
-        GradedAnswer(**q.model_dump(), split="train", answer="said", token_ids=[1], token_logprobs=[0.0], correct=c)
-        for q, c in zip(pool(len(correct), 1), correct, strict=True)
-    ]
-
-
 def test_query_block_is_balanced_and_leaves_the_training_split() -> None:
-    rows = graded([0, 0, 1, 0, 1, 0])
+    rows = graded(single(6), lambda i: float(i in (2, 4)))
     block, left = take_query_block(rows, 4)
     assert [d.correct for d in block] == [True, False, True, False]
     assert len(left) == 2
@@ -97,5 +108,5 @@ def test_query_block_is_balanced_and_leaves_the_training_split() -> None:
 
 
 def test_query_block_of_a_model_that_is_never_right() -> None:
-    block, _ = take_query_block(graded([0, 0, 0]), 2)
+    block, _ = take_query_block(graded(single(3), lambda _: 0.0), 2)
     assert [(d.answer, d.correct) for d in block] == [("x", True), ("said", False)]

@@ -44,7 +44,6 @@ def evidence() -> Evidence:
             question=f"What? {HOSTILE}",
             references=[HOSTILE],
             grader="exact",
-            split="test",
             answer=HOSTILE,
             token_ids=[1],
             token_logprobs=[-0.5],

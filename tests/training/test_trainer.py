@@ -31,7 +31,6 @@ def graded(question: str, answer: str, correct: float, prompt_format: PromptForm
         question=question,
         references=["x"],
         grader="exact",
-        split="train",
         answer=answer,
         token_ids=ids,
         token_logprobs=[0.0] * len(ids),
