@@ -27,11 +27,9 @@ class CalibratedAnswer:
 class CalibratedModel:
     """The adapter is off while answering, so tuning changes no answer, and on while judging.
 
-    >>> model = CalibratedModel.from_pretrained("runs/demo/checkpoint")
-    >>> model.answer("What is the capital of France?")
-    CalibratedAnswer(text='Paris', confidence=0.93)
-    >>> model.confidence("What is the capital of France?", "Lyon")
-    0.08
+    model = CalibratedModel.from_pretrained("runs/demo/checkpoint")
+    model.answer("What is 47 times 83?")  # CalibratedAnswer(text='3428', confidence=0.09)
+    model.confidence("What is 47 times 83?", "3901")
     """
 
     def __init__(
