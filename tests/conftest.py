@@ -79,7 +79,13 @@ def write_tiny_config(tiny_model_path: Path) -> Callable[[Path], Path]:
                 "query_few_shot": 2,
                 "max_new_tokens": 3,
             },
-            "training": {"batch_size": 4, "epochs": 1, "evaluations": 2, "learning_rate": 1e-2, "lora": {"r": 2}},
+            "training": {
+                "batch_size": 4,
+                "epochs": 1,
+                "evaluations": 2,
+                "learning_rate": 1e-2,
+                "lora": {"r": 2, "lora_dropout": 0.0},
+            },
             "evaluation": {"bootstrap_samples": 100, "adapter_on_answers": 4},
             "tracking": {"wandb": "disabled"},
         }
