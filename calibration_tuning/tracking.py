@@ -40,7 +40,7 @@ def tracked(config: RunConfig, stage: str) -> Iterator[Any]:
         run = wandb.init(mode="offline", **options)
     try:
         yield run
-    except BaseException:
+    except BaseException:  # Ctrl-C too: W&B must show the run as failed, not as running
         run.finish(exit_code=1)
         raise
     run.finish()

@@ -171,15 +171,6 @@ def test_a_checkpoint_of_another_curated_set_is_refused(finished: tuple[Path, Pa
 
 
 @slow
-def test_answers_cannot_inject_markup_into_the_report(finished: tuple[Path, Path, str]) -> None:
-    _, run, _ = finished
-    html = (run / "evaluation/report.html").read_text()
-    assert "<script" not in html
-    assert "http://" not in html
-    assert "https://" not in html
-
-
-@slow
 def test_same_seed_same_files(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
     config, run, _ = finished
     assert command("run", config, f"output_dir={tmp_path}").returncode == 0
@@ -218,11 +209,12 @@ def test_missing_files_exit_with_2(tiny_config_path: Path) -> None:
 
 
 @slow
-def test_a_failed_stage_exits_with_1_and_debug_shows_why(tmp_path: Path, tiny_config_path: Path) -> None:
+def test_an_unwritable_output_is_one_sentence_and_debug_shows_why(tmp_path: Path, tiny_config_path: Path) -> None:
     blocker = tmp_path / "runs"
     blocker.write_text("a file where the run folder should be")
     result = command("curate", tiny_config_path)
-    assert result.returncode in (1, 2)
+    assert result.returncode == 2
+    assert "cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
     assert "Traceback" in command("curate", tiny_config_path, "--debug").stderr
 

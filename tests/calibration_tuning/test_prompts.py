@@ -39,8 +39,7 @@ def test_joined_ids_are_those_of_the_whole_text(tiny: Any, style: Any) -> None:
     prompt = PromptFormat(tokenizer, style)
     ids = prompt.few_shot_ids(SHOWN) + prompt.question_ids("Why?")
     text = tokenizer.decode(ids)
-    assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
-    assert prompt.few_shot_ids([])[: len(ids)] == prompt.few_shot_ids([])
+    assert tokenizer.encode(text, add_special_tokens=False) == ids
 
 
 def test_auto_takes_the_template_where_there_is_one(tiny: Any) -> None:
