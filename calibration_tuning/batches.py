@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from calibration_tuning.models import decoder
+
 
 @dataclass(frozen=True)
 class Prefix:
@@ -30,9 +32,8 @@ def encode_prefix(model: Any, ids: Sequence[int] | Tensor) -> Prefix:
     """Run the block through the model once. Keeps gradients unless the caller switched them off."""
     if not len(ids):
         return Prefix((), 0)
-    # A wrapped model (DDP) has no device of its own; its caller brings a tensor.
     tokens = (ids if isinstance(ids, Tensor) else torch.tensor(ids, device=model.device)).unsqueeze(0)
-    cache = model(input_ids=tokens, use_cache=True, logits_to_keep=1).past_key_values
+    cache = decoder(model)(input_ids=tokens, use_cache=True).past_key_values
     return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), tokens.shape[1])
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from calibration_tuning.checkpoint import CalibrationRecord, load_checkpoint
+from calibration_tuning.checkpoint import Checkpoint, load_checkpoint
 from calibration_tuning.errors import UserError
 from calibration_tuning.generation import Decoding, generate_answers
 from calibration_tuning.models import adapter_off, default_device
-from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.scoring import score_answers
 
 
@@ -32,19 +30,17 @@ class CalibratedModel:
     model.confidence("What is 47 times 83?", "3901")
     """
 
-    def __init__(
-        self, model: Any, prompt_format: PromptFormat, record: CalibrationRecord, batch_size: int = 16
-    ) -> None:
-        self.model = model
-        self.prompt_format = prompt_format
-        self.record = record
+    def __init__(self, checkpoint: Checkpoint, batch_size: int = 16) -> None:
+        self.model = checkpoint.model
+        self.prompt_format = checkpoint.prompt_format
+        self.record = checkpoint.record
+        self.probe = checkpoint.probe
         self.batch_size = batch_size
 
     @classmethod
     def from_pretrained(cls, path_or_repo: str | Path, device: str | torch.device | None = None) -> CalibratedModel:
         """Load a checkpoint folder or a hub repository. Raises `UserError` if it is neither, or damaged."""
-        model, prompt_format, record = load_checkpoint(_folder(path_or_repo))
-        return cls(model.to(device or default_device()), prompt_format, record)
+        return cls(load_checkpoint(_folder(path_or_repo)).to(device or default_device()))
 
     def answer(self, question: str) -> CalibratedAnswer:
         """The model's greedy answer and how probable it is that it is correct."""
@@ -69,7 +65,7 @@ class CalibratedModel:
 
     def _judge(self, sequences: list[list[int]]) -> list[float]:
         block = self.prompt_format.few_shot_ids(self.record.query_few_shot)
-        scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size)
+        scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size, probe=self.probe)
         return [float(p) for p in self.record.calibrator(scores.logit)]
 
 

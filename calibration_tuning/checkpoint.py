@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from calibration_tuning.calibrators import Calibrator
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json
 from calibration_tuning.models import load_model, load_tokenizer
+from calibration_tuning.probe import Probe, load_probe
 from calibration_tuning.prompts import NO, QUERY, YES, PromptFormat
 from calibration_tuning.records import Demonstration
 from calibration_tuning.run_config import ModelSettings
+from calibration_tuning.training_config import Method
 
 FILE = "calibration.json"
 MADE_BY = "calibration-tuning train CONFIG"
@@ -26,6 +29,7 @@ class CalibrationRecord(BaseModel):
 
     schema_version: int = 1
     model: ModelSettings
+    method: Method = "lora_prompt"
     prompt_style: str
     query: str = QUERY
     answers: dict[str, str] = {"no": NO, "yes": YES}
@@ -39,8 +43,14 @@ class CalibrationRecord(BaseModel):
     calibrator: Calibrator
     calibrated_on: dict[str, float]
     """n, and the calibration split's NLL without and with the calibrator."""
+    selected: dict[str, float] = {}
+    """The optimizer step whose weights these are, and their score on the validation split."""
+    validation: list[dict[str, float]] = []
+    """Scores of the validation split over training, step 0 being the model as it came."""
     inputs_fingerprint: str
     curation_fingerprint: str
+    splits_sha256: dict[str, str] = {}
+    """Of the curated files: what was trained on, selected by and calibrated on."""
     versions: dict[str, str]
 
 
@@ -59,11 +69,22 @@ def read_record(folder: Path) -> CalibrationRecord:
     return record
 
 
-def load_checkpoint(folder: Path, base: Any = None) -> tuple[Any, PromptFormat, CalibrationRecord]:
-    """The tuned model (adapter on, evaluation mode), its prompts, and its record.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A tuned model (adapter on, evaluation mode), how it is asked, and how its confidence is read."""
 
-    `base` is an already loaded base model; without it the model named in the record is loaded.
-    """
+    model: Any
+    prompt_format: PromptFormat
+    record: CalibrationRecord
+    probe: Probe | None
+    """The head that reads the confidence, for the methods that have one."""
+
+    def to(self, device: Any) -> Checkpoint:
+        return replace(self, model=self.model.to(device), probe=self.probe and self.probe.to(device))
+
+
+def load_checkpoint(folder: Path, base: Any = None) -> Checkpoint:
+    """`base` is an already loaded base model; without it the model named in the record is loaded."""
     from peft import PeftModel
 
     record = read_record(folder)
@@ -73,5 +94,8 @@ def load_checkpoint(folder: Path, base: Any = None) -> tuple[Any, PromptFormat, 
             f"{folder / FILE}, answer_tokens: {record.answer_tokens}, but the tokenizer of {record.model.path} gives "
             f"{prompt_format.answer_tokens}; the checkpoint belongs to another model"
         )
-    model = PeftModel.from_pretrained(base if base is not None else load_model(record.model), folder)
-    return model.eval(), prompt_format, record
+    model = base if base is not None else load_model(record.model)
+    if record.method != "probe":
+        model = PeftModel.from_pretrained(model, folder)
+    probe = None if record.method == "lora_prompt" else load_probe(folder)
+    return Checkpoint(model.eval(), prompt_format, record, probe)

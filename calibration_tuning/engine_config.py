@@ -22,6 +22,8 @@ class ModelSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto` is bfloat16 on a GPU that has it, float32 elsewhere (CPUs without AVX-512 emulate bfloat16, slowly)."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    load_in_4bit: bool = False
+    """QLoRA: the base model in 4 bits (CUDA and bitsandbytes only)."""
     prompt_format: Literal["auto", "text", "chat"] = "auto"
     """`text` is `Question: ... Answer:`; `chat` uses the tokenizer's chat template; `auto` is chat if it has one."""
     trust_remote_code: bool = False

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from calibration_tuning.errors import UserError
@@ -18,6 +26,8 @@ from calibration_tuning.pypi_source import resolve_wheel
 from calibration_tuning.run_config import ModelSettings
 
 PYPI = "pypi:"
+SCALED_LOGITS = ("logit_scale", "logits_scaling", "lm_head_multiplier")
+"""Settings of families (Cohere, Granite, Falcon-H1) that scale logits behind the projection."""
 
 
 def resolve_model_path(path: str) -> str:
@@ -96,8 +106,28 @@ def load_model(settings: ModelSettings) -> Any:
             attn_implementation=settings.attn_implementation,
             trust_remote_code=settings.trust_remote_code,
             use_safetensors=True,
+            quantization_config=_four_bits(settings),
         )
+    text = model.config.get_text_config()
+    if scaled := [name for name in SCALED_LOGITS if getattr(text, name, 1) != 1]:
+        raise UserError(f"model.path: {settings.path!r} scales its logits ({scaled[0]}), which is not supported yet")
     return model.eval()
+
+
+def _four_bits(settings: ModelSettings) -> Any:
+    """QLoRA's quantization (Dettmers et al. 2023): NF4 weights, double quantization, computing in the model's dtype."""
+    if not settings.load_in_4bit:
+        return None
+    if not torch.cuda.is_available():
+        raise UserError("model.load_in_4bit: needs a CUDA device; set it to false")
+    if find_spec("bitsandbytes") is None:
+        raise UserError('model.load_in_4bit: needs bitsandbytes; pip install -e ".[gpu]"')
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=resolve_dtype(settings.dtype),
+    )
 
 
 @contextmanager
@@ -113,3 +143,21 @@ def _loading(settings: ModelSettings) -> Iterator[None]:
 def adapter_off(model: Any) -> Any:
     """Context in which a peft model is its base model; any other model is left alone."""
     return model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext()
+
+
+def causal_model(model: Any) -> Any:
+    """The causal language model inside a peft model, adapter layers included; any other model is returned as it is."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def decoder(model: Any) -> Any:
+    """The part of the model that yields hidden states [B, T, H]."""
+    return causal_model(model).get_decoder()
+
+
+def vocabulary_logits(model: Any, hidden: Tensor) -> Tensor:
+    """Float32 logits [..., K] at hidden states [..., H], as the model itself would give."""
+    causal = causal_model(model)
+    logits = causal.get_output_embeddings()(hidden).float()
+    cap = getattr(causal.config.get_text_config(), "final_logit_softcapping", None)  # Gemma 2 and 3
+    return logits if cap is None else cap * torch.tanh(logits / cap)

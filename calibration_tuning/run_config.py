@@ -8,59 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from calibration_tuning.curation_config import CurationSettings
-from calibration_tuning.engine_config import SPEED_ONLY, Fraction, ModelSettings
+from calibration_tuning.engine_config import SPEED_ONLY, ModelSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.question_config import MixtureEntry
 from calibration_tuning.settings import Settings, load_settings, read_yaml
-
-NonNegative = Annotated[float, Field(ge=0)]
-
-
-class LoraSettings(Settings):
-    """Names are peft's own."""
-
-    r: PositiveInt = 8
-    lora_alpha: PositiveInt = 32
-    lora_dropout: Fraction = 0.1
-    target_modules: str | list[str] = "all-linear"
-    layers_to_transform: list[int] | None = None
-    use_rslora: bool = False
-
-
-class ObjectiveSettings(Settings):
-    query_loss: Literal["cross_entropy", "brier", "focal"] = "cross_entropy"
-    focal_gamma: NonNegative = 2.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    mass_weight: NonNegative = 0.1
-    """Weight of -log(mass on the two answer tokens); 1 with cross_entropy is cross-entropy over the vocabulary."""
-    kl: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl"
-    kl_weight: NonNegative = 1.0
-    """Weight of the divergence from the adapter-free model on the answer's tokens; 0 switches the term off."""
-    answer_nll_weight: NonNegative = 0.0
-    """Weight of -log p(answer token) on proposed answers that were graded correct; moves token-level calibration."""
-
-
-class TrainingSettings(Settings):
-    method: Literal["lora_prompt"] = "lora_prompt"
-    lora: LoraSettings = LoraSettings()
-    objective: ObjectiveSettings = ObjectiveSettings()
-    learning_rate: PositiveFloat = 1e-4
-    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_ratio: Fraction = 0.05
-    weight_decay: NonNegative = 0.0
-    max_grad_norm: PositiveFloat = 1.0
-    epochs: PositiveFloat = 3
-    batch_size: PositiveInt = 4
-    """Examples per device and step."""
-    gradient_accumulation_steps: PositiveInt = 1
-    gradient_checkpointing: bool = False
-    evaluations: PositiveInt = 5
-    """How often, evenly over training, the validation split is scored; the best checkpoint by Brier is kept."""
-    calibrator: Literal["temperature", "platt"] = "temperature"
-    """Post-hoc map fitted on the `calibration` split after training."""
+from calibration_tuning.training_config import HOW_IT_RUNS, TrainingSettings
 
 
 class EvaluationSettings(Settings):
@@ -85,6 +40,8 @@ class RunConfig(Settings):
     model: ModelSettings
     questions: Annotated[list[MixtureEntry], Field(min_length=1)]
     """The mixture: question sets with counts, weights and roles, or the path of a YAML file that lists them."""
+    curated: Path | None = None
+    """Folder of a set that is already curated, such as another run's `curation`; null curates one."""
     curation: CurationSettings = CurationSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -124,7 +81,11 @@ class RunConfig(Settings):
 
     @property
     def curation_dir(self) -> Path:
-        return self.run_dir / "curation"
+        return self.curated or self.run_dir / "curation"
+
+    @property
+    def training_seed(self) -> int:
+        return self.seed if self.training.seed is None else self.training.seed
 
     @property
     def checkpoint_dir(self) -> Path:
@@ -145,7 +106,10 @@ class RunConfig(Settings):
 
     def training_inputs(self) -> dict[str, Any]:
         """The settings that decide what training produces from a given curated set."""
-        return self.model_dump(mode="json", include={"seed", "model", "training"})
+        inputs = self.model_dump(mode="json", include={"model": True, "training": True})
+        inputs["training"] = {k: v for k, v in inputs["training"].items() if k not in HOW_IT_RUNS}
+        inputs["training"]["seed"] = self.training_seed
+        return inputs
 
 
 def load_run_config(path: str | Path, overrides: list[str]) -> RunConfig:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from calibration_tuning.batches import by_length, encode_prefix, forward_inputs, left_pad
+from calibration_tuning.models import decoder, vocabulary_logits
+from calibration_tuning.probe import Probe
 from calibration_tuning.prompts import PromptFormat
 
 
@@ -38,8 +40,9 @@ def score_answers(
     batch_size: int,
     advance: Callable[[int], object] = lambda n: None,
     on_logits: Callable[[Tensor, list[int]], object] | None = None,
+    probe: Probe | None = None,
 ) -> QueryScores:
-    """Ask the query after each `question + answer` id sequence.
+    """Ask the query after each `question + answer` id sequence; read the verdict off its two tokens, or by `probe`.
 
     `on_logits(logits [B, K], indices)` sees the vocabulary logits of the query position before they are dropped.
     """
@@ -50,11 +53,14 @@ def score_answers(
     for batch in by_length(rows, batch_size):
         padded = left_pad([rows[i] for i in batch], prompt_format.tokenizer.pad_token_id)
         input_ids, mask = (t.to(model.device) for t in padded)
-        logits = model(**forward_inputs(input_ids, mask, prefix, model.config), logits_to_keep=1).logits[:, -1]
+        inputs = forward_inputs(input_ids, mask, prefix, model.config)
+        hidden = decoder(model)(**inputs).last_hidden_state[:, -1]
+        logits = vocabulary_logits(model, hidden)
         if on_logits is not None:
             on_logits(logits, batch)
         logprobs = logits.double().log_softmax(-1)
-        logit[batch] = (logprobs[:, yes] - logprobs[:, no]).cpu().numpy()
+        verdict = logprobs[:, [no, yes]] if probe is None else probe(hidden).double()
+        logit[batch] = (verdict[:, 1] - verdict[:, 0]).cpu().numpy()
         mass[batch] = (logprobs[:, yes].exp() + logprobs[:, no].exp()).cpu().numpy()
         advance(len(batch))
     return QueryScores(logit, mass)

@@ -12,10 +12,11 @@ from calibration_tuning.run_config import RunConfig
 
 
 @contextmanager
-def tracked(config: RunConfig, stage: str) -> Iterator[Any]:
+def tracked(config: RunConfig, stage: str, run_id: str | None = None) -> Iterator[Any]:
     """A W&B run for `stage`; on every process but the first, and with `wandb: disabled`, one that drops everything.
 
-    An unreachable server costs a warning, not the run: tracking falls back to offline.
+    An unreachable server costs a warning, not the run: tracking falls back to offline. With `run_id`, a W&B run of that
+    id is continued.
     """
     import wandb
 
@@ -29,6 +30,7 @@ def tracked(config: RunConfig, stage: str) -> Iterator[Any]:
         "name": f"{config.name}-{stage}",
         "group": config.name,
         "job_type": stage,
+        **({} if run_id is None else {"id": run_id, "resume": "allow"}),
         "dir": folder,
         "config": config.model_dump(mode="json"),
         "settings": wandb.Settings(silent=True, console="off", init_timeout=60),

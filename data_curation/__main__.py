@@ -19,6 +19,10 @@ from calibration_tuning.tracking import tracked
 
 
 def curate(config: RunConfig, force: bool) -> None:
+    if config.curated is not None:
+        print(f"curated: {config.curated} is used as it is")
+        return
+
     from data_curation.plan import inputs_of
 
     inputs = inputs_of(config)

@@ -22,15 +22,15 @@ def gather(config: RunConfig, manifest: dict[str, Any]) -> Evidence:
     folder = config.curation_dir
     test, calibration = (read_records(folder / f"{split}.parquet") for split in ("test", "calibration"))
     few_shot = FewShot.model_validate(read_json(folder / "few_shot.json", "calibration-tuning curate CONFIG"))
-    model, prompt_format, record = load_checkpoint(config.checkpoint_dir)
-    model.to(default_device())
+    checkpoint = load_checkpoint(config.checkpoint_dir).to(default_device())
+    model, prompt_format, record = checkpoint.model, checkpoint.prompt_format, checkpoint.record
     settings = config.evaluation
     again = test[: settings.adapter_on_answers]
     with progress(4 * len(test) + len(again), "evaluating", "passes") as bar:
         measured = (model, prompt_format, few_shot, test, settings.num_bins, settings.batch_size, bar.update)
         with adapter_off(model):
             before = measure(*measured)
-        after = measure(*measured)
+        after = measure(*measured, checkpoint.probe)
         reanswered = None
         if again:
             answerer = Answerer(model, prompt_format, few_shot.answer, settings.batch_size, cloze=config.curation.cloze)

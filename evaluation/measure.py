@@ -13,6 +13,7 @@ import torch
 from calibration_tuning.answering import Answerer, requests_for
 from calibration_tuning.batches import by_length, encode_prefix, forward_inputs, left_pad
 from calibration_tuning.generation import Answer
+from calibration_tuning.probe import Probe
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, GradedAnswer
 from calibration_tuning.scoring import QueryScores, score_answers
@@ -38,6 +39,7 @@ def measure(
     num_bins: int,
     batch_size: int,
     advance: Advance,
+    probe: Probe | None = None,
 ) -> Measurement:
     """`advance(n)` is called as n more forward passes are done; there are two for each row."""
     no, yes = prompt_format.answer_tokens
@@ -51,6 +53,7 @@ def measure(
         batch_size,
         advance,
         on_logits=lambda logits, indices: query_tokens.update(logits, verdicts[indices], indices),
+        probe=probe,
     )
     references = TokenCalibration(num_bins)
     for indices in _by_topic(rows).values():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
-from calibration_tuning.files import fingerprint, read_json, whole_folder
+from calibration_tuning.files import fingerprint, lock_folder, read_json, whole_folder
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
@@ -13,31 +14,59 @@ from calibration_tuning.tracking import tracked
 
 def train(config: RunConfig, force: bool) -> None:
     manifest = read_json(config.curation_dir / "manifest.json", "calibration-tuning curate CONFIG")
-    inputs = fingerprint([config.training_inputs(), manifest["fingerprint"]])
-    if already_made(config.checkpoint_dir, "calibration.json", inputs, force):
+    identity = fingerprint([config.training_inputs(), manifest["fingerprint"]])
+    work = config.run_dir / ".training"
+    if already_made(config.checkpoint_dir, "calibration.json", identity, force):
+        if is_first_process():
+            shutil.rmtree(work, ignore_errors=True)  # killed after the checkpoint was finished, before this
         return
 
-    from training.setup import build_trainer, load_inputs, work_folder
+    from training.engine import make_accelerator
+    from training.overview import show_overview
+    from training.setup import build_run, load_inputs, resumed, uses_bf16
 
-    if is_first_process():
-        shutil.rmtree(work_folder(config), ignore_errors=True)  # what an interrupted run left
-    loaded = load_inputs(config)
-    trainer = build_trainer(config, loaded)
-    with tracked(config, "train"):
-        trainer.train()
+    lock = lock_folder(work) if is_first_process() else None
+    if is_first_process() and (force or config.training.resume == "never"):
+        start_over(work)
+    inputs = load_inputs(config, manifest)
+    accelerator = make_accelerator(uses_bf16(config))
+    state, found = resumed(config, accelerator, identity)
+    with tracked(config, "train", state.wandb_id) as tracker:
+        run = build_run(config, inputs, accelerator, state, found, tracker)
         if is_first_process():
-            from training.finish import fit_calibrator, save_checkpoint
+            show_overview(run)
+        steps_and_checkpoint(config, run, inputs, manifest["fingerprint"])
+    if is_first_process():
+        shutil.rmtree(work)
+    if lock is not None:
+        lock.close()
+    accelerator.end_training()
 
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            calibrator, calibrated_on = fit_calibrator(config, model, loaded)
-            with whole_folder(config.checkpoint_dir) as folder:
-                save_checkpoint(
-                    config, folder, model, loaded, calibrator, calibrated_on, inputs, manifest["fingerprint"]
-                )
-            shutil.rmtree(work_folder(config), ignore_errors=True)
-            print(f"checkpoint: {config.checkpoint_dir} ({calibrator.kind}, T = {calibrator.temperature:.2f})")
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.end_training()
+
+def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fingerprint: str) -> None:
+    from training.checkpoints import TRAINED, best_checkpoint
+    from training.finish import fit_calibrator, save_checkpoint
+    from training.loop import run_steps
+    from training.setup import work_folder
+
+    run_steps(run)
+    best = best_checkpoint(work_folder(config), run.state).tensors(TRAINED)
+    run.engine.load_values(best)
+    calibrator, calibrated_on = fit_calibrator(config, run, inputs)
+    if is_first_process():
+        with whole_folder(config.checkpoint_dir) as folder:
+            save_checkpoint(config, folder, run, inputs, best, calibrator, calibrated_on, curation_fingerprint)
+        run.watch.artifact(config.name, config.checkpoint_dir)
+        print(
+            f"checkpoint: {config.checkpoint_dir} (step {run.state.best_step}, validation {config.training.select_by} "
+            f"{run.state.best_score:.3f}; {calibrator.kind}, T = {calibrator.temperature:.2f})"
+        )
+    run.engine.accelerator.wait_for_everyone()
+
+
+def start_over(work: Any) -> None:
+    for folder in work.glob("*-*"):
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

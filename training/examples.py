@@ -1,63 +1,56 @@
-"""Uncertainty-query examples as token ids, and their left-padded batches."""
+"""Uncertainty-query examples as token ids."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from calibration_tuning.batches import left_pad
+from calibration_tuning.errors import UserError
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import GradedAnswer
+from calibration_tuning.training_config import ObjectiveSettings
 
 
-def query_example(row: GradedAnswer, prompt_format: PromptFormat) -> dict[str, Any]:
-    """Token ids [question | answer | query], the answer's length and its correctness."""
+@dataclass(frozen=True)
+class Example:
+    """[question | answer | query], and the correctness of the answer in [0, 1]."""
+
+    input_ids: list[int]
+    answer_length: int
+    correct: float
+
+
+def query_example(row: GradedAnswer, prompt_format: PromptFormat, correct: float | None = None) -> Example:
     sequence = [*prompt_format.question_ids(row.text), *row.token_ids]
-    return {
-        "input_ids": [*sequence, *prompt_format.query_ids],
-        "answer_length": len(row.token_ids),
-        "correct": row.correct,
-    }
+    target = row.correct if correct is None else correct
+    return Example([*sequence, *prompt_format.query_ids], len(row.token_ids), target)
 
 
-@dataclass(frozen=True)
-class Collator:
-    """Batches whose rows end in the same column: the query then fills the last columns and, as its length is fixed,
-    every answer ends just before it."""
-
-    pad_id: int
-
-    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        input_ids, mask = left_pad([example["input_ids"] for example in examples], self.pad_id)
-        return {
-            "input_ids": input_ids,
-            "attention_mask": mask,
-            "answer_length": torch.tensor([example["answer_length"] for example in examples]),
-            "labels": torch.tensor([float(example["correct"]) for example in examples]),
-        }
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a batch predict what, for logits computed there only."""
-
-    keep: Tensor
-    """Columns whose logits are needed: those that predict answer tokens [A], then the query's last."""
-    answer_mask: Tensor
-    """[B, A]: which of the A answer columns predict a token of the row's own answer."""
-    answer_ids: Tensor
-    """[B, A]: the tokens they predict."""
+def training_examples(
+    settings: ObjectiveSettings, rows: list[GradedAnswer], prompt_format: PromptFormat, longest: int, where: Path
+) -> list[Example]:
+    """What is learnt from. Raises `UserError` where an example cannot be: nothing is cut off, as that would take the
+    query, and with it the only supervised position, from a long one."""
+    if settings.targets == "soft" and not any(row.samples for row in rows):
+        raise UserError(
+            f"training.objective.targets: soft, but {where} has no sampled answers; curate with curation.samples > 0"
+        )
+    targets = [share_correct(row) if settings.targets == "soft" else row.correct for row in rows]
+    examples = [query_example(row, prompt_format, target) for row, target in zip(rows, targets, strict=True)]
+    for number, (row, example) in enumerate(zip(rows, examples, strict=True)):
+        if len(example.input_ids) > longest:
+            raise UserError(
+                f"{where}, row {number} ({row.id}): {len(example.input_ids)} tokens, but the model reads {longest} "
+                "behind the few-shot block; take fewer query demonstrations or leave the question out"
+            )
+    if not any(example.answer_length for example in examples):
+        raise UserError(
+            f"{where}: every answer is empty, there is nothing to judge; look at the answers and curate again"
+        )
+    return examples
 
 
-def columns(batch: dict[str, Tensor], query_length: int) -> Columns:
-    lengths = batch["answer_length"]
-    longest = int(lengths.max())
-    end = batch["input_ids"].shape[1] - query_length
-    answer = torch.arange(end - longest, end, device=lengths.device)
-    last = answer.new_tensor([end + query_length - 1])
-    own = torch.arange(longest, 0, -1, device=lengths.device) <= lengths.unsqueeze(1)
-    return Columns(torch.cat([answer - 1, last]), own, batch["input_ids"][:, answer])
+def share_correct(row: GradedAnswer) -> float:
+    """k/n over all graded answers to the question, the proposed one among them."""
+    grades = [row.correct, *(sample.correct for sample in row.samples)]
+    return sum(grades) / len(grades)

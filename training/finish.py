@@ -1,4 +1,4 @@
-"""After the last step: the post-hoc calibrator and the checkpoint folder."""
+"""After the last step: the best adapter, the post-hoc calibrator, and the checkpoint folder."""
 
 from __future__ import annotations
 
@@ -7,54 +7,55 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from calibration_tuning.calibrators import Calibrator, fit
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
-from calibration_tuning.files import write_json, write_text
+from calibration_tuning.files import sha256_file, write_json, write_text
+from calibration_tuning.probe import Probe, save_probe
 from calibration_tuning.progress import progress
 from calibration_tuning.records import Demonstration
 from calibration_tuning.run_config import RunConfig
-from calibration_tuning.scoring import score_answers
 from evaluation.confidence_metrics import nll
+from training.examples import query_example
+from training.judge import logits_of, sigmoid
+from training.loop import Run
 from training.setup import Inputs
 
 ANSWER_FEW_SHOT = 4
+SPLITS = ("train", "validation", "calibration")
 
 
-def fit_calibrator(config: RunConfig, model: Any, inputs: Inputs) -> tuple[Calibrator, dict[str, float]]:
-    """Fit the calibrator on the calibration split, which nothing else has seen."""
+def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[Calibrator, dict[str, float]]:
+    """Fit the calibrator on the calibration split, which nothing else has seen. Every process calls it."""
     rows = inputs.splits["calibration"]
-    model.eval()
+    examples = [query_example(row, inputs.prompt_format) for row in rows]
     with progress(len(rows), "calibrating", "examples") as bar:
-        scores = score_answers(
-            model,
-            inputs.prompt_format,
-            inputs.few_shot_ids,
-            [[*inputs.prompt_format.question_ids(row.text), *row.token_ids] for row in rows],
-            2 * config.training.batch_size,
-            bar.update,
-        )
+        logits = logits_of(run.engine, run.layout, examples, config.training.tokens_per_batch, bar.update)
     correct = np.array([row.correct for row in rows])
-    calibrator = fit(config.training.calibrator, scores.logit, correct)
+    calibrator = fit(config.training.calibrator, logits, correct)
     return calibrator, {
         "n": len(rows),
-        "nll_without": nll(scores.confidence, correct),
-        "nll_with": nll(calibrator(scores.logit), correct),
+        "nll_without": nll(sigmoid(logits), correct),
+        "nll_with": nll(calibrator(logits), correct),
     }
 
 
 def save_checkpoint(
     config: RunConfig,
     folder: Path,
-    model: Any,
+    run: Run,
     inputs: Inputs,
+    values: dict[str, Tensor],
     calibrator: Calibrator,
     calibrated_on: dict[str, float],
-    inputs_fingerprint: str,
     curation_fingerprint: str,
 ) -> None:
+    """`values`: what was trained, whole, by its names in the model."""
+    state = run.state
     record = CalibrationRecord(
         model=config.model,
+        method=config.training.method,
         prompt_style=inputs.prompt_format.style,
         answer_tokens=inputs.prompt_format.answer_tokens,
         query_few_shot=inputs.few_shot.query,
@@ -62,16 +63,30 @@ def save_checkpoint(
         max_new_tokens=config.curation.max_new_tokens,
         calibrator=calibrator,
         calibrated_on=calibrated_on,
-        inputs_fingerprint=inputs_fingerprint,
+        selected={"step": state.best_step or 0, config.training.select_by: state.best_score or 0.0},
+        validation=state.history,
+        inputs_fingerprint=state.inputs_fingerprint,
         curation_fingerprint=curation_fingerprint,
+        splits_sha256={split: sha256_file(config.curation_dir / f"{split}.parquet") for split in SPLITS},
         versions={p: version(p) for p in ("calibration-tuning", "torch", "transformers", "peft", "accelerate")},
     )
-    # The base by its own name, not by the folder of this machine's cache.
-    model.peft_config["default"].base_model_name_or_path = config.model.path
-    model.save_pretrained(folder, save_embedding_layers=False)
+    save_weights(config, folder, run.engine.accelerator.unwrap_model(run.engine.model), values)
     inputs.prompt_format.tokenizer.save_pretrained(folder)
     write_text(folder / "README.md", _card(config, record))
     write_json(folder / FILE, record.model_dump(mode="json"))
+
+
+def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:
+    if model.has_adapter:
+        # The base by its own name, not by the folder of this machine's cache.
+        model.lm.peft_config["default"].base_model_name_or_path = config.model.path
+        adapter = {name.removeprefix("lm."): value for name, value in values.items() if name.startswith("lm.")}
+        model.lm.save_pretrained(folder, state_dict=adapter, save_embedding_layers=False)
+    if model.probe is not None:
+        width = config.training.probe.hidden_size
+        head = Probe(model.config.get_text_config().hidden_size, width)
+        head.load_state_dict({n.removeprefix("probe."): v for n, v in values.items() if n.startswith("probe.")})
+        save_probe(head, folder)
 
 
 def _mixed_block(by_topic: dict[str, list[Demonstration]]) -> list[Demonstration]:
@@ -81,14 +96,19 @@ def _mixed_block(by_topic: dict[str, list[Demonstration]]) -> list[Demonstration
 
 
 def _card(config: RunConfig, record: CalibrationRecord) -> str:
+    trained = {
+        "lora_prompt": "LoRA adapter",
+        "lora_probe": "LoRA adapter with a probe on the last hidden state",
+        "probe": "Probe on the last hidden state",
+    }
     return f"""---
 library_name: peft
 tags: [calibration, uncertainty, calibration-tuning, lora]
 ---
 # {config.name}
 
-LoRA adapter for `{config.model.path}`, tuned with Calibration-Tuning (Kapoor et al. 2024, arXiv 2406.08391) to say how
-probable it is that a proposed answer is correct. Confidence calibrator: {record.calibrator.kind}, fitted on
+{trained[record.method]} for `{config.model.path}`, tuned with Calibration-Tuning (Kapoor et al. 2024, arXiv 2406.08391)
+to say how probable it is that a proposed answer is correct. Confidence calibrator: {record.calibrator.kind}, fitted on
 {record.calibrated_on["n"]:.0f} held-out answers.
 
 ```python
@@ -98,5 +118,5 @@ model = CalibratedModel.from_pretrained("PATH_OR_REPO")
 print(model.answer("What is the capital of France?"))
 ```
 
-The adapter loads with plain peft as well; `calibration.json` holds the query, its answer tokens and the calibrator.
+An adapter loads with plain peft as well; `calibration.json` holds the query, its answer tokens and the calibrator.
 """

@@ -1,31 +1,36 @@
 """The training objective: pure functions from logits to a total and its named parts.
 
-    total = query + mass_weight * mass + kl_weight * kl + answer_nll_weight * answer_nll
+    total = query + mass_weight * mass_nll + kl_weight * kl + answer_nll_weight * answer_nll
 
-With z = (logit of "no", logit of "yes") at the query position, c in [0, 1] the correctness (smoothed by epsilon:
-c <- (1 - epsilon) c + epsilon / 2) and p = softmax(z)[yes]:
+With z = (logit of "no", logit of "yes"), c in [0, 1] the correctness (smoothed by epsilon:
+c <- (1 - epsilon) c + epsilon / 2; a share k/n where targets are soft) and p = softmax(z)[yes]:
 
     cross_entropy  -(c log p + (1 - c) log(1 - p))
     brier          (p - c)^2
     focal          -(c (1 - p)^gamma log p + (1 - c) p^gamma log(1 - p))        (Lin et al. 2017)
-    mass           -log(P(no) + P(yes)) over the whole vocabulary; cross_entropy + mass is the cross-entropy over the
-                   vocabulary. Without it only the ratio of the two tokens is trained and their mass decays.
+    mass_nll       -log(P(no) + P(yes)) over the whole vocabulary; cross_entropy + mass_nll is the cross-entropy over
+                   the vocabulary. Without it only the ratio of the two tokens is trained and their mass decays.
     kl             divergence of the answer tokens' distribution from the adapter-free model's (Kapoor et al. 2024)
     answer_nll     -log p(answer token), on answers that are correct, weighted by c
 
-Every part is a mean over examples (over an example's own answer tokens first), so that the value does not depend on
-how examples are spread over micro-batches of equal size.
+Every part is a mean over the examples of an optimizer step (over an example's own answer tokens first). A pass over
+some of them yields its share of that mean, so that parts add up over passes and processes, however the step is cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from calibration_tuning.run_config import ObjectiveSettings
+from calibration_tuning.training_config import ObjectiveSettings
+
+CHUNK = 256
+"""Answer positions whose vocabulary logits exist at one time, at most."""
 
 
 def cross_entropy(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
@@ -39,8 +44,7 @@ def brier(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
 
 def focal(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
     log_no, log_yes = z.log_softmax(-1).unbind(-1)
-    p = log_yes.exp()
-    return -(correct * (1 - p) ** gamma * log_yes + (1 - correct) * p**gamma * log_no)
+    return -(correct * log_no.exp() ** gamma * log_yes + (1 - correct) * log_yes.exp() ** gamma * log_no)
 
 
 def forward_kl(tuned: Tensor, reference: Tensor) -> Tensor:
@@ -71,45 +75,93 @@ DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+@dataclass(frozen=True)
+class AnswerTokens:
+    """The P answer tokens of some examples, one after another, and the hidden states [P, H] that predict them."""
+
+    ids: Tensor
+    """[P]"""
+    example: Tensor
+    """[P]: the row of `z` that each belongs to."""
+    share: Tensor
+    """[P]: 1 / (number of answer tokens of its example)."""
+    hidden: Tensor
+    reference: Tensor | None
+    """Of the model without adapter; None if kl_weight is 0."""
+    chunks: int
+    """Parts in which the vocabulary's logits are made; the same on every process, as a sharded projection is gathered
+    by all of them together."""
+
+
 def objective(
     settings: ObjectiveSettings,
-    query_logits: Tensor,
-    answer_tokens: tuple[int, int],
+    z: Tensor,
+    log_mass: Tensor | None,
     correct: Tensor,
-    answer_logits: Tensor,
-    reference_logits: Tensor | None,
-    answer_ids: Tensor,
-    answer_mask: Tensor,
+    weight: Tensor,
+    answers: AnswerTokens | None,
+    logits_of: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of a batch.
+    """Loss of the B examples of one pass.
 
-    query_logits [B, K], answer_tokens (no, yes), correct [B] in [0, 1]; answer_logits and reference_logits
-    [B, A, K] predict answer_ids [B, A] where answer_mask [B, A] is true; reference_logits may be None if kl_weight
-    is 0. Returns the scalar total and the detached parts. Raises ValueError for a batch without examples.
+    z [B, 2]; log_mass [B], the log-probability of the two answer tokens together, or None where z comes from a probe;
+    correct [B] in [0, 1]; weight [B], 1 / (examples of the step), or 0 for an example that only fills a batch;
+    `logits_of` maps hidden states [n, H] to vocabulary logits [n, K]. Returns the scalar total and the detached parts.
+    Raises ValueError where there is no example to learn from.
     """
     if not len(correct):
         raise ValueError("a batch without a supervised query position has no loss")
-    query_logits = query_logits.float()
-    correct = correct.float()
-    pair = query_logits[:, list(answer_tokens)]
     target = correct * (1 - settings.label_smoothing) + settings.label_smoothing / 2
-    log_mass = pair.logsumexp(-1) - query_logits.logsumexp(-1)
-    parts = {
-        "query": QUERY_LOSSES[settings.query_loss](pair, target, settings.focal_gamma).mean(),
-        "mass_nll": -log_mass.mean(),
-    }
-    total = parts["query"] + settings.mass_weight * parts["mass_nll"]
-    tokens_per_example = answer_mask.sum(1).clamp(min=1)
-    weight = answer_mask / (tokens_per_example.unsqueeze(1) * len(correct))
-    if settings.kl_weight and reference_logits is not None:
-        divergence = DIVERGENCES[settings.kl](
-            answer_logits[answer_mask].float().log_softmax(-1), reference_logits[answer_mask].float().log_softmax(-1)
-        )
-        parts["kl"] = (divergence * weight[answer_mask]).sum()
-        total = total + settings.kl_weight * parts["kl"]
-    if settings.answer_nll_weight:
-        nll = F.cross_entropy(answer_logits[answer_mask].float(), answer_ids[answer_mask], reduction="none")
-        parts["answer_nll"] = (nll * (weight * correct.unsqueeze(1))[answer_mask]).sum()
-        total = total + settings.answer_nll_weight * parts["answer_nll"]
-    parts["mass"] = log_mass.exp().mean()
+    parts = {"query": (QUERY_LOSSES[settings.query_loss](z, target, settings.focal_gamma) * weight).sum()}
+    total = parts["query"]
+    if log_mass is not None:
+        parts["mass_nll"] = -(log_mass * weight).sum()
+        parts["mass"] = (log_mass.exp() * weight).sum()
+        total = total + settings.mass_weight * parts["mass_nll"]
+    if answers is not None and answers.chunks:
+        divergence, nll = answer_terms(answers, logits_of, DIVERGENCES[settings.kl], settings.answer_nll_weight > 0)
+        share = answers.share * weight[answers.example]
+        if divergence is not None:
+            parts["kl"] = (divergence * share).sum()
+            total = total + settings.kl_weight * parts["kl"]
+        if nll is not None:
+            parts["answer_nll"] = (nll * share * correct[answers.example]).sum()
+            total = total + settings.answer_nll_weight * parts["answer_nll"]
     return total, {name: value.detach() for name, value in parts.items()}
+
+
+def answer_terms(
+    answers: AnswerTokens,
+    logits_of: Callable[[Tensor], Tensor],
+    divergence: Callable[[Tensor, Tensor], Tensor],
+    with_nll: bool,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Divergence [P] from the reference and -log p [P] of the answer's tokens, a chunk of positions at a time.
+
+    A chunk's logits are dropped and computed again in the backward pass: memory grows with CHUNK x K, not with P x K.
+    """
+
+    def terms(hidden: Tensor, reference: Tensor | None, ids: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        tuned = logits_of(hidden).log_softmax(-1)
+        nll = -tuned.gather(1, ids.unsqueeze(1)).squeeze(1) if with_nll else None
+        if reference is None:
+            return None, nll
+        with torch.no_grad():
+            base = logits_of(reference).log_softmax(-1)
+        return divergence(tuned, base), nll
+
+    references = (
+        [None] * answers.chunks if answers.reference is None else answers.reference.tensor_split(answers.chunks)
+    )
+    chunks = zip(
+        answers.hidden.tensor_split(answers.chunks), references, answers.ids.tensor_split(answers.chunks), strict=True
+    )
+    if answers.chunks == 1 or not torch.is_grad_enabled():
+        found = [terms(*chunk) for chunk in chunks]
+    else:
+        found = [checkpoint(terms, *chunk, use_reentrant=False) for chunk in chunks]
+    divergences, nlls = zip(*found, strict=True)
+    return (
+        None if divergences[0] is None else torch.cat(divergences),
+        None if nlls[0] is None else torch.cat(nlls),
+    )

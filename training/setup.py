@@ -2,133 +2,189 @@
 
 from __future__ import annotations
 
-import json
-import math
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from transformers import get_scheduler, set_seed
 
-from calibration_tuning.models import load_model, load_tokenizer, resolve_dtype
-from calibration_tuning.processes import is_first_process, process_count
+from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.files import read_json
+from calibration_tuning.models import context_length, decoder, load_model, load_tokenizer, resolve_dtype
+from calibration_tuning.processes import is_first_process
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig
-from training.examples import Collator, query_example
-from training.trainer import CalibrationTrainer
+from training.checkpoints import (
+    OPTIMIZER,
+    TRAINED,
+    Checkpoint,
+    State,
+    best_folder,
+    find_checkpoint,
+    rotate,
+    step_folder,
+    write_checkpoint,
+)
+from training.engine import Engine, start_engine
+from training.examples import query_example, training_examples
+from training.layout import Layout
+from training.loop import Run
+from training.methods import METHODS, parameter_groups
+from training.plan import Plan
+from training.query_model import QueryModel
+from training.watch import Watch
 
 
 @dataclass(frozen=True)
 class Inputs:
+    """The curated set, and how its questions are asked."""
+
     prompt_format: PromptFormat
     few_shot: FewShot
     splits: dict[str, list[QueryExample]]
 
     @property
-    def few_shot_ids(self) -> list[int]:
+    def block(self) -> list[int]:
         return self.prompt_format.few_shot_ids(self.few_shot.query)
 
-    def examples(self, split: str) -> list[dict[str, Any]]:
-        return [query_example(row, self.prompt_format) for row in self.splits[split]]
 
-
-def load_inputs(config: RunConfig) -> Inputs:
-    tokenizer = load_tokenizer(config.model)
+def load_inputs(config: RunConfig, manifest: dict[str, Any]) -> Inputs:
     folder = config.curation_dir
+    if (made_for := manifest["settings"]["model"]["path"]) != config.model.path:
+        raise UserError(
+            f"{folder}: holds answers and token ids of {made_for}, not of {config.model.path}; curate with this model"
+        )
     return Inputs(
-        PromptFormat.of(tokenizer, config.model.prompt_format),
-        FewShot.model_validate(json.loads((folder / "few_shot.json").read_text(encoding="utf-8"))),
+        PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format),
+        FewShot.model_validate(read_json(folder / "few_shot.json", "calibration-tuning curate CONFIG")),
         {split: read_records(folder / f"{split}.parquet") for split in ("train", "validation", "calibration")},
     )
 
 
-def build_trainer(config: RunConfig, inputs: Inputs) -> CalibrationTrainer:
-    set_seed(config.seed)
-    model = get_peft_model(
-        load_model(config.model), LoraConfig(task_type="CAUSAL_LM", **config.training.lora.model_dump())
-    )
-    model.config.use_cache = False
-    train = inputs.examples("train")
-    arguments = training_arguments(config, len(train))
-    if is_first_process():
-        trained, total = model.get_nb_trainable_parameters()
-        print(
-            f"training {trained:,} of {total:,} parameters on {len(train):,} examples: "
-            f"{arguments.max_steps} steps of {_global_batch(config)} examples"
-        )
-    return CalibrationTrainer(
-        model,
-        arguments,
-        Collator(inputs.prompt_format.tokenizer.pad_token_id),
-        train,
-        inputs.examples("validation"),
-        inputs.prompt_format.tokenizer,
-        callbacks=[EvaluateEvenly(config.training.evaluations)],
-        prompt_format=inputs.prompt_format,
-        few_shot_ids=inputs.few_shot_ids,
-        objective_settings=config.training.objective,
-    )
-
-
-def training_arguments(config: RunConfig, examples: int) -> TrainingArguments:
+def build_run(
+    config: RunConfig, inputs: Inputs, accelerator: Accelerator, state: State, found: Checkpoint | None, tracker: Any
+) -> Run:
     settings = config.training
-    on_cpu = not torch.accelerator.is_available()
-    several = process_count() > 1
-    steps = math.ceil(settings.epochs * math.ceil(examples / _global_batch(config)))
-    return TrainingArguments(
-        output_dir=str(work_folder(config)),
-        seed=config.seed,
-        max_steps=steps,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=2 * settings.batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.lr_scheduler,
-        warmup_steps=math.ceil(settings.warmup_ratio * steps),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=resolve_dtype(config.model.dtype) == torch.bfloat16 and not on_cpu,
-        ddp_backend="gloo" if on_cpu and several else None,
-        ddp_find_unused_parameters=False,
-        dataloader_pin_memory=not on_cpu,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        eval_strategy="steps",
-        eval_steps=steps,
-        save_strategy="steps",
-        save_steps=steps,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_brier",
-        greater_is_better=False,
-        logging_steps=max(1, steps // 20),
-        report_to="none" if config.tracking.wandb == "disabled" else "wandb",
-        run_name=f"{config.name}-train",
+    longest = context_length(config.model, inputs.prompt_format.tokenizer) - len(inputs.block)
+    train = training_examples(
+        settings.objective,
+        list(inputs.splits["train"]),
+        inputs.prompt_format,
+        longest,
+        config.curation_dir / "train.parquet",
+    )
+    plan = Plan(len(train), settings.batch_size, settings.epochs, config.training_seed)
+    engine = build_engine(config, inputs, accelerator)
+    if found is not None:
+        engine.load_values(found.tensors(TRAINED))
+        engine.load_moments(found.tensors(OPTIMIZER), found.state.step)
+    return Run(
+        settings=settings,
+        seed=config.training_seed,
+        engine=engine,
+        layout=layout_of(config, inputs, engine),
+        plan=plan,
+        schedule=schedule(config, plan.steps),
+        train=train,
+        validation=[query_example(row, inputs.prompt_format) for row in inputs.splits["validation"]],
+        validation_rows=inputs.splits["validation"],
+        state=state,
+        save=saver(config, engine),
+        watch=Watch(tracker),
     )
 
 
-class EvaluateEvenly(TrainerCallback):
-    """Validation and a checkpoint at `count` evenly spaced steps, the last step among them."""
+def uses_bf16(config: RunConfig) -> bool:
+    return resolve_dtype(config.model.dtype) == torch.bfloat16
 
-    def __init__(self, count: int) -> None:
-        self.count = count
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        due = {round(state.max_steps * (k + 1) / self.count) for k in range(self.count)}
-        if state.global_step in due:
-            control.should_evaluate = control.should_save = True
+def build_engine(config: RunConfig, inputs: Inputs, accelerator: Accelerator) -> Engine:
+    settings = config.training
+    set_seed(config.training_seed)
+    lm, head = METHODS[settings.method](config, load_model(config.model))
+    if settings.gradient_checkpointing:
+        lm.gradient_checkpointing_enable({"use_reentrant": False})
+    if settings.torch_compile:
+        for layer in decoder(lm).layers:
+            layer.compile(dynamic=True)
+    model = QueryModel(lm, inputs.prompt_format.answer_tokens, settings.objective, head)
+    groups = parameter_groups(config, lm, head)
+    return start_engine(accelerator, model.train(), groups, settings.weight_decay, settings.max_grad_norm)
+
+
+def layout_of(config: RunConfig, inputs: Inputs, engine: Engine) -> Layout:
+    settings = config.training
+    custom_mask = config.model.attn_implementation != "flash_attention_2"
+    # Through a KV cache the block is a forward pass of its own. Checkpointed layers recompute without a cache, and FSDP
+    # has freed the weights when gradients come back through it; in one row with the examples it can always be shared.
+    cached = not settings.gradient_checkpointing and not engine.is_fsdp
+    shared = custom_mask if settings.batching == "packed" else cached
+    return Layout(
+        kind=settings.batching,
+        block=inputs.block,
+        query_length=len(inputs.prompt_format.query_ids),
+        pad_id=inputs.prompt_format.tokenizer.pad_token_id,
+        shared_block=shared,
+        custom_mask=custom_mask,
+    )
+
+
+def schedule(config: RunConfig, steps: int) -> Callable[[int], float]:
+    """Factor on the learning rate by step; a function of the step alone, so there is nothing to resume."""
+    settings = config.training
+    unused = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    warmup = round(settings.warmup_ratio * steps)
+    found = get_scheduler(settings.lr_scheduler, unused, num_warmup_steps=warmup, num_training_steps=steps)
+    return found.lr_lambdas[0]  # type: ignore[union-attr]
 
 
 def work_folder(config: RunConfig) -> Path:
-    """Where the Trainer keeps its intermediate checkpoints while it runs."""
+    """Where checkpoints are kept while training is unfinished."""
     return config.run_dir / ".training"
 
 
-def _global_batch(config: RunConfig) -> int:
-    settings = config.training
-    return settings.batch_size * settings.gradient_accumulation_steps * process_count()
+def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:
+    """The state to go on from, and the checkpoint it is in; a new state where there is none."""
+    accelerator.wait_for_everyone()  # the first one may have had old checkpoints to remove
+    found = find_checkpoint(work_folder(config), inputs_fingerprint)
+    steps = gather_object([found.state.step if found else 0])
+    if len(set(steps)) > 1:
+        raise RunError(
+            f"{work_folder(config)}: the processes see checkpoints of different steps {sorted(set(steps))}; output_dir "
+            "must be a folder that all machines share"
+        )
+    identifier = broadcast_object_list([uuid.uuid4().hex[:12]])[0]
+    if found is None:
+        fresh = State(
+            inputs_fingerprint=inputs_fingerprint, step=0, processes=accelerator.num_processes, wandb_id=identifier
+        )
+        return fresh, None
+    if is_first_process():
+        before = found.state.processes
+        note = (
+            f" (by {before} processes; now {accelerator.num_processes})" if before != accelerator.num_processes else ""
+        )
+        print(f"going on from the checkpoint of step {found.state.step}{note}")
+    return found.state.model_copy(update={"processes": accelerator.num_processes}), found
+
+
+def saver(config: RunConfig, engine: Engine) -> Callable[[State, bool], None]:
+    """Writes a checkpoint on the first process; the best one first, as later ones refer to it."""
+    work = work_folder(config)
+
+    def save(state: State, is_best: bool) -> None:
+        values, moments = engine.values(), engine.moments()
+        if is_first_process():
+            if is_best:
+                write_checkpoint(best_folder(work, state.step), state, {TRAINED: values})
+            write_checkpoint(step_folder(work, state.step), state, {TRAINED: values, OPTIMIZER: moments})
+            rotate(work, config.training.keep_checkpoints, state.best_step)
+        engine.accelerator.wait_for_everyone()
+
+    return save

@@ -1,0 +1,147 @@
+"""Everything a run needs to go on, in `<run>/.training/`: whole or not at all, and the same for every engine.
+
+    step-000120/trained.safetensors    what is trained, under the model's own names
+                optimizer.safetensors  Adam's moments of the same
+                state.json             step, best score so far, history, and the hashes of the two files
+    best-000090/                       the same without the moments, of the step with the best validation score
+
+Data order, learning rate and dropout follow from seed and step, so there is nothing else to keep.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.files import sha256_file, write_json
+
+STATE, TRAINED, OPTIMIZER = "state.json", "trained.safetensors", "optimizer.safetensors"
+
+
+class State(BaseModel):
+    """`state.json`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    inputs_fingerprint: str
+    """Of settings and curated set: a run only goes on from its own checkpoints."""
+    step: int
+    """Optimizer steps done."""
+    processes: int
+    wandb_id: str
+    best_step: int | None = None
+    best_score: float | None = None
+    history: list[dict[str, float]] = []
+    """The validation scores so far, oldest first."""
+    before: list[float] = []
+    """Confidences on the validation split before the first step."""
+    sha256: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    folder: Path
+    state: State
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        return load((self.folder / name).read_bytes())
+
+
+def write_checkpoint(folder: Path, state: State, tensors: dict[str, dict[str, Tensor]]) -> None:
+    """Write the files under a temporary name, force them to disk, and rename. Raises `RunError` if the disk is full."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name, values in tensors.items():
+            _write(temporary / name, save(values, metadata={"format": "pt"}))
+        hashes = {name: sha256_file(temporary / name) for name in tensors}
+        write_json(temporary / STATE, state.model_copy(update={"sha256": hashes}).model_dump())
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        last = find_checkpoint(folder.parent)
+        kept = f"the one of step {last.state.step} is whole" if last else "there is none yet"
+        raise RunError(
+            f"{folder}: the checkpoint of step {state.step} cannot be written ({error.strerror}); {kept}; make room "
+            "and run the same command again"
+        ) from None
+
+
+def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkpoint | None:
+    """The newest whole checkpoint; damaged ones are passed over with a warning, half-written ones have no such name.
+
+    Raises `UserError` if it belongs to other settings or another curated set.
+    """
+    for folder in sorted(work.glob("step-*"), reverse=True):
+        found = _read(folder)
+        if found is None:
+            print(f"warning: {folder}: damaged, going on from the checkpoint before it", file=sys.stderr)
+            continue
+        if inputs_fingerprint is not None and found.state.inputs_fingerprint != inputs_fingerprint:
+            raise UserError(
+                f"{work}: holds an unfinished training with other settings or on another curated set; --force starts "
+                "over, name=NEW keeps both"
+            )
+        return found
+    return None
+
+
+def best_checkpoint(work: Path, state: State) -> Checkpoint:
+    folder = best_folder(work, state.best_step or 0)
+    found = _read(folder)
+    if found is None:
+        raise RunError(f"{folder}: missing or damaged; run the same command again with --force")
+    return found
+
+
+def rotate(work: Path, keep: int, best_step: int | None) -> None:
+    """Remove what the newest checkpoint does not need: older ones beyond `keep`, and earlier best ones."""
+    old = sorted(work.glob("step-*"))[:-keep]
+    outdone = set(work.glob("best-*")) - {best_folder(work, best_step or 0)}
+    for folder in [*old, *outdone]:
+        shutil.rmtree(folder)
+
+
+def step_folder(work: Path, step: int) -> Path:
+    return work / f"step-{step:08d}"
+
+
+def best_folder(work: Path, step: int) -> Path:
+    return work / f"best-{step:08d}"
+
+
+def _read(folder: Path) -> Checkpoint | None:
+    try:
+        state = State.model_validate(json.loads((folder / STATE).read_text(encoding="utf-8")))
+        whole = all(sha256_file(folder / name) == sha256 for name, sha256 in state.sha256.items())
+    except (OSError, ValueError, ValidationError):
+        return None
+    return Checkpoint(folder, state) if whole else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,125 @@
+"""Examples of one forward pass laid out as tensors: padded rows, or all in one row without padding.
+
+Both yield the same keys, so that the model needs to know nothing of the difference:
+
+    prefix_ids [L]                 the few-shot block, where it is run once and shared through its KV cache; else empty
+    input_ids, position_ids [B, T]
+    attention_mask                 [B, T], [1, 1, T, T] (additive), or absent
+    query_rows, query_cols [n]     where the n examples' verdicts are read
+    answer_rows, answer_cols [P]   the positions that predict the P answer tokens
+    answer_ids, answer_example [P] the tokens, and the example each belongs to
+    answer_share [P]               1 / (number of answer tokens of its example)
+    reference_columns [R]          the columns the reference model has to see: all but the queries
+    chunks []                      parts in which the answers' vocabulary logits are made
+    correct, weight [n]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from calibration_tuning.batches import left_pad
+from training.examples import Example
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How passes are laid out. `shared_block`: the few-shot block is run once a pass rather than in every example."""
+
+    kind: Literal["padded", "packed"]
+    block: list[int]
+    query_length: int
+    pad_id: int
+    shared_block: bool
+    custom_mask: bool = True
+    """Packed only: whether the attention takes a mask of its own; flash attention tells examples apart by positions."""
+
+    def width(self, example: Example) -> int:
+        """Tokens that an example adds to a pass."""
+        return len(example.input_ids) + (0 if self.shared_block else len(self.block))
+
+    def batch(self, examples: Sequence[Example], weight: float, chunks: int) -> Batch:
+        """`weight` of each example in the loss, 0 for those that only fill a pass. Raises ValueError without examples
+        ."""
+        if not examples:
+            raise ValueError("a batch without a supervised query position has no loss")
+        made = (_padded if self.kind == "padded" else _packed)(self, examples)
+        made["correct"] = torch.tensor([float(example.correct) for example in examples])
+        made["weight"] = torch.full((len(examples),), weight)
+        made["chunks"] = torch.tensor(chunks)
+        return made
+
+
+def _padded(layout: Layout, examples: Sequence[Example]) -> Batch:
+    head = [] if layout.shared_block else layout.block
+    input_ids, mask = left_pad([[*head, *example.input_ids] for example in examples], layout.pad_id)
+    width = input_ids.shape[1]
+    # Rows end in the same column, so every answer ends where the query begins.
+    end = width - layout.query_length
+    return {
+        "prefix_ids": torch.tensor(layout.block if layout.shared_block else [], dtype=torch.long),
+        "input_ids": input_ids,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0) + (len(layout.block) if layout.shared_block else 0),
+        "attention_mask": mask,
+        "query_rows": torch.arange(len(examples)),
+        "query_cols": torch.full((len(examples),), width - 1),
+        "reference_columns": torch.arange(end),
+        **_answers(layout, examples, rows=list(range(len(examples))), ends=[end] * len(examples)),
+    }
+
+
+def _packed(layout: Layout, examples: Sequence[Example]) -> Batch:
+    block = layout.block
+    head = [] if layout.shared_block else block
+    pieces = [[*head, *example.input_ids] for example in examples]
+    ids = [*block] if layout.shared_block else []
+    positions = list(range(len(ids)))
+    owner = [-1] * len(ids)
+    query = [False] * len(ids)
+    ends = []
+    for number, piece in enumerate(pieces):
+        ids += piece
+        start = len(block) if layout.shared_block else 0
+        positions += range(start, start + len(piece))
+        owner += [number] * len(piece)
+        query += [False] * (len(piece) - layout.query_length) + [True] * layout.query_length
+        ends.append(len(ids) - layout.query_length)
+    batch = {
+        "prefix_ids": torch.tensor([], dtype=torch.long),
+        "input_ids": torch.tensor([ids]),
+        "position_ids": torch.tensor([positions]),
+        "query_rows": torch.zeros(len(examples), dtype=torch.long),
+        "query_cols": torch.tensor(ends) + layout.query_length - 1,
+        "reference_columns": torch.tensor([not q for q in query]).nonzero().flatten(),
+        **_answers(layout, examples, rows=[0] * len(examples), ends=ends),
+    }
+    if layout.custom_mask:
+        batch["attention_mask"] = _own_and_block(torch.tensor(owner))
+    return batch
+
+
+def _own_and_block(owner: Tensor) -> Tensor:
+    """Additive mask [1, 1, T, T]: a token sees the shared block (owner -1) and its own example, up to itself."""
+    seen = (owner.unsqueeze(1) == owner) | (owner == -1)
+    seen &= torch.ones(len(owner), len(owner), dtype=torch.bool).tril()
+    return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[None, None]
+
+
+def _answers(layout: Layout, examples: Sequence[Example], rows: list[int], ends: list[int]) -> Batch:
+    """Where the answer tokens are, each predicted from the column before it. `ends`: columns at which queries begin."""
+    found: list[tuple[int, int, int, int, float]] = []
+    for number, (example, row, end) in enumerate(zip(examples, rows, ends, strict=True)):
+        count = example.answer_length
+        answer = example.input_ids[: len(example.input_ids) - layout.query_length][-count:] if count else []
+        found += [(row, end - count + i - 1, token, number, 1 / count) for i, token in enumerate(answer)]
+    names = ("answer_rows", "answer_cols", "answer_ids", "answer_example", "answer_share")
+    columns = list(zip(*found, strict=True)) if found else [()] * len(names)
+    kinds = [torch.long] * 4 + [torch.float32]
+    return {n: torch.tensor(c, dtype=kind) for n, c, kind in zip(names, columns, kinds, strict=True)}

@@ -1,0 +1,172 @@
+"""The training loop: steps, what is logged of them, validation, checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calibration_tuning.errors import RunError
+from calibration_tuning.progress import progress
+from calibration_tuning.records import QueryExample
+from calibration_tuning.training_config import TrainingSettings
+from evaluation.confidence_metrics import point_metrics
+from training.checkpoints import State
+from training.engine import Engine
+from training.examples import Example
+from training.judge import logits_of, sigmoid
+from training.layout import Layout
+from training.objective import CHUNK
+from training.plan import Plan, passes
+from training.watch import Watch
+
+LOGGED = 200
+"""Points in the curves of a run, about."""
+
+
+@dataclass
+class Run:
+    """A training that is under way."""
+
+    settings: TrainingSettings
+    seed: int
+    engine: Engine
+    layout: Layout
+    plan: Plan
+    schedule: Callable[[int], float]
+    """Factor on the learning rates at a step."""
+    train: list[Example]
+    validation: list[Example]
+    validation_rows: Sequence[QueryExample]
+    state: State
+    save: Callable[[State, bool], None]
+    """Write a checkpoint of the state; true if it is the best so far."""
+    watch: Watch
+    window: Window = field(default_factory=lambda: Window())
+
+
+@dataclass
+class Window:
+    """What the steps since the last logging yielded on this process."""
+
+    steps: int = 0
+    tokens: int = 0
+    norm: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+    logits: list[float] = field(default_factory=list)
+    correct: list[float] = field(default_factory=list)
+
+
+def run_steps(run: Run) -> None:
+    """From the state's step to the last one. Every process calls it."""
+    settings, last = run.settings, run.plan.steps
+    evaluate_at, save_at = evenly(last, settings.evaluations), evenly(last, settings.checkpoints)
+    log_every = max(1, last // LOGGED)
+    if not run.state.history:
+        validate(run)
+    with progress(last, "training", "steps") as bar:
+        bar.update(run.state.step)
+        bar.unpause()
+        for step in range(run.state.step, last):
+            one_step(run, step)
+            run.state = run.state.model_copy(update={"step": step + 1})
+            bar.update(1)
+            if (step + 1) % log_every == 0 or step + 1 == last:
+                logged = log_window(run)
+                bar.set_postfix(loss=f"{logged['loss']:.4f}", tokens_per_s=f"{logged['tokens_per_second']:,.0f}")
+            is_best = validate(run) if step + 1 in evaluate_at else False
+            if is_best or step + 1 in save_at | evaluate_at:
+                run.save(run.state, is_best)
+
+
+def one_step(run: Run, step: int) -> None:
+    """Gradients over the step's examples in as many passes as the token budget takes, then one update."""
+    engine, layout = run.engine, run.layout
+    rank = engine.accelerator.process_index
+    # Dropout follows from seed, step and process: a resumed run draws what an uninterrupted one would have.
+    torch.manual_seed(int(np.random.SeedSequence([run.seed, step, rank]).generate_state(1)[0]))
+    engine.set_learning_rate(run.schedule(step))
+    indices = run.plan.step(step)
+    rounds = rounds_of(run, run.train, indices)
+    for number, shares in enumerate(rounds):
+        is_last = number == len(rounds) - 1
+        own = [run.train[i] for i in shares[rank]]
+        chunks = max(math.ceil(sum(run.train[i].answer_length for i in share) / CHUNK) for share in shares)
+        weight = 1 / len(indices) if own else 0.0  # with nothing of its own, a process still joins in
+        batch = layout.batch(own or [run.train[shares[0][0]]], weight, chunks)
+        with engine.pass_context(is_last):
+            total, parts, z = engine.model(to_device(batch, engine))
+            engine.backward(total, is_last)
+        if own:
+            _note(run.window, total, parts, z, batch)
+    run.window.norm += engine.step()
+    run.window.steps += 1
+
+
+def rounds_of(run: Run, examples: Sequence[Example], indices: Sequence[int]) -> list[list[list[int]]]:
+    layout, settings = run.layout, run.settings
+    widths = [layout.width(example) for example in examples]
+    budget = settings.tokens_per_batch - (len(layout.block) if layout.shared_block else 0)
+    return passes(indices, widths, budget, run.engine.processes, layout.kind == "packed")
+
+
+def validate(run: Run) -> bool:
+    """Score the validation split; true if this is the best score so far."""
+    logits = logits_of(run.engine, run.layout, run.validation, run.settings.tokens_per_batch)
+    correct = np.array([example.correct for example in run.validation])
+    scores = {name: value for name, value in point_metrics(sigmoid(logits), correct).items() if value is not None}
+    kept = {name: scores[name] for name in ("brier", "nll", "ece", "auroc") if name in scores}
+    score, step = scores[run.settings.select_by], run.state.step
+    # The model as it came is no candidate: it is what this training has to improve on.
+    is_best = step > 0 and (run.state.best_score is None or score < run.state.best_score)
+    changes: dict[str, Any] = {"history": [*run.state.history, {"step": step, **kept}]}
+    if not run.state.before:
+        changes["before"] = sigmoid(logits).tolist()
+    if is_best:
+        changes |= {"best_step": step, "best_score": score}
+    run.state = run.state.model_copy(update=changes)
+    run.watch.validation(step, kept, run.validation_rows, run.state.before, sigmoid(logits))
+    return is_best
+
+
+def log_window(run: Run) -> dict[str, float]:
+    """Means over the steps since the last logging and over all processes; every process calls it."""
+    window, run.window = run.window, Window()
+    everyone: list[Window] = run.engine.gather(window)
+    names = dict.fromkeys(name for one in everyone for name in one.parts)
+    logged = {name: sum(one.parts.get(name, 0.0) for one in everyone) / window.steps for name in names}
+    if not math.isfinite(logged["loss"]):
+        raise RunError(
+            f"training: the loss is {logged['loss']} at step {run.state.step}; the last checkpoint is kept; try a "
+            "lower training.learning_rate or dtype bfloat16 instead of float16"
+        )
+    logits = np.array([value for one in everyone for value in one.logits])
+    correct = np.array([value for one in everyone for value in one.correct])
+    scores = point_metrics(sigmoid(logits), correct)
+    logged |= {f"batch_{name}": scores[name] for name in ("auroc", "ece") if scores[name] is not None}  # type: ignore[misc]
+    logged["grad_norm"] = window.norm / window.steps
+    logged["learning_rate"] = run.engine.raw_optimizer.param_groups[0]["lr"]
+    return run.watch.steps(run.state.step, logged, sum(one.tokens for one in everyone))
+
+
+def evenly(steps: int, count: int) -> set[int]:
+    """`count` evenly spaced steps, counted from 1, the last among them."""
+    return {max(1, round(steps * (k + 1) / count)) for k in range(count)}
+
+
+def to_device(batch: dict[str, Tensor], engine: Engine) -> dict[str, Tensor]:
+    return {name: value.to(engine.accelerator.device, non_blocking=True) for name, value in batch.items()}
+
+
+def _note(window: Window, total: Tensor, parts: dict[str, Tensor], z: Tensor, batch: dict[str, Tensor]) -> None:
+    for name, value in {"loss": total.detach(), **parts}.items():
+        window.parts[name] = window.parts.get(name, 0.0) + float(value)
+    window.logits += (z[:, 1] - z[:, 0]).tolist()
+    window.correct += batch["correct"].tolist()
+    seen = batch["attention_mask"].sum() if batch.get("attention_mask", torch.empty(0)).ndim == 2 else None
+    window.tokens += int(batch["input_ids"].numel() if seen is None else seen) + len(batch["prefix_ids"])

@@ -1,0 +1,58 @@
+"""What is trained: each method takes the loaded model and returns it, made ready, with the head that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+from calibration_tuning.probe import Probe
+from calibration_tuning.run_config import RunConfig
+from calibration_tuning.training_config import LoraSettings, Method
+
+
+def lora_prompt(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
+    """An adapter, read off the two answer tokens of the query."""
+    return with_adapter(config, lm), None
+
+
+def lora_probe(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
+    """An adapter, read by a head on the last hidden state of the query."""
+    return with_adapter(config, lm), make_probe(config, lm)
+
+
+def probe(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
+    """A head on the last hidden state of the query, the model untouched."""
+    return lm.requires_grad_(False), make_probe(config, lm)
+
+
+METHODS: dict[Method, Callable[[RunConfig, Any], tuple[Any, Probe | None]]] = {
+    "lora_prompt": lora_prompt,
+    "lora_probe": lora_probe,
+    "probe": probe,
+}
+
+
+def with_adapter(config: RunConfig, lm: Any) -> Any:
+    if config.model.load_in_4bit:
+        checkpointing = config.training.gradient_checkpointing
+        lm = prepare_model_for_kbit_training(lm, use_gradient_checkpointing=checkpointing)
+    return get_peft_model(lm, lora_config(config.training.lora))
+
+
+def lora_config(settings: LoraSettings) -> LoraConfig:
+    return LoraConfig(task_type="CAUSAL_LM", **settings.model_dump())
+
+
+def make_probe(config: RunConfig, lm: Any) -> Probe:
+    return Probe(lm.config.get_text_config().hidden_size, config.training.probe.hidden_size)
+
+
+def parameter_groups(config: RunConfig, lm: Any, head: Probe | None) -> list[dict[str, Any]]:
+    """For the optimizer: the adapter, and the head with a learning rate of its own."""
+    adapter = [p for p in lm.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": adapter, "lr": config.training.learning_rate}] if adapter else []
+    if head is not None:
+        groups.append({"params": list(head.parameters()), "lr": config.training.probe.learning_rate})
+    return groups

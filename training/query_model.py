@@ -1,0 +1,123 @@
+"""The model as it is trained: the language model, its readout, and one forward pass that ends in the objective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from calibration_tuning.batches import Prefix, encode_prefix, forward_inputs
+from calibration_tuning.models import adapter_off, causal_model, decoder, vocabulary_logits
+from calibration_tuning.probe import Probe
+from calibration_tuning.training_config import ObjectiveSettings
+from training.layout import Batch
+from training.objective import AnswerTokens, objective
+
+
+class QueryModel(nn.Module):
+    """`forward(batch)`, with a batch as in training/layout.py, gives the total and the parts of the objective; with
+    `judge_only` it gives what evaluation needs, z and the log-mass.
+
+    One pass with gradients for everything, after one without for the reference. Only hidden states come out of the
+    decoder; the vocabulary projection is applied where it is used. As a single module around all of it, any engine can
+    wrap it and sees one forward for one backward.
+    """
+
+    def __init__(
+        self, lm: Any, answer_tokens: tuple[int, int], settings: ObjectiveSettings, probe: Probe | None = None
+    ) -> None:
+        super().__init__()
+        self.lm = lm
+        self.probe = probe
+        self.answer_tokens = answer_tokens
+        self.settings = settings
+        self.config = lm.config
+        self._no_split_modules = causal_model(lm)._no_split_modules
+        self._reference_block: Prefix | None = None
+        self._judging_block: Prefix | None = None
+
+    @property
+    def has_adapter(self) -> bool:
+        return self.lm is not causal_model(self.lm)
+
+    def forward(self, batch: Batch, judge_only: bool = False) -> Any:
+        keeps_near_base = self.settings.kl_weight > 0 and self.has_adapter and not judge_only
+        reference = self._reference(batch) if keeps_near_base else None
+        # With a frozen model and a head there is nothing to differentiate below the head.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.has_adapter):
+            hidden = self._hidden(batch, self._block(batch))
+        verdict = hidden[batch["query_rows"], batch["query_cols"]]
+        z, log_mass = self._readout(verdict)
+        if judge_only:
+            return z, log_mass
+        answers = None
+        if self.has_adapter and (keeps_near_base or self.settings.answer_nll_weight > 0):
+            answers = AnswerTokens(
+                batch["answer_ids"],
+                batch["answer_example"],
+                batch["answer_share"],
+                hidden[batch["answer_rows"], batch["answer_cols"]],
+                reference,
+                int(batch["chunks"]),
+            )
+        total, parts = objective(
+            self.settings, z, log_mass, batch["correct"], batch["weight"], answers, self._vocabulary
+        )
+        return total, parts, z.detach()
+
+    def train(self, mode: bool = True) -> QueryModel:
+        self._judging_block = None
+        return super().train(mode)
+
+    def _readout(self, verdict: Tensor) -> tuple[Tensor, Tensor | None]:
+        """z [n, 2] and the log-mass [n] of the two answer tokens, if it is read off the vocabulary."""
+        if self.probe is not None:
+            return self.probe(verdict), None
+        logits = self._vocabulary(verdict)
+        z = logits[:, list(self.answer_tokens)]
+        return z, z.logsumexp(-1) - logits.logsumexp(-1)
+
+    def _vocabulary(self, hidden: Tensor) -> Tensor:
+        return vocabulary_logits(self.lm, hidden)
+
+    def _block(self, batch: Batch) -> Prefix:
+        """The few-shot block through the model: with gradients in every training pass, once for all others."""
+        if self.training:
+            return encode_prefix(self.lm, batch["prefix_ids"])
+        if self._judging_block is None:
+            self._judging_block = encode_prefix(self.lm, batch["prefix_ids"])
+        return self._judging_block
+
+    @torch.no_grad()
+    def _reference(self, batch: Batch) -> Tensor:
+        """Hidden states [P, H] of the model without its adapter, which has no query to read."""
+        columns = batch["reference_columns"]
+        head = {name: batch[name].index_select(1, columns) for name in ("input_ids", "position_ids")}
+        mask = batch.get("attention_mask")
+        if mask is not None:
+            head["attention_mask"] = (
+                mask.index_select(2, columns).index_select(3, columns) if mask.ndim == 4 else mask[:, columns]
+            )
+        was_training = self.lm.training
+        self.lm.eval()
+        try:
+            with adapter_off(self.lm):
+                if self._reference_block is None:  # the base model never changes, so neither does its block
+                    self._reference_block = encode_prefix(self.lm, batch["prefix_ids"])
+                hidden = self._hidden(head, self._reference_block)
+        finally:
+            self.lm.train(was_training)
+        return hidden[batch["answer_rows"], torch.searchsorted(columns, batch["answer_cols"])]
+
+    def _hidden(self, batch: Batch, block: Prefix) -> Tensor:
+        """Last hidden states [B, T, H]."""
+        mask = batch.get("attention_mask")
+        inputs: dict[str, Any]
+        if block.length:
+            inputs = forward_inputs(batch["input_ids"], mask, block, causal_model(self.lm).config)  # type: ignore[arg-type]
+        else:
+            inputs = {"input_ids": batch["input_ids"], "attention_mask": mask, "use_cache": False}
+            if mask is not None and mask.ndim == 4:
+                inputs["attention_mask"] = mask.to(causal_model(self.lm).dtype)
+        return decoder(self.lm)(**inputs | {"position_ids": batch["position_ids"]}).last_hidden_state
