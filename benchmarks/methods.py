@@ -10,7 +10,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
