@@ -136,12 +136,9 @@ class Engine:
     def load_moments(self, moments: dict[str, Tensor], step: int) -> None:
         self._same_names({name.rpartition(".")[0] for name in moments})
         # The optimizer makes its state at the first step, which is still to come.
-        for group in self.raw_optimizer.param_groups:
-            for p in group["params"]:
-                self.raw_optimizer.state[p] = {
-                    "step": torch.tensor(float(step)),
-                    **{moment: torch.zeros_like(p) for moment in MOMENTS},
-                }
+        for p in self._optimized():
+            zeros = {moment: torch.zeros_like(p) for moment in MOMENTS}
+            self.raw_optimizer.state[p] = {"step": torch.tensor(float(step)), **zeros}
         if self.is_deepspeed and hasattr(self.model.optimizer, "_lazy_init_hp_params_optimizer_state"):
             self.model.optimizer._lazy_init_hp_params_optimizer_state()  # ZeRO 1 and 2 find their shares by it
         with torch.no_grad():
@@ -149,6 +146,11 @@ class Engine:
                 for moment in MOMENTS:
                     target = parameter if self.is_deepspeed else self.raw_optimizer.state[parameter][moment]
                     self._put(parameter, target, moments[f"{name}.{moment}"], moment)
+
+    def _optimized(self) -> list[Tensor]:
+        """The tensors that the optimizer itself updates: under ZeRO flat shares of many parameters."""
+        zero3 = getattr(self.model.optimizer, "fp32_partitioned_groups_flat", None) if self.is_deepspeed else None
+        return zero3 or [p for group in self.raw_optimizer.param_groups for p in group["params"]]
 
     def _put(self, parameter: nn.Parameter, target: Tensor, whole: Tensor, moment: str | None = None) -> None:
         whole = whole.to(self.accelerator.device)

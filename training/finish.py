@@ -79,7 +79,10 @@ def save_checkpoint(
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:
     if model.has_adapter:
         # The base by its own name, not by the folder of this machine's cache.
-        model.lm.peft_config["default"].base_model_name_or_path = config.model.path
+        adapter_config = model.lm.peft_config["default"]
+        adapter_config.base_model_name_or_path = config.model.path
+        if not isinstance(adapter_config.target_modules, str):  # a set, which Python orders anew in every process
+            adapter_config.target_modules = sorted(adapter_config.target_modules)
         adapter = {name.removeprefix("lm."): value for name, value in values.items() if name.startswith("lm.")}
         model.lm.save_pretrained(folder, state_dict=adapter, save_embedding_layers=False)
     if model.probe is not None:

@@ -3,24 +3,35 @@ import math
 import pytest
 import torch
 
-from calibration_tuning.run_config import ObjectiveSettings
-from training.objective import DIVERGENCES, QUERY_LOSSES, objective
+from calibration_tuning.training_config import ObjectiveSettings
+from training.objective import DIVERGENCES, QUERY_LOSSES, AnswerTokens, answer_terms, objective
 
 NO, YES = 1, 2
+VOCABULARY = 6
 
 
-def batch(rows: int = 3, answer: int = 2, vocabulary: int = 6, seed: int = 0) -> dict:
+def batch(rows: int = 3, seed: int = 0, chunks: int = 1) -> dict:
+    """Three examples with one, two and two answer tokens; the "hidden states" are the vocabulary's logits."""
     g = torch.Generator().manual_seed(seed)
-    mask = torch.ones(rows, answer, dtype=torch.bool)
-    mask[0, 0] = False
+    query = torch.randn(3, VOCABULARY, generator=g)[:rows]
+    z = query[:, [NO, YES]]
+    example = torch.tensor([0, 1, 1, 2, 2])
+    kept = example < rows
+    hidden, reference = (torch.randn(5, VOCABULARY, generator=g)[kept] for _ in range(2))
     return {
-        "query_logits": torch.randn(rows, vocabulary, generator=g),
-        "answer_tokens": (NO, YES),
+        "z": z,
+        "log_mass": z.logsumexp(-1) - query.logsumexp(-1),
         "correct": torch.tensor([1.0, 0.0, 1.0])[:rows],
-        "answer_logits": torch.randn(rows, answer, vocabulary, generator=g),
-        "reference_logits": torch.randn(rows, answer, vocabulary, generator=g),
-        "answer_ids": torch.randint(0, vocabulary, (rows, answer), generator=g),
-        "answer_mask": mask,
+        "weight": torch.full((rows,), 1 / rows),
+        "answers": AnswerTokens(
+            ids=torch.randint(0, VOCABULARY, (5,), generator=g)[kept],
+            example=example[kept],
+            share=torch.tensor([1.0, 0.5, 0.5, 0.5, 0.5])[kept],
+            hidden=hidden,
+            reference=reference,
+            chunks=chunks,
+        ),
+        "logits_of": lambda hidden: hidden,
     }
 
 
@@ -67,12 +78,18 @@ def test_directions_of_the_divergences() -> None:
 
 def test_full_mass_weight_is_cross_entropy_over_the_vocabulary() -> None:
     values = batch()
+    query = torch.randn(3, VOCABULARY, generator=torch.Generator().manual_seed(0))
     total, parts = objective(only(mass_weight=1.0), **values)
     targets = torch.where(values["correct"] > 0, YES, NO)
-    expected = torch.nn.functional.cross_entropy(values["query_logits"], targets)
-    assert total.item() == pytest.approx(expected.item(), abs=1e-6)
-    mass = values["query_logits"].softmax(-1)[:, [NO, YES]].sum(1).mean()
+    assert total.item() == pytest.approx(torch.nn.functional.cross_entropy(query, targets).item(), abs=1e-6)
+    mass = query.softmax(-1)[:, [NO, YES]].sum(1).mean()
     assert parts["mass"].item() == pytest.approx(mass.item(), abs=1e-6)
+
+
+def test_a_probe_has_no_mass() -> None:
+    total, parts = objective(only(mass_weight=1.0), **batch() | {"log_mass": None})
+    assert "mass" not in parts
+    assert total.item() == parts["query"].item()
 
 
 def test_label_smoothing_moves_targets_toward_a_half() -> None:
@@ -83,39 +100,85 @@ def test_label_smoothing_moves_targets_toward_a_half() -> None:
     assert smoothed.item() == pytest.approx(objective(only(), **values)[0].item(), abs=1e-6)
 
 
-def test_only_own_answer_tokens_count() -> None:
+def test_a_smoothed_soft_target_is_between() -> None:
+    # c = 0.75, epsilon = 0.2: target 0.8 * 0.75 + 0.1 = 0.7.
+    values = batch(rows=1) | {"correct": torch.tensor([0.75])}
+    expected, _ = objective(only(), **values | {"correct": torch.tensor([0.7])})
+    assert objective(only(label_smoothing=0.2), **values)[0].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_every_answer_weighs_the_same_however_long_it_is() -> None:
     values = batch()
-    settings = only(kl_weight=1.0, answer_nll_weight=1.0)
-    total, _ = objective(settings, **values)
-    values["answer_logits"][0, 0] = 1e3 * torch.randn(6)
-    values["reference_logits"][0, 0] = -5.0
-    values["answer_ids"][0, 0] = 5
-    assert objective(settings, **values)[0].item() == total.item()
-    values["answer_logits"][0, 1, 0] += 1.0
-    assert objective(settings, **values)[0].item() != total.item()
+    answers = values["answers"]
+    _, parts = objective(only(kl_weight=1.0), **values)
+    p, q = answers.reference.log_softmax(-1), answers.hidden.log_softmax(-1)
+    each = (p.exp() * (p - q)).sum(-1)
+    expected = (each[0] + each[1:3].mean() + each[3:5].mean()) / 3
+    assert parts["kl"].item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_answer_nll_is_on_correct_answers_only() -> None:
     values = batch()
+    answers = values["answers"]
     _, parts = objective(only(answer_nll_weight=1.0), **values)
-    logp = values["answer_logits"].log_softmax(-1).gather(-1, values["answer_ids"].unsqueeze(-1)).squeeze(-1)
-    # Row 0 (correct) has its second token only, row 1 is incorrect, row 2 (correct) has both: mean over 3 examples.
-    expected = -(logp[0, 1] + logp[2].mean()) / 3
+    logp = answers.hidden.log_softmax(-1).gather(1, answers.ids.unsqueeze(1)).squeeze(1)
+    # Examples 0 and 2 are correct, 1 is not: mean over 3 examples.
+    expected = -(logp[0] + logp[3:5].mean()) / 3
     assert parts["answer_nll"].item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_mean_over_examples_does_not_depend_on_micro_batches() -> None:
+@pytest.mark.parametrize("kind", list(DIVERGENCES))
+@pytest.mark.parametrize("chunks", [2, 5, 7])
+def test_chunks_change_neither_values_nor_gradients(kind: str, chunks: int) -> None:
+    """Also with more chunks than tokens, where some are empty."""
+    g = torch.Generator().manual_seed(1)
+    head = torch.randn(4, VOCABULARY, generator=g)
+    found = []
+    for count in (1, chunks):
+        hidden = torch.randn(5, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
+        reference = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
+        answers = AnswerTokens(torch.tensor([0, 5, 3, 3, 1]), torch.zeros(5), torch.ones(5), hidden, reference, count)
+        divergence, nll = answer_terms(answers, lambda h: h @ head, DIVERGENCES[kind], True)
+        assert divergence is not None
+        assert nll is not None
+        (divergence.sum() + nll.square().sum()).backward()
+        found.append((divergence.detach(), nll.detach(), hidden.grad))
+    for whole, chunked in zip(*found, strict=True):
+        torch.testing.assert_close(chunked, whole)
+
+
+def test_shares_of_a_step_add_up_to_its_mean() -> None:
     settings = ObjectiveSettings(kl_weight=0.7, answer_nll_weight=0.3)
     values = batch()
     whole, _ = objective(settings, **values)
-    parts = []
+    shares = []
     for row in range(3):
-        one = {k: v if isinstance(v, tuple) else v[row : row + 1] for k, v in values.items()}
-        parts.append(objective(settings, **one)[0])
-    assert torch.stack(parts).mean().item() == pytest.approx(whole.item(), abs=1e-6)
+        a = values["answers"]
+        own = a.example == row
+        answers = AnswerTokens(
+            a.ids[own], torch.zeros(own.sum(), dtype=torch.long), a.share[own], a.hidden[own], a.reference[own], 1
+        )
+        one = {k: values[k][row : row + 1] for k in ("z", "log_mass", "correct", "weight")}
+        shares.append(objective(settings, **one, answers=answers, logits_of=values["logits_of"])[0])
+    assert torch.stack(shares).sum().item() == pytest.approx(whole.item(), abs=1e-6)
+
+
+def test_an_example_of_weight_zero_only_fills_the_batch() -> None:
+    settings = ObjectiveSettings(kl_weight=0.7, answer_nll_weight=0.3)
+    values = batch()
+    values["weight"] = torch.tensor([0.5, 0.5, 0.0])
+    total, _ = objective(settings, **values)
+    values["z"] = values["z"].clone()
+    values["z"][2] = 3.0
+    assert objective(settings, **values)[0].item() == total.item()
 
 
 def test_an_empty_batch_is_an_error() -> None:
-    values = {k: v if isinstance(v, tuple) else v[:0] for k, v in batch().items()}
+    values = batch()
     with pytest.raises(ValueError, match="supervised"):
-        objective(only(), **values)
+        objective(
+            only(),
+            **{k: values[k][:0] for k in ("z", "log_mass", "correct", "weight")},
+            answers=None,
+            logits_of=lambda h: h,
+        )

@@ -1,0 +1,109 @@
+"""A curated set of recorded answers, half of them right, on the tiny model; made once, used by every training test."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+LAUNCH = Path("launch/accelerate")
+
+
+@pytest.fixture(scope="session")
+def curated(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]) -> Path:
+    """The YAML of a run that has been curated: 24 examples to train on, with three sampled answers each."""
+    from calibration_tuning.run_config import load_run_config
+    from data_curation.__main__ import curate
+    from data_curation.question_sets import load_questions
+
+    path = write_tiny_config(tmp_path_factory.mktemp("training"))
+    values = yaml.safe_load(path.read_text())
+    answers = path.parent / "answers.jsonl"
+    values["curation"] |= {"engine": {"kind": "recorded", "path": str(answers)}, "samples": 3}
+    path.write_text(yaml.safe_dump(values))
+    config = load_run_config(path, [])
+    rows = []
+    for number, question in enumerate(load_questions(config.questions[0], None).questions):
+        right = question.references[0]
+        for sample in range(4):
+            answer = right if (number + sample) % 2 else f"about {int(right) + 3 * (sample + 1)}"
+            rows.append({"id": question.id, "answer": answer, "sample": sample})
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    curate(config, False)
+    return path
+
+
+class Command:
+    """`python -m training` in other processes, on one thread each, in folders of its own."""
+
+    def __init__(self, curated: Path, folder: Path) -> None:
+        self.curated, self.folder = curated, folder
+
+    def arguments(self, name: str, *overrides: str) -> list[str]:
+        own = [f"name={name}", f"output_dir={self.folder}", f"curated={self.curated.parent / 'runs/tiny/curation'}"]
+        return [str(self.curated), *own, "training.batch_size=8", *overrides]
+
+    def run_dir(self, name: str) -> Path:
+        return self.folder / name
+
+    def adapter(self, name: str) -> dict[str, torch.Tensor]:
+        return load_file(self.run_dir(name) / "checkpoint/adapter_model.safetensors")
+
+    def launcher(self, engine: str | None) -> list[str]:
+        """What stands between `python` and the arguments. `engine`: a file of launch/accelerate, here with two
+        processes in float32; None is a single process."""
+        if engine is None:
+            return ["-m", "training"]
+        # Without an accelerator, accelerate has to be talked into FSDP.
+        module = ["tests/training/fsdp2_on_cpu.py"] if engine == "fsdp2" else ["-m", "training"]
+        launch = ["-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / f"{engine}.yaml")]
+        return [*launch, "--num_processes", "2", "--mixed_precision", "no", "--main_process_port", free_port(), *module]
+
+    def start(self, name: str, *overrides: str, engine: str | None = None, **environment: str) -> subprocess.Popen[str]:
+        variables = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": "."} | environment
+        command = [sys.executable, *self.launcher(engine), *self.arguments(name, *overrides)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
+
+    def finish(self, name: str, *overrides: str, engine: str | None = None, **environment: str) -> str:
+        process = self.start(name, *overrides, engine=engine, **environment)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output[-4000:]
+        return output
+
+    def kill_after(self, checkpoints: int, name: str, *overrides: str, engine: str | None = None) -> None:
+        """Start it, and kill every process with -9 once that many checkpoints have been written."""
+        process = self.start(name, *overrides, engine=engine)
+        work = self.run_dir(name) / ".training"
+        deadline = time.monotonic() + 300
+        while len(list(work.glob("step-*"))) < checkpoints:
+            assert process.poll() is None, process.communicate()[0][-4000:]
+            assert time.monotonic() < deadline, "no checkpoint in five minutes"
+            time.sleep(0.01)
+        launcher = psutil.Process(process.pid)
+        # Workers first and one by one: torchrun gives each a session of its own.
+        for one in [*launcher.children(recursive=True), launcher]:
+            one.kill()
+        process.communicate()
+        assert not (self.run_dir(name) / "checkpoint").exists(), "it had finished before it could be killed"
+
+
+@pytest.fixture(scope="module")
+def training(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    return Command(curated, tmp_path_factory.mktemp("runs"))
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])

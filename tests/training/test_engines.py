@@ -1,0 +1,55 @@
+"""The shipped launch files with two processes on the CPU: the adapter that one process makes, whichever engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from tests.training.conftest import Command
+
+pytestmark = pytest.mark.slow
+
+SMALL_PASSES = "training.tokens_per_batch=256"
+
+
+@pytest.fixture(scope="module")
+def single(training: Command) -> dict[str, torch.Tensor]:
+    training.finish("single")
+    return training.adapter("single")
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert max(value.abs().max() for name, value in expected.items() if "lora_B" in name) > 1e-3
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("batching", ["padded", "packed"])
+def test_how_a_step_is_cut_changes_nothing(training: Command, single: dict[str, torch.Tensor], batching: str) -> None:
+    name = f"cut-{batching}"
+    training.finish(name, SMALL_PASSES, f"training.batching={batching}")
+    assert_same(training.adapter(name), single)
+
+
+# With small passes a step takes several, whose gradients add up; ten or more examples a pass take none.
+@pytest.mark.parametrize("engine", ["ddp_8gpu", "deepspeed_zero2", "deepspeed_zero3", "fsdp2"])
+def test_two_processes_make_the_adapter_of_one(training: Command, single: dict[str, torch.Tensor], engine: str) -> None:
+    output = training.finish(engine, SMALL_PASSES, engine=engine)
+    assert "2 (" in output, "two processes took part"
+    assert_same(training.adapter(engine), single)
+    assert output.count("checkpoint:") == 1, "only the first process speaks"
+
+
+def test_fsdp_with_packed_passes(training: Command, single: dict[str, torch.Tensor]) -> None:
+    training.finish("fsdp2-packed", "training.batching=packed", engine="fsdp2")
+    assert_same(training.adapter("fsdp2-packed"), single)
+
+
+def test_more_processes_than_examples_in_a_step(training: Command) -> None:
+    training.finish("one", "training.batch_size=1", "training.epochs=0.2")
+    training.finish("one-by-two", "training.batch_size=1", "training.epochs=0.2", engine="ddp_8gpu")
+    assert_same(training.adapter("one-by-two"), training.adapter("one"))
