@@ -30,16 +30,20 @@ def tracked(config: RunConfig, stage: str, run_id: str | None = None) -> Iterato
         "name": f"{config.name}-{stage}",
         "group": config.name,
         "job_type": stage,
-        **({} if run_id is None else {"id": run_id, "resume": "allow"}),
         "dir": folder,
         "config": config.model_dump(mode="json"),
-        "settings": wandb.Settings(silent=True, console="off", init_timeout=60),
     }
+
+    def quiet() -> Any:  # a new one each time, as W&B writes into it
+        return wandb.Settings(silent=True, console="off", init_timeout=60)
+
+    continued = {} if run_id is None else {"id": run_id, "resume": "allow"}
     try:
-        run = wandb.init(mode=mode, **options)
+        run = wandb.init(mode=mode, settings=quiet(), **continued, **options)
     except wandb.Error as error:
         print(f"warning: W&B is not reachable ({error}); logging offline in {folder / 'wandb'}", file=sys.stderr)
-        run = wandb.init(mode="offline", **options)
+        # W&B still holds the id that it could not ask the server about.
+        run = wandb.init(mode="offline", settings=quiet(), **options)
     try:
         yield run
     except BaseException:  # Ctrl-C too: W&B must show the run as failed, not as running

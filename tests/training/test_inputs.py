@@ -1,0 +1,145 @@
+"""What training refuses, in one sentence; and what its checkpoints refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.files import read_json, write_json
+from calibration_tuning.records import QueryExample, Sample, read_records
+from calibration_tuning.run_config import load_run_config
+from calibration_tuning.training_config import ObjectiveSettings
+from training.__main__ import train
+from training.checkpoints import (
+    OPTIMIZER,
+    STATE,
+    TRAINED,
+    State,
+    best_checkpoint,
+    best_folder,
+    find_checkpoint,
+    rotate,
+    step_folder,
+    write_checkpoint,
+)
+from training.examples import share_correct, training_examples
+from training.loop import evenly
+
+
+@pytest.fixture
+def rows(curated: Path) -> list[QueryExample]:
+    return read_records(curated.parent / "runs/tiny/curation/train.parquet")
+
+
+def sample(correct: float) -> Sample:
+    return Sample(answer="x", token_ids=[1], token_logprobs=[0.0], correct=correct)
+
+
+def test_soft_targets_are_the_share_of_all_graded_answers(rows: list[QueryExample]) -> None:
+    row = rows[0].model_copy(update={"correct": 1.0, "samples": [sample(0.0), sample(1.0), sample(0.0)]})
+    assert share_correct(row) == 0.5
+    assert share_correct(row.model_copy(update={"samples": []})) == 1.0
+
+
+def test_soft_targets_without_samples_are_refused(rows: list[QueryExample], tiny: tuple, tmp_path: Path) -> None:
+    from calibration_tuning.prompts import PromptFormat
+
+    prompt_format = PromptFormat(tiny[1], "text")
+    bare = [row.model_copy(update={"samples": []}) for row in rows]
+    with pytest.raises(UserError, match=r"targets: soft, but x\.parquet has no sampled answers"):
+        training_examples(ObjectiveSettings(targets="soft"), bare, prompt_format, 500, Path("x.parquet"))
+    soft = training_examples(ObjectiveSettings(targets="soft"), rows, prompt_format, 500, Path("x.parquet"))
+    assert any(0 < example.correct < 1 for example in soft)
+
+
+def test_nothing_is_cut_off(rows: list[QueryExample], tiny: tuple) -> None:
+    from calibration_tuning.prompts import PromptFormat
+
+    prompt_format = PromptFormat(tiny[1], "text")
+    with pytest.raises(UserError, match=r"x\.parquet, row 0 .* tokens, but the model reads 20"):
+        training_examples(ObjectiveSettings(), rows, prompt_format, 20, Path("x.parquet"))
+    empty = [row.model_copy(update={"token_ids": []}) for row in rows]
+    with pytest.raises(UserError, match="every answer is empty"):
+        training_examples(ObjectiveSettings(), empty, prompt_format, 500, Path("x.parquet"))
+
+
+def test_answers_of_another_model_are_refused(curated: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "curation"
+    shutil.copytree(curated.parent / "runs/tiny/curation", folder)
+    manifest = read_json(folder / "manifest.json", "curate")
+    manifest["settings"]["model"]["path"] = "someone/else"
+    write_json(folder / "manifest.json", manifest)
+    config = load_run_config(curated, [f"output_dir={tmp_path}", f"curated={folder}"])
+    with pytest.raises(UserError, match="token ids of someone/else"):
+        train(config, False)
+
+
+def test_unfinished_work_of_other_settings_is_not_gone_on_from(curated: Path, tmp_path: Path) -> None:
+    own = [f"output_dir={tmp_path}", "name=run", f"curated={curated.parent / 'runs/tiny/curation'}"]
+    config = load_run_config(curated, own)
+    work = config.run_dir / ".training"
+    write_checkpoint(step_folder(work, 3), state(step=3), {})
+    with pytest.raises(UserError, match="unfinished training with other settings"):
+        train(config, False)
+    train(config, True)
+    assert (config.checkpoint_dir / "calibration.json").is_file()
+
+
+def state(**values: object) -> State:
+    return State.model_validate({"inputs_fingerprint": "a", "step": 0, "processes": 1, "wandb_id": "x"} | values)
+
+
+TENSORS = {"lora": torch.arange(6.0).reshape(2, 3)}
+
+
+def test_the_newest_whole_checkpoint_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert find_checkpoint(tmp_path) is None
+    for step in (1, 2, 10):
+        write_checkpoint(step_folder(tmp_path, step), state(step=step), {TRAINED: TENSORS, OPTIMIZER: TENSORS})
+    found = find_checkpoint(tmp_path, "a")
+    assert found is not None
+    assert found.state.step == 10
+    assert torch.equal(found.tensors(TRAINED)["lora"], TENSORS["lora"])
+
+    weights = step_folder(tmp_path, 10) / TRAINED  # as after a disk lost the end of a file
+    weights.write_bytes(weights.read_bytes()[:-4])
+    (step_folder(tmp_path, 2) / STATE).unlink()
+    (tmp_path / ".step-00000011.tmp").mkdir()  # half-written
+    found = find_checkpoint(tmp_path, "a")
+    assert found is not None
+    assert found.state.step == 1
+    assert capsys.readouterr().err.count("damaged") == 2
+
+
+def test_rotation_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4):
+        write_checkpoint(step_folder(tmp_path, step), state(step=step), {})
+    for step in (1, 2):
+        write_checkpoint(best_folder(tmp_path, step), state(step=step), {TRAINED: TENSORS})
+    rotate(tmp_path, keep=2, best_step=2)
+    names = {folder.name for folder in tmp_path.iterdir()}
+    assert names == {"step-00000003", "step-00000004", "best-00000002"}
+    assert best_checkpoint(tmp_path, state(best_step=2)).state.step == 2
+    with pytest.raises(RunError, match="missing or damaged"):
+        best_checkpoint(tmp_path, state(best_step=1))
+
+
+def test_evenly_spaced_steps_end_with_the_last() -> None:
+    assert evenly(10, 5) == {2, 4, 6, 8, 10}
+    assert evenly(7, 3) == {2, 5, 7}
+    assert evenly(2, 5) == {1, 2}
+
+
+def test_a_curated_folder_is_used_as_it_is(curated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from data_curation.__main__ import curate
+
+    folder = curated.parent / "runs/tiny/curation"
+    curate(load_run_config(curated, [f"curated={folder}", f"output_dir={tmp_path}"]), False)
+    assert "is used as it is" in capsys.readouterr().out
+    assert json.loads((folder / "manifest.json").read_text())["splits"]["train"]["examples"] == 24

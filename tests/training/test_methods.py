@@ -1,0 +1,113 @@
+"""Each method from curated set to a checkpoint that others load; and peft's options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from calibration_tuning import CalibratedModel
+from calibration_tuning.errors import UserError
+from calibration_tuning.models import load_model
+from calibration_tuning.run_config import RunConfig, load_run_config
+from calibration_tuning.training_config import LoraSettings
+from training.__main__ import train
+from training.methods import METHODS
+
+
+def config_of(curated: Path, tmp_path: Path, *overrides: str) -> RunConfig:
+    own = [f"output_dir={tmp_path}", "name=run", f"curated={curated.parent / 'runs/tiny/curation'}"]
+    return load_run_config(curated, [*own, "training.batch_size=8", *overrides])
+
+
+WRITTEN = {
+    "lora_prompt": {"adapter_model.safetensors", "adapter_config.json"},
+    "lora_probe": {"adapter_model.safetensors", "adapter_config.json", "probe.safetensors"},
+    "probe": {"probe.safetensors"},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_checkpoint_is_read_as_it_was_trained(curated: Path, tmp_path: Path, method: str) -> None:
+    config = config_of(curated, tmp_path, f"training.method={method}")
+    train(config, False)
+    folder = config.checkpoint_dir
+    weights = {path.name for path in folder.iterdir() if "adapter" in path.name or path.suffix == ".safetensors"}
+    assert weights == WRITTEN[method]
+    record = json.loads((folder / "calibration.json").read_text())
+    assert record["method"] == method
+    assert record["selected"]["brier"] == min(scores["brier"] for scores in record["validation"][1:])
+    assert record["splits_sha256"].keys() == {"train", "validation", "calibration"}
+
+    # The validation scores of the record, computed again from the folder alone.
+    from calibration_tuning.records import read_records
+
+    model = CalibratedModel.from_pretrained(folder)
+    rows = read_records(config.curation_dir / "validation.parquet")
+    calibrated = model._judge([[*model.prompt_format.question_ids(r.text), *r.token_ids] for r in rows])
+    logit = np.log(calibrated) - np.log1p(-np.array(calibrated))
+    raw = 1 / (1 + np.exp(-(logit - model.record.calibrator.bias) / model.record.calibrator.scale))
+    brier = float(np.mean((raw - [r.correct for r in rows]) ** 2))
+    assert brier == pytest.approx(record["selected"]["brier"], abs=1e-4)
+    assert 0 <= model.answer("What is 1 plus 1?").confidence <= 1
+
+
+def test_a_probe_leaves_the_model_alone_and_learns(curated: Path, tmp_path: Path) -> None:
+    config = config_of(curated, tmp_path, "training.method=probe", "training.epochs=10")
+    train(config, False)
+    record = json.loads((config.checkpoint_dir / "calibration.json").read_text())
+    assert record["selected"]["brier"] < record["validation"][0]["brier"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"use_dora": True}, {"use_rslora": True}, {"init_lora_weights": "gaussian"}, {"init_lora_weights": "orthogonal"}],
+    ids=str,
+)
+def test_peft_options_begin_as_the_base_model(curated: Path, tmp_path: Path, options: dict) -> None:
+    config = config_of(curated, tmp_path)
+    lora = LoraSettings(r=2, lora_dropout=0.0, **options)
+    config = config.model_copy(update={"training": config.training.model_copy(update={"lora": lora})})
+    base = load_model(config.model)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        before = base(input_ids=ids).logits.clone()
+        tuned, _ = METHODS["lora_prompt"](config, base)
+        torch.testing.assert_close(tuned.eval()(input_ids=ids).logits, before, atol=1e-4, rtol=0)
+    (option,) = options
+    assert getattr(tuned.peft_config["default"], option) == options[option]
+
+
+@pytest.mark.slow
+def test_dora_is_trained_and_saved(curated: Path, tmp_path: Path) -> None:
+    config = config_of(curated, tmp_path, "training.lora.use_dora=true")
+    train(config, False)
+    keys = load_file(config.checkpoint_dir / "adapter_model.safetensors")
+    assert any("magnitude" in key for key in keys)
+    CalibratedModel.from_pretrained(config.checkpoint_dir)
+
+
+def test_initialisations_that_move_the_base_model_are_refused(curated: Path, tmp_path: Path) -> None:
+    for override in ("training.lora.init_lora_weights=pissa", "training.lora.target_modules=[q_proj, lm_head]"):
+        with pytest.raises(UserError, match=override.split("=")[0]):
+            config_of(curated, tmp_path, override)
+
+
+def test_seeds_differ_and_need_no_new_curation(curated: Path, tmp_path: Path) -> None:
+    adapters = []
+    for seed in (1, 2):
+        config = config_of(curated, tmp_path, f"name=seed{seed}", f"training.seed={seed}")
+        train(config, False)
+        adapters.append(load_file(config.checkpoint_dir / "adapter_model.safetensors"))
+    assert any(not torch.equal(adapters[0][key], adapters[1][key]) for key in adapters[0])
+
+
+def test_four_bits_need_a_gpu(curated: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one here")
+    with pytest.raises(UserError, match="load_in_4bit: needs a CUDA device"):
+        train(config_of(curated, tmp_path, "model.load_in_4bit=true"), False)
