@@ -26,7 +26,8 @@ class Probe(nn.Module):
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.layers(hidden.to(self.layers[1].weight.dtype)).float()
+        weight: Tensor = self.layers[1].weight  # type: ignore[assignment]
+        return self.layers(hidden.to(weight.dtype)).float()
 
 
 def save_probe(probe: Probe, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from typing import Any
 
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
+
+PATIENCE = 60
+"""Seconds to wait for the server at the start; W&B's own WANDB_INIT_TIMEOUT changes it."""
 
 
 @contextmanager
@@ -34,10 +38,12 @@ def tracked(config: RunConfig, stage: str, run_id: str | None = None) -> Iterato
         "config": config.model_dump(mode="json"),
     }
 
-    def quiet() -> Any:  # a new one each time, as W&B writes into it
-        return wandb.Settings(silent=True, console="off", init_timeout=60)
+    patience = float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE))
 
-    continued = {} if run_id is None else {"id": run_id, "resume": "allow"}
+    def quiet() -> Any:  # a new one each time, as W&B writes into it
+        return wandb.Settings(silent=True, console="off", init_timeout=patience)
+
+    continued: dict[str, Any] = {} if run_id is None else {"id": run_id, "resume": "allow"}
     try:
         run = wandb.init(mode=mode, settings=quiet(), **continued, **options)
     except wandb.Error as error:

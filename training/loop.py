@@ -120,7 +120,7 @@ def validate(run: Run) -> bool:
     logits = logits_of(run.engine, run.layout, run.validation, run.settings.tokens_per_batch)
     correct = np.array([example.correct for example in run.validation])
     scores = {name: value for name, value in point_metrics(sigmoid(logits), correct).items() if value is not None}
-    kept = {name: scores[name] for name in ("brier", "nll", "ece", "auroc") if name in scores}
+    kept: dict[str, float] = {name: scores[name] for name in ("brier", "nll", "ece", "auroc") if name in scores}
     score, step = scores[run.settings.select_by], run.state.step
     # The model as it came is no candidate: it is what this training has to improve on.
     is_best = step > 0 and (run.state.best_score is None or score < run.state.best_score)

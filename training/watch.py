@@ -51,7 +51,7 @@ class Watch:
 
             correct = np.array([row.correct for row in rows])
             figure = plot_reliability({f"step {step}": prepare_reliability(confidence, correct, BINS)}, BINS)
-            columns = ["question", "proposed answer", "correct", "confidence before", "confidence now"]
+            columns: list[str | int] = ["question", "proposed answer", "correct", "confidence before", "confidence now"]
             shown = zip(rows[:SHOWN], before, confidence, strict=False)
             table = [[row.text, row.answer, row.correct, float(was), float(now)] for row, was, now in shown]
             self.tracker.log(

@@ -20,7 +20,7 @@ def write(tmp_path: Path, values: object) -> Path:
 
 def test_every_shipped_run_file_is_valid() -> None:
     files = list(Path("configs").glob("*.yaml"))
-    assert sorted(p.stem for p in files) == ["demo", "llama2_7b", "mistral_7b", "qwen2_5_7b"]
+    assert sorted(p.stem for p in files) == ["demo", "llama2_7b", "methods", "mistral_7b", "qwen2_5_7b"]
     for path in files:
         assert load_run_config(path, []).name
 
@@ -152,8 +152,9 @@ def test_registries_and_settings_name_the_same_things() -> None:
     from calibration_tuning.engine_config import OpenAIEngine, RecordedEngine, TransformersEngine, VllmEngine
     from calibration_tuning.grading import GRADERS
     from calibration_tuning.question_config import QuestionSetSettings
-    from calibration_tuning.run_config import ObjectiveSettings, TrainingSettings
+    from calibration_tuning.training_config import ObjectiveSettings, TrainingSettings
     from data_curation.engines import ENGINES
+    from training.methods import METHODS
     from training.objective import DIVERGENCES, QUERY_LOSSES
 
     kinds = (TransformersEngine, VllmEngine, OpenAIEngine, RecordedEngine)
@@ -163,6 +164,7 @@ def test_registries_and_settings_name_the_same_things() -> None:
         (ObjectiveSettings, "query_loss", QUERY_LOSSES),
         (ObjectiveSettings, "kl", DIVERGENCES),
         (TrainingSettings, "calibrator", PARAMETERS),
+        (TrainingSettings, "method", METHODS),
     ]
     for schema, field, registry in pairs:
         assert set(get_args(schema.model_fields[field].annotation)) == set(registry), field

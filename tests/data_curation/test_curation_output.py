@@ -135,7 +135,7 @@ def test_examples_are_shown_exactly_as_the_model_sees_them(run: RunConfig) -> No
     for row in rows:
         parts = example_parts(row, few_shot, prompt_format)
         ids = [token for part in parts for token in part.token_ids]
-        trained = [*prompt_format.few_shot_ids(few_shot.query), *query_example(row, prompt_format)["input_ids"]]
+        trained = [*prompt_format.few_shot_ids(few_shot.query), *query_example(row, prompt_format).input_ids]
         assert ids[:-1] == trained
         assert ids[-1] == prompt_format.answer_tokens[row.correct >= 0.5]
         assert "".join(part.text for part in parts) == prompt_format.tokenizer.decode(ids)

@@ -1,0 +1,76 @@
+"""The shipped 7B runs as far as they go without a GPU: built on the meta device, counted and sized."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from peft import get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config
+
+from calibration_tuning.run_config import load_run_config
+from training.engine import make_accelerator
+from training.methods import lora_config
+from training.overview import GIB, counts, estimate_memory
+from training.query_model import QueryModel
+
+A100 = 80 * 1e9 / GIB
+SHAPES: dict[str, tuple[PretrainedConfig, float]] = {
+    "llama2_7b": (LlamaConfig(), 6.74e9),  # the defaults of LlamaConfig are Llama-7B's
+    "mistral_7b": (MistralConfig(), 7.24e9),
+    "qwen2_5_7b": (
+        Qwen2Config(
+            hidden_size=3584,
+            num_hidden_layers=28,
+            num_attention_heads=28,
+            num_key_value_heads=4,
+            intermediate_size=18944,
+            vocab_size=152064,
+        ),
+        7.62e9,
+    ),
+}
+
+
+def on_meta(name: str) -> tuple[Any, QueryModel]:
+    config = load_run_config(f"configs/{name}.yaml", [])
+    with torch.device("meta"):
+        lm = AutoModelForCausalLM.from_config(SHAPES[name][0], dtype=torch.bfloat16)
+        tuned = get_peft_model(lm, lora_config(config.training.lora))
+    return config, QueryModel(tuned, (0, 1), config.training.objective)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_adapter_is_where_and_as_large_as_it_should_be(name: str) -> None:
+    config, model = on_meta(name)
+    shape, parameters = SHAPES[name]
+    trained, total = counts(model)
+    assert total - trained == pytest.approx(parameters, rel=0.01)
+    # r 8 on q_proj and v_proj: r x (inputs + outputs) each, in every layer.
+    h, kv = shape.hidden_size, shape.hidden_size // shape.num_attention_heads * shape.num_key_value_heads
+    assert trained == shape.num_hidden_layers * config.training.lora.r * ((h + h) + (h + kv))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_it_fits_on_an_a100(name: str) -> None:
+    config, model = on_meta(name)
+    trained, total = counts(model)
+    sizes = {
+        (checkpointed, shards): estimate_memory(
+            SHAPES[name][0], total - trained, trained, 2, config.training.tokens_per_batch, checkpointed, shards, shards
+        )
+        / GIB
+        for checkpointed in (False, True)
+        for shards in (1, 8)
+    }
+    assert total * 2 / GIB < sizes[True, 1] < sizes[False, 1] < A100
+    assert sizes[True, 8] < sizes[True, 1] - 0.8 * total * 2 / GIB
+
+
+def test_one_process_alone_is_a_single_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP"):
+        monkeypatch.delenv(name, raising=False)
+    accelerator = make_accelerator(bf16=True)
+    assert accelerator.num_processes == 1
+    assert accelerator.mixed_precision == ("bf16" if torch.cuda.is_available() else "no")
