@@ -56,6 +56,17 @@ def test_a_checkpoint_is_read_as_it_was_trained(curated: Path, tmp_path: Path, m
     assert 0 <= model.answer("What is 1 plus 1?").confidence <= 1
 
 
+@pytest.mark.slow
+def test_a_probe_is_evaluated(curated: Path, tmp_path: Path) -> None:
+    from evaluation.__main__ import evaluate
+
+    config = config_of(curated, tmp_path, "training.method=lora_probe")
+    train(config, False)
+    evaluate(config, False)
+    metrics = json.loads((config.evaluation_dir / "metrics.json").read_text())
+    assert metrics["before"]["brier"]["value"] != metrics["after"]["brier"]["value"]
+
+
 def test_a_probe_leaves_the_model_alone_and_learns(curated: Path, tmp_path: Path) -> None:
     config = config_of(curated, tmp_path, "training.method=probe", "training.epochs=10")
     train(config, False)
