@@ -18,7 +18,7 @@ import typer
 from calibration_tuning.calibrators import fit
 from calibration_tuning.checkpoint import load_checkpoint
 from calibration_tuning.files import read_json, write_json
-from calibration_tuning.models import adapter_off
+from calibration_tuning.models import adapter_off, default_device
 from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig, load_run_config
 from calibration_tuning.scoring import score_answers
@@ -54,7 +54,7 @@ def main(
     for variant, settings in VARIANTS.items():
         for seed in SEEDS.get(variant, (0,)):
             name = f"{slug(variant)}-seed{seed}"
-            if table or (only and not any(name.startswith(wanted) for wanted in only)):
+            if table or (only and not any(name.startswith(slug(wanted)) for wanted in only)):
                 continue
             own = [*settings, f"name={base.name}-{name}", f"training.seed={seed}", f"curated={base.curation_dir}"]
             start("training", *(overrides or []), *own)
@@ -76,7 +76,7 @@ def score(config: RunConfig) -> None:
     target = config.run_dir / "scores.json"
     if target.is_file():
         return
-    checkpoint = load_checkpoint(config.checkpoint_dir)
+    checkpoint = load_checkpoint(config.checkpoint_dir).to(default_device())
     splits = {name: read_records(config.curation_dir / f"{name}.parquet") for name in ("calibration", *SPLITS)}
     few_shot = FewShot.model_validate(read_json(config.curation_dir / "few_shot.json", "curate"))
     block = checkpoint.prompt_format.few_shot_ids(few_shot.query)
@@ -116,7 +116,7 @@ def markdown(base: RunConfig) -> str:
             path = base.output_dir / f"{base.name}-{slug(variant)}-seed{seed}" / "scores.json"
             if path.is_file():
                 for side, found in read_json(path, "this benchmark").items():
-                    label = variant if side == "tuned" else f"{side}, Platt-scaled"
+                    label = variant if side == "tuned" else f"{side}, {base.training.calibrator} scaling"
                     rows[label].append(found)
     lines = []
     for split, title in SPLITS.items():

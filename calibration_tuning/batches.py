@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from calibration_tuning.errors import UserError
 from calibration_tuning.models import decoder
 
 
@@ -46,7 +47,12 @@ def left_pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor
 
 
 def forward_inputs(input_ids: Tensor, mask: Tensor, prefix: Prefix, config: Any) -> dict[str, Any]:
-    """Arguments for `model(...)`: positions count real tokens only and the block is always attended to."""
+    """Arguments for `model(...)`: positions count real tokens only and the block is always attended to.
+
+    Raises `UserError` where a sliding window would not reach over the block: padding stands between it and the rows.
+    """
+    if prefix.length:
+        check_window(config, prefix.length + mask.shape[1])
     positions = (mask.cumsum(1) - 1).clamp(min=0) + prefix.length
     block = mask.new_ones(mask.shape[0], prefix.length)
     return {
@@ -56,6 +62,15 @@ def forward_inputs(input_ids: Tensor, mask: Tensor, prefix: Prefix, config: Any)
         "past_key_values": prefix.expand(mask.shape[0], config),
         "use_cache": prefix.length > 0,
     }
+
+
+def check_window(config: Any, tokens: int) -> None:
+    window = getattr(config.get_text_config(), "sliding_window", None)
+    if window is not None and tokens > window:
+        raise UserError(
+            f"model.path: some layers of this model see {window} tokens, but block and question have {tokens}; take "
+            "fewer demonstrations or leave long questions out"
+        )
 
 
 def by_length(

@@ -38,9 +38,12 @@ class CalibratedModel:
         self.batch_size = batch_size
 
     @classmethod
-    def from_pretrained(cls, path_or_repo: str | Path, device: str | torch.device | None = None) -> CalibratedModel:
+    def from_pretrained(
+        cls, path_or_repo: str | Path, device: str | torch.device | None = None, trust_remote_code: bool = False
+    ) -> CalibratedModel:
         """Load a checkpoint folder or a hub repository. Raises `UserError` if it is neither, or damaged."""
-        return cls(load_checkpoint(_folder(path_or_repo)).to(device or default_device()))
+        checkpoint = load_checkpoint(_folder(path_or_repo), trust_remote_code=trust_remote_code)
+        return cls(checkpoint.to(device or default_device()))
 
     def answer(self, question: str) -> CalibratedAnswer:
         """The model's greedy answer and how probable it is that it is correct."""

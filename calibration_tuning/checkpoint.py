@@ -83,11 +83,15 @@ class Checkpoint:
         return replace(self, model=self.model.to(device), probe=self.probe and self.probe.to(device))
 
 
-def load_checkpoint(folder: Path, base: Any = None) -> Checkpoint:
-    """`base` is an already loaded base model; without it the model named in the record is loaded."""
+def load_checkpoint(folder: Path, base: Any = None, trust_remote_code: bool = False) -> Checkpoint:
+    """`base` is an already loaded base model; without it the model named in the record is loaded.
+
+    Whether code that comes with that model may run is the caller's decision, never that of a downloaded record.
+    """
     from peft import PeftModel
 
-    record = read_record(folder)
+    found = read_record(folder)
+    record = found.model_copy(update={"model": found.model.model_copy(update={"trust_remote_code": trust_remote_code})})
     prompt_format = PromptFormat.of(load_tokenizer(record.model), record.prompt_style)
     if prompt_format.answer_tokens != record.answer_tokens:
         raise UserError(

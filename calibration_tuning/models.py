@@ -38,7 +38,7 @@ def resolve_model_path(path: str) -> str:
 def resolve_dtype(name: str) -> torch.dtype:
     if name != "auto":
         return getattr(torch, name)
-    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported(False) else torch.float32
 
 
 def default_device() -> torch.device:
@@ -97,7 +97,7 @@ def _sampled(path: Path) -> str:
 
 
 def load_model(settings: ModelSettings) -> Any:
-    """The model in evaluation mode on the CPU; the caller moves it (under accelerate, the Trainer does)."""
+    """The model in evaluation mode on the CPU; the caller moves it."""
     with _loading(settings):
         model = AutoModelForCausalLM.from_pretrained(
             resolve_model_path(settings.path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ FILE = "probe.safetensors"
 
 
 class Probe(nn.Module):
-    """Hidden states [..., H] to logits [..., 2] of (no, yes), in float32.
+    """Hidden states [..., H] to float32 logits [..., 2] of (no, yes).
 
     The layer norm has no weights of its own: hidden states differ by orders of magnitude between dimensions and models.
     """
@@ -27,7 +28,9 @@ class Probe(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         weight: Tensor = self.layers[1].weight  # type: ignore[assignment]
-        return self.layers(hidden.to(weight.dtype)).float()
+        # In the precision of its weights under mixed precision too: in use there is no autocast.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.layers(hidden.to(weight.dtype)).float()
 
 
 def save_probe(probe: Probe, folder: Path) -> None:

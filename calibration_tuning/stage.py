@@ -89,7 +89,8 @@ def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
         raise UserError(
             f"{folder}: was made with other settings or from other files; --force replaces it, name=NEW keeps both"
         )
-    print(f"{folder} is up to date (--force makes it again)")
+    if is_first_process():
+        print(f"{folder} is up to date (--force makes it again)")
     return True
 
 

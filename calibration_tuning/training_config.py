@@ -21,7 +21,8 @@ HOW_IT_RUNS = {
     "keep_checkpoints",
     "resume",
 }
-"""Settings that change speed, memory and safety, and the result by rounding only: a run may go on under others."""
+"""Settings that change speed, memory and safety, and the result by rounding (and by which draws of dropout go where): a
+run may go on under others."""
 
 
 class LoraSettings(Settings):
@@ -88,7 +89,8 @@ class TrainingSettings(Settings):
     max_grad_norm: PositiveFloat = 1.0
     epochs: PositiveFloat = 3
     batch_size: PositiveInt = 32
-    """Examples per optimizer step, over all processes: the result does not depend on how many there are."""
+    """Examples per optimizer step, over all processes: but for dropout's draws, the result does not depend on how many
+    there are."""
     tokens_per_batch: PositiveInt = 8192
     """Tokens of one forward pass on one device, at most, padding counted in. A step is cut into as many passes as that
     takes (gradient accumulation); lower it when memory runs out."""

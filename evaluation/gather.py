@@ -22,7 +22,8 @@ def gather(config: RunConfig, manifest: dict[str, Any]) -> Evidence:
     folder = config.curation_dir
     test, calibration = (read_records(folder / f"{split}.parquet") for split in ("test", "calibration"))
     few_shot = FewShot.model_validate(read_json(folder / "few_shot.json", "calibration-tuning curate CONFIG"))
-    checkpoint = load_checkpoint(config.checkpoint_dir).to(default_device())
+    checkpoint = load_checkpoint(config.checkpoint_dir, trust_remote_code=config.model.trust_remote_code)
+    checkpoint = checkpoint.to(default_device())
     model, prompt_format, record = checkpoint.model, checkpoint.prompt_format, checkpoint.record
     settings = config.evaluation
     again = test[: settings.adapter_on_answers]

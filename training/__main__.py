@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from calibration_tuning.files import fingerprint, lock_folder, read_json, whole_folder
+from calibration_tuning.files import fingerprint, lock_folder, read_json, whole_folder, write_text
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
@@ -16,7 +16,10 @@ def train(config: RunConfig, force: bool) -> None:
     manifest = read_json(config.curation_dir / "manifest.json", "calibration-tuning curate CONFIG")
     identity = fingerprint([config.training_inputs(), manifest["fingerprint"]])
     work = config.run_dir / ".training"
-    if already_made(config.checkpoint_dir, "calibration.json", identity, force):
+    # Once begun, what --force makes anew is gone on with like any other training, with --force or without.
+    forced = work / "forced"
+    is_forced = forced.is_file() and forced.read_text() == identity
+    if already_made(config.checkpoint_dir, "calibration.json", identity, force or is_forced):
         if is_first_process():
             shutil.rmtree(work, ignore_errors=True)  # killed after the checkpoint was finished, before this
         return
@@ -26,8 +29,10 @@ def train(config: RunConfig, force: bool) -> None:
     from training.setup import build_run, load_inputs, resumed, uses_bf16
 
     lock = lock_folder(work) if is_first_process() else None
-    if is_first_process() and (force or config.training.resume == "never"):
+    if is_first_process() and ((force and not is_forced) or config.training.resume == "never"):
         start_over(work)
+        if force:
+            write_text(forced, identity)
     inputs = load_inputs(config, manifest)
     accelerator = make_accelerator(uses_bf16(config))
     state, found = resumed(config, accelerator, identity)
@@ -36,10 +41,9 @@ def train(config: RunConfig, force: bool) -> None:
         if is_first_process():
             show_overview(run)
         steps_and_checkpoint(config, run, inputs, manifest["fingerprint"])
-    if is_first_process():
-        shutil.rmtree(work)
     if lock is not None:
-        lock.close()
+        lock.close()  # network file systems do not remove a folder in which a file is open
+        shutil.rmtree(work, ignore_errors=True)
     accelerator.end_training()
 
 

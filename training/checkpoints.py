@@ -23,6 +23,7 @@ from torch import Tensor
 
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.files import sha256_file, write_json
+from calibration_tuning.processes import is_first_process
 
 STATE, TRAINED, OPTIMIZER = "state.json", "trained.safetensors", "optimizer.safetensors"
 
@@ -88,7 +89,8 @@ def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkp
     for folder in sorted(work.glob("step-*"), reverse=True):
         found = _read(folder)
         if found is None:
-            print(f"warning: {folder}: damaged, going on from the checkpoint before it", file=sys.stderr)
+            if is_first_process():
+                print(f"warning: {folder}: damaged, going on from the checkpoint before it", file=sys.stderr)
             continue
         if inputs_fingerprint is not None and found.state.inputs_fingerprint != inputs_fingerprint:
             raise UserError(

@@ -14,9 +14,11 @@ from datetime import timedelta
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import DistributedType, InitProcessGroupKwargs, gather_object
 from torch import Tensor, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from calibration_tuning.processes import process_count
@@ -155,19 +157,33 @@ class Engine:
     def _put(self, parameter: nn.Parameter, target: Tensor, whole: Tensor, moment: str | None = None) -> None:
         whole = whole.to(self.accelerator.device)
         if self.is_deepspeed:
-            from deepspeed.runtime.zero.partition_parameters import GatheredParameters
-            from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
-
-            if moment is None:
-                safe_set_full_fp32_param(parameter, whole)
-                with GatheredParameters([parameter], modifier_rank=0):  # what the model computes with is a copy of it
-                    parameter.data.copy_(whole)
-            else:
-                safe_set_full_optimizer_state(parameter, whole, moment)
+            self._put_deepspeed(parameter, whole, moment)
         elif isinstance(target, DTensor):
             target.copy_(distribute_tensor(whole, target.device_mesh, target.placements))
         else:
             target.copy_(whole)
+
+    def _put_deepspeed(self, parameter: nn.Parameter, whole: Tensor, moment: str | None) -> None:
+        from deepspeed import utils
+        from deepspeed.runtime.zero.partition_parameters import GatheredParameters
+
+        if hasattr(parameter, "ds_tensor"):
+            # ZeRO-3 pads shares to one length; its own setter for whole tensors runs over the end of the last one.
+            length = parameter.ds_tensor.numel()
+            flat = whole.flatten().float()
+            padded = F.pad(flat, (0, length * self.processes - len(flat)))
+            own = padded[length * self.accelerator.process_index :][:length]
+            if moment is None:
+                utils.safe_set_local_fp32_param(parameter, own)
+            else:
+                utils.safe_set_local_optimizer_state(parameter, own, moment)
+        elif moment is None:
+            utils.safe_set_full_fp32_param(parameter, whole)
+        else:
+            utils.safe_set_full_optimizer_state(parameter, whole, moment)
+        if moment is None:
+            with GatheredParameters([parameter], modifier_rank=0):  # what the model computes with is a copy of it
+                parameter.data.copy_(whole)
 
     def _same_names(self, found: set[str]) -> None:
         if found != set(self.trained):
@@ -187,10 +203,17 @@ def start_engine(
             "gradient_accumulation_steps": 1,
             "gradient_clipping": max_grad_norm,
         }
+    if accelerator.distributed_type == DistributedType.FSDP and accelerator.mixed_precision == "bf16":
+        # accelerate's own policy also rounds the targets, the loss and the exchanged gradients to bfloat16.
+        accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
+        )
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     wrapped, prepared = accelerator.prepare(model, optimizer)
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        optimizer = wrapped.optimizer.optimizer  # with offloading, one that DeepSpeed has put in its place
     return Engine(accelerator, wrapped, prepared, optimizer, max_grad_norm)
 
 

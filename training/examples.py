@@ -13,17 +13,20 @@ from calibration_tuning.training_config import ObjectiveSettings
 
 @dataclass(frozen=True)
 class Example:
-    """[question | answer | query], and the correctness of the answer in [0, 1]."""
+    """[question | answer | query]."""
 
     input_ids: list[int]
     answer_length: int
     correct: float
+    """The target of the query, in [0, 1]."""
+    grade: float
+    """The grade of the proposed answer itself, in [0, 1]; differs where targets are soft."""
 
 
 def query_example(row: GradedAnswer, prompt_format: PromptFormat, correct: float | None = None) -> Example:
     sequence = [*prompt_format.question_ids(row.text), *row.token_ids]
     target = row.correct if correct is None else correct
-    return Example([*sequence, *prompt_format.query_ids], len(row.token_ids), target)
+    return Example([*sequence, *prompt_format.query_ids], len(row.token_ids), target, row.correct)
 
 
 def training_examples(

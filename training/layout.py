@@ -4,14 +4,16 @@ Both yield the same keys, so that the model needs to know nothing of the differe
 
     prefix_ids [L]                 the few-shot block, where it is run once and shared through its KV cache; else empty
     input_ids, position_ids [B, T]
-    attention_mask                 [B, T], [1, 1, T, T] (additive), or absent
+    attention_mask [B, T]          of padded rows
+    owner [T]                      of a packed row: the example each token belongs to, -1 for the shared block; absent
+                                   where positions tell examples apart
     query_rows, query_cols [n]     where the n examples' verdicts are read
     answer_rows, answer_cols [P]   the positions that predict the P answer tokens
     answer_ids, answer_example [P] the tokens, and the example each belongs to
     answer_share [P]               1 / (number of answer tokens of its example)
     reference_columns [R]          the columns the reference model has to see: all but the queries
     chunks []                      parts in which the answers' vocabulary logits are made
-    correct, weight [n]
+    correct, grade, weight [n]     the query's target, the answer's own grade, and the weight in the loss
 """
 
 from __future__ import annotations
@@ -42,8 +44,11 @@ class Layout:
     """Packed only: whether the attention takes a mask of its own; flash attention tells examples apart by positions."""
 
     def width(self, example: Example) -> int:
-        """Tokens that an example adds to a pass."""
-        return len(example.input_ids) + (0 if self.shared_block else len(self.block))
+        """Tokens that an example adds to a pass. Of a block shared through the cache, keys and values are repeated in
+        every row; they are about an eighth of what a token of its own takes."""
+        if not self.shared_block:
+            return len(example.input_ids) + len(self.block)
+        return len(example.input_ids) + (len(self.block) // 8 if self.kind == "padded" else 0)
 
     def batch(self, examples: Sequence[Example], weight: float, chunks: int) -> Batch:
         """`weight` of each example in the loss, 0 for those that only fill a pass. Raises ValueError without examples
@@ -52,6 +57,7 @@ class Layout:
             raise ValueError("a batch without a supervised query position has no loss")
         made = (_padded if self.kind == "padded" else _packed)(self, examples)
         made["correct"] = torch.tensor([float(example.correct) for example in examples])
+        made["grade"] = torch.tensor([float(example.grade) for example in examples])
         made["weight"] = torch.full((len(examples),), weight)
         made["chunks"] = torch.tensor(chunks)
         return made
@@ -101,15 +107,17 @@ def _packed(layout: Layout, examples: Sequence[Example]) -> Batch:
         **_answers(layout, examples, rows=[0] * len(examples), ends=ends),
     }
     if layout.custom_mask:
-        batch["attention_mask"] = _own_and_block(torch.tensor(owner))
+        batch["owner"] = torch.tensor(owner)
     return batch
 
 
-def _own_and_block(owner: Tensor) -> Tensor:
+def own_and_block(owner: Tensor, dtype: torch.dtype) -> Tensor:
     """Additive mask [1, 1, T, T]: a token sees the shared block (owner -1) and its own example, up to itself."""
     seen = (owner.unsqueeze(1) == owner) | (owner == -1)
-    seen &= torch.ones(len(owner), len(owner), dtype=torch.bool).tril()
-    return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[None, None]
+    seen = seen.tril_()
+    return torch.zeros(seen.shape, dtype=dtype, device=owner.device).masked_fill_(~seen, torch.finfo(dtype).min)[
+        None, None
+    ]
 
 
 def _answers(layout: Layout, examples: Sequence[Example], rows: list[int], ends: list[int]) -> Batch:

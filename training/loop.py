@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,9 +57,10 @@ class Window:
 
     steps: int = 0
     tokens: int = 0
+    seconds: float = 0.0
     norm: float = 0.0
-    parts: dict[str, float] = field(default_factory=dict)
-    logits: list[float] = field(default_factory=list)
+    parts: dict[str, Tensor] = field(default_factory=dict)
+    z: list[Tensor] = field(default_factory=list)
     correct: list[float] = field(default_factory=list)
 
 
@@ -76,7 +78,8 @@ def run_steps(run: Run) -> None:
             one_step(run, step)
             run.state = run.state.model_copy(update={"step": step + 1})
             bar.update(1)
-            if (step + 1) % log_every == 0 or step + 1 == last:
+            # Before every checkpoint too: it must not be of a run that has become NaN.
+            if (step + 1) % log_every == 0 or step + 1 in save_at | evaluate_at:
                 logged = log_window(run)
                 bar.set_postfix(loss=f"{logged['loss']:.4f}", tokens_per_s=f"{logged['tokens_per_second']:,.0f}")
             is_best = validate(run) if step + 1 in evaluate_at else False
@@ -86,6 +89,7 @@ def run_steps(run: Run) -> None:
 
 def one_step(run: Run, step: int) -> None:
     """Gradients over the step's examples in as many passes as the token budget takes, then one update."""
+    begun = time.perf_counter()
     engine, layout = run.engine, run.layout
     rank = engine.accelerator.process_index
     # Dropout follows from seed, step and process: a resumed run draws what an uninterrupted one would have.
@@ -106,6 +110,7 @@ def one_step(run: Run, step: int) -> None:
             _note(run.window, total, parts, z, batch)
     run.window.norm += engine.step()
     run.window.steps += 1
+    run.window.seconds += time.perf_counter() - begun
 
 
 def rounds_of(run: Run, examples: Sequence[Example], indices: Sequence[int]) -> list[list[list[int]]]:
@@ -137,21 +142,26 @@ def validate(run: Run) -> bool:
 def log_window(run: Run) -> dict[str, float]:
     """Means over the steps since the last logging and over all processes; every process calls it."""
     window, run.window = run.window, Window()
-    everyone: list[Window] = run.engine.gather(window)
-    names = dict.fromkeys(name for one in everyone for name in one.parts)
-    logged = {name: sum(one.parts.get(name, 0.0) for one in everyone) / window.steps for name in names}
+    parts = {name: float(value) / window.steps for name, value in window.parts.items()}
+    own = torch.cat([z[:, 1] - z[:, 0] for z in window.z]).tolist() if window.z else []
+    everyone = run.engine.gather((parts, own, window.correct, window.tokens))
+    logged = {
+        name: sum(one[0].get(name, 0.0) for one in everyone) for name in {n: 0 for one in everyone for n in one[0]}
+    }
     if not math.isfinite(logged["loss"]):
         raise RunError(
             f"training: the loss is {logged['loss']} at step {run.state.step}; the last checkpoint is kept; try a "
-            "lower training.learning_rate or dtype bfloat16 instead of float16"
+            "lower training.learning_rate, with name=NEW or --force"
         )
-    logits = np.array([value for one in everyone for value in one.logits])
-    correct = np.array([value for one in everyone for value in one.correct])
+    logits = np.array([value for one in everyone for value in one[1]])
+    correct = np.array([value for one in everyone for value in one[2]])
     scores = point_metrics(sigmoid(logits), correct)
     logged |= {f"batch_{name}": scores[name] for name in ("auroc", "ece") if scores[name] is not None}  # type: ignore[misc]
     logged["grad_norm"] = window.norm / window.steps
     logged["learning_rate"] = run.engine.raw_optimizer.param_groups[0]["lr"]
-    return run.watch.steps(run.state.step, logged, sum(one.tokens for one in everyone))
+    logged["tokens_per_second"] = sum(one[3] for one in everyone) / window.seconds
+    run.watch.steps(run.state.step, logged)
+    return logged
 
 
 def evenly(steps: int, count: int) -> set[int]:
@@ -160,13 +170,15 @@ def evenly(steps: int, count: int) -> set[int]:
 
 
 def to_device(batch: dict[str, Tensor], engine: Engine) -> dict[str, Tensor]:
-    return {name: value.to(engine.accelerator.device, non_blocking=True) for name, value in batch.items()}
+    # Numbers stay where they are: reading one from a GPU would make it wait.
+    device = engine.accelerator.device
+    return {name: value.to(device, non_blocking=True) if value.ndim else value for name, value in batch.items()}
 
 
 def _note(window: Window, total: Tensor, parts: dict[str, Tensor], z: Tensor, batch: dict[str, Tensor]) -> None:
     for name, value in {"loss": total.detach(), **parts}.items():
-        window.parts[name] = window.parts.get(name, 0.0) + float(value)
-    window.logits += (z[:, 1] - z[:, 0]).tolist()
+        window.parts[name] = window.parts[name] + value if name in window.parts else value
+    window.z.append(z)
     window.correct += batch["correct"].tolist()
-    seen = batch["attention_mask"].sum() if batch.get("attention_mask", torch.empty(0)).ndim == 2 else None
-    window.tokens += int(batch["input_ids"].numel() if seen is None else seen) + len(batch["prefix_ids"])
+    seen = batch["attention_mask"].sum() if "attention_mask" in batch else batch["input_ids"].numel()
+    window.tokens += int(seen) + len(batch["prefix_ids"])

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft.tuners.tuners_utils import BaseTunerLayer
 
+from calibration_tuning.errors import UserError
 from calibration_tuning.probe import Probe
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.training_config import LoraSettings, Method
@@ -38,7 +40,13 @@ def with_adapter(config: RunConfig, lm: Any) -> Any:
     if config.model.load_in_4bit:
         checkpointing = config.training.gradient_checkpointing
         lm = prepare_model_for_kbit_training(lm, use_gradient_checkpointing=checkpointing)
-    return get_peft_model(lm, lora_config(config.training.lora))
+    tuned = get_peft_model(lm, lora_config(config.training.lora))
+    if isinstance(lm.get_output_embeddings(), BaseTunerLayer):
+        raise UserError(
+            "training.lora.target_modules: reaches the vocabulary projection, which is shared with the reference model "
+            "and has to stay as it is; name other modules"
+        )
+    return tuned
 
 
 def lora_config(settings: LoraSettings) -> LoraConfig:

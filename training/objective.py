@@ -11,7 +11,7 @@ c <- (1 - epsilon) c + epsilon / 2; a share k/n where targets are soft) and p = 
     mass_nll       -log(P(no) + P(yes)) over the whole vocabulary; cross_entropy + mass_nll is the cross-entropy over
                    the vocabulary. Without it only the ratio of the two tokens is trained and their mass decays.
     kl             divergence of the answer tokens' distribution from the adapter-free model's (Kapoor et al. 2024)
-    answer_nll     -log p(answer token), on answers that are correct, weighted by c
+    answer_nll     -log p(answer token), on answers that are correct, weighted by their grade
 
 Every part is a mean over the examples of an optimizer step (over an example's own answer tokens first). A pass over
 some of them yields its share of that mean, so that parts add up over passes and processes, however the step is cut.
@@ -85,6 +85,8 @@ class AnswerTokens:
     """[P]: the row of `z` that each belongs to."""
     share: Tensor
     """[P]: 1 / (number of answer tokens of its example)."""
+    grade: Tensor
+    """[P]: the grade of its own answer in [0, 1], whatever the query's target is."""
     hidden: Tensor
     reference: Tensor | None
     """Of the model without adapter; None if kl_weight is 0."""
@@ -125,7 +127,7 @@ def objective(
             parts["kl"] = (divergence * share).sum()
             total = total + settings.kl_weight * parts["kl"]
         if nll is not None:
-            parts["answer_nll"] = (nll * share * correct[answers.example]).sum()
+            parts["answer_nll"] = (nll * share * answers.grade).sum()
             total = total + settings.answer_nll_weight * parts["answer_nll"]
     return total, {name: value.detach() for name, value in parts.items()}
 

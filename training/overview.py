@@ -40,9 +40,14 @@ def show_overview(run: Run) -> None:
 
 
 def counts(model: nn.Module) -> tuple[int, int]:
-    """Parameters trained, and all. ZeRO-3 empties parameters of which it holds a share; it keeps their size apart."""
-    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in model.parameters()]
-    return sum(size for size, is_trained in sizes if is_trained), sum(size for size, _ in sizes)
+    """Parameters trained, and all."""
+    sizes = [(size(p), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, is_trained in sizes if is_trained), sum(n for n, _ in sizes)
+
+
+def size(parameter: nn.Parameter) -> int:
+    """ZeRO-3 empties parameters of which it holds a share; it keeps their size apart."""
+    return getattr(parameter, "ds_numel", parameter.numel())
 
 
 def expected_memory(run: Run, model: QueryModel) -> float:
@@ -52,12 +57,12 @@ def expected_memory(run: Run, model: QueryModel) -> float:
     shards = run.engine.processes
     longest = max(run.layout.width(example) for example in run.train)
     tokens = min(run.settings.tokens_per_batch, -(-run.plan.batch_size // shards) * longest + len(run.layout.block))
-    trained, total = counts(model)
+    trained, _ = counts(model)
     return estimate_memory(
         model.config.get_text_config(),
-        base=total - trained,
+        base_bytes=sum(size(p) * p.element_size() for p in model.parameters() if not p.requires_grad),
         trained=trained,
-        bytes_per_weight=next(p for p in model.lm.parameters() if not p.requires_grad).element_size(),
+        bytes_per_number=2 if accelerator.mixed_precision == "bf16" else 4,
         tokens=tokens,
         checkpointed=run.settings.gradient_checkpointing,
         base_shards=shards if stage == 3 or kind == DistributedType.FSDP else 1,
@@ -67,9 +72,9 @@ def expected_memory(run: Run, model: QueryModel) -> float:
 
 def estimate_memory(
     config: Any,
-    base: int,
+    base_bytes: int,
     trained: int,
-    bytes_per_weight: int,
+    bytes_per_number: int,
     tokens: int,
     checkpointed: bool,
     base_shards: int = 1,
@@ -86,8 +91,5 @@ def estimate_memory(
     kept = config.num_hidden_layers * config.hidden_size + layer if checkpointed else config.num_hidden_layers * layer
     logits = 4 * CHUNK * config.vocab_size * 4  # tuned, reference, and their gradients, in float32
     return (
-        base * bytes_per_weight / base_shards
-        + trained * TRAINED_BYTES / trained_shards
-        + tokens * kept * bytes_per_weight
-        + logits
+        base_bytes / base_shards + trained * TRAINED_BYTES / trained_shards + tokens * kept * bytes_per_number + logits
     )

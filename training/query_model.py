@@ -11,7 +11,7 @@ from calibration_tuning.batches import Prefix, encode_prefix, forward_inputs
 from calibration_tuning.models import adapter_off, causal_model, decoder, vocabulary_logits
 from calibration_tuning.probe import Probe
 from calibration_tuning.training_config import ObjectiveSettings
-from training.layout import Batch
+from training.layout import Batch, own_and_block
 from training.objective import AnswerTokens, objective
 
 
@@ -57,6 +57,7 @@ class QueryModel(nn.Module):
                 batch["answer_ids"],
                 batch["answer_example"],
                 batch["answer_share"],
+                batch["grade"][batch["answer_example"]],
                 hidden[batch["answer_rows"], batch["answer_cols"]],
                 reference,
                 int(batch["chunks"]),
@@ -94,11 +95,10 @@ class QueryModel(nn.Module):
         """Hidden states [P, H] of the model without its adapter, which has no query to read."""
         columns = batch["reference_columns"]
         head = {name: batch[name].index_select(1, columns) for name in ("input_ids", "position_ids")}
-        mask = batch.get("attention_mask")
-        if mask is not None:
-            head["attention_mask"] = (
-                mask.index_select(2, columns).index_select(3, columns) if mask.ndim == 4 else mask[:, columns]
-            )
+        if "attention_mask" in batch:
+            head["attention_mask"] = batch["attention_mask"][:, columns]
+        if "owner" in batch:
+            head["owner"] = batch["owner"][columns]
         was_training = self.lm.training
         self.lm.eval()
         try:
@@ -117,7 +117,7 @@ class QueryModel(nn.Module):
         if block.length:
             inputs = forward_inputs(batch["input_ids"], mask, block, causal_model(self.lm).config)  # type: ignore[arg-type]
         else:
+            if "owner" in batch:
+                mask = own_and_block(batch["owner"], causal_model(self.lm).dtype)
             inputs = {"input_ids": batch["input_ids"], "attention_mask": mask, "use_cache": False}
-            if mask is not None and mask.ndim == 4:
-                inputs["attention_mask"] = mask.to(causal_model(self.lm).dtype)
         return decoder(self.lm)(**inputs | {"position_ids": batch["position_ids"]}).last_hidden_state

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from transformers import get_scheduler, set_seed
 
+from calibration_tuning.batches import check_window
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.files import read_json
 from calibration_tuning.models import context_length, decoder, load_model, load_tokenizer, resolve_dtype
@@ -81,6 +82,10 @@ def build_run(
     )
     plan = Plan(len(train), settings.batch_size, settings.epochs, config.training_seed)
     engine = build_engine(config, inputs, accelerator)
+    layout = layout_of(config, inputs, engine)
+    if layout.kind == "packed" and layout.custom_mask:  # which knows of no sliding window
+        unwrapped = accelerator.unwrap_model(engine.model)
+        check_window(unwrapped.config, len(inputs.block) + max(len(example.input_ids) for example in train))
     if found is not None:
         engine.load_values(found.tensors(TRAINED))
         engine.load_moments(found.tensors(OPTIMIZER), found.state.step)
@@ -88,7 +93,7 @@ def build_run(
         settings=settings,
         seed=config.training_seed,
         engine=engine,
-        layout=layout_of(config, inputs, engine),
+        layout=layout,
         plan=plan,
         schedule=schedule(config, plan.steps),
         train=train,
@@ -96,12 +101,15 @@ def build_run(
         validation_rows=inputs.splits["validation"],
         state=state,
         save=saver(config, engine),
-        watch=Watch(tracker),
+        watch=Watch(tracker, config.run_dir / "training.jsonl", state.step),
     )
 
 
 def uses_bf16(config: RunConfig) -> bool:
-    return resolve_dtype(config.model.dtype) == torch.bfloat16
+    dtype = resolve_dtype(config.model.dtype)
+    if dtype == torch.float16:
+        raise UserError("model.dtype: float16 cannot be trained in without loss scaling; use bfloat16 or float32")
+    return dtype == torch.bfloat16
 
 
 def build_engine(config: RunConfig, inputs: Inputs, accelerator: Accelerator) -> Engine:
@@ -123,7 +131,8 @@ def layout_of(config: RunConfig, inputs: Inputs, engine: Engine) -> Layout:
     custom_mask = config.model.attn_implementation != "flash_attention_2"
     # Through a KV cache the block is a forward pass of its own. Checkpointed layers recompute without a cache, and FSDP
     # has freed the weights when gradients come back through it; in one row with the examples it can always be shared.
-    cached = not settings.gradient_checkpointing and not engine.is_fsdp
+    # Compiled layers would be compiled anew for the cache of every layer.
+    cached = not (settings.gradient_checkpointing or settings.torch_compile or engine.is_fsdp)
     shared = custom_mask if settings.batching == "packed" else cached
     return Layout(
         kind=settings.batching,
@@ -140,7 +149,8 @@ def schedule(config: RunConfig, steps: int) -> Callable[[int], float]:
     settings = config.training
     unused = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     warmup = round(settings.warmup_ratio * steps)
-    found = get_scheduler(settings.lr_scheduler, unused, num_warmup_steps=warmup, num_training_steps=steps)
+    name = "constant_with_warmup" if settings.lr_scheduler == "constant" else settings.lr_scheduler
+    found = get_scheduler(name, unused, num_warmup_steps=warmup, num_training_steps=steps)
     return found.lr_lambdas[0]  # type: ignore[union-attr]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import time
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from calibration_tuning.files import write_text
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.records import QueryExample
 
@@ -18,22 +19,29 @@ BINS = 10
 
 
 class Watch:
-    """Logs to a W&B run, on the first process only. The x axis is `train/step`, so that a resumed run writes on."""
+    """Logs to a W&B run and to a file of JSON lines, on the first process only.
 
-    def __init__(self, tracker: Any) -> None:
+    W&B's x axis is `train/step`, so that a resumed run writes on; the file drops what the last checkpoint did not see.
+    """
+
+    def __init__(self, tracker: Any, file: Path, step: int) -> None:
         self.tracker = tracker
-        self.since = time.monotonic()
+        self.file = file
         tracker.define_metric("train/step")
         tracker.define_metric("*", step_metric="train/step")
+        if is_first_process():
+            lines = file.read_text(encoding="utf-8").splitlines() if step and file.is_file() else []
+            write_text(file, "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
 
-    def steps(self, step: int, logged: dict[str, float], tokens: int) -> dict[str, float]:
-        """Means over the last steps, with the tokens per second since the last call."""
-        now = time.monotonic()
-        logged = logged | {"tokens_per_second": tokens / max(now - self.since, 1e-9)}
-        self.since = now
+    def steps(self, step: int, logged: dict[str, float]) -> None:
+        """Means over the last steps."""
         if is_first_process():
             self.tracker.log({"train/step": step, **{f"train/{name}": value for name, value in logged.items()}})
-        return logged
+            self._write(step, "train", logged)
+
+    def _write(self, step: int, kind: str, values: dict[str, float]) -> None:
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **{f"{kind}/{name}": value for name, value in values.items()}}) + "\n")
 
     def validation(
         self,
@@ -44,6 +52,8 @@ class Watch:
         confidence: np.ndarray,
     ) -> None:
         """Scores of the validation split, and what the model said `before` training and says now, [n] each."""
+        if is_first_process():
+            self._write(step, "validation", scores)
         if is_first_process() and not self.tracker.disabled:
             import wandb
 
@@ -62,7 +72,6 @@ class Watch:
                     "validation/examples": wandb.Table(columns=columns, data=table),
                 }
             )
-        self.since = time.monotonic()
 
     def artifact(self, name: str, folder: Path) -> None:
         """The finished checkpoint folder as a W&B artifact of type `model`."""

@@ -60,33 +60,56 @@ class Command:
     def adapter(self, name: str) -> dict[str, torch.Tensor]:
         return load_file(self.run_dir(name) / "checkpoint/adapter_model.safetensors")
 
-    def launcher(self, engine: str | None) -> list[str]:
-        """What stands between `python` and the arguments. `engine`: a file of launch/accelerate, here with two
-        processes in float32; None is a single process."""
+    def launcher(self, engine: str | None, processes: int) -> list[str]:
+        """What stands between `python` and the arguments. `engine`: a file of launch/accelerate, here with few
+        processes and in float32; None is a single process."""
         if engine is None:
             return ["-m", "training"]
         # Without an accelerator, accelerate has to be talked into FSDP.
         module = ["tests/training/fsdp2_on_cpu.py"] if engine == "fsdp2" else ["-m", "training"]
         launch = ["-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / f"{engine}.yaml")]
-        return [*launch, "--num_processes", "2", "--mixed_precision", "no", "--main_process_port", free_port(), *module]
+        return [
+            *launch,
+            "--num_processes",
+            str(processes),
+            "--mixed_precision",
+            "no",
+            "--main_process_port",
+            free_port(),
+            *module,
+        ]
 
-    def start(self, name: str, *overrides: str, engine: str | None = None, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, name: str, *overrides: str, engine: str | None = None, processes: int = 2, **environment: str
+    ) -> subprocess.Popen[str]:
         variables = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": "."} | environment
-        command = [sys.executable, *self.launcher(engine), *self.arguments(name, *overrides)]
+        command = [sys.executable, *self.launcher(engine, processes), *self.arguments(name, *overrides)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
 
-    def finish(self, name: str, *overrides: str, engine: str | None = None, **environment: str) -> str:
-        process = self.start(name, *overrides, engine=engine, **environment)
+    def finish(
+        self, name: str, *overrides: str, engine: str | None = None, processes: int = 2, **environment: str
+    ) -> str:
+        process = self.start(name, *overrides, engine=engine, processes=processes, **environment)
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output[-4000:]
         return output
 
-    def kill_after(self, checkpoints: int, name: str, *overrides: str, engine: str | None = None) -> None:
-        """Start it, and kill every process with -9 once that many checkpoints have been written."""
-        process = self.start(name, *overrides, engine=engine)
+    def kill_after(
+        self,
+        checkpoints: int,
+        name: str,
+        *overrides: str,
+        engine: str | None = None,
+        processes: int = 2,
+        finished: bool = False,
+    ) -> None:
+        """Start it, and kill every process with -9 once that many checkpoints have been written. `finished`: an earlier
+        run has left a checkpoint folder."""
         work = self.run_dir(name) / ".training"
+        before = {folder.name for folder in work.glob("step-*")}
+        process = self.start(name, *overrides, engine=engine, processes=processes)
         deadline = time.monotonic() + 300
-        while len(list(work.glob("step-*"))) < checkpoints:
+        while len({folder.name for folder in work.glob("step-*")} - before) < checkpoints:
             assert process.poll() is None, process.communicate()[0][-4000:]
             assert time.monotonic() < deadline, "no checkpoint in five minutes"
             time.sleep(0.01)
@@ -95,7 +118,8 @@ class Command:
         for one in [*launcher.children(recursive=True), launcher]:
             one.kill()
         process.communicate()
-        assert not (self.run_dir(name) / "checkpoint").exists(), "it had finished before it could be killed"
+        done = (self.run_dir(name) / "checkpoint").exists() if not finished else not list(work.glob("step-*"))
+        assert not done, "it had finished before it could be killed"
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ def batch(rows: int = 3, seed: int = 0, chunks: int = 1) -> dict:
         "answers": AnswerTokens(
             ids=torch.randint(0, VOCABULARY, (5,), generator=g)[kept],
             example=example[kept],
+            grade=torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])[kept],
             share=torch.tensor([1.0, 0.5, 0.5, 0.5, 0.5])[kept],
             hidden=hidden,
             reference=reference,
@@ -137,7 +138,9 @@ def test_chunks_change_neither_values_nor_gradients(kind: str, chunks: int) -> N
     for count in (1, chunks):
         hidden = torch.randn(5, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
         reference = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
-        answers = AnswerTokens(torch.tensor([0, 5, 3, 3, 1]), torch.zeros(5), torch.ones(5), hidden, reference, count)
+        answers = AnswerTokens(
+            torch.tensor([0, 5, 3, 3, 1]), torch.zeros(5), torch.ones(5), torch.ones(5), hidden, reference, count
+        )
         divergence, nll = answer_terms(answers, lambda h: h @ head, DIVERGENCES[kind], True)
         assert divergence is not None
         assert nll is not None
@@ -156,7 +159,13 @@ def test_shares_of_a_step_add_up_to_its_mean() -> None:
         a = values["answers"]
         own = a.example == row
         answers = AnswerTokens(
-            a.ids[own], torch.zeros(own.sum(), dtype=torch.long), a.share[own], a.hidden[own], a.reference[own], 1
+            a.ids[own],
+            torch.zeros(own.sum(), dtype=torch.long),
+            a.share[own],
+            a.grade[own],
+            a.hidden[own],
+            a.reference[own],
+            1,
         )
         one = {k: values[k][row : row + 1] for k in ("z", "log_mass", "correct", "weight")}
         shares.append(objective(settings, **one, answers=answers, logits_of=values["logits_of"])[0])
@@ -182,3 +191,11 @@ def test_an_empty_batch_is_an_error() -> None:
             answers=None,
             logits_of=lambda h: h,
         )
+
+
+def test_a_wrong_answer_is_not_learnt_because_others_were_right() -> None:
+    """Soft targets: the share of right answers among several is no grade of the proposed one."""
+    values = batch() | {"correct": torch.tensor([0.5, 0.75, 0.5])}
+    _, parts = objective(only(answer_nll_weight=1.0), **values)
+    _, hard = objective(only(answer_nll_weight=1.0), **batch())
+    assert parts["answer_nll"].item() == pytest.approx(hard["answer_nll"].item())

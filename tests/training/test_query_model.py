@@ -52,7 +52,7 @@ class Case:
     def example(self, question: str, answer: str, correct: float) -> Example:
         ids = self.prompt_format.answer_ids(answer) if answer else []
         sequence = [*self.prompt_format.question_ids(question), *ids, *self.prompt_format.query_ids]
-        return Example(sequence, len(ids), correct)
+        return Example(sequence, len(ids), correct, correct)
 
     def layout(self, **kind: Any) -> Layout:
         tokenizer = self.prompt_format.tokenizer

@@ -58,7 +58,14 @@ def test_it_fits_on_an_a100(name: str) -> None:
     trained, total = counts(model)
     sizes = {
         (checkpointed, shards): estimate_memory(
-            SHAPES[name][0], total - trained, trained, 2, config.training.tokens_per_batch, checkpointed, shards, shards
+            SHAPES[name][0],
+            2 * (total - trained),
+            trained,
+            2,
+            config.training.tokens_per_batch,
+            checkpointed,
+            shards,
+            shards,
         )
         / GIB
         for checkpointed in (False, True)
