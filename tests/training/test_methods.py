@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,3 +123,58 @@ def test_four_bits_need_a_gpu(curated: Path, tmp_path: Path) -> None:
         pytest.skip("there is one here")
     with pytest.raises(UserError, match="load_in_4bit: needs a CUDA device"):
         train(config_of(curated, tmp_path, "model.load_in_4bit=true"), False)
+
+
+def test_a_downloaded_record_cannot_let_code_run(
+    curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from calibration_tuning import checkpoint
+
+    config = config_of(curated, tmp_path)
+    train(config, False)
+    path = config.checkpoint_dir / "calibration.json"
+    record = json.loads(path.read_text())
+    record["model"]["trust_remote_code"] = True
+    path.write_text(json.dumps(record))
+    asked: list[bool] = []
+    real = checkpoint.load_model
+
+    def load(settings: Any) -> Any:
+        asked.append(settings.trust_remote_code)
+        return real(settings)
+
+    monkeypatch.setattr(checkpoint, "load_model", load)
+    CalibratedModel.from_pretrained(config.checkpoint_dir)
+    assert asked == [False]
+
+
+def test_the_vocabulary_projection_is_not_reached_by_a_pattern_either(curated: Path, tmp_path: Path) -> None:
+    config = config_of(curated, tmp_path, "training.lora.target_modules='.*(q_proj|lm_head)'")
+    with pytest.raises(UserError, match="reaches the vocabulary projection"):
+        train(config, False)
+
+
+def test_float16_is_refused(curated: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="float16 cannot be trained in"):
+        train(config_of(curated, tmp_path, "model.dtype=float16"), False)
+
+
+def test_curves_are_kept_without_wandb(curated: Path, tmp_path: Path) -> None:
+    config = config_of(curated, tmp_path)
+    train(config, False)
+    rows = [json.loads(line) for line in (config.run_dir / "training.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "train/loss" in row] == [1, 2, 3]
+    assert next(row["step"] for row in rows if "validation/brier" in row) == 0
+    assert all(row["train/tokens_per_second"] > 0 for row in rows if "train/loss" in row)
+
+
+def test_a_sliding_window_that_does_not_reach_is_refused() -> None:
+    from transformers import MistralConfig
+
+    from calibration_tuning.batches import check_window
+
+    config = MistralConfig(sliding_window=16)
+    check_window(config, 16)
+    with pytest.raises(UserError, match="some layers of this model see 16 tokens"):
+        check_window(config, 17)
+    check_window(MistralConfig(sliding_window=None), 10_000)
