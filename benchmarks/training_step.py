@@ -52,7 +52,7 @@ def main(
         tuned.gradient_checkpointing_enable({"use_reentrant": False})
     model = QueryModel(tuned, (10, 11), SETTINGS).train()
     ids = torch.randint(100, 1000, (examples, question + answer + QUERY)).tolist()
-    made = [Example(row, answer, float(i % 2)) for i, row in enumerate(ids)]
+    made = [Example(row, answer, float(i % 2), float(i % 2)) for i, row in enumerate(ids)]
     prefix = torch.randint(100, 1000, (block,)).tolist()
     shared = batching == "packed" or not checkpointing
     layout = Layout(batching, prefix, QUERY, 0, shared_block=shared)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def main(
 
 
 def _seven_billion() -> Any:
-    config = LlamaConfig(attn_implementation="sdpa")  # its defaults are Llama-2-7B's shape
+    config = LlamaConfig()  # its defaults are Llama-2-7B's shape
     with torch.device(default_device()):
         return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
 
