@@ -88,6 +88,11 @@ class RunConfig(Settings):
         return self.seed if self.training.seed is None else self.training.seed
 
     @property
+    def training_dir(self) -> Path:
+        """Where training keeps what it needs to go on, until it has finished."""
+        return self.run_dir / ".training"
+
+    @property
     def checkpoint_dir(self) -> Path:
         return self.run_dir / "checkpoint"
 

@@ -15,7 +15,7 @@ from calibration_tuning.tracking import tracked
 def train(config: RunConfig, force: bool) -> None:
     manifest = read_json(config.curation_dir / "manifest.json", "calibration-tuning curate CONFIG")
     identity = fingerprint([config.training_inputs(), manifest["fingerprint"]])
-    work = config.run_dir / ".training"
+    work = config.training_dir
     # Once begun, what --force makes anew is gone on with like any other training, with --force or without.
     forced = work / "forced"
     is_forced = forced.is_file() and forced.read_text() == identity
@@ -26,7 +26,8 @@ def train(config: RunConfig, force: bool) -> None:
 
     from training.engine import make_accelerator
     from training.overview import show_overview
-    from training.setup import build_run, load_inputs, resumed, uses_bf16
+    from training.resume import resumed
+    from training.setup import build_run, load_inputs, uses_bf16
 
     lock = lock_folder(work) if is_first_process() else None
     if is_first_process() and ((force and not is_forced) or config.training.resume == "never"):
@@ -51,10 +52,9 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     from training.checkpoints import TRAINED, best_checkpoint
     from training.finish import fit_calibrator, save_checkpoint
     from training.loop import run_steps
-    from training.setup import work_folder
 
     run_steps(run)
-    best = best_checkpoint(work_folder(config), run.state).tensors(TRAINED)
+    best = best_checkpoint(config.training_dir, run.state).tensors(TRAINED)
     run.engine.load_values(best)
     calibrator, calibrated_on = fit_calibrator(config, run, inputs)
     if is_first_process():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from torch import Tensor
 
 from calibration_tuning.calibrators import Calibrator, fit
@@ -18,7 +19,7 @@ from calibration_tuning.records import Demonstration
 from calibration_tuning.run_config import RunConfig
 from evaluation.confidence_metrics import nll
 from training.examples import query_example
-from training.judge import logits_of, sigmoid
+from training.judge import logits_of
 from training.loop import Run
 from training.setup import Inputs
 
@@ -36,7 +37,7 @@ def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[Calibra
     calibrator = fit(config.training.calibrator, logits, correct)
     return calibrator, {
         "n": len(rows),
-        "nll_without": nll(sigmoid(logits), correct),
+        "nll_without": nll(expit(logits), correct),
         "nll_with": nll(calibrator(logits), correct),
     }
 

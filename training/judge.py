@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import expit
 
 from training.engine import Engine, judging
 from training.examples import Example
-from training.layout import Layout
-from training.plan import passes
+from training.layout import Layout, rounds_of
 
 
 def logits_of(
@@ -21,9 +19,7 @@ def logits_of(
     advance: Callable[[int], object] = lambda n: None,
 ) -> np.ndarray:
     """Log-odds [n] of "correct", on every process. Every process calls it."""
-    budget = tokens_per_batch - (len(layout.block) if layout.shared_block else 0)
-    widths = [layout.width(example) for example in examples]
-    rounds = passes(range(len(examples)), widths, budget, engine.processes, layout.kind == "packed")
+    rounds = rounds_of(layout, examples, range(len(examples)), tokens_per_batch, engine.processes)
     found: list[tuple[int, float]] = []
     with judging(engine):
         for shares in rounds:
@@ -38,7 +34,3 @@ def logits_of(
         for index, value in one:
             logits[index] = value
     return logits
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    return expit(logits)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from calibration_tuning.batches import left_pad
 from training.examples import Example
+from training.plan import passes
 
 Batch = dict[str, Tensor]
 
@@ -131,3 +132,12 @@ def _answers(layout: Layout, examples: Sequence[Example], rows: list[int], ends:
     columns = list(zip(*found, strict=True)) if found else [()] * len(names)
     kinds = [torch.long] * 4 + [torch.float32]
     return {n: torch.tensor(c, dtype=kind) for n, c, kind in zip(names, columns, kinds, strict=True)}
+
+
+def rounds_of(
+    layout: Layout, examples: Sequence[Example], indices: Sequence[int], tokens_per_batch: int, processes: int
+) -> list[list[list[int]]]:
+    """`passes` of the examples at `indices`, with what this layout makes of their lengths."""
+    widths = [layout.width(example) for example in examples]
+    budget = tokens_per_batch - (len(layout.block) if layout.shared_block else 0)
+    return passes(indices, widths, budget, processes, layout.kind == "packed")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 
 from calibration_tuning.errors import RunError
@@ -20,10 +21,10 @@ from evaluation.confidence_metrics import point_metrics
 from training.checkpoints import State
 from training.engine import Engine
 from training.examples import Example
-from training.judge import logits_of, sigmoid
-from training.layout import Layout
+from training.judge import logits_of
+from training.layout import Layout, rounds_of
 from training.objective import CHUNK
-from training.plan import Plan, passes
+from training.plan import Plan
 from training.watch import Watch
 
 LOGGED = 200
@@ -96,7 +97,7 @@ def one_step(run: Run, step: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, rank]).generate_state(1)[0]))
     engine.set_learning_rate(run.schedule(step))
     indices = run.plan.step(step)
-    rounds = rounds_of(run, run.train, indices)
+    rounds = rounds_of(layout, run.train, indices, run.settings.tokens_per_batch, engine.processes)
     for number, shares in enumerate(rounds):
         is_last = number == len(rounds) - 1
         own = [run.train[i] for i in shares[rank]]
@@ -113,29 +114,22 @@ def one_step(run: Run, step: int) -> None:
     run.window.seconds += time.perf_counter() - begun
 
 
-def rounds_of(run: Run, examples: Sequence[Example], indices: Sequence[int]) -> list[list[list[int]]]:
-    layout, settings = run.layout, run.settings
-    widths = [layout.width(example) for example in examples]
-    budget = settings.tokens_per_batch - (len(layout.block) if layout.shared_block else 0)
-    return passes(indices, widths, budget, run.engine.processes, layout.kind == "packed")
-
-
 def validate(run: Run) -> bool:
     """Score the validation split; true if this is the best score so far."""
     logits = logits_of(run.engine, run.layout, run.validation, run.settings.tokens_per_batch)
     correct = np.array([example.correct for example in run.validation])
-    scores = {name: value for name, value in point_metrics(sigmoid(logits), correct).items() if value is not None}
+    scores = {name: value for name, value in point_metrics(expit(logits), correct).items() if value is not None}
     kept: dict[str, float] = {name: scores[name] for name in ("brier", "nll", "ece", "auroc") if name in scores}
     score, step = scores[run.settings.select_by], run.state.step
     # The model as it came is no candidate: it is what this training has to improve on.
     is_best = step > 0 and (run.state.best_score is None or score < run.state.best_score)
     changes: dict[str, Any] = {"history": [*run.state.history, {"step": step, **kept}]}
     if not run.state.before:
-        changes["before"] = sigmoid(logits).tolist()
+        changes["before"] = expit(logits).tolist()
     if is_best:
         changes |= {"best_step": step, "best_score": score}
     run.state = run.state.model_copy(update=changes)
-    run.watch.validation(step, kept, run.validation_rows, run.state.before, sigmoid(logits))
+    run.watch.validation(step, kept, run.validation_rows, run.state.before, expit(logits))
     return is_best
 
 
@@ -155,7 +149,7 @@ def log_window(run: Run) -> dict[str, float]:
         )
     logits = np.array([value for one in everyone for value in one[1]])
     correct = np.array([value for one in everyone for value in one[2]])
-    scores = point_metrics(sigmoid(logits), correct)
+    scores = point_metrics(expit(logits), correct)
     logged |= {f"batch_{name}": scores[name] for name in ("auroc", "ece") if scores[name] is not None}  # type: ignore[misc]
     logged["grad_norm"] = window.norm / window.steps
     logged["learning_rate"] = run.engine.raw_optimizer.param_groups[0]["lr"]

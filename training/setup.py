@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
 from transformers import get_scheduler, set_seed
 
 from calibration_tuning.batches import check_window
-from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json
 from calibration_tuning.models import context_length, decoder, load_model, load_tokenizer, resolve_dtype
-from calibration_tuning.processes import is_first_process
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig
@@ -26,11 +22,6 @@ from training.checkpoints import (
     TRAINED,
     Checkpoint,
     State,
-    best_folder,
-    find_checkpoint,
-    rotate,
-    step_folder,
-    write_checkpoint,
 )
 from training.engine import Engine, start_engine
 from training.examples import query_example, training_examples
@@ -39,6 +30,7 @@ from training.loop import Run
 from training.methods import METHODS, parameter_groups
 from training.plan import Plan
 from training.query_model import QueryModel
+from training.resume import saver
 from training.watch import Watch
 
 
@@ -152,49 +144,3 @@ def schedule(config: RunConfig, steps: int) -> Callable[[int], float]:
     name = "constant_with_warmup" if settings.lr_scheduler == "constant" else settings.lr_scheduler
     found = get_scheduler(name, unused, num_warmup_steps=warmup, num_training_steps=steps)
     return found.lr_lambdas[0]  # type: ignore[union-attr]
-
-
-def work_folder(config: RunConfig) -> Path:
-    """Where checkpoints are kept while training is unfinished."""
-    return config.run_dir / ".training"
-
-
-def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:
-    """The state to go on from, and the checkpoint it is in; a new state where there is none."""
-    accelerator.wait_for_everyone()  # the first one may have had old checkpoints to remove
-    found = find_checkpoint(work_folder(config), inputs_fingerprint)
-    steps = gather_object([found.state.step if found else 0])
-    if len(set(steps)) > 1:
-        raise RunError(
-            f"{work_folder(config)}: the processes see checkpoints of different steps {sorted(set(steps))}; output_dir "
-            "must be a folder that all machines share"
-        )
-    identifier = broadcast_object_list([uuid.uuid4().hex[:12]])[0]
-    if found is None:
-        fresh = State(
-            inputs_fingerprint=inputs_fingerprint, step=0, processes=accelerator.num_processes, wandb_id=identifier
-        )
-        return fresh, None
-    if is_first_process():
-        before = found.state.processes
-        note = (
-            f" (by {before} processes; now {accelerator.num_processes})" if before != accelerator.num_processes else ""
-        )
-        print(f"going on from the checkpoint of step {found.state.step}{note}")
-    return found.state.model_copy(update={"processes": accelerator.num_processes}), found
-
-
-def saver(config: RunConfig, engine: Engine) -> Callable[[State, bool], None]:
-    """Writes a checkpoint on the first process; the best one first, as later ones refer to it."""
-    work = work_folder(config)
-
-    def save(state: State, is_best: bool) -> None:
-        values, moments = engine.values(), engine.moments()
-        if is_first_process():
-            if is_best:
-                write_checkpoint(best_folder(work, state.step), state, {TRAINED: values})
-            write_checkpoint(step_folder(work, state.step), state, {TRAINED: values, OPTIMIZER: moments})
-            rotate(work, config.training.keep_checkpoints, state.best_step)
-        engine.accelerator.wait_for_everyone()
-
-    return save

@@ -29,9 +29,14 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
 
 
 @pytest.mark.parametrize("batching", ["padded", "packed"])
-def test_how_a_step_is_cut_changes_nothing(training: Command, single: dict[str, torch.Tensor], batching: str) -> None:
-    name = f"cut-{batching}"
-    training.finish(name, SMALL_PASSES, f"training.batching={batching}")
+@pytest.mark.parametrize(
+    "option", ["gradient_checkpointing=false", "gradient_checkpointing=true", "torch_compile=true"]
+)
+def test_how_a_step_is_computed_changes_nothing(
+    training: Command, single: dict[str, torch.Tensor], batching: str, option: str
+) -> None:
+    name = f"{batching}-{option.replace('=', '-')}"
+    training.finish(name, SMALL_PASSES, f"training.batching={batching}", f"training.{option}")
     assert_same(training.adapter(name), single)
 
 
