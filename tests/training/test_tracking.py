@@ -75,8 +75,7 @@ def test_everything_logged_offline_is_there(training: Command) -> None:
     assert table["columns"] == ["question", "proposed answer", "correct", "confidence before", "confidence now"]
     assert len(table["data"]) == 8, "the whole validation split, as it has fewer than 50"
     assert any(row[3] != row[4] for row in table["data"])
-    requests = [record.request for record in records(path) if record.WhichOneof("record_type") == "request"]
-    logged = [r.log_artifact.artifact for r in requests if r.WhichOneof("request_type") == "log_artifact"]
+    logged = [record.artifact for record in records(path) if record.WhichOneof("record_type") == "artifact"]
     (checkpoint,) = [artifact for artifact in logged if artifact.type == "model"]
     assert "adapter_model.safetensors" in {entry.path for entry in checkpoint.manifest.contents}
     assert len(list((training.run_dir("offline") / "wandb").glob("offline-run-*"))) == 1, (
