@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from calibration_tuning.calibrators import fit
+from calibration_tuning.calibrators import fit, log_odds
 from calibration_tuning.checkpoint import load_checkpoint
 from calibration_tuning.files import read_json, write_json
 from calibration_tuning.models import adapter_off, default_device
@@ -23,7 +23,6 @@ from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig, load_run_config
 from calibration_tuning.scoring import score_answers
 from evaluation.confidence_metrics import confidence_metrics
-from evaluation.measure import average_token_probability
 
 CONFIG = "configs/methods.yaml"
 NO_KL = "training.objective.kl_weight=0"
@@ -104,8 +103,8 @@ def score(config: RunConfig) -> None:
 
 
 def odds(rows: list[QueryExample]) -> np.ndarray:
-    p = np.clip(average_token_probability(rows), 1e-6, 1 - 1e-6)
-    return np.log(p) - np.log1p(-p)
+    """Of the mean probability of the answer's own tokens; 0 for an empty answer."""
+    return log_odds(np.array([np.exp(row.token_logprobs).mean() if row.token_logprobs else 0.0 for row in rows]))
 
 
 def markdown(base: RunConfig) -> str:

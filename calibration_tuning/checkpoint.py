@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from calibration_tuning.calibrators import Calibrator
+from calibration_tuning.calibrators import AnyCalibrator
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json
 from calibration_tuning.models import load_model, load_tokenizer
@@ -40,7 +40,7 @@ class CalibrationRecord(BaseModel):
     answer_few_shot: list[Demonstration]
     """A block for answering questions of any kind."""
     max_new_tokens: int
-    calibrator: Calibrator
+    calibrator: AnyCalibrator
     calibrated_on: dict[str, float]
     """n, and the calibration split's NLL without and with the calibrator."""
     selected: dict[str, float] = {}

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +21,13 @@ app = typer.Typer(
 )
 
 # The stages whose work several processes share.
-LAUNCHED = ("curate", "train")
+LAUNCHED = ("curate", "train", "evaluate")
 STAGES = {"curate": "data_curation", "train": "training", "evaluate": "evaluation"}
+FORWARDED: Any = {
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+    "add_help_option": False,
+}
+"""Of commands whose options are those of a module."""
 LaunchOption = Annotated[
     Path | None, typer.Option("--launch", help="accelerate config file, such as launch/accelerate/ddp_8gpu.yaml.")
 ]
@@ -93,13 +98,35 @@ def train(
 
 @app.command()
 def evaluate(
-    config: ConfigArgument, overrides: OverridesArgument = None, force: ForceOption = False, debug: DebugOption = False
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    launch: LaunchOption = None,
+    force: ForceOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Score the base and the tuned model on the test questions and write the report.
 
     Example: calibration-tuning evaluate configs/demo.yaml
     """
-    with_errors(lambda: _run(["evaluate"], config, overrides or [], None, force, debug), debug)
+    with_errors(lambda: _run(["evaluate"], config, overrides or [], launch, force, debug), debug)
+
+
+@app.command(**FORWARDED)
+def compare(context: typer.Context) -> None:
+    """Paired table of two evaluated runs.
+
+    Example: calibration-tuning compare runs/demo runs/brier
+    """
+    _forward("evaluation.compare", context.args)
+
+
+@app.command(**FORWARDED)
+def score(context: typer.Context) -> None:
+    """Score a file of confidences, or of token logits, from elsewhere.
+
+    Example: calibration-tuning score answers.csv --calibrate platt
+    """
+    _forward("evaluation.score", context.args)
 
 
 def stage_command(
@@ -118,10 +145,23 @@ def _run(stages: list[str], config: Path, overrides: list[str], launch: Path | N
     load_run_config(config, overrides)
     if launch is not None and not launch.is_file():
         raise UserError(f"--launch {launch}: no such file; see launch/accelerate/")
-    if not Path("data_curation").is_dir():
-        raise UserError("stages run from the root of a clone of calibration-tuning; change into it first")
+    _in_clone()
     for stage in stages:
         _start(stage_command(stage, config, overrides, launch, force, debug))
+
+
+def _forward(module: str, arguments: list[str]) -> None:
+    def work() -> None:
+        _in_clone()
+        code = subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
+        raise typer.Exit(code)
+
+    with_errors(work, debug=False)
+
+
+def _in_clone() -> None:
+    if not Path("data_curation").is_dir():
+        raise UserError("stages run from the root of a clone of calibration-tuning; change into it first")
 
 
 def _start(module: list[str]) -> None:

@@ -21,6 +21,9 @@ from calibration_tuning.records import Demonstration
 QUERY = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
 NO, YES = "i", "ii"
 
+STEP_BY_STEP = "Let's think step by step."  # Kojima et al. 2022 (arXiv 2205.11916)
+REASON_FIRST = "Think step by step, then write the final answer after 'Answer:'."
+
 DATE = "26 Jul 2024"
 """What a chat template that tells the date is told; the date in the template of Llama 3.1."""
 
@@ -62,9 +65,13 @@ class PromptFormat:
     @cached_property
     def query_ids(self) -> list[int]:
         """What follows an answer: the uncertainty query up to the position whose next token is yes or no."""
+        return self.follow_up_ids(QUERY)
+
+    def follow_up_ids(self, text: str) -> list[int]:
+        """What follows an answer when `text` is asked about it, up to where the reply begins."""
         if self.style == "text":
-            return self._encode(QUERY)
-        turns = [_user("?"), _assistant(_MARK), _user(QUERY.strip())]
+            return self._encode(text)
+        turns = [_user("?"), _assistant(_MARK), _user(text.strip())]
         return self._encode(self._render(turns).partition(_MARK)[2])
 
     def stop_ids(self, multiline: bool = False) -> list[int]:
@@ -108,6 +115,17 @@ class PromptFormat:
         if self.style == "chat":
             return self._encode(question + self._render([_user(_MARK)]).partition(_MARK)[2])
         return self._encode(_text_question(question))
+
+    def reasoning_ids(self, question: str) -> list[int]:
+        """The question up to where the reasoning before its answer begins."""
+        if self.style == "chat":
+            return self.question_ids(f"{question}\n{REASON_FIRST}")
+        return self._encode(f"Question: {question}\n{STEP_BY_STEP}")
+
+    @cached_property
+    def answer_now_ids(self) -> list[int]:
+        """What ends the reasoning and begins the answer, within the same turn in a chat."""
+        return self._encode("\nAnswer:")
 
     def answer_ids(self, answer: str) -> list[int]:
         """Ids of an answer given as text (references, other people's answers)."""

@@ -8,22 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from calibration_tuning.curation_config import CurationSettings
 from calibration_tuning.engine_config import SPEED_ONLY, ModelSettings
 from calibration_tuning.errors import UserError
+from calibration_tuning.evaluation_config import SAMPLING, EvaluationSettings
 from calibration_tuning.question_config import MixtureEntry
 from calibration_tuning.settings import Settings, load_settings, read_yaml
 from calibration_tuning.training_config import HOW_IT_RUNS, TrainingSettings
-
-
-class EvaluationSettings(Settings):
-    num_bins: Annotated[int, Field(ge=2)] = 10
-    bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
-    batch_size: PositiveInt = 32
-    adapter_on_answers: Annotated[int, Field(ge=0)] = 200
-    """Test questions answered again with the adapter on, to see whether tuning changes answers; 0 skips it."""
 
 
 class TrackingSettings(Settings):
@@ -73,6 +66,9 @@ class RunConfig(Settings):
             raise ValueError("curation.judge: missing, but a set's grader is judge; name the model that judges")
         if "code" in graders and not self.curation.execute_code:
             raise ValueError("curation.execute_code: false, but a set's grader, code, runs the model's programs")
+        sampling = [name for name in self.evaluation.estimators if name in SAMPLING]
+        if sampling and not self.evaluation.samples:
+            raise ValueError(f"evaluation.samples: 0, but {sampling[0]} needs sampled answers; set it to 8, say")
         return self
 
     @property
@@ -95,6 +91,11 @@ class RunConfig(Settings):
     @property
     def checkpoint_dir(self) -> Path:
         return self.run_dir / "checkpoint"
+
+    @property
+    def measurements_dir(self) -> Path:
+        """What evaluation has asked the model, kept so that another report does not ask again."""
+        return self.run_dir / ".measurements"
 
     @property
     def evaluation_dir(self) -> Path:

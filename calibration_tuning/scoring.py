@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 
-from calibration_tuning.batches import by_length, encode_prefix, forward_inputs, left_pad
+from calibration_tuning.batches import Prefix, by_length, encode_prefix, forward_inputs, left_pad
 from calibration_tuning.models import decoder, vocabulary_logits
 from calibration_tuning.probe import Probe
 from calibration_tuning.prompts import PromptFormat
@@ -28,7 +29,38 @@ class QueryScores:
     @property
     def confidence(self) -> np.ndarray:
         """P(yes) / (P(yes) + P(no)), in [0, 1]."""
-        return 1.0 / (1.0 + np.exp(-np.clip(self.logit, -700, 700)))
+        return expit(self.logit)
+
+
+@dataclass(frozen=True)
+class QueryBatch(QueryScores):
+    """Scores of one batch, and what they were read off."""
+
+    hidden: Tensor
+    """Last hidden state at the query position, [n, H]."""
+    vocabulary_logits: Tensor
+    """float32 [n, K]."""
+
+
+@torch.no_grad()
+def score_batch(
+    model: Any,
+    prompt_format: PromptFormat,
+    prefix: Prefix,
+    sequences: Sequence[Sequence[int]],
+    probe: Probe | None = None,
+) -> QueryBatch:
+    """Ask the query after each `question + answer` id sequence behind one block; read the verdict off its two tokens,
+    or by `probe`."""
+    no, yes = prompt_format.answer_tokens
+    rows = [[*sequence, *prompt_format.query_ids] for sequence in sequences]
+    input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
+    hidden = decoder(model)(**forward_inputs(input_ids, mask, prefix, model.config)).last_hidden_state[:, -1]
+    logits = vocabulary_logits(model, hidden)
+    logprobs = logits.double().log_softmax(-1)
+    verdict = logprobs[:, [no, yes]] if probe is None else probe(hidden).double()
+    mass = logprobs[:, yes].exp() + logprobs[:, no].exp()
+    return QueryBatch((verdict[:, 1] - verdict[:, 0]).cpu().numpy(), mass.cpu().numpy(), hidden, logits)
 
 
 @torch.no_grad()
@@ -39,28 +71,13 @@ def score_answers(
     sequences: Sequence[Sequence[int]],
     batch_size: int,
     advance: Callable[[int], object] = lambda n: None,
-    on_logits: Callable[[Tensor, list[int]], object] | None = None,
     probe: Probe | None = None,
 ) -> QueryScores:
-    """Ask the query after each `question + answer` id sequence; read the verdict off its two tokens, or by `probe`.
-
-    `on_logits(logits [B, K], indices)` sees the vocabulary logits of the query position before they are dropped.
-    """
+    """`score_batch` in batches of similar length, in the order given."""
     prefix = encode_prefix(model, few_shot_ids)
-    no, yes = prompt_format.answer_tokens
-    rows = [[*sequence, *prompt_format.query_ids] for sequence in sequences]
-    logit, mass = np.zeros(len(rows)), np.zeros(len(rows))
-    for batch in by_length(rows, batch_size):
-        padded = left_pad([rows[i] for i in batch], prompt_format.tokenizer.pad_token_id)
-        input_ids, mask = (t.to(model.device) for t in padded)
-        inputs = forward_inputs(input_ids, mask, prefix, model.config)
-        hidden = decoder(model)(**inputs).last_hidden_state[:, -1]
-        logits = vocabulary_logits(model, hidden)
-        if on_logits is not None:
-            on_logits(logits, batch)
-        logprobs = logits.double().log_softmax(-1)
-        verdict = logprobs[:, [no, yes]] if probe is None else probe(hidden).double()
-        logit[batch] = (verdict[:, 1] - verdict[:, 0]).cpu().numpy()
-        mass[batch] = (logprobs[:, yes].exp() + logprobs[:, no].exp()).cpu().numpy()
+    logit, mass = np.zeros(len(sequences)), np.zeros(len(sequences))
+    for batch in by_length(sequences, batch_size):
+        found = score_batch(model, prompt_format, prefix, [sequences[i] for i in batch], probe)
+        logit[batch], mass[batch] = found.logit, found.mass
         advance(len(batch))
     return QueryScores(logit, mass)

@@ -10,6 +10,7 @@ from calibration_tuning.engine_config import Fraction
 from calibration_tuning.settings import Settings
 
 NonNegative = Annotated[float, Field(ge=0)]
+CalibratorName = Literal["temperature", "platt", "beta", "isotonic", "histogram"]
 Method = Literal["lora_prompt", "lora_probe", "probe"]
 
 HOW_IT_RUNS = {
@@ -110,5 +111,5 @@ class TrainingSettings(Settings):
     """How many of these stay on disk, beside the best."""
     resume: Literal["auto", "never"] = "auto"
     """`auto`: the same command goes on from the last whole checkpoint; `never` starts over."""
-    calibrator: Literal["temperature", "platt"] = "temperature"
+    calibrator: CalibratorName = "temperature"
     """Post-hoc map fitted on the `calibration` split after training."""

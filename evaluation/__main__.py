@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import fingerprint, read_json, whole_folder, write_json
+from calibration_tuning.files import fingerprint, lock_folder, read_json, sha256_file, whole_folder, write_json
+from calibration_tuning.process_group import wait_for_everyone
+from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
@@ -19,42 +20,52 @@ def evaluate(config: RunConfig, force: bool) -> None:
         raise UserError(
             f"{config.checkpoint_dir}: was trained on another curated set than {config.curation_dir}; train again"
         )
-    settings = config.evaluation.model_dump(mode="json", exclude={"batch_size"})
-    inputs = fingerprint([settings, config.seed, trained["inputs_fingerprint"]])
+    inputs = inputs_of(config, trained)
     if already_made(config.evaluation_dir, "run.json", inputs, force):
         return
 
-    from evaluation.gather import gather
-    from evaluation.report import write_report
-    from evaluation.results import metrics_of
-    from evaluation.tables import console_table, write_per_example
+    from evaluation.evidence import collect
 
-    evidence = gather(config, manifest)
-    metrics = metrics_of(config, evidence)
+    # Held until this function returns or the process dies.
+    lock = lock_folder(config.measurements_dir) if is_first_process() else None
+    evidence = collect(config, manifest)
+    if is_first_process():
+        write(config, inputs, evidence)
+    wait_for_everyone()
+    if lock is not None:
+        lock.close()
+
+
+def inputs_of(config: RunConfig, trained: dict[str, Any]) -> str:
+    """Fingerprint of what the report depends on."""
+    settings = config.evaluation.model_dump(mode="json", exclude={"batch_size"})
+    others = {other.name: sha256_file(other.path) for other in config.evaluation.other_answers if other.path.is_file()}
+    return fingerprint([settings, others, config.seed, trained["inputs_fingerprint"]])
+
+
+def write(config: RunConfig, inputs: str, evidence: Any) -> None:
+    from evaluation.model_card import update_card
+    from evaluation.per_example import write_per_example
+    from evaluation.posthoc import FILE, dump
+    from evaluation.report import confidently_wrong, write_report
+    from evaluation.results import metrics_of
+    from evaluation.sentences import verdict_sentence
+    from evaluation.tables import console_table
+    from evaluation.wandb_log import log_evaluation
+
+    metrics = metrics_of(evidence)
     with whole_folder(config.evaluation_dir) as folder:
         write_json(folder / "metrics.json", metrics)
+        write_json(folder / FILE, dump({"/".join(side): fits for side, fits in evidence.fits.items()}))
         write_per_example(folder / "per_example.parquet", evidence)
-        write_report(folder, config, metrics, evidence)
+        write_report(folder, metrics, evidence)
         write_json(folder / "run.json", {"inputs_fingerprint": inputs})
+    update_card(config.checkpoint_dir, config.evaluation_dir, metrics)
     with tracked(config, "evaluate") as run:
-        _track(run, metrics, config.evaluation_dir)
+        log_evaluation(run, metrics, config.evaluation_dir, confidently_wrong(evidence))
     console_table(metrics)
+    print(verdict_sentence(metrics))
     print(f"report: {config.evaluation_dir / 'report.html'}")
-
-
-def _track(run: Any, metrics: dict[str, Any], folder: Path) -> None:
-    import wandb
-
-    groups = {"": metrics, "tokens/": metrics["tokens"]}
-    scalars = {
-        f"{prefix}{side}/{name}": entry["value"]
-        for prefix, group in groups.items()
-        for side in ("before", "after", "difference")
-        for name, entry in group[side].items()
-        if entry["value"] is not None
-    }
-    images = {f"plots/{path.stem}": wandb.Image(str(path)) for path in sorted((folder / "plots").glob("*.png"))}
-    run.log(scalars | images)
 
 
 if __name__ == "__main__":

@@ -1,130 +1,143 @@
 """How good are n confidences in [0, 1], given whether each answer was correct?
 
-Conventions: bins are equal-width, [m/M, (m+1)/M), the last one closed, so confidence 1.0 belongs to it. `correct` may
-be a fraction where several answers were graded; AUROC then counts an example as c of a positive and 1 - c of a
-negative. A number that the data cannot define (AUROC of one class) is None, never made up.
+A new metric is a function `(confidence [n], correct [n], num_bins) -> float | None` and a line in `METRICS`. A number
+that the data cannot define is None with a reason, never made up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import Interval, difference, intervals
+from evaluation.bootstrap import Interval, draws_of
+from evaluation.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
+from evaluation.comparison import Quantity, Resampled, compared, interval
+from evaluation.ranking import auprc, aurc, auroc
+from evaluation.scoring_rules import brier, brier_parts, nll
 
 Array = np.ndarray
-EPSILON = 1e-12
+Values = Array | Sequence[float]
 SIMULATIONS = 200
+"""Draws of labels by which chance is judged."""
+
+
+@dataclass(frozen=True)
+class Metric(Quantity):
+    compute: Callable[[Array, Array, int], float | None] = field(kw_only=True)
+    draws: int | None = None
+    """Fewer resamples (and half as many draws of labels), for a metric that takes ten milliseconds."""
+
+
+ONE_CLASS = "undefined: all answers are correct, or all are wrong"
+FEW = "undefined: fewer examples than bins"
+
+METRICS: dict[str, Metric] = {
+    "brier": Metric("Brier score", compute=lambda p, c, m: brier(p, c)),
+    "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c)),
+    "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
+    "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
+    "debiased_ece": Metric("ECE, debiased", calibration_error=True, undefined=FEW, compute=debiased_ece),
+    "smooth_ece": Metric("Smooth ECE", calibration_error=True, draws=100, compute=lambda p, c, m: smooth_ece(p, c)),
+    "mce": Metric("MCE (worst bin)", calibration_error=True, undefined=FEW, compute=mce),
+    "auroc": Metric("AUROC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
+    "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
+    "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c)),
+    "brier_reliability": Metric(
+        "Brier: reliability", calibration_error=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
+    ),
+    "brier_resolution": Metric("Brier: resolution", 1, compute=lambda p, c, m: brier_parts(p, c, m)[1]),
+    "brier_uncertainty": Metric("Brier: uncertainty", 0, compute=lambda p, c, m: brier_parts(p, c, m)[2]),
+    "mean_confidence": Metric("Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p))),
+    "accuracy": Metric("Accuracy of the answers", 0, compute=lambda p, c, m: float(np.mean(c))),
+}
+MAIN = ("brier", "nll", "ece", "ace", "auroc", "aurc")
+"""What is shown where many confidences stand side by side."""
+
+
+def point_metrics(
+    confidence: Array, correct: Array, num_bins: int = 10, only: Collection[str] = tuple(METRICS)
+) -> dict[str, float | None]:
+    """The metrics without intervals."""
+    return {name: METRICS[name].compute(confidence, correct, num_bins) for name in only}
 
 
 def confidence_metrics(
-    confidence: Array | Sequence[float],
-    correct: Array | Sequence[float],
+    confidence: Values,
+    correct: Values,
     num_bins: int = 10,
     seed: int = 0,
     bootstrap_samples: int = 1000,
+    groups: Array | Sequence[Any] | None = None,
+    only: Collection[str] = tuple(METRICS),
 ) -> dict[str, Interval]:
-    """Every metric of `point_metrics` as `{"value", "low", "high"}`, with 95% bootstrap intervals over examples.
+    """Every metric of `METRICS` (or of `only`) as `{"value", "low", "high"}` with a 95% bootstrap interval.
 
-    confidence [n] and correct [n], both in [0, 1]. Raises ValueError for other shapes, values or an empty input.
+    confidence [n] and correct [n], both in [0, 1]; `groups` [n] says which examples belong together, each to itself by
+    default. Calibration errors hold under `if_calibrated` what these confidences would score if each were exactly
+    right (mean and 95% range): an ECE is never 0 in a finite sample. Raises ValueError for other shapes or values, NaN
+    or an empty input.
     """
-    confidence, correct = check(confidence, correct)
-
-    def metrics(indices: Array) -> dict[str, float | None]:
-        return point_metrics(confidence[indices], correct[indices], num_bins)
-
-    found = intervals(metrics, len(confidence), bootstrap_samples, seed)
-    chance = ece_if_calibrated(confidence, num_bins, seed)
-    return {**found, "ece_if_calibrated": chance}
+    units = len(confidence) if groups is None else np.asarray(groups)
+    found = _resampled(*check(confidence, correct, num_bins), units, num_bins, seed, bootstrap_samples, only)
+    return {name: interval(METRICS[name], one) for name, one in found.items()}
 
 
-def paired_difference(
-    before: Array, after: Array, correct: Array, num_bins: int = 10, seed: int = 0, bootstrap_samples: int = 1000
-) -> dict[str, Interval]:
-    """after - before of every metric on the same questions, resampled together."""
-    before, correct = check(before, correct)
-    after, _ = check(after, correct)
+def before_and_after(
+    before: Values,
+    after: Values,
+    correct: Values,
+    num_bins: int = 10,
+    seed: int = 0,
+    bootstrap_samples: int = 1000,
+    groups: Array | Sequence[Any] | None = None,
+    only: Collection[str] = tuple(METRICS),
+    correct_after: Values | None = None,
+) -> dict[str, dict[str, Interval]]:
+    """`before` and `after` as by `confidence_metrics`, and their paired `difference` on the same n questions.
 
-    def metrics(indices: Array) -> dict[str, float | None]:
-        truth = correct[indices]
-        return difference(
-            point_metrics(after[indices], truth, num_bins), point_metrics(before[indices], truth, num_bins)
-        )
-
-    return intervals(metrics, len(correct), bootstrap_samples, seed)
-
-
-def point_metrics(confidence: Array, correct: Array, num_bins: int = 10) -> dict[str, float | None]:
-    """brier, ece, ace, nll (nats), auroc, accuracy, mean_confidence and brier_base_rate without intervals.
-
-    brier_base_rate is what always saying the mean correctness of these very examples scores: their variance.
+    Each difference, after - before, holds `value`, `low`, `high`, the p-value `p` of no difference, and the `verdict`:
+    better, worse, unclear (p above 0.05), or "" where neither direction is better. `correct_after` [n] is for two
+    models that answered the questions each in its own way. `comparison.adjust` corrects p-values and verdicts of a
+    whole table.
     """
+    first, truth = check(before, correct, num_bins)
+    second, other = check(after, correct if correct_after is None else correct_after, num_bins)
+    if len(first) != len(second):
+        raise ValueError(f"before has {len(first)} confidences, after {len(second)}: not of the same questions")
+    units = len(first) if groups is None else np.asarray(groups)
+    settings = (units, num_bins, seed, bootstrap_samples, only)
+    one, two = _resampled(first, truth, *settings), _resampled(second, other, *settings)
     return {
-        "brier": float(np.mean((confidence - correct) ** 2)),
-        "ece": ece(confidence, correct, num_bins),
-        "ace": ace(confidence, correct, num_bins),
-        "nll": nll(confidence, correct),
-        "auroc": auroc(confidence, correct),
-        "accuracy": float(np.mean(correct)),
-        "mean_confidence": float(np.mean(confidence)),
-        "brier_base_rate": float(np.mean((np.mean(correct) - correct) ** 2)),
+        "before": {name: interval(METRICS[name], one[name]) for name in only},
+        "after": {name: interval(METRICS[name], two[name]) for name in only},
+        "difference": {name: compared(METRICS[name], one[name], two[name]) for name in only},
     }
 
 
-def bin_index(confidence: Array, num_bins: int) -> Array:
-    """Bin of each probability: how many of the edges 1/M, ..., (M-1)/M are at or below it."""
-    return np.searchsorted(np.arange(1, num_bins) / num_bins, confidence, side="right")
+def paired_difference(
+    before: Values,
+    after: Values,
+    correct: Values,
+    num_bins: int = 10,
+    seed: int = 0,
+    bootstrap_samples: int = 1000,
+    groups: Array | Sequence[Any] | None = None,
+    only: Collection[str] = tuple(METRICS),
+    correct_after: Values | None = None,
+) -> dict[str, Interval]:
+    """The `difference` of `before_and_after`."""
+    settings = (num_bins, seed, bootstrap_samples, groups, only, correct_after)
+    return before_and_after(before, after, correct, *settings)["difference"]
 
 
-def ece(confidence: Array, correct: Array, num_bins: int = 10) -> float:
-    """Expected calibration error with equal-width bins (Naeini et al. 2015; Guo et al. 2017)."""
-    gaps = np.bincount(bin_index(confidence, num_bins), weights=correct - confidence, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(confidence))
-
-
-def ace(confidence: Array, correct: Array, num_bins: int = 10) -> float:
-    """Adaptive calibration error: bins of equal mass (Nixon et al. 2019).
-
-    Equal confidences may straddle a bin edge; sharing their gap evenly first makes the value independent of order.
-    """
-    _, group = np.unique(confidence, return_inverse=True)
-    shared = np.bincount(group, weights=correct) / np.bincount(group)
-    order = np.argsort(confidence, kind="stable")
-    gaps = (shared[group] - confidence)[order]
-    return float(sum(abs(part.sum()) for part in np.array_split(gaps, num_bins)) / len(confidence))
-
-
-def nll(confidence: Array, correct: Array) -> float:
-    """Mean negative log-likelihood in nats; confidences are clipped to 1e-12 from 0 and 1 so that it stays finite."""
-    p = np.clip(confidence, EPSILON, 1 - EPSILON)
-    return float(-np.mean(correct * np.log(p) + (1 - correct) * np.log1p(-p)))
-
-
-def auroc(confidence: Array, correct: Array) -> float | None:
-    """Probability that a correct answer has the higher confidence, ties counting half; None for one class only."""
-    # scikit-learn's roc_auc_score takes 4 ms a call, half a minute over a report's bootstrap; this takes 0.05 ms.
-    values, group = np.unique(confidence, return_inverse=True)
-    positives = np.bincount(group, weights=correct, minlength=len(values))
-    negatives = np.bincount(group, weights=1 - correct, minlength=len(values))
-    pairs = positives.sum() * negatives.sum()
-    below = np.cumsum(negatives) - negatives
-    return float((positives * (below + negatives / 2)).sum() / pairs) if pairs else None
-
-
-def ece_if_calibrated(confidence: Array, num_bins: int, seed: int) -> Interval:
-    """The ECE that these confidences would score if each were exactly right: what is left is sampling noise."""
-    generator = np.random.default_rng(seed)
-    draws = [
-        ece(confidence, (generator.random(len(confidence)) < confidence).astype(float), num_bins)
-        for _ in range(SIMULATIONS)
-    ]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return {"value": float(np.mean(draws)), "low": float(low), "high": float(high)}
-
-
-def check(confidence: Array | Sequence[float], correct: Array | Sequence[float]) -> tuple[Array, Array]:
+def check(confidence: Values, correct: Values, num_bins: int = 10) -> tuple[Array, Array]:
     p, c = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if num_bins < 2:
+        raise ValueError(f"num_bins is {num_bins}; at least 2 bins are needed")
     if p.ndim != 1 or p.shape != c.shape:
         raise ValueError(f"confidence {p.shape} and correct {c.shape} must be two lists of the same length")
     if not len(p):
@@ -135,3 +148,39 @@ def check(confidence: Array | Sequence[float], correct: Array | Sequence[float])
             where = int(np.flatnonzero(bad)[0])
             raise ValueError(f"{name}[{where}] is {values[where]}, outside [0, 1] ({int(bad.sum())} such values)")
     return p, c
+
+
+def _resampled(
+    p: Array, c: Array, units: Array | int, num_bins: int, seed: int, count: int, only: Collection[str]
+) -> dict[str, Resampled]:
+    """Values, and values on resamples that depend on `units` and `seed` alone, so that two sides are paired."""
+    values = point_metrics(p, c, num_bins, only)
+    draws: dict[str, list[float | None]] = {}
+    for limit in {METRICS[name].draws for name in only}:
+        own = [name for name in only if METRICS[name].draws == limit]
+        number = count if limit is None else min(count, limit)
+        draws |= draws_of(partial(_at, p, c, num_bins, own), units, number, seed)
+    errors = [name for name in only if METRICS[name].calibration_error]
+    null: dict[str, list[float]] = {}
+    for limit in {METRICS[name].draws for name in errors}:
+        own = [name for name in errors if METRICS[name].draws == limit]
+        null |= _if_calibrated(p, num_bins, seed, own, SIMULATIONS if limit is None else limit // 2)
+    return {name: Resampled(values[name], draws[name], null.get(name, ())) for name in only}
+
+
+def _at(p: Array, c: Array, num_bins: int, only: Collection[str], indices: Array) -> dict[str, float | None]:
+    return point_metrics(p[indices], c[indices], num_bins, only)
+
+
+def _if_calibrated(
+    confidence: Array, num_bins: int, seed: int, names: Collection[str], count: int
+) -> dict[str, list[float]]:
+    """What these confidences score if each is exactly right: labels are drawn by them."""
+    generator = np.random.default_rng(seed)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(count):
+        labels = (generator.random(len(confidence)) < confidence).astype(np.float64)
+        for name, value in point_metrics(confidence, labels, num_bins, names).items():
+            if value is not None:
+                found[name].append(value)
+    return found

@@ -2,150 +2,144 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
 
 from calibration_tuning.files import write_text
-from calibration_tuning.run_config import RunConfig
-from evaluation.plots import plot_full_ece, plot_reliability, plot_topics, prepare_reliability
-from evaluation.results import Evidence
-from evaluation.tables import number, rows, verdict
+from evaluation import sentences, tables
+from evaluation.evidence import Evidence
+from evaluation.plots import plot_reliability, prepare_reliability
+from evaluation.plots.curves import plot_compute, plot_decisions
+from evaluation.plots.groups import plot_estimators, plot_shift, plot_subjects
+from evaluation.plots.theme import inline_svg, save_png
+from evaluation.plots.tokens import plot_full_ece, plot_temperature
 
 TEMPLATES = Path(__file__).parent / "templates"
 WRONG_SHOWN = 20
 
 
-def write_report(folder: Path, config: RunConfig, metrics: dict[str, Any], evidence: Evidence) -> None:
-    plots = folder / "plots"
-    plots.mkdir()
-    figures = dict(_figures(metrics, evidence))
-    for name, (_, figure) in figures.items():
-        figure.savefig(plots / f"{name}.png", dpi=110, facecolor="white")
+@dataclass(frozen=True)
+class Plot:
+    caption: str
+    file: str
+    svg: Markup
+
+
+def write_report(folder: Path, metrics: dict[str, Any], evidence: Evidence) -> None:
+    (folder / "plots").mkdir()
+    plots = {}
+    for name, caption, drawn in figures(metrics, evidence):
+        save_png(drawn, folder / "plots" / f"{name}.png")
+        # Made here, and its texts escaped by matplotlib: the one thing in the page that is not escaped again.
+        plots[name] = Plot(caption, f"plots/{name}.png", Markup(inline_svg(drawn, caption)))
     context = {
-        "name": config.name,
         "metrics": metrics,
-        "headline": headline(metrics),
-        "rows": rows(metrics),
-        "baselines": _baselines(metrics),
-        "answers": _answers_sentence(metrics),
-        "wrong": _confidently_wrong(evidence),
-        "plots": {
-            name: {
-                "caption": caption,
-                "file": f"plots/{name}.png",
-                "data": base64.b64encode((plots / f"{name}.png").read_bytes()).decode(),
-            }
-            for name, (caption, _) in figures.items()
-        },
-        "number": number,
+        "sentences": sentences,
+        "tables": tables,
+        "number": tables.number,
+        "wrong": confidently_wrong(evidence),
+        "plots": plots,
     }
-    environment = Environment(
+    for name in ("report.html", "report.md"):
+        write_text(folder / name, environment().get_template(f"{name}.j2").render(context))
+
+
+def environment() -> Environment:
+    found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["md"] = _markdown_cell
-    for name in ("report.html", "report.md"):
-        write_text(folder / name, environment.get_template(f"{name}.j2").render(context))
+    found.filters["md"] = markdown_cell
+    found.filters["stacked"] = stacked
+    return found
 
 
-def headline(metrics: dict[str, Any]) -> str:
-    """The verdict in one sentence, by the Brier score (a proper score) and its paired interval."""
-    change = metrics["difference"]["brier"]
-    before, after = metrics["before"]["brier"]["value"], metrics["after"]["brier"]["value"]
-    said = {"better": "became better", "worse": "became worse", "unclear": "did not clearly change"}
-    percent = f"{(after - before) / before:+.0%}" if before else "from 0"
-    against = "below" if after < metrics["baselines"]["base_rate"]["brier"]["value"] else "not below"
-    return (
-        f"On {metrics['n']} held-out questions the confidences {said[verdict(change, -1)]}: Brier score "
-        f"{before:.3f} before, {after:.3f} after tuning ({percent}; difference {number(change, sign=True)}), {against} "
-        f"the {metrics['baselines']['base_rate']['brier']['value']:.3f} of always saying the base rate."
-    )
-
-
-def _figures(metrics: dict[str, Any], evidence: Evidence) -> Iterator[tuple[str, tuple[str, Any]]]:
-    bins, correct, confidences = metrics["num_bins"], evidence.correct, evidence.confidences()
-    sides = {name: prepare_reliability(confidences[name], correct, bins) for name in ("before", "after")}
-    yield (
-        "reliability",
-        (
-            "How often answers are correct against how sure the model was, with 95% intervals; below, how many "
-            "answers each confidence was given to.",
-            plot_reliability(sides, bins),
-        ),
-    )
-    before, after = evidence.before.reference_tokens, evidence.after.reference_tokens
+def figures(metrics: dict[str, Any], evidence: Evidence) -> Iterator[tuple[str, str, Figure]]:
+    """(name, caption, figure) of every plot that this run has something to show in."""
+    bins, correct = metrics["num_bins"], evidence.correct("test")
+    for name, confidence in (("before", evidence.before("test")), ("after", evidence.after("test"))):
+        side = prepare_reliability(confidence, correct, bins)
+        caption = (
+            f"Reliability {name} tuning: how often answers are correct against how sure the model was, with 95% Wilson "
+            "intervals; grey is where a perfectly calibrated model would be 95 times in 100; below, how many answers."
+        )
+        yield f"reliability_{name}", caption, plot_reliability({name: side}, bins)
     yield (
         "full_ece",
-        (
-            "Full-ECE by bin on the reference answers' tokens: over all (position, vocabulary token) pairs of a "
-            "probability bin, how much more often they came true than predicted. The heights sum, sign aside, to "
-            "Full-ECE.",
-            plot_full_ece(before.bins()[0], after.bins()[0], metrics["tokens"]["n"], "Full-ECE by probability bin"),
-        ),
+        "Full-ECE by bin on the reference answers' tokens: over all (position, vocabulary token) pairs in a bin of "
+        "probability, how much more often they came true than predicted. The heights, sign aside, add up to Full-ECE.",
+        plot_full_ece(metrics["tokens"]["equal_width"]),
     )
     yield (
-        "topics",
-        (
-            "Accuracy by topic, and the mean confidence before and after.",
-            plot_topics(metrics["topics"]),
-        ),
+        "estimators",
+        "Every confidence, calibrated on the calibration split: Brier score on the test split with 95% intervals.",
+        plot_estimators(metrics["estimators"]["test"]),
     )
-
-
-def _baselines(metrics: dict[str, Any]) -> list[dict[str, str]]:
-    labels = {
-        "before": "uncertainty query, before",
-        "after": "uncertainty query, tuned and calibrated",
-        "tuned_uncalibrated": "uncertainty query, tuned, without the calibrator",
-        "average_token_probability": "average token probability",
-        "average_token_probability_platt": "average token probability, Platt-scaled",
-        "base_rate": "always the training split's base rate",
-    }
-    found = {"before": metrics["before"], "after": metrics["after"], **metrics["baselines"]}
-    return [
-        {"label": label, **{name: number(found[key][name]) for name in ("brier", "ece", "auroc")}}
-        for key, label in labels.items()
-        if key in found
-    ]
-
-
-def _answers_sentence(metrics: dict[str, Any]) -> str:
-    again = metrics["answers"]
-    if again is None:
-        return "Answers with the adapter on were not asked for (evaluation.adapter_on_answers: 0)."
-    return (
-        f"Answers are generated with the adapter off, so tuning cannot change them. Left on, it would change "
-        f"{again['changed']['value']:.0%} of {again['n']} answers and move their accuracy from "
-        f"{again['accuracy_adapter_off']['value']:.3f} to {again['accuracy_adapter_on']['value']:.3f} "
-        f"(difference {number(again['accuracy_difference'], sign=True)})."
+    yield (
+        "decisions",
+        "Risk-coverage: the share of wrong answers among the most confident ones, as more questions are answered. "
+        "Dashed: a confidence that tells right from wrong perfectly.",
+        plot_decisions(metrics["decisions"]),
     )
+    yield (
+        "temperature",
+        "Temperature on the token logits: test split, by temperature; dotted the one found on the calibration split.",
+        plot_temperature(metrics["temperature"]),
+    )
+    if metrics["subjects"]["worst"] is not None:
+        yield (
+            "subjects",
+            "Accuracy by subject, and the mean confidence before and after; the largest gaps on top.",
+            plot_subjects(metrics["subjects"]),
+        )
+    if any("estimators" in entry for entry in metrics["sources"].values()):
+        yield (
+            "shift",
+            "AUROC of every confidence on every question set, calibrated at home.",
+            plot_shift(metrics["sources"]),
+        )
+    if metrics["compute"] is not None:
+        yield (
+            "compute",
+            "What more tokens buy: accuracy, Brier score and ECE against the tokens generated for an answer.",
+            plot_compute(metrics["compute"]),
+        )
 
 
-def _confidently_wrong(evidence: Evidence) -> list[dict[str, Any]]:
-    confidences = evidence.confidences()
-    wrong = np.flatnonzero(evidence.correct < 0.5)
-    worst = wrong[np.argsort(-confidences["before"][wrong], kind="stable")][:WRONG_SHOWN]
+def confidently_wrong(evidence: Evidence) -> list[dict[str, Any]]:
+    """The wrong answers that the model was surest of before tuning."""
+    rows, before, after = evidence.splits["test"], evidence.before("test"), evidence.after("test")
+    wrong = np.flatnonzero(evidence.correct("test") < 0.5)
+    worst = wrong[np.argsort(-before[wrong], kind="stable")][:WRONG_SHOWN]
     return [
         {
-            "question": evidence.test[i].text,
-            "answer": evidence.test[i].answer,
-            "reference": evidence.test[i].references[0],
-            "before": f"{confidences['before'][i]:.2f}",
-            "after": f"{confidences['after'][i]:.2f}",
+            "question": rows[i].text,
+            "answer": rows[i].answer,
+            "reference": rows[i].references[0],
+            "before": f"{before[i]:.2f}",
+            "after": f"{after[i]:.2f}",
         }
         for i in worst
     ]
 
 
-def _markdown_cell(text: str) -> str:
-    for character in "\\|`*_<>[]":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+def stacked(text: str) -> Markup:
+    """A number with its interval in an element of its own, which the page may put on a second line."""
+    value, bracket, rest = text.partition(" [")
+    return Markup("{} <small>[{}</small>").format(value, rest) if bracket else escape(text)
+
+
+def markdown_cell(text: str) -> str:
+    escaped = re.sub(r"([\\|`*_<>\[\]])", r"\\\1", text)
+    return " ".join(escaped.split())

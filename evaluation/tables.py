@@ -1,14 +1,18 @@
-"""Before and after as rows: on the console, in the report, and one row per test question in parquet."""
+"""Numbers as rows of text: on the console, in the report and in the model card."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
+from evaluation.bootstrap import Interval
+from evaluation.confidence_metrics import METRICS
+from evaluation.token_calibration import TOKEN_METRICS
 
-from evaluation.results import Evidence
+MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "aurc", "mean_confidence", "accuracy")
+"""Of the first table; the others are in the second one."""
+COLOURS = {"better": "green", "worse": "red", "unclear": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -17,98 +21,93 @@ class Row:
     before: str
     after: str
     difference: str
+    p: str
     verdict: str
-    """better | worse | unclear (the paired interval holds zero) | "" (not a matter of better)."""
+    """better | worse | unclear | "" (not a matter of better)."""
 
 
-@dataclass(frozen=True)
-class Metric:
-    section: str
-    name: str
-    label: str
-    better: int
-    """-1 where lower is better, +1 where higher is, 0 where neither."""
+def main_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """The first table: the confidence on the test split, then the tokens."""
+    test, tokens, query = metrics["headline"]["test"], metrics["tokens"]["equal_width"], metrics["query_tokens"]
+    return [
+        *(_row(METRICS[name].label, test, name) for name in MAIN_ROWS),
+        _row("Full-ECE, reference-answer tokens", tokens, "full_ece"),
+        _row("Vocabulary Brier, same tokens", tokens, "vocabulary_brier"),
+        _row("NLL, same tokens (nats)", tokens, "nll"),
+        _row("Full-ECE, query position", query, "full_ece"),
+    ]
 
 
-SHOWN = [
-    Metric("", "brier", "Brier score", -1),
-    Metric("", "ece", "ECE", -1),
-    Metric("", "ace", "ACE (equal mass)", -1),
-    Metric("", "nll", "NLL (nats)", -1),
-    Metric("", "auroc", "AUROC", 1),
-    Metric("", "mean_confidence", "Mean confidence", 0),
-    Metric("", "accuracy", "Accuracy of the answers", 0),
-    Metric("tokens", "full_ece", "Full-ECE, reference-answer tokens", -1),
-    Metric("tokens", "vocabulary_brier", "Vocabulary Brier, same tokens", -1),
-    Metric("tokens", "nll", "NLL, same tokens (nats)", -1),
-    Metric("query_tokens", "full_ece", "Full-ECE, query position", -1),
-]
+def further_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """All that the first table leaves out."""
+    test, tokens = metrics["headline"]["test"], metrics["tokens"]["equal_width"]
+    shown = {"full_ece", "vocabulary_brier", "nll"}
+    return [
+        *(_row(metric.label, test, name) for name, metric in METRICS.items() if name not in MAIN_ROWS),
+        *(_row(f"{q.label}, tokens", tokens, name) for name, q in TOKEN_METRICS.items() if name not in shown),
+        *(
+            _row(f"Full-ECE, {binning.replace('_', ' ')} bins", metrics["tokens"][binning], "full_ece")
+            for binning in ("log", "equal_mass")
+        ),
+    ]
 
 
-def rows(metrics: dict[str, Any]) -> list[Row]:
-    return [_row(metric, metrics[metric.section] if metric.section else metrics) for metric in SHOWN]
+def shifted_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """The first table's confidence rows on sets that were never trained on; empty where there are none."""
+    shifted = metrics["headline"].get("evaluation")
+    return [_row(METRICS[name].label, shifted, name) for name in MAIN_ROWS] if shifted else []
 
 
-def number(entry: dict[str, Any], sign: bool = False) -> str:
+def number(entry: Interval, sign: bool = False) -> str:
     """`0.190 [0.175, 0.206]`, or why there is no number."""
     if entry["value"] is None:
-        return "undefined (one class only)"
+        return entry.get("undefined", "undefined")
     form = "{:+.3f}" if sign else "{:.3f}"
+    if abs(entry["value"]) < 0.0005 and entry["value"]:
+        form = "{:+.1e}" if sign else "{:.1e}"
     text = form.format(entry["value"])
     if entry["low"] is None:
         return text
     return f"{text} [{form.format(entry['low'])}, {form.format(entry['high'])}]"
 
 
-def verdict(entry: dict[str, Any], better: int) -> str:
-    if not better or entry["low"] is None:
+def p_text(entry: Mapping[str, Any]) -> str:
+    """`p = 0.012`, corrected where it is."""
+    p = entry.get("p_holm", entry.get("p"))
+    if p is None or not entry.get("verdict"):
         return ""
-    if entry["low"] <= 0 <= entry["high"]:
-        return "unclear"
-    return "better" if entry["value"] * better > 0 else "worse"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def console_table(metrics: dict[str, Any]) -> None:
+def console_table(metrics: Mapping[str, Any]) -> None:
+    n = metrics["headline"]["test"]["n"]
+    print_rows(
+        f"Before and after tuning, {n} held-out questions, 95% intervals, p-values Holm-corrected",
+        ("before", "after"),
+        main_rows(metrics),
+    )
+
+
+def print_rows(title: str, sides: Sequence[str], rows: Sequence[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Before and after tuning, {metrics['n']} held-out questions, 95% bootstrap intervals")
+    table = Table(title=title)
     table.add_column("metric")
-    for column in ("before", "after", "difference"):
+    for column in (*sides, "difference", "p"):
         table.add_column(column, justify="right")
     table.add_column("")
-    colours = {"better": "green", "worse": "red", "unclear": "yellow", "": "none"}
-    for row in rows(metrics):
-        table.add_row(row.label, row.before, row.after, row.difference, f"[{colours[row.verdict]}]{row.verdict}[/]")
+    for row in rows:
+        colour = COLOURS.get(row.verdict, "none")
+        table.add_row(row.label, row.before, row.after, row.difference, row.p, f"[{colour}]{row.verdict}[/]")
     # In a pipe rich assumes 80 columns and would fold every interval.
     console = Console()
-    Console(width=max(console.width, 118)).print(table)
+    Console(width=max(console.width, 134)).print(table)
 
 
-def write_per_example(path: Path, evidence: Evidence) -> None:
-    """One row per test question: the answer, its grade, and every estimator's confidence."""
-    from datasets import Dataset
-
-    test, m = evidence.test, evidence.reanswered
-    columns: dict[str, Any] = {
-        field: [getattr(row, field) for row in test]
-        for field in ("id", "source", "subject", "question", "references", "answer", "correct")
-    }
-    columns |= {f"confidence_{name}": values for name, values in evidence.confidences().items() if name != "base_rate"}
-    columns |= {"mass_before": evidence.before.query.mass, "mass_after": evidence.after.query.mass}
-    if m is not None:
-        padding = [None] * (len(test) - len(m.correct))
-        columns["adapter_on_changed"] = [*map(bool, m.changed), *padding]
-        columns["adapter_on_correct"] = [*map(float, m.correct), *padding]
-    Dataset.from_dict({k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in columns.items()}).to_parquet(path)
+def row(label: str, before: Interval, after: Interval, change: Interval) -> Row:
+    return Row(label, number(before), number(after), number(change, sign=True), p_text(change), change["verdict"])
 
 
-def _row(metric: Metric, group: dict[str, Any]) -> Row:
-    before, after, change = (group[side][metric.name] for side in ("before", "after", "difference"))
-    return Row(
-        metric.label,
-        number(before),
-        number(after),
-        number(change, sign=True),
-        verdict(change, metric.better),
-    )
+def _row(label: str, group: Mapping[str, Any], name: str) -> Row:
+    return row(label, *(group[side][name] for side in ("before", "after", "difference")))

@@ -1,43 +1,76 @@
 """Full-ECE (Liu et al. 2024, arXiv 2406.11345) and its companions, streamed over token positions.
 
-With N positions, vocabulary K, p[i, k] the probability and y[i] the realised token, bin m pools all pairs (i, k) with
-m/M <= p[i, k] < (m+1)/M (the last bin closed):
+With N positions, vocabulary K, p[i, k] the probability and y[i] the realised token, bin m pools all pairs (i, k) whose
+p[i, k] lies in it (see `evaluation.token_bins`):
 
     full_ece         = sum_m |sum over B_m of (1[y_i = k] - p[i, k])| / N        in [0, 2]
     full_ece_nk      = full_ece / K, the normalisation by all N K pairs that some code uses
+    full_ece_if_calibrated = what full_ece is expected to be if every y[i] is drawn from p[i]: with q[i, m] the
+                       probability of row i in bin m, sum_m sqrt(2/pi sum_i q[i, m] (1 - q[i, m])) / N
     vocabulary_brier = mean_i (sum_k p[i, k]^2 - 2 p[i, y_i] + 1)                in [0, 2]
     nll              = mean_i -log p[i, y_i], in nats
-    top1_ece         = ECE of max_k p[i, k] against whether that token was realised; accuracy is its mean
+    top1_ece         = ECE of max_k p[i, k] against whether that token was realised (`accuracy`), equal-width bins
+    top1_ace         = the same with bins of equal numbers of positions, to an eighth in log-odds
 
-Nearly all pairs lie in bin 0, and summing their tiny probabilities in float32 is grossly wrong. Here a row's few
-probabilities >= 1/M are summed by bin in float64, and bin 0 is the rest of the row: 1 minus those.
+Nearly all pairs have a tiny probability, and summing those in float32 is grossly wrong. Here everything is float64, and
+the lowest bin is the rest of its row: 1 minus the sum of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.bootstrap import Interval, difference, intervals
+from evaluation.bootstrap import Interval, draws_of
+from evaluation.comparison import Quantity, Resampled, compared, interval
+from evaluation.token_bins import GRID, Binning, cell_edges, equal_parts, joined
 
+Array = np.ndarray
 CHUNK = 64
-NAMES = ("full_ece", "full_ece_nk", "vocabulary_brier", "nll", "top1_ece", "accuracy")
+HEAD_CHUNK = 128
+NULL_DRAWS = 200
+NOTHING = "undefined: no token positions"
+
+TOKEN_METRICS: dict[str, Quantity] = {
+    "full_ece": Quantity("Full-ECE", calibration_error=True, undefined=NOTHING),
+    "full_ece_nk": Quantity("Full-ECE / K", calibration_error=True, undefined=NOTHING),
+    "vocabulary_brier": Quantity("Vocabulary Brier", undefined=NOTHING),
+    "nll": Quantity("Token NLL (nats)", undefined=NOTHING),
+    "top1_ece": Quantity("Top-1 ECE", calibration_error=True, undefined=NOTHING),
+    "top1_ace": Quantity("Top-1 ACE", calibration_error=True, undefined=NOTHING),
+    "accuracy": Quantity("Top-1 accuracy", 0, undefined=NOTHING),
+}
+
+
+@dataclass(frozen=True)
+class TokenBins:
+    """Per bin, [M] each: its ends, and the pairs in it summed: probability, and how many tokens were realised."""
+
+    low: Array
+    high: Array
+    predicted: Array
+    realised: Array
 
 
 class TokenCalibration:
-    """Accumulates sums, never logits: num_bins * 2 + 4 float64 numbers per sequence."""
+    """Accumulates float64 sums per sequence, never logits: 4 + 3 M + 2 x 257 numbers each for equal-width bins."""
 
-    def __init__(self, num_bins: int = 10) -> None:
+    def __init__(self, num_bins: int = 10, binning: Binning = "equal_width") -> None:
         if num_bins < 2:
             raise ValueError(f"num_bins is {num_bins}; at least 2 bins are needed")
         self.num_bins = num_bins
+        self.binning = binning
         self.vocabulary: int | None = None
-        self._sums: dict[int, np.ndarray] = {}
+        self._edges = cell_edges(binning, num_bins)
+        self._cells = len(self._edges) + 1
+        self._sums: dict[int, Array] = {}
 
-    def update(self, logits: Tensor, targets: Tensor, sequence_ids: Sequence[int] | None = None) -> None:
+    def update(self, logits: Tensor, targets: Tensor, sequence_ids: Sequence[int] | Array | None = None) -> None:
         """Add N positions: logits [N, K] of any float type and device, targets [N] token ids.
 
         `sequence_ids` [N] says which sequence (question) each position belongs to, the unit of the bootstrap; without
@@ -54,84 +87,192 @@ class TokenCalibration:
             part = slice(start, start + CHUNK)
             self._add(self._row_sums(logits[part], targets[part].to(logits.device)), owners[part])
 
+    def update_hidden(
+        self,
+        hidden: Tensor,
+        head: Callable[[Tensor], Tensor],
+        targets: Tensor,
+        sequence_ids: Sequence[int] | Array | None = None,
+    ) -> None:
+        """`update` from the hidden states [N, H] before the vocabulary projection `head` ([n, H] -> logits [n, K]).
+
+        128 positions are projected at a time, so that N x K logits never exist.
+        """
+        for start in range(0, len(targets), HEAD_CHUNK):
+            part = slice(start, start + HEAD_CHUNK)
+            owners = None if sequence_ids is None else sequence_ids[part]
+            self.update(head(hidden[part]), targets[part], owners)
+
     def merge(self, other: TokenCalibration) -> None:
         """Add what another instance (another batch, another rank) has seen."""
-        if (self.num_bins, self.vocabulary or other.vocabulary) != (
-            other.num_bins,
-            other.vocabulary or self.vocabulary,
-        ):
-            raise ValueError("cannot merge: the two have different numbers of bins or vocabularies")
+        mine, theirs = ((one.num_bins, one.binning) for one in (self, other))
+        if mine != theirs or (None not in (self.vocabulary, other.vocabulary) and self.vocabulary != other.vocabulary):
+            raise ValueError("cannot merge: the two have different bins or vocabularies")
         self.vocabulary = self.vocabulary or other.vocabulary
         for owner, sums in other._sums.items():
             self._sums[owner] = self._sums.get(owner, 0.0) + sums
 
-    def compute(self) -> dict[str, float]:
-        """The metrics of everything seen, and `n`, the number of positions; without positions all are NaN."""
+    def gather(self) -> None:
+        """Merge what all ranks of the torch.distributed process group have seen; every rank calls it."""
+        import torch.distributed as dist
+
+        everyone: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(everyone, (self.vocabulary, self._sums))
+        self._sums = {}
+        for vocabulary, sums in everyone:
+            self.merge(self.restored(vocabulary, sums))
+
+    @property
+    def sums(self) -> dict[int, Array]:
+        """Everything seen, by sequence: what `restored` takes."""
+        return self._sums
+
+    def restored(self, vocabulary: int | None, sums: Mapping[int, Array]) -> TokenCalibration:
+        """Another instance with these bins, which has seen `sums`."""
+        other = TokenCalibration(self.num_bins, self.binning)
+        other.vocabulary, other._sums = vocabulary, dict(sums)
+        return other
+
+    def compute(self) -> dict[str, float | None]:
+        """The metrics of everything seen, and `n`, the number of positions; without positions the others are None."""
         total = self._matrix().sum(0)
-        return self._metrics(total) | {"n": int(total[0])}
+        chance = float(self._if_calibrated(total).sum() / total[0]) if self._has_chance(total) else None
+        return self._metrics(total, self._bins_of(total)) | {"full_ece_if_calibrated": chance, "n": int(total[0])}
 
-    def compute_intervals(self, count: int = 1000, seed: int = 0) -> dict[str, Interval]:
-        """The metrics with 95% bootstrap intervals over sequences."""
-        matrix = self._matrix()
-        return intervals(lambda indices: self._metrics(matrix[indices].sum(0)), len(matrix), count, seed)
+    def compute_intervals(
+        self, count: int = 1000, seed: int = 0, groups: Sequence[Any] | Array | None = None
+    ) -> dict[str, Interval]:
+        """The metrics with 95% bootstrap intervals over sequences. `groups[i]` is the group of sequence i (ids are then
+        positions in it), whose members are drawn together."""
+        found = self._resampled(count, seed, groups)
+        return {name: interval(TOKEN_METRICS[name], one, largest=2.0) for name, one in found.items()}
 
-    def difference_intervals(self, before: TokenCalibration, count: int = 1000, seed: int = 0) -> dict[str, Interval]:
+    def difference_intervals(
+        self, before: TokenCalibration, count: int = 1000, seed: int = 0, groups: Sequence[Any] | Array | None = None
+    ) -> dict[str, Interval]:
         """self - before with paired intervals; both must have seen the same sequences."""
         if sorted(self._sums) != sorted(before._sums):
             raise ValueError("a paired difference needs the same sequences on both sides")
-        after, first = self._matrix(), before._matrix()
+        one, two = before._resampled(count, seed, groups), self._resampled(count, seed, groups)
+        return {name: compared(quantity, one[name], two[name]) for name, quantity in TOKEN_METRICS.items()}
 
-        def metrics(indices: np.ndarray) -> dict[str, float | None]:
-            return difference(self._metrics(after[indices].sum(0)), self._metrics(first[indices].sum(0)))
+    def bins(self) -> TokenBins:
+        """What Full-ECE is made of: it sums |realised - predicted| over the bins, over N."""
+        total = self._matrix().sum(0)
+        bin_of, _ = self._bins_of(total)
+        mass, realised, *_ = self._split(total)
+        inner = [self._edges[np.flatnonzero(bin_of > m)[0] - 1] for m in range(self.num_bins) if (bin_of > m).any()]
+        ends = np.array([0.0, *inner, *[1.0] * (self.num_bins - len(inner))])
+        return TokenBins(
+            ends[:-1], ends[1:], joined(mass, bin_of, self.num_bins), joined(realised, bin_of, self.num_bins)
+        )
 
-        return intervals(metrics, len(after), count, seed)
-
-    def bins(self) -> tuple[np.ndarray, np.ndarray]:
-        """Per bin, the summed gap (realised minus probability) of Full-ECE and of top-1 ECE, each [M]."""
-        _, full, top = self._split(self._matrix().sum(0))
-        return full, top
-
-    def _row_sums(self, logits: Tensor, targets: Tensor) -> np.ndarray:
-        """[rows, 4 + 2 M]: count, Brier, NLL, top-1 hit, then the gaps by bin of all pairs and of the top-1 pair."""
-        if not torch.isfinite(logits).all():
-            raise ValueError("logits hold NaN or infinite values; calibration is undefined on them")
-        if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
-            raise ValueError(
-                f"targets must lie in [0, {logits.shape[1]}), found {int(targets.min())}..{int(targets.max())}"
-            )
-        p = logits.double().softmax(-1)
-        edges = torch.arange(1, self.num_bins, dtype=p.dtype, device=p.device) / self.num_bins
+    def _row_sums(self, logits: Tensor, targets: Tensor) -> Array:
+        """[rows, 4 + 3 C + M + 2 G]: count, Brier, NLL, top-1 hit; by cell the row's probability, realised tokens
+        and variance; the top-1 gap by bin; top-1 counts and gaps by cell of the grid."""
+        _check(logits, targets)
+        scores = logits.double()
+        nll = torch.logsumexp(scores, -1) - scores.gather(1, targets.unsqueeze(1)).squeeze(1)
+        p = scores.softmax(-1)
         rows = torch.arange(len(p), device=p.device)
-        full = p.new_zeros(len(p), self.num_bins)
+        edges, width, grid = (
+            torch.as_tensor(e, dtype=p.dtype, device=p.device)
+            for e in (self._edges, cell_edges("equal_width", self.num_bins), GRID)
+        )
+        mass = p.new_zeros(len(p), self._cells)
         row, token = (p >= edges[0]).nonzero(as_tuple=True)
         large = p[row, token]
-        full.index_put_((row, torch.bucketize(large, edges, right=True)), -large, accumulate=True)
-        full[:, 0] = -(1 + full.sum(1)).clamp(min=0)
-        realised = p[rows, targets]
-        full[rows, torch.bucketize(realised, edges, right=True)] += 1
+        mass.index_put_((row, torch.bucketize(large, edges, right=True)), large, accumulate=True)
+        mass[:, 0] = (1 - mass.sum(1)).clamp(min=0)
+        realised = torch.zeros_like(mass)
+        chosen = p[rows, targets]
+        realised[rows, torch.bucketize(chosen, edges, right=True)] = 1
         confidence, best = p.max(-1)
         hit = (best == targets).double()
         top = p.new_zeros(len(p), self.num_bins)
-        top[rows, torch.bucketize(confidence, edges, right=True)] = hit - confidence
-        nll = torch.logsumexp(logits.double(), -1) - logits.double()[rows, targets]
-        brier = p.square().sum(-1) - 2 * realised + 1
-        return torch.cat([torch.stack([torch.ones_like(nll), brier, nll, hit], 1), full, top], 1).cpu().numpy()
+        top[rows, torch.bucketize(confidence, width, right=True)] = hit - confidence
+        counts, gaps = p.new_zeros(2, len(p), len(grid) + 1)
+        cell = torch.bucketize(confidence, grid, right=True)
+        counts[rows, cell] = 1
+        gaps[rows, cell] = hit - confidence
+        brier = p.square().sum(-1) - 2 * chosen + 1
+        first = torch.stack([torch.ones_like(nll), brier, nll, hit], 1)
+        return torch.cat([first, mass, realised, mass * (1 - mass), top, counts, gaps], 1).cpu().numpy()
 
-    def _add(self, sums: np.ndarray, owners: np.ndarray) -> None:
+    def _add(self, sums: Array, owners: Array) -> None:
         for owner in np.unique(owners).tolist():
             self._sums[owner] = self._sums.get(owner, 0.0) + sums[owners == owner].sum(0)
 
-    def _matrix(self) -> np.ndarray:
-        width = 4 + 2 * self.num_bins
+    def _matrix(self) -> Array:
+        width = 4 + 3 * self._cells + self.num_bins + 2 * (len(GRID) + 1)
         return np.stack([self._sums[k] for k in sorted(self._sums)]) if self._sums else np.zeros((0, width))
 
-    def _split(self, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return total[:4], total[4 : 4 + self.num_bins], total[4 + self.num_bins :]
+    def _split(self, total: Array) -> list[Array]:
+        """By cell probability, realised, variance; by bin the top-1 gap; by cell of the grid top-1 counts and gaps."""
+        sizes = [self._cells] * 3 + [self.num_bins, len(GRID) + 1]
+        return np.split(total[4:], np.cumsum(sizes))
 
-    def _metrics(self, total: np.ndarray) -> dict[str, float]:
-        (n, brier, nll, hits), full, top = self._split(total)
+    def _bins_of(self, total: Array) -> tuple[Array, Array]:
+        """Bin of every cell, and of every cell of the top-1 grid."""
+        mass, _, _, _, counts, _ = self._split(total)
+        own = np.arange(self.num_bins) if self.binning != "equal_mass" else equal_parts(mass, self.num_bins)
+        return own, equal_parts(counts, self.num_bins)
+
+    def _metrics(self, total: Array, bins: tuple[Array, Array]) -> dict[str, float | None]:
+        n, brier, nll, hits = total[:4]
         if not n:
-            return dict.fromkeys(NAMES, float("nan"))
-        full_ece = float(np.abs(full).sum() / n)
-        values = (full_ece, full_ece / (self.vocabulary or 1), brier / n, nll / n, np.abs(top).sum() / n, hits / n)
-        return dict(zip(NAMES, map(float, values), strict=True))
+            return dict.fromkeys(TOKEN_METRICS)
+        mass, realised, _, top, _, gaps = self._split(total)
+        full_ece = np.abs(joined(realised - mass, bins[0], self.num_bins)).sum() / n
+        adaptive = np.abs(joined(gaps, bins[1], self.num_bins)).sum() / n
+        values = (
+            full_ece,
+            full_ece / (self.vocabulary or 1),
+            brier / n,
+            nll / n,
+            np.abs(top).sum() / n,
+            adaptive,
+            hits / n,
+        )
+        return dict(zip(TOKEN_METRICS, map(float, values), strict=True))
+
+    def _resampled(self, count: int, seed: int, groups: Sequence[Any] | Array | None) -> dict[str, Resampled]:
+        """Values, and values on resamples of sequences; the bins are those of all data."""
+        matrix, n = self._matrix(), len(self._sums)
+        bins = self._bins_of(matrix.sum(0))
+        if groups is not None:
+            groups = [groups[i] for i in sorted(self._sums)]
+        draws = draws_of(
+            lambda indices: self._metrics(np.bincount(indices, minlength=n) @ matrix, bins),
+            n if groups is None else np.asarray(groups),
+            count if n else 0,
+            seed,
+        )
+        null = self._null(matrix.sum(0), seed)
+        return {
+            name: Resampled(value, draws.get(name, ()), null if name == "full_ece" else ())
+            for name, value in self._metrics(matrix.sum(0), bins).items()
+        }
+
+    def _has_chance(self, total: Array) -> bool:
+        return bool(total[0]) and self.binning != "equal_mass"
+
+    def _if_calibrated(self, total: Array) -> Array:
+        """Expected |gap| of each bin if tokens are drawn from the probabilities, by the normal approximation."""
+        return np.sqrt(2 / np.pi * self._split(total)[2].clip(min=0))
+
+    def _null(self, total: Array, seed: int) -> Sequence[float]:
+        if not self._has_chance(total):
+            return ()
+        spread = np.sqrt(self._split(total)[2].clip(min=0))
+        noise = np.random.default_rng(seed).normal(size=(NULL_DRAWS, len(spread)))
+        return (np.abs(noise * spread).sum(1) / total[0]).tolist()
+
+
+def _check(logits: Tensor, targets: Tensor) -> None:
+    if not torch.isfinite(logits).all():
+        raise ValueError("logits hold NaN or infinite values; calibration is undefined on them")
+    if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
+        raise ValueError(
+            f"targets must lie in [0, {logits.shape[1]}), found {int(targets.min())}..{int(targets.max())}"
+        )

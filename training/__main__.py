@@ -63,7 +63,8 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
         run.watch.artifact(config.name, config.checkpoint_dir)
         print(
             f"checkpoint: {config.checkpoint_dir} (step {run.state.best_step}, validation {config.training.select_by} "
-            f"{run.state.best_score:.3f}; {calibrator.kind}, T = {calibrator.temperature:.2f})"
+            f"{run.state.best_score:.3f}; {calibrator.kind} calibrator: NLL {calibrated_on['nll_without']:.3f} -> "
+            f"{calibrated_on['nll_with']:.3f})"
         )
     run.engine.accelerator.wait_for_everyone()
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 from torch import Tensor
 
-from calibration_tuning.calibrators import Calibrator, fit
+from calibration_tuning.calibrators import AnyCalibrator, fit
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.files import sha256_file, write_json, write_text
 from calibration_tuning.probe import Probe, save_probe
@@ -27,7 +27,7 @@ ANSWER_FEW_SHOT = 4
 SPLITS = ("train", "validation", "calibration")
 
 
-def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[Calibrator, dict[str, float]]:
+def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[AnyCalibrator, dict[str, float]]:
     """Fit the calibrator on the calibration split, which nothing else has seen. Every process calls it."""
     rows = inputs.splits["calibration"]
     examples = [query_example(row, inputs.prompt_format) for row in rows]
@@ -48,7 +48,7 @@ def save_checkpoint(
     run: Run,
     inputs: Inputs,
     values: dict[str, Tensor],
-    calibrator: Calibrator,
+    calibrator: AnyCalibrator,
     calibrated_on: dict[str, float],
     curation_fingerprint: str,
 ) -> None:

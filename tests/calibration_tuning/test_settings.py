@@ -148,7 +148,7 @@ def test_settings_do_not_wait_for_torch() -> None:
 def test_registries_and_settings_name_the_same_things() -> None:
     from typing import get_args
 
-    from calibration_tuning.calibrators import PARAMETERS
+    from calibration_tuning.calibrators import CALIBRATORS
     from calibration_tuning.engine_config import OpenAIEngine, RecordedEngine, TransformersEngine, VllmEngine
     from calibration_tuning.grading import GRADERS
     from calibration_tuning.question_config import QuestionSetSettings
@@ -163,7 +163,7 @@ def test_registries_and_settings_name_the_same_things() -> None:
         *((schema, "kind", [name]) for name, schema in zip(ENGINES, kinds, strict=True)),
         (ObjectiveSettings, "query_loss", QUERY_LOSSES),
         (ObjectiveSettings, "kl", DIVERGENCES),
-        (TrainingSettings, "calibrator", PARAMETERS),
+        (TrainingSettings, "calibrator", CALIBRATORS),
         (TrainingSettings, "method", METHODS),
     ]
     for schema, field, registry in pairs:

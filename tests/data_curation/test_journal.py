@@ -108,7 +108,7 @@ def test_lasting_failures_are_results(tmp_path: Path) -> None:
 def test_a_full_disk_says_so_and_keeps_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from data_curation import journal
+    from calibration_tuning import journal
 
     journal_of_run = Journal(tmp_path, "0")
     journal_of_run.append([(REQUESTS[0], answer("q0"))])

@@ -1,115 +1,200 @@
 """The report of made-up evidence: what it says, and that answers cannot break it."""
 
+from __future__ import annotations
+
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
-from calibration_tuning.calibrators import Calibrator
-from calibration_tuning.records import GradedAnswer
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.scoring import QueryScores
-from evaluation.measure import Measurement
-from evaluation.report import headline, write_report
-from evaluation.results import Evidence, Reanswered, metrics_of
-from evaluation.tables import verdict, write_per_example
-from evaluation.token_calibration import TokenCalibration
-
-HOSTILE = "<script>alert('x')</script> | `a` [b](c)"
-N = 80
+from evaluation import sentences, tables
+from evaluation.evidence import Evidence
+from evaluation.model_card import BEGIN, END, update_card
+from evaluation.per_example import write_per_example
+from evaluation.report import stacked, write_report
+from evaluation.results import metrics_of
+from evaluation.sections import SECTIONS
 
 
-def measurement(seed: int, logit: np.ndarray) -> Measurement:
-    tokens, query = TokenCalibration(), TokenCalibration()
-    generator = torch.Generator().manual_seed(seed)
-    for into in (tokens, query):
-        targets = torch.randint(0, 9, (N,), generator=generator)
-        into.update(torch.randn(N, 9, generator=generator), targets, range(N))
-    return Measurement(QueryScores(logit, np.full(N, 0.9)), query, tokens)
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, evidence: Evidence) -> tuple[Path, dict[str, Any]]:
+    folder, metrics = tmp_path_factory.mktemp("report"), metrics_of(evidence)
+    write_report(folder, metrics, evidence)
+    return folder, metrics
 
 
-@pytest.fixture
-def evidence() -> Evidence:
-    generator = np.random.default_rng(0)
-    correct = (generator.random(N) < 0.4).astype(float)
-    rows = [
-        GradedAnswer(
-            id=str(i),
-            source="s",
-            subject=f"t{i % 2}",
-            group=str(i),
-            question=f"What? {HOSTILE}",
-            references=[HOSTILE],
-            grader="exact",
-            answer=HOSTILE,
-            token_ids=[1],
-            token_logprobs=[-0.5],
-            correct=c,
-        )
-        for i, c in enumerate(correct)
-    ]
-    noise = generator.normal(size=N)
-    return Evidence(
-        test=rows,
-        calibration=rows,
-        train_accuracy=0.4,
-        before=measurement(0, noise),
-        after=measurement(1, noise + 4 * correct - 2),
-        calibrator=Calibrator(kind="temperature", scale=0.5),
-        reanswered=Reanswered(np.array([True, False]), np.array([0.0, 1.0])),
-    )
-
-
-@pytest.fixture
-def config() -> RunConfig:
-    return RunConfig.model_validate(
-        {
-            "name": "made-up",
-            "model": {"path": "m"},
-            "questions": [{"path": "embedded:arithmetic"}],
-            "evaluation": {"bootstrap_samples": 100},
-        }
-    )
-
-
-def test_report_is_self_contained_and_escapes_answers(tmp_path: Path, config: RunConfig, evidence: Evidence) -> None:
-    metrics = metrics_of(config, evidence)
-    write_report(tmp_path, config, metrics, evidence)
-    html, markdown = (tmp_path / "report.html").read_text(), (tmp_path / "report.md").read_text()
+def test_report_is_self_contained_and_escapes_answers(report: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = report
+    html, markdown = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     assert "<script" not in html
-    assert "&lt;script&gt;alert" in html
-    assert not re.search(r'(src|href)="(?!data:)', html)
+    assert "<img" not in html
+    assert "&lt;script&gt;document" in html
+    assert not re.search(r'(src|href)="(?!#|data:)[^"]', html), "nothing may be fetched"
+    assert "url(http" not in html
     assert not re.search(r"(?<!\\)<script", markdown)
-    assert metrics["difference"]["brier"]["high"] < 0
     for text in (html, markdown):
         assert "became better" in text
-        assert f"{metrics['after']['brier']['value']:.3f}" in text
+        assert f"{metrics['headline']['test']['after']['brier']['value']:.3f}" in text
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == json.loads(json.dumps(metrics))
 
 
-def test_worse_is_called_worse(config: RunConfig, evidence: Evidence) -> None:
-    from dataclasses import replace
+def test_every_section_is_there(report: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = report
+    assert {*SECTIONS} <= {*metrics}
+    html = (folder / "report.html").read_text()
+    for title in (
+        "Every confidence, side by side",
+        "Token-level calibration",
+        "Temperature on the token logits",
+        "When to answer",
+        "By subject",
+        "At home and abroad",
+        "Post-hoc calibrators",
+        "More computing when answering",
+        "Answers and grades",
+        "Most confidently wrong before tuning",
+        "Definitions",
+    ):
+        assert f">{title}</h" in html, title
+    assert html.count("<svg") == len(list((folder / "plots").glob("*.png"))) == 9
+    assert html.count("</svg>") == 9
+    assert "Schema 2." in html
 
-    swapped = replace(evidence, before=evidence.after, after=evidence.before, calibrator=Calibrator())
-    metrics = metrics_of(config, swapped)
-    assert "became worse" in headline(metrics)
-    same = metrics_of(config, replace(evidence, after=evidence.before, calibrator=Calibrator()))
-    assert "did not clearly change" in headline(same)
+
+def test_first_plots_take_the_pages_colours(report: tuple[Path, dict[str, Any]]) -> None:
+    html = (report[0] / "report.html").read_text()
+    assert "var(--text)" in html
+    assert "#101827" not in html
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "better", "expected"),
-    [(-2, -1, -1, "better"), (-2, -1, 1, "worse"), (1, 2, 1, "better"), (-1, 1, -1, "unclear"), (1, 2, 0, "")],
+    ("skills", "said", "other"),
+    [
+        ((0.0, 5.0), "became better", "below"),
+        ((5.0, -4.0), "became worse", "not below"),
+        ((2.0, 2.0), "did not clearly change", "below"),
+    ],
 )
-def test_verdict(low: float, high: float, better: int, expected: str) -> None:
-    assert verdict({"value": (low + high) / 2, "low": low, "high": high}, better) == expected
+def test_the_verdict_is_what_the_numbers_say(
+    make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str, other: str
+) -> None:
+    metrics: dict[str, Any] = {"headline": SECTIONS["headline"](make_evidence(skills))}
+    assert said in sentences.verdict_sentence(metrics)
+    assert f" {other} the " in sentences.verdict_sentence(metrics)
+
+
+@pytest.mark.parametrize(
+    ("skills", "said"),
+    [((6.0, -1.0), "clearly better than the tuned query"), ((0.0, 3.0), "clearly worse than the tuned query")],
+)
+def test_rivals_are_named_whatever_they_say(
+    make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str
+) -> None:
+    made = make_evidence(skills, settings={"estimators": ["query", "p_true"]})
+    metrics: dict[str, Any] = {name: SECTIONS[name](made) for name in ("headline", "estimators")}
+    for entry in metrics["estimators"]["test"].values():  # the untuned query stands aside for skills that fall
+        if skills[0] == 0.0:
+            entry["states"].pop("before", None)
+    assert said in sentences.rivals_sentence(metrics)
+
+
+def test_without_rivals_nothing_is_said_of_them() -> None:
+    metrics = {"headline": {"test": {"n": 5}}, "estimators": {"test": {}}}
+    assert sentences.rivals_sentence(metrics) == "No other confidence was measured on all questions."
+
+
+def test_corrected_p_values_are_no_smaller(report: tuple[Path, dict[str, Any]]) -> None:
+    difference = report[1]["headline"]["test"]["difference"]
+    for entry in difference.values():
+        if "p_holm" in entry:
+            assert entry["p_holm"] >= entry["p"]
+    assert difference["brier"]["p_holm"] < 0.05
+    assert difference["accuracy"]["verdict"] == ""
+
+
+def test_rows_of_the_tables_name_every_metric_once(report: tuple[Path, dict[str, Any]]) -> None:
+    labels = [row.label for row in [*tables.main_rows(report[1]), *tables.further_rows(report[1])]]
+    assert len(labels) == len({*labels}) == 25
+    assert tables.shifted_rows(report[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"value": 0.1234, "low": 0.1, "high": 0.2}, "0.123 [0.100, 0.200]"),
+        ({"value": 0.1234, "low": None, "high": None}, "0.123"),
+        ({"value": 2e-6, "low": 1e-6, "high": 3e-6}, "2.0e-06 [1.0e-06, 3.0e-06]"),
+        ({"value": None, "low": None, "high": None, "undefined": "undefined: why"}, "undefined: why"),
+    ],
+)
+def test_numbers_as_text(entry: dict[str, Any], text: str) -> None:
+    assert tables.number(entry) == text
+
+
+def test_intervals_may_stand_below_numbers() -> None:
+    assert stacked("0.1 [0, 1]") == "0.1 <small>[0, 1]</small>"
+    assert stacked("<b>") == "&lt;b&gt;"
+
+
+def test_one_class_is_said_not_computed(make_evidence: Callable[..., Evidence], tmp_path: Path) -> None:
+    splits = {
+        name: [row.model_copy(update={"correct": 1.0}) for row in rows] for name, rows in make_evidence().splits.items()
+    }
+    evidence = make_evidence(splits=splits)
+    metrics = metrics_of(evidence)
+    assert metrics["headline"]["test"]["after"]["auroc"]["value"] is None
+    write_report(tmp_path, metrics, evidence)
+    html = (tmp_path / "report.html").read_text()
+    assert "undefined: all answers are correct, or all are wrong" in html
+    assert not re.search(r"\bnan\b", html, flags=re.IGNORECASE)
+    assert metrics["estimators"]["test"].get("probe") is None, "a probe cannot be fitted on one class"
+
+
+def test_three_answers_are_few(make_evidence: Callable[..., Evidence], tmp_path: Path) -> None:
+    full = make_evidence()
+    few = make_evidence(splits={name: rows[:3] for name, rows in full.splits.items()})
+    metrics = metrics_of(few)
+    assert metrics["headline"]["test"]["after"]["ece"]["undefined"] == "undefined: fewer examples than bins"
+    assert metrics["subjects"]["worst"] is None
+    write_report(tmp_path, metrics, few)
+    assert "No subject has ten test questions" in (tmp_path / "report.html").read_text()
 
 
 def test_per_example_file(tmp_path: Path, evidence: Evidence) -> None:
     write_per_example(tmp_path / "x.parquet", evidence)
     rows = pq.read_table(tmp_path / "x.parquet").to_pylist()
-    assert len(rows) == N
-    assert rows[0]["answer"] == HOSTILE
-    assert [row["adapter_on_changed"] for row in rows[:3]] == [True, False, None]
+    assert len(rows) == len(evidence.splits["test"])
+    assert {row["split"] for row in rows} == {"test"}
+    assert rows[0]["answer"] == evidence.splits["test"][0].answer
+    assert [row["reanswered"] for row in rows[:4]] == ["another"] * 3 + [None]
+    for name in ("query_before", "query_after_calibrated", "average_token_probability_before"):
+        assert all(0 <= row[name] <= 1 for row in rows), name
+    assert [row["confidence_after"] for row in rows] == pytest.approx(evidence.after("test"))
+    assert [row["query_after_calibrated"] for row in rows] == pytest.approx(evidence.after("test"))
+
+
+def test_the_model_card_is_rewritten_in_place(tmp_path: Path, report: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = report
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "README.md").write_text("---\nlibrary_name: peft\n---\n# head\n")
+    for _ in range(2):
+        update_card(checkpoint, folder, metrics)
+    card = (checkpoint / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: peft\n---\n# head\n")
+    assert card.count(BEGIN) == card.count(END) == 1
+    assert "| Brier score | " in card
+    assert "![Reliability diagram after tuning](reliability.png)" in card
+    assert (checkpoint / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_groups_shared_by_questions_are_counted(evidence: Evidence) -> None:
+    found = SECTIONS["headline"](evidence)
+    assert found is not None
+    assert (found["test"]["n"], found["test"]["groups"]) == (80, 40)
+    assert np.isfinite(found["test"]["after"]["brier"]["low"])

@@ -1,0 +1,51 @@
+"""Finished work, kept on disk the moment it is there, so that a killed run loses and repeats none."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from calibration_tuning.errors import RunError, UserError
+
+
+class Journal:
+    """A folder of JSON-lines files, one for each process that wrote; whoever opens it sees the rows of all.
+
+    Every row is an object with a `key`. A last line that a killed process did not finish is ignored, and cut off by its
+    process before it writes again.
+    """
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        self._folder = folder
+        self._file = folder / f"{writer}.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self._file.exists() and not (content := self._file.read_bytes()).endswith(b"\n"):
+                os.truncate(self._file, content.rfind(b"\n") + 1)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another output_dir") from None
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Everything finished so far, by key; the first row of a key counts."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted(self._folder.glob("*.jsonl")):
+            for line in path.read_bytes().split(b"\n")[:-1]:
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:  # two processes wrote at once; the work is done again
+                    continue
+                found.setdefault(row.pop("key"), row)
+        return found
+
+    def append_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows and wait until they are on disk. Raises `RunError` if that cannot be."""
+        try:
+            with self._file.open("ab") as file:
+                file.write(b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunError(f"{self._file}: cannot be written ({error.strerror}); what was finished is kept") from None

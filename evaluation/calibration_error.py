@@ -1,0 +1,80 @@
+"""How far confidences are from how often they come true: ECE and its relatives, all in [0, 1].
+
+Bins are [m/M, (m+1)/M), the last one closed, so confidence 1.0 belongs to it. A binned error of fewer examples than
+bins is None: nearly every bin would hold one answer, and the error would be that of single coin flips.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr
+
+Array = np.ndarray
+
+
+def bin_index(confidence: Array, num_bins: int) -> Array:
+    """Bin of each probability: how many of the edges 1/M, ..., (M-1)/M are at or below it."""
+    return np.searchsorted(np.arange(1, num_bins) / num_bins, confidence, side="right")
+
+
+def ece(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
+    """Expected calibration error: sum_m n_m/n |acc_m - conf_m| over equal-width bins (Guo et al. 2017)."""
+    if len(confidence) < num_bins:
+        return None
+    _, gaps, _ = _bins(confidence, correct, num_bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def mce(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
+    """Maximum calibration error: the largest |acc_m - conf_m| (Naeini et al. 2015)."""
+    if len(confidence) < num_bins:
+        return None
+    counts, gaps, _ = _bins(confidence, correct, num_bins)
+    return float((np.abs(gaps[counts > 0]) / counts[counts > 0]).max())
+
+
+def debiased_ece(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
+    """ECE less its bias: 2 ECE - E[ECE of resampled labels], after Kumar, Liang and Ma (2019).
+
+    acc_m varies by s_m = sqrt(acc_m (1 - acc_m) / n_m); the mean of |N(gap_m, s_m^2)| is that of a folded normal, which
+    they simulate. May be slightly negative where ECE is no more than noise.
+    """
+    if len(confidence) < num_bins:
+        return None
+    counts, gaps, hits = _bins(confidence, correct, num_bins)
+    kept = counts > 0
+    n, gap, accuracy = counts[kept], np.abs(gaps[kept]) / counts[kept], hits[kept] / counts[kept]
+    s = np.sqrt(np.clip(accuracy * (1 - accuracy), 0, None) / n)
+    z = np.divide(gap, s, out=np.full_like(gap, np.inf), where=s > 0)
+    folded = s * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + gap * (1 - 2 * ndtr(-z))
+    return float((n * (2 * gap - folded)).sum() / len(confidence))
+
+
+def ace(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
+    """Adaptive calibration error: bins of equal mass (Nixon et al. 2019).
+
+    Equal confidences may straddle a bin edge; sharing their gap evenly first makes the value independent of order.
+    """
+    if len(confidence) < num_bins:
+        return None
+    _, group = np.unique(confidence, return_inverse=True)
+    shared = np.bincount(group, weights=correct) / np.bincount(group)
+    order = np.argsort(confidence, kind="stable")
+    gaps = (shared[group] - confidence)[order]
+    return float(sum(abs(part.sum()) for part in np.array_split(gaps, num_bins)) / len(confidence))
+
+
+def smooth_ece(confidence: Array, correct: Array) -> float:
+    """Smooth ECE, without bins: the error after kernel smoothing, at the bandwidth that equals it (Błasiok and Nakkiran
+    2023), by the authors' own relplot."""
+    import relplot
+
+    return float(relplot.smECE(confidence, correct))
+
+
+def _bins(confidence: Array, correct: Array, num_bins: int) -> tuple[Array, Array, Array]:
+    """Count, sum of (correct - confidence) and sum of correct of each bin, [M] each."""
+    index = bin_index(confidence, num_bins)
+    counts = np.bincount(index, minlength=num_bins)
+    gaps = np.bincount(index, weights=correct - confidence, minlength=num_bins)
+    return counts, gaps, np.bincount(index, weights=correct, minlength=num_bins)

@@ -1,0 +1,146 @@
+"""Confidence estimators: ways to get, from what the passes found, a number that says how sure the model is.
+
+A new one is a function and a line in `ESTIMATORS` (its name goes into `evaluation_config.py`). Estimators work in
+log-odds, [n] with NaN where an answer has none, so that nothing is lost near 0 and 1; a confidence is their sigmoid.
+Some are no probabilities by themselves (a sequence's likelihood falls with its length): beside each stands what it is
+worth after a post-hoc calibrator fitted on the calibration split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from calibration_tuning.answer_parsing import choice_index
+from calibration_tuning.calibrators import log_odds
+from calibration_tuning.evaluation_config import EstimatorName
+from calibration_tuning.records import GradedAnswer
+from evaluation.agreement import agreement, semantic_entropy
+from evaluation.measurements import Measured
+from evaluation.passes.asked import BOTH, Found, State
+from evaluation.passes.expressed import read_percent, read_words
+from evaluation.probing import probe
+
+Array = np.ndarray
+Splits = Mapping[str, Sequence[GradedAnswer]]
+Scores = dict[str, Array]
+"""By split: log-odds [n], NaN where an answer has none."""
+Family = Literal["expressed", "token probability", "hidden state", "sampling"]
+SURE = 40.0
+"""Log-odds of a probability of 1, which has none."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    label: str
+    family: Family
+    passes: tuple[str, ...]
+    scores: Callable[[Splits, Measured, State], Scores]
+    states: tuple[State, ...] = BOTH
+
+
+def each(name: str, read: Callable[[GradedAnswer, Found], float | None]) -> Callable[[Splits, Measured, State], Scores]:
+    """Scores from a function of one answer and what the pass `name` found about it: log-odds, or None for none."""
+
+    def scores(splits: Splits, measured: Measured, state: State) -> Scores:
+        def one(row: GradedAnswer) -> float:
+            found = measured.of(name, state, row)
+            value = None if found is None else read(row, found)
+            return np.nan if value is None else value
+
+        return {split: np.array([one(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
+
+    return scores
+
+
+def of_probability(p: float | None) -> float | None:
+    return None if p is None else float(log_odds(np.array(p)))
+
+
+def of_logprob(logprob: float) -> float:
+    """Log-odds of exp(logprob), exact also where exp(logprob) is 0 in floating point."""
+    if logprob >= 0:
+        return SURE
+    return float(np.clip(logprob - np.log(-np.expm1(logprob)), -700.0, SURE))
+
+
+def _average(row: GradedAnswer, found: Found) -> float | None:
+    logprobs = found["answer_logprobs"]
+    # The mean of probabilities, not of logarithms; an empty answer has none.
+    return of_probability(float(np.exp(logprobs).mean())) if logprobs else None
+
+
+def _of_logprobs(reduce: Callable[[list[float]], float]) -> Callable[[GradedAnswer, Found], float | None]:
+    def read(row: GradedAnswer, found: Found) -> float | None:
+        return of_logprob(reduce(found["answer_logprobs"])) if found["answer_logprobs"] else None
+
+    return read
+
+
+def _choice(row: GradedAnswer, found: Found) -> float | None:
+    """log-odds of the chosen answer among the choices, by their likelihoods; of the likeliest if none was chosen."""
+    logprobs = np.array(found["choice_logprobs"])
+    chosen = choice_index(row.answer, row.choices or [], lettered=row.style == "choice")
+    best = int(np.argmax(logprobs)) if chosen is None else chosen
+    others = np.delete(logprobs, best)
+    return float(np.clip(logprobs[best] - np.logaddexp.reduce(others), -700, SURE)) if len(others) else SURE
+
+
+ESTIMATORS: dict[EstimatorName, Estimator] = {
+    "query": Estimator("uncertainty query", "expressed", ("query",), each("query", lambda row, f: f["logit"])),
+    "query_zero_shot": Estimator(
+        "uncertainty query, zero-shot",
+        "expressed",
+        ("query_zero_shot",),
+        each("query_zero_shot", lambda row, f: f["logit"]),
+    ),
+    "probe": Estimator("linear probe at the query", "hidden state", ("query",), probe),
+    "average_token_probability": Estimator(
+        "average token probability", "token probability", ("tokens",), each("tokens", _average)
+    ),
+    "sequence_likelihood": Estimator(
+        "sequence likelihood", "token probability", ("tokens",), each("tokens", _of_logprobs(sum))
+    ),
+    "length_normalised_likelihood": Estimator(
+        "likelihood per token",
+        "token probability",
+        ("tokens",),
+        each("tokens", _of_logprobs(lambda lp: sum(lp) / len(lp))),
+    ),
+    "minimum_token_probability": Estimator(
+        "least probable token", "token probability", ("tokens",), each("tokens", _of_logprobs(min))
+    ),
+    "choice_probability": Estimator(
+        "probability of the choice", "token probability", ("choices",), each("choices", _choice)
+    ),
+    "p_true": Estimator("P(True)", "expressed", ("p_true",), each("p_true", lambda row, f: f["logit"])),
+    "verbalised_percent": Estimator(
+        "verbalised, in percent",
+        "expressed",
+        ("verbalised_percent",),
+        each("verbalised_percent", lambda row, f: of_probability(read_percent(f["reply"]))),
+    ),
+    "verbalised_words": Estimator(
+        "verbalised, in words",
+        "expressed",
+        ("verbalised_words",),
+        each("verbalised_words", lambda row, f: of_probability(read_words(f["reply"]))),
+    ),
+    "self_consistency": Estimator(
+        "self-consistency",
+        "sampling",
+        ("samples",),
+        each("samples", lambda row, f: of_probability(agreement(row, f["samples"]))),
+        states=("before",),
+    ),
+    "semantic_entropy": Estimator(
+        "semantic entropy",
+        "sampling",
+        ("samples",),
+        each("samples", lambda row, f: of_probability(semantic_entropy(row, f["samples"]))),
+        states=("before",),
+    ),
+}

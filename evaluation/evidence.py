@@ -1,0 +1,129 @@
+"""Everything that the numbers and the report are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from calibration_tuning.calibrators import AnyCalibrator
+from calibration_tuning.checkpoint import CalibrationRecord, read_record
+from calibration_tuning.models import load_tokenizer
+from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.records import GradedAnswer, QueryExample, read_records
+from calibration_tuning.run_config import RunConfig
+from calibration_tuning.training_config import CalibratorName
+from evaluation.estimators import ESTIMATORS
+from evaluation.gather import Tasks, gather
+from evaluation.measurements import Measured
+from evaluation.other_answers import other_splits
+from evaluation.passes import PASSES
+from evaluation.passes.asked import State
+from evaluation.posthoc import all_fits, apply
+
+Array = np.ndarray
+Side = tuple[str, State]
+"""An estimator, and the model before or after tuning."""
+BEFORE: Side = ("query", "before")
+AFTER: Side = ("query", "after")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    config: RunConfig
+    manifest: Mapping[str, Any]
+    record: CalibrationRecord
+    splits: Mapping[str, Sequence[GradedAnswer]]
+    """`calibration`, `test`, `evaluation` where there is one, and those of other models' answers (`test@NAME`)."""
+    measured: Measured
+
+    @cached_property
+    def scores(self) -> dict[Side, dict[str, Array]]:
+        """Log-odds by estimator and state, then by split; [n], NaN where an answer has none."""
+        return {
+            (name, state): ESTIMATORS[name].scores(self.splits, self.measured, state)
+            for name in self.config.evaluation.estimators
+            for state in ESTIMATORS[name].states
+        }
+
+    @cached_property
+    def fits(self) -> dict[Side, dict[str, AnyCalibrator]]:
+        """Every kind of calibrator, fitted on the calibration split."""
+        correct = self.correct("calibration")
+        found = {side: all_fits(own["calibration"], correct) for side, own in self.scores.items()}
+        # What was stored with the checkpoint, and is applied by whoever loads it.
+        found[AFTER][self.kind] = self.record.calibrator
+        return found
+
+    @property
+    def kind(self) -> CalibratorName:
+        """The kind of calibrator that this run trains with."""
+        return self.config.training.calibrator
+
+    def correct(self, split: str) -> Array:
+        return np.array([row.correct for row in self.splits[split]], dtype=np.float64)
+
+    def groups(self, split: str) -> Array:
+        """Questions that are resampled together."""
+        return np.array([row.group for row in self.splits[split]])
+
+    def confidence(self, side: Side, split: str, calibrator: str | None = None) -> Array:
+        """[n], NaN where an answer has none; as it is, or by a kind of calibrator."""
+        logit = self.scores[side][split]
+        if calibrator is None:
+            return 1 / (1 + np.exp(-logit))
+        fitted = self.fits[side].get(calibrator)
+        return np.full(len(logit), np.nan) if fitted is None else apply(fitted, logit)
+
+    def before(self, split: str) -> Array:
+        """The headline's confidence before tuning: the query asked of the model as it came."""
+        return self.confidence(BEFORE, split)
+
+    def after(self, split: str) -> Array:
+        """The headline's confidence after tuning, with the checkpoint's calibrator: what a user gets."""
+        return apply(self.record.calibrator, self.scores[AFTER][split])
+
+    @property
+    def base_rate(self) -> float:
+        """Accuracy on the calibration split: what is known without looking at an answer."""
+        return float(self.correct("calibration").mean())
+
+
+def collect(config: RunConfig, manifest: Mapping[str, Any]) -> Evidence:
+    """Read the curated set and ask the model; every process calls it."""
+    record = read_record(config.checkpoint_dir)
+    splits: dict[str, Sequence[GradedAnswer]] = {}
+    for split in ("calibration", "test", "evaluation"):
+        path = config.curation_dir / f"{split}.parquet"
+        if split != "evaluation" or path.is_file():
+            splits[split] = read_records(path)
+    prompt_format = PromptFormat.of(load_tokenizer(config.model), record.prompt_style)
+    others = other_splits(config.evaluation.other_answers, splits, prompt_format)
+    measured = gather(config, tasks(config, splits, others))
+    return Evidence(config, manifest, record, splits | others, measured)
+
+
+def tasks(
+    config: RunConfig,
+    splits: Mapping[str, Sequence[GradedAnswer]],
+    others: Mapping[str, Sequence[GradedAnswer]],
+) -> Tasks:
+    """Which answers each pass looks at."""
+    settings = config.evaluation
+    names = {"tokens": None}  # for Full-ECE, whatever the estimators
+    names |= {name: None for estimator in settings.estimators for name in ESTIMATORS[estimator].passes}
+    names |= {"samples": None} if settings.samples else {}
+    names |= {"reasoning": None} if settings.reasoning_tokens else {}
+    found: dict[str, list[GradedAnswer]] = {}
+    for name in (name for name in PASSES if name in names):
+        limit = settings.written_questions if PASSES[name].writes else None
+        chosen = ["test"] if name == "reasoning" else list(splits)
+        rows = [row for split in chosen for row in splits[split][:limit]]
+        found[name] = [row for row in rows if PASSES[name].applies(row)]
+    found["query"] = [*found["query"], *(row for rows in others.values() for row in rows)]
+    again: Sequence[QueryExample | GradedAnswer] = splits["test"][: settings.adapter_on_answers]
+    found["reanswered"] = [row for row in again if PASSES["reanswered"].applies(row)]
+    return {name: rows for name, rows in found.items() if rows}

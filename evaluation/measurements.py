@@ -1,0 +1,91 @@
+"""What passes have found, on disk: a folder for each pass and for everything that its findings depend on.
+
+So another report, with other bins, confidences or intervals, asks the model nothing again, and another checkpoint, set,
+setting or version of the code asks anew just what it changes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibration_tuning.files import fingerprint, sha256_file
+from calibration_tuning.journal import Journal
+from calibration_tuning.processes import process_index
+from calibration_tuning.records import GradedAnswer
+from calibration_tuning.run_config import RunConfig
+from calibration_tuning.training_config import Method
+from evaluation.passes import PASSES
+from evaluation.passes.asked import BOTH, Found, State
+
+CODE = (
+    *("answer_parsing", "answering", "batches", "checkpoint", "generation", "grading", "likelihood", "models", "probe"),
+    *("prompts", "records", "scoring"),
+)
+"""Modules of the ground floor that measurements go through: what an older one has measured does not count."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the passes found: by pass, then by `key`."""
+
+    values: Mapping[str, Mapping[str, Found]]
+    method: Method
+
+    def of(self, name: str, state: State, row: GradedAnswer) -> Found | None:
+        """None where the pass did not look at the row."""
+        own = state if state in states_of(name, self.method) else "before"
+        return self.values.get(name, {}).get(key(own, row))
+
+
+def key(state: State, row: GradedAnswer) -> str:
+    return f"{state}/{row.source}/{row.id}"
+
+
+def states_of(name: str, method: Method) -> tuple[State, ...]:
+    """A bare probe leaves the model as it came: only what is read off the probe has an `after` of its own."""
+    states = PASSES[name].states
+    return ("before",) if method == "probe" and states == BOTH and not PASSES[name].reads_probe else states
+
+
+def journals(config: RunConfig, names: Iterable[str]) -> dict[str, Journal]:
+    """This process's journal of each pass."""
+    folder = config.measurements_dir
+    return {name: Journal(folder / f"{name}-{identity(config, name)}", f"{process_index()}") for name in names}
+
+
+def drop_outdated(config: RunConfig, names: Iterable[str]) -> None:
+    """Delete what these passes found under other checkpoints, settings or code."""
+    for name in names:
+        for folder in config.measurements_dir.glob(f"{name}-*"):
+            if folder.name != f"{name}-{identity(config, name)}":
+                shutil.rmtree(folder)
+
+
+def identity(config: RunConfig, name: str) -> str:
+    """Of everything that the findings of a pass depend on, but for the rows themselves, which the checkpoint names."""
+    return fingerprint(
+        [
+            [sha256_file(path) for path in _inputs(config)],
+            PASSES[name].settings(config.evaluation),
+            [config.curation.cloze, config.curation.temperature, config.curation.max_new_tokens, config.seed],
+            {path.name: sha256_file(path) for path in _code(name)},
+        ]
+    )
+
+
+def _inputs(config: RunConfig) -> list[Path]:
+    checkpoint, curated = config.checkpoint_dir, config.curation_dir
+    return [curated / "few_shot.json", checkpoint / "calibration.json", *sorted(checkpoint.glob("*.safetensors"))]
+
+
+def _code(name: str) -> list[Path]:
+    here = Path(__file__).parent
+    measure: Any = sys.modules[PASSES[name].measure.__module__]
+    ground = here.parent / "calibration_tuning"
+    own = [Path(measure.__file__), here / "passes" / "asked.py", *here.glob("token_*.py")]
+    return sorted([*own, *(ground / f"{module}.py" for module in CODE)])

@@ -1,0 +1,80 @@
+"""Answers of other models to the same questions, as further splits to be judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.evaluation_config import OtherAnswers
+from calibration_tuning.grading import grade
+from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.records import GradedAnswer
+from evaluation.passes.writing import can_be_graded
+
+
+def split_of(split: str, model: str) -> str:
+    return f"{split}@{model}"
+
+
+def other_splits(
+    others: Sequence[OtherAnswers], splits: Mapping[str, Sequence[GradedAnswer]], prompt_format: PromptFormat
+) -> dict[str, list[GradedAnswer]]:
+    """The rows of every split with another model's answer and its grade instead, by `split@model`; questions that the
+    file does not answer are left out. Raises `UserError` for a file that cannot be read, or answers nothing."""
+    found: dict[str, list[GradedAnswer]] = {}
+    for other in others:
+        answers = read_answers(other)
+        for split, rows in splits.items():
+            found[split_of(split, other.name)] = [
+                _answered(row, other.name, answers[row.id], prompt_format)
+                for row in rows
+                if row.id in answers and can_be_graded(row)
+            ]
+        if not found[split_of("test", other.name)]:
+            raise UserError(
+                f"{other.path}: answers none of the test questions; its ids must be those of the curated set"
+            )
+    return found
+
+
+def read_answers(other: OtherAnswers) -> dict[str, str]:
+    """Answer by question id; of several to one question the first."""
+    answers: dict[str, str] = {}
+    try:
+        lines = other.path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"evaluation.other_answers: {other.path} cannot be read ({error})") from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            row = _row(other, number, line)
+            answers.setdefault(row["id"], row["answer"])
+    return answers
+
+
+def _row(other: OtherAnswers, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{other.path}, line {number}: not JSON ({error})") from None
+    for field in ("id", "answer"):
+        if not isinstance(row, dict) or not isinstance(row.get(field), str):
+            raise UserError(f"{other.path}, line {number}, {field}: missing, or not text")
+    return row
+
+
+def _answered(row: GradedAnswer, model: str, answer: str, prompt_format: PromptFormat) -> GradedAnswer:
+    said = hashlib.sha256(answer.encode()).hexdigest()[:8]
+    return row.model_copy(
+        update={
+            "id": f"{model}:{said}:{row.id}",
+            "answer": answer.strip(),
+            "token_ids": prompt_format.answer_ids(answer) if answer.strip() else [],
+            "token_logprobs": [],
+            "choice_logprobs": None,
+            "samples": [],
+            "correct": grade(row, answer),
+        }
+    )

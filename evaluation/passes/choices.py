@@ -1,0 +1,26 @@
+"""Multiple choice: how likely each choice is, by its letter where letters are shown, else by its text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calibration_tuning.likelihood import continuation_logprobs
+from calibration_tuning.records import CHOICE_LETTERS, Demonstration, GradedAnswer
+from evaluation.passes.asked import Asked, Found, State
+
+
+def has_choices(row: GradedAnswer) -> bool:
+    return row.style in ("choice", "cloze") and bool(row.choices)
+
+
+def sequences(row: GradedAnswer) -> int:
+    return len(row.choices or ())
+
+
+def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+    """`choice_logprobs`: of each choice, summed over its tokens."""
+    shown = [CHOICE_LETTERS[: sequences(row)] if row.style == "choice" else (row.choices or []) for row in rows]
+    ids = [[asked.prompt.answer_ids(choice) for choice in own] for own in shown]
+    questions = [asked.prompt.question_ids(row.text) for row in rows]
+    found = continuation_logprobs(asked.model, asked.prompt, asked.prefix(block, state), questions, ids)
+    return [{"choice_logprobs": [sum(tokens) for tokens in own]} for own in found]

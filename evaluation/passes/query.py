@@ -1,0 +1,49 @@
+"""The uncertainty query: the verdict's log-odds, and how well the vocabulary is calibrated at its position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from calibration_tuning.evaluation_config import EvaluationSettings
+from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
+from calibration_tuning.scoring import score_batch
+from evaluation.passes.asked import Asked, Found, State, pack
+from evaluation.token_calibration import TokenCalibration
+
+
+def few_shot(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
+    return few_shot.query
+
+
+def zero_shot(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
+    return ()
+
+
+def settings(settings: EvaluationSettings) -> Any:
+    return [settings.num_bins, "probe" in settings.estimators]
+
+
+def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+    probe = asked.checkpoint.probe if state == "after" else None
+    sequences = [asked.question_and_answer(row) for row in rows]
+    found = score_batch(asked.model, asked.prompt, asked.prefix(block, state), sequences, probe)
+    no, yes = asked.prompt.answer_tokens
+    verdicts = torch.tensor([yes if row.correct >= 0.5 else no for row in rows])
+    tokens = TokenCalibration(asked.settings.num_bins)
+    tokens.update(found.vocabulary_logits, verdicts, range(len(rows)))
+    values: list[Found] = [
+        {
+            "logit": float(found.logit[i]),
+            "mass": float(found.mass[i]),
+            "vocabulary": tokens.vocabulary,
+            "tokens": pack(tokens.sums[i]),
+        }
+        for i in range(len(rows))
+    ]
+    if block and "probe" in asked.settings.estimators:
+        for value, hidden in zip(values, found.hidden.float().cpu().numpy(), strict=True):
+            value["hidden"] = pack(hidden)
+    return values

@@ -1,0 +1,68 @@
+"""Reason first, then answer: what more tokens of thinking buy, in accuracy and in calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from calibration_tuning.generation import Answer, Decoding, generate_batch
+from calibration_tuning.grading import grade
+from calibration_tuning.records import Demonstration, GradedAnswer
+from calibration_tuning.scoring import score_batch
+from evaluation.passes.asked import Asked, Found, State
+
+
+def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+    """`budgets`, one for each of `evaluation.reasoning_tokens`: the answer after at most that much reasoning, its
+    grade, the tokens spent, the mean probability of its own tokens, and the log-odds of the tuned query about it.
+
+    With a budget of 0 the question is answered at once. Reasoning and answers are written with the adapter off.
+    """
+    found: list[Found] = [{"budgets": []} for _ in rows]
+    questions = [asked.prompt.question_ids(row.text) for row in rows]
+    for budget in asked.settings.reasoning_tokens:
+        with asked.in_state("before"):
+            thought = questions
+            if budget:
+                asking = [asked.prompt.reasoning_ids(row.text) for row in rows]
+                prefix = asked.prefix(block, "before")
+                thoughts = generate_batch(asked.model, asked.prompt, prefix, asking, Decoding(budget, multiline=True))
+                thought = [
+                    [*ids, *_without_answer(asked, t), *asked.prompt.answer_now_ids]
+                    for ids, t in zip(asking, thoughts, strict=True)
+                ]
+            answers = _answers(asked, rows, thought, block)
+        # The judge sees what it was trained on: question and answer behind its own block, without the reasoning.
+        sequences = [[*ids, *answer.token_ids] for ids, answer in zip(questions, answers, strict=True)]
+        prefix = asked.prefix(asked.few_shot.query, "after")
+        judged = score_batch(asked.model, asked.prompt, prefix, sequences, asked.checkpoint.probe)
+        for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+            found[i]["budgets"].append(
+                {
+                    "budget": budget,
+                    "answer": answer.text,
+                    "correct": grade(row, answer.text),
+                    "tokens": len(thought[i]) - len(questions[i]) + len(answer.token_ids),
+                    "token_probability": float(np.exp(answer.token_logprobs).mean()) if answer.token_ids else 0.0,
+                    "query_logit": float(judged.logit[i]),
+                }
+            )
+    return found
+
+
+def _answers(
+    asked: Asked, rows: Sequence[GradedAnswer], thought: Sequence[list[int]], block: Sequence[Demonstration]
+) -> list[Answer]:
+    longest = max(row.max_new_tokens or asked.max_new_tokens for row in rows)
+    decoding = Decoding(longest, multiline=any(row.multiline for row in rows))
+    return generate_batch(asked.model, asked.prompt, asked.prefix(block, "before"), thought, decoding)
+
+
+def _without_answer(asked: Asked, thoughts: Answer) -> list[int]:
+    """The reasoning's tokens up to where it begins to answer by itself."""
+    ids = thoughts.token_ids
+    kept = len(ids)
+    while kept and "Answer:" in asked.prompt.tokenizer.decode(ids[:kept]):
+        kept -= 1
+    return ids[:kept]

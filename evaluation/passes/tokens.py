@@ -1,0 +1,57 @@
+"""The answer's tokens and the reference's, read after the question: how probable they are, and how calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from calibration_tuning.likelihood import CHUNK, continue_rows, token_logprobs
+from calibration_tuning.models import vocabulary_logits
+from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
+from evaluation.passes.asked import Asked, Found, State, pack
+from evaluation.token_bins import BINNINGS
+from evaluation.token_calibration import TokenCalibration
+
+TEMPERATURES = tuple(float(t) for t in np.round(np.arange(0.5, 1.501, 0.05), 2))
+"""By which token logits are divided, in the scan."""
+
+
+def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
+    return few_shot.before(row)
+
+
+def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+    """`answer_logprobs`: of the answer's tokens. `vocabulary`: its size K. `tokens`, by binning, and `scan`, by
+    temperature: the sums of TokenCalibration over the reference answer's tokens."""
+    references = [asked.prompt.answer_ids(row.target) for row in rows]
+    # The reference first, as an answer may be empty.
+    continuations = [
+        [reference, *filter(len, [row.token_ids])] for row, reference in zip(rows, references, strict=True)
+    ]
+    questions = [asked.prompt.question_ids(row.text) for row in rows]
+    found = continue_rows(asked.model, asked.prompt, asked.prefix(block, state), questions, continuations)
+    logprobs = found.split(token_logprobs(asked.model, found))
+    places = found.split(range(len(found.targets)))
+    mine = [place for own in places for place in own[0]]
+    owners = [i for i, reference in enumerate(references) for _ in reference]
+    by_binning = {binning: TokenCalibration(asked.settings.num_bins, binning) for binning in BINNINGS}
+    scan = {t: TokenCalibration(asked.settings.num_bins) for t in TEMPERATURES}
+    head = partial(vocabulary_logits, asked.model)
+    for start in range(0, len(mine), CHUNK):
+        part = slice(start, start + CHUNK)
+        logits, targets = head(found.hidden[mine[part]]), found.targets[mine[part]]
+        for tokens in by_binning.values():
+            tokens.update(logits, targets, owners[part])
+        for t, tokens in scan.items():
+            tokens.update(logits / t, targets, owners[part])
+    return [
+        {
+            "answer_logprobs": list(own[1]) if len(own) > 1 else [],
+            "vocabulary": by_binning["equal_width"].vocabulary,
+            "tokens": {binning: pack(tokens.sums[i]) for binning, tokens in by_binning.items()},
+            "scan": pack(np.stack([tokens.sums[i] for tokens in scan.values()])),
+        }
+        for i, own in enumerate(logprobs)
+    ]

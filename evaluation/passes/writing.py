@@ -1,0 +1,29 @@
+"""Answers that are written anew, and graded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calibration_tuning.answering import Answerer, requests_for
+from calibration_tuning.grading import GRADERS
+from calibration_tuning.grading import grade as grade_answer
+from calibration_tuning.records import Demonstration, GradedAnswer
+from evaluation.passes.asked import Asked, Found, State
+
+
+def can_be_graded(row: GradedAnswer) -> bool:
+    """A judge's grades are made in curation, by a model that is not at hand here."""
+    return row.grader in GRADERS
+
+
+def answer_again(
+    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Found]:
+    """`answer` and its grade `correct`: the greedy answer, as curation asked for it."""
+    answerer = Answerer(asked.model, asked.prompt, asked.few_shot.answer, asked.settings.batch_size, cloze=asked.cloze)
+    requests = requests_for(rows, asked.few_shot.by, asked.max_new_tokens)
+    answers = {
+        request.key: answer for found in answerer.answer(answerer.batches(requests)) for request, answer in found
+    }
+    texts = [answers[request.key].text for request in requests]
+    return [{"answer": text, "correct": grade_answer(row, text)} for row, text in zip(rows, texts, strict=True)]

@@ -1,0 +1,46 @@
+"""per_example.parquet: one row a question, with its answer, its grade and every confidence in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.evidence import Evidence
+
+SPLITS = ("test", "evaluation")
+ABOUT = ("id", "source", "subject", "group", "question", "references", "answer", "correct")
+
+
+def columns(evidence: Evidence) -> dict[str, list[Any]]:
+    """`confidence_before` and `confidence_after` are the headline's; `ESTIMATOR_STATE` and `ESTIMATOR_STATE_calibrated`
+    those of every estimator (null where an answer has none); `reanswered` what the tuned model answers itself."""
+    splits = [split for split in SPLITS if split in evidence.splits]
+    rows = [(split, row) for split in splits for row in evidence.splits[split]]
+    found: dict[str, list[Any]] = {"split": [split for split, _ in rows]}
+    found |= {field: [getattr(row, field) for _, row in rows] for field in ABOUT}
+    found["confidence_before"] = _joined([evidence.before(split) for split in splits])
+    found["confidence_after"] = _joined([evidence.after(split) for split in splits])
+    for side in evidence.scores:
+        name = "_".join(side)
+        found[name] = _joined([evidence.confidence(side, split) for split in splits])
+        found[f"{name}_calibrated"] = _joined([evidence.confidence(side, split, evidence.kind) for split in splits])
+    for state in ("before", "after"):
+        masses = [(evidence.measured.of("query", state, row) or {}).get("mass") for _, row in rows]  # type: ignore[arg-type]
+        found[f"mass_{state}"] = masses
+    again = [evidence.measured.of("reanswered", "after", row) for _, row in rows]
+    found["reanswered"] = [one and one["answer"] for one in again]
+    found["reanswered_correct"] = [one and one["correct"] for one in again]
+    return found
+
+
+def write_per_example(path: Path, evidence: Evidence) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns(evidence)), path)
+
+
+def _joined(parts: list[np.ndarray]) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in np.concatenate(parts)]

@@ -1,0 +1,59 @@
+"""A linear probe on the hidden state at the query: what the model knows there, whatever it says (Azaria and Mitchell
+2023; Kadavath et al. 2022)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from calibration_tuning.records import GradedAnswer
+from evaluation.measurements import Measured
+from evaluation.passes.asked import State, unpack
+
+FOLDS = 5
+LEAST = 2 * FOLDS
+PENALTIES = np.logspace(-5, 0, 6).tolist()
+
+
+def probe(splits: Mapping[str, Sequence[GradedAnswer]], measured: Measured, state: State) -> dict[str, np.ndarray]:
+    """Logistic regression fitted on the calibration split, its ridge penalty chosen by cross-validated NLL.
+
+    The calibration split's own scores are of folds that were fitted without the answer, so that a calibrator can be
+    fitted on them. NaN everywhere where that split has fewer than ten correct or ten wrong answers.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rows = splits["calibration"]
+    correct = np.array([row.correct >= 0.5 for row in rows])
+    if min(correct.sum(), (~correct).sum()) < LEAST:
+        return {split: np.full(len(own), np.nan) for split, own in splits.items()}
+    features = {split: _hidden(own, measured, state) for split, own in splits.items()}
+    groups = np.array([row.group for row in rows])
+    folds = GroupKFold(FOLDS)
+    plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    search = GridSearchCV(plain, {"logisticregression__C": PENALTIES}, cv=folds, scoring="neg_log_loss")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
+        search.fit(features["calibration"], correct, groups=groups)
+        found = {split: search.decision_function(x) if len(x) else np.zeros(0) for split, x in features.items()}
+        found["calibration"] = cross_val_predict(
+            search.best_estimator_,
+            features["calibration"],
+            correct,
+            groups=groups,
+            cv=folds,
+            method="decision_function",
+        )
+    return found
+
+
+def _hidden(rows: Sequence[GradedAnswer], measured: Measured, state: State) -> np.ndarray:
+    """float32 [n, H]."""
+    return (
+        np.stack([unpack((measured.of("query", state, row) or {})["hidden"]) for row in rows]) if rows else np.zeros(0)
+    )

@@ -1,0 +1,164 @@
+"""python -m evaluation.score FILE: metrics of confidences, or of token logits, that were made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.files import whole_folder, write_json
+from calibration_tuning.stage import DebugOption, with_errors
+from calibration_tuning.training_config import CalibratorName
+from evaluation.score_files import TABLES, TENSORS, read_pairs, token_chunks
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="csv, tsv, json, jsonl or parquet with confidence and correct; or safetensors or npz with logits [N, K] "
+        "and targets [N] (and sequence_ids [N]).",
+        show_default=False,
+    ),
+]
+
+
+def main(
+    file: FileArgument,
+    confidence: Annotated[str, typer.Option(help="Column with the confidences, in [0, 1].")] = "confidence",
+    correct: Annotated[
+        str, typer.Option(help="Column with the correctness: 0 or 1, false or true, or between.")
+    ] = "correct",
+    group: Annotated[
+        str | None, typer.Option(help="Column that says which rows belong together.", show_default=False)
+    ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Also calibrate, cross-fitted: temperature, platt, beta, isotonic or histogram.", show_default=False
+        ),
+    ] = None,
+    binning: Annotated[str, typer.Option(help="Of logits: equal_width, log or equal_mass.")] = "equal_width",
+    bins: Annotated[int, typer.Option(min=2)] = 10,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for metrics.json and, of confidences, a reliability diagram.", show_default=False),
+    ] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Score a file of confidences and correctness, or of token logits and targets.
+
+    Example: calibration-tuning score answers.csv --confidence p --correct right --calibrate platt
+    """
+
+    def work() -> None:
+        ending = file.suffix.removeprefix(".").lower()
+        if output is not None and output.exists():
+            raise UserError(f"--output {output}: is there already; name a new folder")
+        if not file.is_file():
+            raise UserError(f"{file}: no such file")
+        if ending in TENSORS:
+            _tokens(file, binning, bins, bootstrap, seed, output)
+        elif ending in TABLES:
+            _pairs(file, (confidence, correct, group), calibrate, bins, bootstrap, seed, output)
+        else:
+            raise UserError(f"{file}: cannot be read; known endings are {', '.join([*TABLES, *TENSORS])}")
+
+    with_errors(work, debug)
+
+
+def _pairs(
+    file: Path,
+    names: tuple[str, str, str | None],
+    calibrate: str | None,
+    bins: int,
+    bootstrap: int,
+    seed: int,
+    output: Path | None,
+) -> None:
+    import numpy as np
+
+    from calibration_tuning.calibrators import CALIBRATORS, log_odds
+    from evaluation.comparison import adjust
+    from evaluation.confidence_metrics import METRICS, before_and_after, confidence_metrics
+    from evaluation.posthoc import cross_fitted
+
+    if calibrate is not None and calibrate not in CALIBRATORS:
+        raise UserError(f"--calibrate {calibrate}: not a calibrator; known: {', '.join(CALIBRATORS)}")
+    pairs = read_pairs(file, *names)
+    common = (bins, seed, bootstrap, pairs.groups)
+    sides = {"as it is": pairs.confidence}
+    found: dict[str, Any] = {"n": len(pairs.correct), "num_bins": bins, "bootstrap_samples": bootstrap, "seed": seed}
+    if calibrate is None:
+        found |= {"as it is": confidence_metrics(pairs.confidence, pairs.correct, *common)}
+    else:
+        kind: CalibratorName = calibrate  # type: ignore[assignment]
+        try:
+            sides[kind] = cross_fitted(kind, log_odds(pairs.confidence), pairs.correct, pairs.groups, seed=seed)
+        except ValueError as error:
+            raise UserError(f"{file}: {error}; leave --calibrate out") from None
+        both = before_and_after(pairs.confidence, sides[kind], pairs.correct, *common)
+        adjust([(METRICS[name], entry) for name, entry in both["difference"].items()])
+        found |= {"as it is": both["before"], kind: both["after"], "difference": both["difference"]}
+    groups = len(np.unique(pairs.groups)) if pairs.groups is not None else len(pairs.correct)
+    title = f"{file.name}: {found['n']} answers" + (f" in {groups} groups" if groups < found["n"] else "")
+    _print(title, {name: found[name] for name in (*sides, "difference") if name in found}, METRICS)
+    if output is not None:
+        from evaluation.plots import plot_reliability, prepare_reliability
+        from evaluation.plots.theme import save_png
+
+        panels = {name: prepare_reliability(c, pairs.correct, bins) for name, c in sides.items()}
+        with whole_folder(output) as folder:
+            write_json(folder / "metrics.json", found)
+            save_png(plot_reliability(panels, bins), folder / "reliability.png")
+        print(f"numbers and reliability diagram: {output}")
+
+
+def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None) -> None:
+    from evaluation.token_bins import BINNINGS
+    from evaluation.token_calibration import TOKEN_METRICS, TokenCalibration
+
+    if binning not in BINNINGS:
+        raise UserError(f"--binning {binning}: not a binning; known: {', '.join(BINNINGS)}")
+    tokens = TokenCalibration(bins, binning)  # type: ignore[arg-type]
+    for start, logits, targets, sequence_ids in token_chunks(file):
+        try:
+            tokens.update(logits, targets, sequence_ids)
+        except ValueError as error:
+            raise UserError(f"{file}, rows from {start}: {error}") from None
+    found = tokens.compute_intervals(bootstrap, seed)
+    title = f"{file.name}: {tokens.compute()['n']} token positions in {len(tokens.sums)} sequences, {binning} bins"
+    _print(title, {"value": found}, TOKEN_METRICS)
+    if len(tokens.sums) == 1:
+        print("One sequence only (no sequence_ids): its intervals say nothing.")
+    if output is not None:
+        with whole_folder(output) as folder:
+            write_json(
+                folder / "metrics.json", {"n": tokens.compute()["n"], "binning": binning, "num_bins": bins, **found}
+            )
+        print(f"numbers: {output}")
+
+
+def _print(title: str, sides: dict[str, Any], quantities: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from evaluation.tables import number
+
+    table = Table(title=title)
+    table.add_column("metric")
+    for name in sides:
+        table.add_column(name, justify="right")
+    for name, quantity in quantities.items():
+        cells = [number(side[name], sign=label == "difference") for label, side in sides.items()]
+        if "difference" in sides:
+            cells[-1] += f" {sides['difference'][name]['verdict']}"
+        table.add_row(quantity.label, *cells)
+    console = Console()
+    Console(width=max(console.width, 100)).print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

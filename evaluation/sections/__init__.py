@@ -1,0 +1,40 @@
+"""The parts of metrics.json and of the report. A section is a file with a function and a line in `SECTIONS`; one that
+has nothing to say about a run gives None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from evaluation.evidence import Evidence
+from evaluation.sections import (
+    answers,
+    code,
+    compute,
+    decisions,
+    estimators,
+    grader,
+    groups,
+    headline,
+    other_models,
+    posthoc,
+    temperature,
+    tokens,
+)
+
+SECTIONS: dict[str, Callable[[Evidence], dict[str, Any] | None]] = {
+    "headline": headline.headline,
+    "tokens": tokens.tokens,
+    "query_tokens": tokens.query_tokens,
+    "estimators": estimators.estimators,
+    "posthoc": posthoc.posthoc,
+    "temperature": temperature.temperature,
+    "decisions": decisions.decisions,
+    "subjects": groups.subjects,
+    "sources": groups.sources,
+    "answers": answers.answers,
+    "compute": compute.curves,
+    "other_models": other_models.other_models,
+    "code": code.code,
+    "grader": grader.grader,
+}

@@ -1,0 +1,66 @@
+"""Code: confidence in a whole program and in its single lines, against tests that were executed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from calibration_tuning.models import load_tokenizer
+from calibration_tuning.records import GradedAnswer
+from evaluation.confidence_metrics import confidence_metrics
+from evaluation.evidence import Evidence
+
+SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
+LEAST = 10
+
+
+def code(evidence: Evidence) -> dict[str, Any] | None:
+    """For programs among the test and evaluation questions: metrics per `program` (mean token probability, likelihood,
+    least probable token) and per `line` (mean token probability of the line). A line counts as correct if its program
+    passes its tests, which is all that execution can say; lines of a program are resampled together. None without
+    at least ten programs."""
+    rows = [
+        (row, found["answer_logprobs"])
+        for split in ("test", "evaluation")
+        for row in evidence.splits.get(split, ())
+        if row.grader == "code"
+        and (found := evidence.measured.of("tokens", "before", row))
+        and found["answer_logprobs"]
+    ]
+    if len(rows) < LEAST:
+        return None
+    correct = np.array([row.correct for row, _ in rows])
+    groups = np.array([row.group for row, _ in rows])
+    whole = {
+        "average_token_probability": [float(np.exp(lp).mean()) for _, lp in rows],
+        "sequence_likelihood": [float(np.exp(np.sum(lp))) for _, lp in rows],
+        "minimum_token_probability": [float(np.exp(np.min(lp))) for _, lp in rows],
+    }
+    tokenizer = load_tokenizer(evidence.config.model)
+    lines = [(number, value) for number, (row, lp) in enumerate(rows) for value in line_confidences(tokenizer, row, lp)]
+    owner = np.array([number for number, _ in lines])
+    return {
+        "n": len(rows),
+        "lines": len(lines),
+        "program": {name: _rated(evidence, np.array(values), correct, groups) for name, values in whole.items()},
+        "line": _rated(evidence, np.array([value for _, value in lines]), correct[owner], groups[owner]),
+    }
+
+
+def line_confidences(tokenizer: Any, row: GradedAnswer, logprobs: list[float]) -> list[float]:
+    """Mean token probability of each line that is not blank; a token belongs to the line that its end is on."""
+    by_line: dict[int, list[float]] = {}
+    text = ""
+    for count, logprob in enumerate(logprobs, 1):
+        text = tokenizer.decode(row.token_ids[:count])
+        by_line.setdefault(text.rstrip("\n").count("\n"), []).append(float(np.exp(logprob)))
+    written = [number for number, line in enumerate(text.split("\n")) if line.strip()]
+    return [float(np.mean(by_line[number])) for number in written if number in by_line]
+
+
+def _rated(evidence: Evidence, confidence: np.ndarray, correct: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    settings = evidence.config.evaluation
+    return confidence_metrics(
+        confidence, correct, settings.num_bins, evidence.config.seed, settings.bootstrap_samples, groups, SHOWN
+    )

@@ -1,0 +1,62 @@
+"""Every confidence on the same questions, before and after tuning, as it is and after the run's kind of calibrator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evaluation.bootstrap import Interval
+from evaluation.comparison import adjust
+from evaluation.confidence_metrics import MAIN, METRICS, confidence_metrics, paired_difference
+from evaluation.estimators import ESTIMATORS
+from evaluation.evidence import AFTER, Evidence, Side
+
+LEAST = 20
+"""Fewer answers with a confidence than this are not worth a row."""
+
+
+def estimators(evidence: Evidence) -> dict[str, Any]:
+    """By split, then by estimator: `family`, `label`, and for `before` and `after` the number of answers that have
+    such a confidence, `raw` and `calibrated` metrics, and `against_query`: how the calibrated confidence differs from
+    the tuned query's on the same answers (Holm-corrected over the split's table)."""
+    found = {split: _split(evidence, split) for split in ("test", "evaluation") if split in evidence.splits}
+    for table in found.values():
+        rows = [
+            (METRICS["brier"], side["against_query"]["brier"])
+            for entry in table.values()
+            for side in entry["states"].values()
+            if "against_query" in side
+        ]
+        adjust(rows)
+    return found
+
+
+def _split(evidence: Evidence, split: str) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for side in evidence.scores:
+        name, state = side
+        if (there := int((~np.isnan(evidence.scores[side][split])).sum())) >= LEAST:
+            estimator = ESTIMATORS[name]  # type: ignore[index]
+            entry = table.setdefault(name, {"label": estimator.label, "family": estimator.family, "states": {}})
+            entry["states"][state] = {"n": there, **_rated(evidence, side, split)}
+    return table
+
+
+def _rated(evidence: Evidence, side: Side, split: str) -> dict[str, Any]:
+    there = ~np.isnan(evidence.scores[side][split])
+    correct, groups = evidence.correct(split)[there], evidence.groups(split)[there]
+    settings = evidence.config.evaluation
+    shared = (settings.num_bins, evidence.config.seed, settings.bootstrap_samples, groups, MAIN)
+
+    def rated(confidence: np.ndarray) -> dict[str, Interval]:
+        return confidence_metrics(confidence[there], correct, *shared)
+
+    found: dict[str, Any] = {"raw": rated(evidence.confidence(side, split))}
+    calibrated = evidence.confidence(side, split, evidence.kind)
+    if not np.isnan(calibrated[there]).any():
+        found["calibrated"] = rated(calibrated)
+        if side != AFTER:
+            tuned = evidence.after(split)
+            found["against_query"] = paired_difference(tuned[there], calibrated[there], correct, *shared)
+    return found

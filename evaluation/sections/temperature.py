@@ -1,0 +1,57 @@
+"""Temperature on the token logits: found on the calibration split, with what it does on the test split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evaluation.evidence import Evidence
+from evaluation.passes.asked import State, unpack
+from evaluation.passes.tokens import TEMPERATURES
+from evaluation.token_calibration import TokenCalibration
+
+SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
+
+
+def temperature(evidence: Evidence) -> dict[str, Any]:
+    """For `before` and `after`: the `temperature` of the scan (steps of 0.05) with the lowest NLL on the calibration
+    split's reference tokens (`at_edge` if it is the first or last), the test split's metrics at 1 and at that
+    temperature with their difference, and the `scan`. Top-1 accuracy cannot change; it is there to show that."""
+    return {state: _state(evidence, state) for state in ("before", "after")}
+
+
+def _state(evidence: Evidence, state: State) -> dict[str, Any]:
+    count, seed, groups = evidence.config.evaluation.bootstrap_samples, evidence.config.seed, evidence.groups("test")
+    fitted_on = [one.compute()["nll"] or np.inf for one in _scan(evidence, "calibration", state)]
+    best = int(np.argmin(fitted_on))
+    test = _scan(evidence, "test", state)
+    plain, scaled = test[TEMPERATURES.index(1.0)], test[best]
+    return {
+        "temperature": TEMPERATURES[best],
+        "at_edge": best in (0, len(TEMPERATURES) - 1),
+        "at_1": _shown(plain.compute_intervals(count, seed, groups)),
+        "scaled": _shown(scaled.compute_intervals(count, seed, groups)),
+        "difference": _shown(scaled.difference_intervals(plain, count, seed, groups)),
+        "scan": {
+            "temperature": list(TEMPERATURES),
+            "nll_calibration": fitted_on,
+            **{name: [one.compute()[name] for one in test] for name in ("nll", "full_ece", "accuracy")},
+        },
+    }
+
+
+def _scan(evidence: Evidence, split: str, state: State) -> list[TokenCalibration]:
+    """What was seen at each temperature."""
+    sums: list[dict[int, np.ndarray]] = [{} for _ in TEMPERATURES]
+    for number, row in enumerate(evidence.splits[split]):
+        found = evidence.measured.of("tokens", state, row)
+        if found is not None:
+            for own, values in zip(sums, unpack(found["scan"]).reshape(len(TEMPERATURES), -1), strict=True):
+                own[number] = values
+    bins = TokenCalibration(evidence.config.evaluation.num_bins)
+    return [bins.restored(None, own) for own in sums]
+
+
+def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: metrics[name] for name in SHOWN}

@@ -1,0 +1,77 @@
+"""The report's numbers, tables and plots in Weights & Biases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evaluation import sentences, tables
+
+
+def log_evaluation(run: Any, metrics: Mapping[str, Any], folder: Path, wrong: list[dict[str, Any]]) -> None:
+    """Scalars of headline and tokens, a table of each part, every plot, and the verdict in the run's summary."""
+    import wandb
+
+    images = {f"plots/{path.stem}": wandb.Image(str(path)) for path in sorted((folder / "plots").glob("*.png"))}
+    shown = {f"tables/{name}": wandb.Table(columns, rows) for name, columns, rows in _tables(metrics, wrong)}
+    run.log({**dict(_scalars(metrics)), **images, **shown})
+    run.summary["verdict"] = sentences.verdict_sentence(metrics)
+
+
+def _scalars(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    groups = {
+        "": metrics["headline"]["test"],
+        "shifted/": metrics["headline"].get("evaluation"),
+        "tokens/": metrics["tokens"]["equal_width"],
+        "query_tokens/": metrics["query_tokens"],
+    }
+    for prefix, group in groups.items():
+        for side in ("before", "after", "difference"):
+            for name, entry in (group or {}).get(side, {}).items():
+                for part in ("value", "low", "high"):
+                    if entry[part] is not None:
+                        yield f"{prefix}{side}/{name}" + ("" if part == "value" else f"_{part}"), entry[part]
+
+
+def _tables(
+    metrics: Mapping[str, Any], wrong: list[dict[str, Any]]
+) -> Iterator[tuple[str, list[str | int], list[list[Any]]]]:
+    rows = [*tables.main_rows(metrics), *tables.further_rows(metrics)]
+    yield (
+        "before_and_after",
+        ["metric", "before", "after", "difference", "p", "verdict"],
+        [[r.label, r.before, r.after, r.difference, r.p, r.verdict] for r in rows],
+    )
+    yield (
+        "confidences",
+        ["split", "confidence", "kind", "model", "n", "Brier", "ECE", "AUROC", "calibrated Brier", "calibrated ECE"],
+        [
+            [
+                *(split, entry["label"], entry["family"], state, side["n"]),
+                *_values(side["raw"], "brier", "ece", "auroc"),
+                *_values(side.get("calibrated", {}), "brier", "ece"),
+            ]
+            for split, table in metrics["estimators"].items()
+            for entry in table.values()
+            for state, side in entry["states"].items()
+        ],
+    )
+    yield (
+        "calibrators",
+        ["confidence", "calibrator", "Brier", "ECE", "NLL", "cross-fitted Brier"],
+        [
+            [name, kind, *_values(entry, "brier", "ece", "nll"), entry.get("cross_fitted")]
+            for name, own in metrics["posthoc"]["table"].items()
+            for kind, entry in own.items()
+        ],
+    )
+    yield (
+        "most_confidently_wrong",
+        ["question", "answer", "reference", "before", "after"],
+        [[r["question"], r["answer"], r["reference"], float(r["before"]), float(r["after"])] for r in wrong],
+    )
+
+
+def _values(entry: Mapping[str, Any], *names: str) -> list[float | None]:
+    return [entry.get(name, {}).get("value") for name in names]

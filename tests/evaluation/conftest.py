@@ -1,0 +1,158 @@
+"""Made-up evidence: what passes could have found about answers nobody gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from calibration_tuning.calibrators import Calibrator
+from calibration_tuning.checkpoint import CalibrationRecord
+from calibration_tuning.records import GradedAnswer
+from calibration_tuning.run_config import ModelSettings, RunConfig
+from evaluation.evidence import Evidence
+from evaluation.measurements import Measured, key
+from evaluation.passes.asked import BOTH, Found, pack, unpack
+from evaluation.passes.tokens import TEMPERATURES
+from evaluation.token_bins import BINNINGS
+from evaluation.token_calibration import TokenCalibration
+
+HOSTILE = "<script>document.title = 'broken'</script> | `a` [b](c) <img src=x onerror=\"document.title = 'broken'\">"
+VOCABULARY = 9
+SIZES = {"calibration": 60, "test": 80}
+
+
+def answers(split: str, n: int, seed: int, **changes: Any) -> list[GradedAnswer]:
+    correct = np.random.default_rng(seed).random(n) < 0.4
+    return [
+        GradedAnswer.model_validate(
+            {
+                "id": f"{split}{i}",
+                "source": "s",
+                "subject": f"t{i % 2}",
+                "group": f"{split}{i // 2}",
+                "question": f"What? {HOSTILE}",
+                "references": [HOSTILE],
+                "grader": "exact",
+                "answer": HOSTILE,
+                "token_ids": [1, 2],
+                "token_logprobs": [-0.5, -0.1],
+                "correct": float(c),
+                **changes,
+            }
+        )
+        for i, c in enumerate(correct)
+    ]
+
+
+def query(row: GradedAnswer, skill: float, generator: np.random.Generator) -> Found:
+    logit = float(generator.normal() + skill * (row.correct - 0.5))
+    return {
+        "logit": logit,
+        "mass": 0.9,
+        "vocabulary": VOCABULARY,
+        "tokens": token_sums(generator),
+        "hidden": pack(np.array([logit, generator.normal()], dtype=np.float32)),
+    }
+
+
+def token_sums(generator: np.random.Generator, binning: Any = "equal_width", temperature: float = 1.0) -> str:
+    seen = TokenCalibration(10, binning)
+    logits = torch.tensor(generator.normal(size=(2, VOCABULARY)))
+    seen.update(logits / temperature, torch.tensor(generator.integers(0, VOCABULARY, 2)))
+    return pack(seen.sums[0])
+
+
+def tokens(row: GradedAnswer, skill: float, generator: np.random.Generator) -> Found:
+    seed = int(generator.integers(1 << 30))
+    scan = [token_sums(np.random.default_rng(seed), "equal_width", t) for t in TEMPERATURES]
+    return {
+        "answer_logprobs": [float(-generator.exponential() * (1.5 - row.correct)) for _ in row.token_ids],
+        "vocabulary": VOCABULARY,
+        "tokens": {binning: token_sums(np.random.default_rng(seed), binning) for binning in BINNINGS},
+        "scan": pack(np.stack([unpack(one) for one in scan])),
+    }
+
+
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "name": "made-up",
+            "model": {"path": "m"},
+            "questions": [{"path": "embedded:arithmetic"}],
+            "training": {"calibrator": "temperature"},
+            "evaluation": {"bootstrap_samples": 100, "samples": 4, "reasoning_tokens": [0, 16]},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def make_evidence(config: RunConfig) -> Callable[..., Evidence]:
+    """Evidence of a model whose query tells right from wrong with these skills before and after."""
+
+    def make(
+        skills: tuple[float, float] = (0.0, 4.0),
+        splits: dict[str, Sequence[GradedAnswer]] | None = None,
+        settings: dict[str, Any] | None = None,
+        manifest: dict[str, Any] | None = None,
+    ) -> Evidence:
+        rows = splits or {name: answers(name, n, seed) for seed, (name, n) in enumerate(SIZES.items())}
+        values: dict[str, dict[str, Found]] = {
+            name: {} for name in ("query", "query_zero_shot", "tokens", "p_true", "samples", "reasoning", "reanswered")
+        }
+        generator = np.random.default_rng(7)
+        for own in rows.values():
+            for row in own:
+                for state, skill in zip(BOTH, skills, strict=True):
+                    at = key(state, row)
+                    values["query"][at] = query(row, skill, generator)
+                    values["query_zero_shot"][at] = query(row, skill / 2, generator)
+                    values["tokens"][at] = tokens(row, skill, generator)
+                    values["p_true"][at] = {"logit": float(generator.normal())}
+                drawn = [
+                    {"answer": str(generator.integers(3)), "tokens": 2, "logprob": -1.0, "correct": 0.0}
+                    for _ in range(4)
+                ]
+                values["samples"][key("before", row)] = {"samples": drawn}
+                budget = {"answer": "x", "correct": row.correct, "tokens": 3, "token_probability": 0.5}
+                values["reasoning"][key("after", row)] = {
+                    "budgets": [{"budget": b, "query_logit": float(generator.normal()), **budget} for b in (0, 16)]
+                }
+        for row in rows["test"][:3]:
+            values["reanswered"][key("after", row)] = {"answer": "another", "correct": 1.0}
+        settings = {
+            "estimators": ["query", "query_zero_shot", "probe", "average_token_probability"],
+            **(settings or {}),
+        }
+        evaluation = config.evaluation.model_validate(config.evaluation.model_dump() | settings)
+        record = CalibrationRecord(
+            model=ModelSettings(path="m"),
+            prompt_style="text",
+            answer_tokens=(1, 2),
+            query_few_shot=[],
+            answer_few_shot=[],
+            max_new_tokens=4,
+            calibrator=Calibrator(kind="temperature", scale=1.0),
+            calibrated_on={"n": len(rows["calibration"])},
+            inputs_fingerprint="i",
+            curation_fingerprint="c",
+            versions={},
+        )
+        return Evidence(
+            config.model_copy(update={"evaluation": evaluation}),
+            {"fingerprint": "c", "second_grader": None, **(manifest or {})},
+            record,
+            rows,
+            Measured(values, record.method),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def evidence(make_evidence: Callable[..., Evidence]) -> Evidence:
+    return make_evidence()
