@@ -21,15 +21,16 @@ from evaluation.scoring_rules import brier, brier_parts, nll
 
 Array = np.ndarray
 Values = Array | Sequence[float]
-SIMULATIONS = 200
-"""Draws of labels by which chance is judged."""
+SIMULATED = 5
+"""Labels are drawn once for so many resamples, to see what chance alone would score."""
+SLOW = 10
+"""Metrics that take ten milliseconds a time have so many times fewer resamples and draws."""
 
 
 @dataclass(frozen=True)
 class Metric(Quantity):
     compute: Callable[[Array, Array, int], float | None] = field(kw_only=True)
-    draws: int | None = None
-    """Fewer resamples (and half as many draws of labels), for a metric that takes ten milliseconds."""
+    slow: bool = False
 
 
 ONE_CLASS = "undefined: all answers are correct, or all are wrong"
@@ -41,7 +42,7 @@ METRICS: dict[str, Metric] = {
     "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
     "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
     "debiased_ece": Metric("ECE, debiased", calibration_error=True, undefined=FEW, compute=debiased_ece),
-    "smooth_ece": Metric("Smooth ECE", calibration_error=True, draws=100, compute=lambda p, c, m: smooth_ece(p, c)),
+    "smooth_ece": Metric("Smooth ECE", calibration_error=True, slow=True, compute=lambda p, c, m: smooth_ece(p, c)),
     "mce": Metric("MCE (worst bin)", calibration_error=True, undefined=FEW, compute=mce),
     "auroc": Metric("AUROC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
     "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
@@ -156,15 +157,14 @@ def _resampled(
     """Values, and values on resamples that depend on `units` and `seed` alone, so that two sides are paired."""
     values = point_metrics(p, c, num_bins, only)
     draws: dict[str, list[float | None]] = {}
-    for limit in {METRICS[name].draws for name in only}:
-        own = [name for name in only if METRICS[name].draws == limit]
-        number = count if limit is None else min(count, limit)
-        draws |= draws_of(partial(_at, p, c, num_bins, own), units, number, seed)
-    errors = [name for name in only if METRICS[name].calibration_error]
     null: dict[str, list[float]] = {}
-    for limit in {METRICS[name].draws for name in errors}:
-        own = [name for name in errors if METRICS[name].draws == limit]
-        null |= _if_calibrated(p, num_bins, seed, own, SIMULATIONS if limit is None else limit // 2)
+    for slow in (False, True):
+        if not (own := [name for name in only if METRICS[name].slow == slow]):
+            continue
+        number = max(10, count // (SLOW if slow else 1))
+        draws |= draws_of(partial(_at, p, c, num_bins, own), units, number, seed)
+        errors = [name for name in own if METRICS[name].calibration_error]
+        null |= _if_calibrated(p, num_bins, seed, errors, number // SIMULATED if errors else 0)
     return {name: Resampled(values[name], draws[name], null.get(name, ())) for name in only}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -109,3 +111,54 @@ def tiny(tiny_model_path: Path):
 
     settings = ModelSettings(path=str(tiny_model_path), dtype="float32")
     return load_model(settings), load_tokenizer(settings)
+
+
+BLOCK, HEADER = 32768, 7
+
+
+def records(path: Path) -> list[Any]:
+    """W&B's transaction log: a header of seven bytes, then blocks of records in the format of LevelDB's log."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, position, found, parts = path.read_bytes(), HEADER, [], b""
+    while position + HEADER <= len(data):
+        if BLOCK - position % BLOCK < HEADER:
+            position += BLOCK - position % BLOCK
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + HEADER])
+        position += HEADER
+        parts += data[position : position + length]
+        position += length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(parts)
+            found.append(record)
+            parts = b""
+    return found
+
+
+def history(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for record in records(path):
+        if record.WhichOneof("record_type") == "history":
+            row: dict[str, Any] = {}
+            for item in record.history.item:
+                *parents, name = item.nested_key or [item.key]
+                inner = row
+                for parent in parents:
+                    inner = inner.setdefault(parent, {})
+                inner[name] = json.loads(item.value_json)
+            rows.append(row)
+    return rows
+
+
+@pytest.fixture(scope="session")
+def wandb_records() -> Callable[[Path], list[Any]]:
+    """Every record of a run's `.wandb` file."""
+    return records
+
+
+@pytest.fixture(scope="session")
+def wandb_history() -> Callable[[Path], list[dict[str, Any]]]:
+    """What a run's `.wandb` file says was logged, row by row."""
+    return history

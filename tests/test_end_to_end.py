@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 CLI = [sys.executable, "-m", "calibration_tuning.cli"]
-TOKEN_METRICS = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll", "top1_ece", "accuracy"}
+TOKEN_METRICS = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll", "top1_ece", "top1_ace", "accuracy"}
 
 
 def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,11 +60,14 @@ def test_leaves_the_folder_that_is_promised(finished: tuple[Path, Path, str]) ->
         *(f"checkpoint/{name}" for name in ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json")),
         *(f"checkpoint/{name}" for name in ("calibration.json", "README.md")),
         *(f"evaluation/{name}" for name in ("metrics.json", "report.html", "report.md", "per_example.parquet")),
-        "evaluation/plots/reliability.png",
+        "evaluation/calibrators.json",
+        "evaluation/plots/reliability_before.png",
+        "evaluation/plots/reliability_after.png",
     }
     found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert expected <= found
-    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+    # What the model was asked in evaluation is kept for other reports; nothing else is left over.
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".measurements"]
 
 
 @slow
@@ -84,13 +87,17 @@ def test_no_question_is_on_two_sides(finished: tuple[Path, Path, str]) -> None:
 def test_metrics_have_their_stated_shape(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     metrics = json.loads((run / "evaluation/metrics.json").read_text())
-    assert metrics["n"] == 16
+    test = metrics["headline"]["test"]
+    assert (metrics["schema_version"], test["n"]) == (2, 16)
     for side in ("before", "after", "difference"):
-        assert {"brier", "ece", "ace", "nll", "auroc", "accuracy"} <= set(metrics[side])
-        assert set(metrics[side]["brier"]) == {"value", "low", "high"}
-        assert set(metrics["tokens"][side]) == set(metrics["query_tokens"][side]) == TOKEN_METRICS
-    assert metrics["difference"]["accuracy"] == {"value": 0, "low": 0, "high": 0}
-    assert 0 < metrics["answer_token_mass"]["after"] < 1
+        assert {"brier", "ece", "ace", "nll", "auroc", "accuracy"} <= set(test[side])
+        assert {"value", "low", "high"} <= set(test[side]["brier"])
+        assert set(metrics["query_tokens"][side]) == TOKEN_METRICS
+        for binning in ("equal_width", "log", "equal_mass"):
+            assert set(metrics["tokens"][binning][side]) == TOKEN_METRICS
+    assert test["difference"]["accuracy"]["value"] == 0
+    assert {"p", "p_holm", "verdict"} <= set(test["difference"]["brier"])
+    assert 0 < metrics["headline"]["answer_token_mass"]["after"] < 1
 
 
 @slow
@@ -101,14 +108,14 @@ def test_per_example_rows_give_the_metrics_back(finished: tuple[Path, Path, str]
     correct = np.array(rows["correct"])
     for side in ("before", "after"):
         brier = np.mean((np.array(rows[f"confidence_{side}"]) - correct) ** 2)
-        assert metrics[side]["brier"]["value"] == pytest.approx(brier)
+        assert metrics["headline"]["test"][side]["brier"]["value"] == pytest.approx(brier)
 
 
 @slow
 def test_training_changed_the_confidences_and_only_through_the_adapter(finished: tuple[Path, Path, str]) -> None:
     _, run, _ = finished
     rows = pq.read_table(run / "evaluation/per_example.parquet").to_pydict()
-    moved = np.abs(np.array(rows["confidence_before"]) - np.array(rows["confidence_tuned_uncalibrated"]))
+    moved = np.abs(np.array(rows["confidence_before"]) - np.array(rows["query_after"]))
     assert moved.max() > 1e-3
 
 
@@ -141,6 +148,21 @@ def test_calibrated_model_gives_the_reports_confidences(finished: tuple[Path, Pa
     assert 0 <= model.confidence("What is 1 plus 1?", "2") <= 1
     batch = model.confidence_batch(["What is 1 plus 1?", "Why?"], ["2", "because of the rain"])
     assert batch[0] == pytest.approx(model.confidence("What is 1 plus 1?", "2"), abs=1e-5)
+
+
+@slow
+def test_compare_and_score_through_the_command(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
+    _, run, _ = finished
+    compared = command("compare", run, run, "--output", tmp_path / "same.json")
+    assert compared.returncode == 0, compared.stderr
+    assert json.loads((tmp_path / "same.json").read_text())["n"] == 16
+    path = run / "evaluation/per_example.parquet"
+    scored = command("score", path, "--confidence", "confidence_after", "--group", "group", "--bootstrap", "100")
+    assert scored.returncode == 0, scored.stderr
+    value = json.loads((run / "evaluation/metrics.json").read_text())["headline"]["test"]["after"]["brier"]["value"]
+    assert f"{value:.3f}" in scored.stdout
+    assert command("compare", run, tmp_path).returncode == 2
+    assert command("score", tmp_path / "no.csv").returncode == 2
 
 
 @slow
@@ -220,10 +242,10 @@ def test_an_unwritable_output_is_one_sentence_and_debug_shows_why(tmp_path: Path
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "curate", "train", "evaluate"):
+    for name in ("run", "curate", "train", "evaluate", "compare", "score"):
         shown = command(name, "--help")
         assert shown.returncode == 0
-        assert f"calibration-tuning {name} configs/" in shown.stdout
+        assert f"calibration-tuning {name} " in shown.stdout
 
 
 @slow

@@ -118,9 +118,9 @@ def validate(run: Run) -> bool:
     """Score the validation split; true if this is the best score so far."""
     logits = logits_of(run.engine, run.layout, run.validation, run.settings.tokens_per_batch)
     correct = np.array([example.correct for example in run.validation])
-    scores = {name: value for name, value in point_metrics(expit(logits), correct).items() if value is not None}
-    kept: dict[str, float] = {name: scores[name] for name in ("brier", "nll", "ece", "auroc") if name in scores}
-    score, step = scores[run.settings.select_by], run.state.step
+    scores = point_metrics(expit(logits), correct, only=("brier", "nll", "ece", "auroc"))
+    kept: dict[str, float] = {name: value for name, value in scores.items() if value is not None}
+    score, step = kept[run.settings.select_by], run.state.step
     # The model as it came is no candidate: it is what this training has to improve on.
     is_best = step > 0 and (run.state.best_score is None or score < run.state.best_score)
     changes: dict[str, Any] = {"history": [*run.state.history, {"step": step, **kept}]}
@@ -149,8 +149,8 @@ def log_window(run: Run) -> dict[str, float]:
         )
     logits = np.array([value for one in everyone for value in one[1]])
     correct = np.array([value for one in everyone for value in one[2]])
-    scores = point_metrics(expit(logits), correct)
-    logged |= {f"batch_{name}": scores[name] for name in ("auroc", "ece") if scores[name] is not None}  # type: ignore[misc]
+    scores = point_metrics(expit(logits), correct, only=("auroc", "ece"))
+    logged |= {f"batch_{name}": value for name, value in scores.items() if value is not None}
     logged["grad_norm"] = window.norm / window.steps
     logged["learning_rate"] = run.engine.raw_optimizer.param_groups[0]["lr"]
     logged["tokens_per_second"] = sum(one[3] for one in everyone) / window.seconds

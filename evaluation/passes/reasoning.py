@@ -15,7 +15,7 @@ from evaluation.passes.asked import Asked, Found, State
 
 def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
     """`budgets`, one for each of `evaluation.reasoning_tokens`: the answer after at most that much reasoning, its
-    grade, the tokens spent, the mean probability of its own tokens, and the log-odds of the tuned query about it.
+    grade, the tokens written, the mean probability of its own tokens, and the log-odds of the tuned query about it.
 
     With a budget of 0 the question is answered at once. Reasoning and answers are written with the adapter off.
     """
@@ -23,14 +23,15 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
     questions = [asked.prompt.question_ids(row.text) for row in rows]
     for budget in asked.settings.reasoning_tokens:
         with asked.in_state("before"):
-            thought = questions
+            thought, spent = questions, [0] * len(rows)
             if budget:
                 asking = [asked.prompt.reasoning_ids(row.text) for row in rows]
                 prefix = asked.prefix(block, "before")
-                thoughts = generate_batch(asked.model, asked.prompt, prefix, asking, Decoding(budget, multiline=True))
+                written = generate_batch(asked.model, asked.prompt, prefix, asking, Decoding(budget, multiline=True))
+                thoughts = [_without_answer(asked, one) for one in written]
+                spent = [len(one) for one in thoughts]
                 thought = [
-                    [*ids, *_without_answer(asked, t), *asked.prompt.answer_now_ids]
-                    for ids, t in zip(asking, thoughts, strict=True)
+                    [*ids, *one, *asked.prompt.answer_now_ids] for ids, one in zip(asking, thoughts, strict=True)
                 ]
             answers = _answers(asked, rows, thought, block)
         # The judge sees what it was trained on: question and answer behind its own block, without the reasoning.
@@ -43,7 +44,7 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
                     "budget": budget,
                     "answer": answer.text,
                     "correct": grade(row, answer.text),
-                    "tokens": len(thought[i]) - len(questions[i]) + len(answer.token_ids),
+                    "tokens": spent[i] + len(answer.token_ids),
                     "token_probability": float(np.exp(answer.token_logprobs).mean()) if answer.token_ids else 0.0,
                     "query_logit": float(judged.logit[i]),
                 }

@@ -49,14 +49,17 @@ def code(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def line_confidences(tokenizer: Any, row: GradedAnswer, logprobs: list[float]) -> list[float]:
-    """Mean token probability of each line that is not blank; a token belongs to the line that its end is on."""
+    """Mean token probability of each line that is not blank; a token belongs to the line that it ends on, its closing
+    line break aside."""
     by_line: dict[int, list[float]] = {}
-    text = ""
+    before = text = ""
     for count, logprob in enumerate(logprobs, 1):
-        text = tokenizer.decode(row.token_ids[:count])
-        by_line.setdefault(text.rstrip("\n").count("\n"), []).append(float(np.exp(logprob)))
-    written = [number for number, line in enumerate(text.split("\n")) if line.strip()]
-    return [float(np.mean(by_line[number])) for number in written if number in by_line]
+        before, text = text, tokenizer.decode(row.token_ids[:count])
+        written = text.rstrip("\n")
+        line = written.count("\n") if len(written) > len(before) else before.count("\n")
+        by_line.setdefault(line, []).append(float(np.exp(logprob)))
+    shown = [number for number, line in enumerate(text.split("\n")) if line.strip()]
+    return [float(np.mean(by_line[number])) for number in shown if number in by_line]
 
 
 def _rated(evidence: Evidence, confidence: np.ndarray, correct: np.ndarray, groups: np.ndarray) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""Confidences by hand from what passes found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from calibration_tuning.records import GradedAnswer
+from evaluation.agreement import agreement, clusters, majority, same_answer, semantic_entropy
+from evaluation.estimators import ESTIMATORS, SURE, of_logprob
+from evaluation.measurements import Measured, key
+
+
+def row(**changes: Any) -> GradedAnswer:
+    base = {
+        "id": "q",
+        "source": "s",
+        "subject": "t",
+        "group": "q",
+        "question": "Which?",
+        "references": ["Paris"],
+        "grader": "exact",
+        "answer": "Paris",
+        "token_ids": [1, 2],
+        "token_logprobs": [],
+        "correct": 1.0,
+    }
+    return GradedAnswer.model_validate(base | changes)
+
+
+def confidence(name: Any, own: GradedAnswer, found: dict[str, Any]) -> float:
+    estimator = ESTIMATORS[name]
+    measured = Measured({pass_: {key("before", own): found} for pass_ in estimator.passes}, "lora_prompt")
+    scores = estimator.scores({"test": [own]}, measured, "before")["test"]
+    return float(expit(scores[0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("average_token_probability", (0.5 + 0.25) / 2),
+        ("sequence_likelihood", 0.5 * 0.25),
+        ("length_normalised_likelihood", np.sqrt(0.5 * 0.25)),
+        ("minimum_token_probability", 0.25),
+    ],
+)
+def test_token_probabilities(name: str, expected: float) -> None:
+    found = {"answer_logprobs": [np.log(0.5), np.log(0.25)]}
+    assert confidence(name, row(), found) == pytest.approx(expected)
+    assert np.isnan(confidence(name, row(), {"answer_logprobs": []}))
+
+
+def test_a_long_answers_likelihood_keeps_its_rank() -> None:
+    # exp(-1000) is 0 in floating point; its log-odds are not.
+    assert of_logprob(-1000.0) == -700.0
+    assert of_logprob(-300.0) == pytest.approx(-300.0)
+    assert of_logprob(0.0) == SURE
+    assert of_logprob(np.log(0.5)) == pytest.approx(0.0)
+
+
+def test_choices() -> None:
+    own = row(choices=["Rome", "Paris", "Oslo"], style="choice", grader="choice", answer="B")
+    found = {"choice_logprobs": np.log([0.1, 0.3, 0.1]).tolist()}
+    assert confidence("choice_probability", own, found) == pytest.approx(0.6)
+    # An answer that names no choice: the likeliest is what the model would choose.
+    unread = own.model_copy(update={"answer": "the capital"})
+    assert confidence("choice_probability", unread, found) == pytest.approx(0.6)
+    third = own.model_copy(update={"answer": "C"})
+    assert confidence("choice_probability", third, found) == pytest.approx(0.2)
+
+
+def test_expressed() -> None:
+    assert confidence("query", row(), {"logit": 0.0}) == 0.5
+    assert confidence("p_true", row(), {"logit": np.log(3)}) == pytest.approx(0.75)
+    assert confidence("verbalised_percent", row(), {"reply": "80%"}) == pytest.approx(0.8)
+    assert confidence("verbalised_words", row(), {"reply": "about even"}) == pytest.approx(0.5)
+    assert np.isnan(confidence("verbalised_percent", row(), {"reply": "I am sure"}))
+
+
+def test_rows_that_a_pass_did_not_see_have_none() -> None:
+    scores = ESTIMATORS["query"].scores({"test": [row()]}, Measured({}, "lora_prompt"), "after")
+    assert np.isnan(scores["test"]).all()
+
+
+def test_a_bare_probe_leaves_the_model_as_it_came() -> None:
+    values: dict[str, Any] = {"query": {key("before", row()): {"logit": 1.0}, key("after", row()): {"logit": 2.0}}}
+    values["tokens"] = {key("before", row()): {"answer_logprobs": [-1.0]}}
+    probed = Measured(values, "probe")
+    assert probed.of("query", "after", row()) == {"logit": 2.0}
+    assert probed.of("tokens", "after", row()) == {"answer_logprobs": [-1.0]}
+    assert Measured(values, "lora_prompt").of("tokens", "after", row()) is None
+
+
+def samples(*said: str) -> list[dict[str, Any]]:
+    return [{"answer": text, "correct": float(text == "Paris"), "tokens": 1, "logprob": -1.0} for text in said]
+
+
+def test_the_grader_says_what_is_the_same() -> None:
+    assert same_answer(row(), "Paris", "paris.")
+    assert not same_answer(row(), "Paris", "Rome")
+    assert same_answer(row(grader="numeric"), "1,000", "1000 km")
+    assert same_answer(row(grader="math"), "1/2", "0.5")
+    assert same_answer(row(grader="choice", choices=["Rome", "Paris"], style="choice"), "B", "Paris")
+    assert not same_answer(row(grader="code"), "x = 1", "y = 1")
+    assert not same_answer(row(), "", "Rome")
+
+
+def test_clusters_and_agreement_by_hand() -> None:
+    drawn = samples("Paris", "paris", "Rome", "Oslo")
+    assert clusters(row(), [s["answer"] for s in drawn]) == [[0, 1], [2], [3]]
+    assert agreement(row(), drawn) == 0.5
+    assert agreement(row(), []) is None
+    assert majority(row(), drawn) == (1.0, 0.5)
+    assert majority(row(), samples("Rome", "Paris")) == (0.0, 0.5)  # the first of equals
+
+
+def test_semantic_entropy_by_hand() -> None:
+    # Greedy Paris and three samples: shares 1/2, 1/4, 1/4; H = 1.5 log 2; over log 4 = 0.75; 1 - 0.75.
+    assert semantic_entropy(row(), samples("Paris", "Rome", "Oslo")) == pytest.approx(0.25)
+    assert semantic_entropy(row(), samples("Paris", "Paris", "Paris")) == 1.0
+    assert semantic_entropy(row(), samples("a", "b", "c")) == pytest.approx(0.0)
+    assert semantic_entropy(row(), []) is None
+
+
+def test_a_probe_learns_what_is_in_the_hidden_state(make_evidence: Any) -> None:
+    evidence = make_evidence((0.0, 9.0), settings={"estimators": ["query", "probe"]})
+    correct = evidence.correct("test") >= 0.5
+    blind, seeing = (evidence.scores["probe", state]["test"] for state in ("before", "after"))
+    assert ((seeing > 0) == correct).mean() > 0.95
+    assert ((blind > 0) == correct).mean() < 0.8
+    # Out of fold on the calibration split: a blind probe must not look as if it had learnt something.
+    own = evidence.scores["probe", "before"]["calibration"]
+    assert abs(np.corrcoef(own, evidence.correct("calibration"))[0, 1]) < 0.35

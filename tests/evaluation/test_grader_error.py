@@ -1,0 +1,61 @@
+"""The grader's error in the intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evaluation.confidence_metrics import paired_difference
+from evaluation.grader_error import compared_with_grader_error, counts_of
+
+
+def test_the_table_comes_out_of_the_summary() -> None:
+    # 50 both right, 30 both wrong, 15 right by the first only, 5 by the second only.
+    summary = {"n": 100, "agreement": 0.8, "correct_by_first": 0.65, "correct_by_second": 0.55}
+    assert counts_of(summary).tolist() == [[30, 5], [15, 50]]
+    assert counts_of({"n": 40, "agreement": 1.0, "correct_by_first": 0.5, "correct_by_second": 0.5}).tolist() == [
+        [20, 0],
+        [0, 20],
+    ]
+
+
+def sample(n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    p = generator.random(n)
+    return np.full(n, 0.5), p, (generator.random(n) < p).astype(float)
+
+
+def test_graders_that_always_agree_change_little() -> None:
+    before, after, correct = sample()
+    plain = paired_difference(before, after, correct, only=("brier",))["brier"]
+    found = compared_with_grader_error(before, after, correct, np.array([[5000, 0], [0, 5000]]))
+    assert found["difference"]["brier"]["value"] == pytest.approx(plain["value"], abs=0.005)
+    assert found["after"]["accuracy"]["value"] == pytest.approx(correct.mean(), abs=0.005)
+
+
+def test_disagreement_moves_and_widens() -> None:
+    before, after, correct = sample()
+    plain = paired_difference(before, after, correct, only=("brier",))["brier"]
+    # The second grader turns a fifth of the verdicts around, either way.
+    found = compared_with_grader_error(before, after, correct, np.array([[40, 10], [10, 40]]))
+    change = found["difference"]["brier"]
+    assert change["high"] - change["low"] > 1.2 * (plain["high"] - plain["low"])
+    assert abs(change["value"]) < abs(plain["value"])
+    # Accuracy a becomes 0.8 a + 0.2 (1 - a).
+    expected = 0.8 * correct.mean() + 0.2 * (1 - correct.mean())
+    assert found["after"]["accuracy"]["value"] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_small_sample_of_double_grades_is_less_sure() -> None:
+    before, after, correct = sample()
+    few, many = (
+        compared_with_grader_error(before, after, correct, np.array([[8, 2], [2, 8]]) * k)["after"]["accuracy"]
+        for k in (1, 100)
+    )
+    assert few["high"] - few["low"] > 1.5 * (many["high"] - many["low"])
+
+
+def test_one_class_stays_undefined() -> None:
+    found = compared_with_grader_error(np.full(9, 0.5), np.full(9, 0.6), np.ones(9), np.array([[0, 0], [0, 10**9]]))
+    assert found["after"]["auroc"]["value"] is None
+    assert found["difference"]["auroc"]["undefined"].startswith("undefined")

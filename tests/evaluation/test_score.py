@@ -1,0 +1,227 @@
+"""`score FILE` through the command: confidences and logits from elsewhere, and files that are none."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import typer
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from evaluation.confidence_metrics import confidence_metrics
+from evaluation.score import main
+from evaluation.score_files import read_pairs
+from evaluation.token_calibration import TokenCalibration
+
+app = typer.Typer()
+app.command()(main)
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(a) for a in arguments] + ["--bootstrap", "100"])
+
+
+def pairs(n: int = 120) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    p = generator.random(n)
+    return pd.DataFrame({"p": p, "right": (generator.random(n) < p).astype(int), "who": np.arange(n) // 4})
+
+
+def written(folder: Path, kind: str, frame: pd.DataFrame) -> Path:
+    path = folder / f"pairs.{kind}"
+    {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "json": lambda: frame.to_json(path, orient="records"),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda: frame.to_parquet(path),
+    }[kind]()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet"])
+def test_tables_of_every_kind(tmp_path: Path, kind: str) -> None:
+    frame = pairs()
+    found = read_pairs(written(tmp_path, kind, frame), "p", "right", "who")
+    assert found.confidence == pytest.approx(frame["p"].to_numpy())
+    assert found.correct.tolist() == frame["right"].tolist()
+    assert found.groups is not None
+    assert len(np.unique(found.groups)) == 30
+
+
+def test_numbers_and_diagram(tmp_path: Path) -> None:
+    frame = pairs()
+    path = written(tmp_path, "csv", frame)
+    result = run(path, "--confidence", "p", "--correct", "right", "--group", "who", "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "120 answers in 30 groups" in result.output
+    found = json.loads((tmp_path / "out/metrics.json").read_text())
+    groups = frame["who"].astype(str).to_numpy()
+    expected = confidence_metrics(frame["p"].to_numpy(), frame["right"].to_numpy(), 10, 0, 100, groups)
+    assert found["as it is"] == expected
+    assert (tmp_path / "out/reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_calibrated_out_of_fold(tmp_path: Path) -> None:
+    frame = pairs(400)
+    frame["p"] = frame["p"] ** 3  # far too low
+    path = written(tmp_path, "csv", frame)
+    arguments: Sequence[object] = (path, "--confidence", "p", "--correct", "right", "--calibrate", "beta")
+    result = run(*arguments, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert found["beta"]["ece"]["value"] < 0.5 * found["as it is"]["ece"]["value"]
+    assert found["difference"]["ece"]["verdict"] == "better"
+
+
+def test_words_are_verdicts(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("confidence,correct\n0.5,True\n0.4,no\n0.3,FALSE\n0.9,yes\n1,0.5\n")
+    assert read_pairs(path, "confidence", "correct", None).correct.tolist() == [1.0, 0.0, 0.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("confidence,correct\n0.5,1\n1.5,0\n", "row 1, confidence: 1.5 is not in [0, 1]"),
+        ("confidence,correct\n0.5,1\n,0\n", "row 1, confidence: nan is not in [0, 1]"),
+        ("confidence,correct\n0.5,2\n", "row 0, correct: 2 is not in [0, 1]"),
+        ("confidence,correct\nhigh,1\n", "row 0, confidence: 'high' is not a number"),
+        ("confidence,corect\n0.5,1\n", "no column 'correct'; did you mean 'corect'?"),
+        ("confidence,correct\n", "holds no rows"),
+        ("", "not a readable csv file"),
+    ],
+)
+def test_bad_tables_are_one_sentence(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    result = run(path)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_few_and_one_class_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "few.csv"
+    path.write_text("confidence,correct\n0.5,1\n0.6,1\n0.7,1\n")
+    result = run(path)
+    assert result.exit_code == 0
+    said = " ".join(result.output.split())
+    assert "fewer examples than bins" in said
+    assert "all answers are correct, or all" in said
+    assert run(path, "--calibrate", "platt").exit_code == 2
+
+
+def logits(n: int = 600, k: int = 20) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(n, k, generator=generator) * 2
+    targets = torch.multinomial(z.softmax(-1), 1, generator=generator).squeeze(1)
+    return z, targets, torch.arange(n) // 5
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz"])
+@pytest.mark.parametrize("binning", ["equal_width", "log", "equal_mass"])
+def test_logits(tmp_path: Path, kind: str, binning: Any) -> None:
+    z, targets, ids = logits()
+    path = tmp_path / f"logits.{kind}"
+    if kind == "safetensors":
+        save_file({"logits": z.bfloat16(), "targets": targets, "sequence_ids": ids}, path)
+        z = z.bfloat16()
+    else:
+        np.savez(path, logits=z.numpy(), targets=targets.numpy(), sequence_ids=ids.numpy())
+    result = run(path, "--binning", binning, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "600 token positions in 120 sequences" in " ".join(result.output.split())
+    whole = TokenCalibration(10, binning)
+    whole.update(z, targets, ids.numpy())
+    found = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert found["full_ece"]["value"] == pytest.approx(whole.compute()["full_ece"], abs=1e-12)
+
+
+def test_logits_without_sequences(tmp_path: Path) -> None:
+    z, targets, _ = logits(50)
+    save_file({"logits": z, "targets": targets}, tmp_path / "x.safetensors")
+    result = run(tmp_path / "x.safetensors")
+    assert result.exit_code == 0
+    assert "its intervals say nothing" in result.output
+
+
+def bad_tensors(folder: Path) -> dict[str, Path]:
+    z, targets, _ = logits(10)
+    nan, far = z.clone(), targets.clone()
+    nan[3, 4] = float("nan")
+    far[2] = 99
+    made = {
+        "NaN or infinite": {"logits": nan, "targets": targets},
+        "targets must lie in [0, 20), found": {"logits": z, "targets": far},
+        "holds no targets; it has logits": {"logits": z},
+        "must be [N, K] and [N]": {"logits": z[:7], "targets": targets},
+    }
+    paths = {}
+    for number, (message, tensors) in enumerate(made.items()):
+        paths[message] = folder / f"{number}.safetensors"
+        save_file(tensors, paths[message])
+    paths["not a readable safetensors file"] = folder / "text.safetensors"
+    paths["not a readable safetensors file"].write_text("no tensors")
+    paths["without pickles"] = folder / "pickled.npz"
+    np.savez(paths["without pickles"], logits=np.array([{"a": 1}], dtype=object), targets=np.zeros(1))
+    return paths
+
+
+def test_bad_tensors_are_one_sentence(tmp_path: Path) -> None:
+    for message, path in bad_tensors(tmp_path).items():
+        result = run(path)
+        assert result.exit_code == 2, message
+        assert message in " ".join(result.stderr.split()), message
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    path = tmp_path / "x.npz"
+    path.write_bytes(pickle.dumps(Trap()))
+    assert run(path).exit_code == 2
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
+    path = written(tmp_path, "csv", pairs().rename(columns={"p": "confidence", "right": "correct"}))
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("years of work")
+    result = run(path, "--output", precious)
+    assert result.exit_code == 2
+    assert "is there already" in result.stderr
+    assert (precious / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no.csv"], "no such file"),
+        (["README.md"], "known endings are csv"),
+    ],
+)
+def test_wrong_files(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_wrong_names(tmp_path: Path) -> None:
+    path = written(tmp_path, "csv", pairs())
+    assert (
+        "known: temperature, platt" in run(path, "--confidence", "p", "--correct", "right", "--calibrate", "x").stderr
+    )
+    save_file({"logits": torch.zeros(2, 3), "targets": torch.zeros(2, dtype=torch.long)}, tmp_path / "x.safetensors")
+    assert "known: equal_width, log" in run(tmp_path / "x.safetensors", "--binning", "cubic").stderr

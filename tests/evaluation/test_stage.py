@@ -1,0 +1,280 @@
+"""The whole stage on the tiny model with everything switched on: its files, its restart, its processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from calibration_tuning.evaluation_config import EstimatorName
+from calibration_tuning.run_config import RunConfig, load_run_config
+from evaluation.__main__ import evaluate
+from evaluation.posthoc import load
+from evaluation.sections import SECTIONS
+
+COLOURS = ["red", "green", "blue", "grey"]
+
+
+def questions(folder: Path) -> list[dict[str, Any]]:
+    choices = [
+        {"id": f"c{i}", "question": f"Which colour has number {i}?", "choices": COLOURS, "answer": COLOURS[i % 4]}
+        for i in range(40)
+    ]
+    products = [{"id": f"p{i}", "question": f"What is {i} times 3?", "answer": str(3 * i)} for i in range(30)]
+    for name, rows in (("colours", choices), ("products", products)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [
+        {"source": "colours", "path": str(folder / "colours.jsonl"), "grader": "choice", "style": "cloze"},
+        {"source": "products", "path": str(folder / "products.jsonl"), "grader": "numeric", "role": "evaluation"},
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]) -> Path:
+    """Settings of a run that has been curated and trained, and will be evaluated with everything there is."""
+    from data_curation.__main__ import curate
+    from training.__main__ import train
+
+    folder = tmp_path_factory.mktemp("stage")
+    path = write_tiny_config(folder)
+    values = yaml.safe_load(path.read_text())
+    values["questions"] += questions(folder)
+    sizes = {"train": 24, "validation": 10, "calibration": 24, "test": 30}
+    values["curation"] |= {"sizes": sizes, "samples": 1, "second_grader": {"grader": "exact", "sample": 40}}
+    others = folder / "others.jsonl"
+    values["evaluation"] |= {
+        "estimators": list(get_args(EstimatorName)),
+        "samples": 2,
+        "reasoning_tokens": [0, 3],
+        "written_questions": 24,
+        "other_answers": [{"name": "other", "path": str(others)}],
+        "batch_size": 8,
+    }
+    path.write_text(yaml.safe_dump(values))
+    others.write_text("")
+    config = load_run_config(path, [])
+    curate(config, False)
+    train(config, False)
+    rows = [
+        {"id": row["id"], "answer": row["references"][0] if number % 2 else "99"}
+        for split in ("calibration", "test", "evaluation")
+        for number, row in enumerate(pq.read_table(config.curation_dir / f"{split}.parquet").to_pylist())
+    ]
+    others.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained: Path) -> RunConfig:
+    config = load_run_config(trained, [])
+    evaluate(config, False)
+    return config
+
+
+def metrics(config: RunConfig) -> dict[str, Any]:
+    return json.loads((config.evaluation_dir / "metrics.json").read_text())
+
+
+def test_every_confidence_is_measured(evaluated: RunConfig) -> None:
+    found = metrics(evaluated)["estimators"]
+    assert {*found} == {"test", "evaluation"}
+    # A random model says no percentages and no words, and these sets are small: what is there is there on both sides.
+    for name in ("query", "query_zero_shot", "average_token_probability", "sequence_likelihood", "p_true"):
+        assert {*found["test"][name]["states"]} == {"before", "after"}
+    rows = pq.read_table(evaluated.evaluation_dir / "per_example.parquet").to_pylist()
+    assert {f"{name}_before" for name in get_args(EstimatorName)} <= {*rows[0]}
+    for row in rows:
+        is_cloze = row["source"] == "colours"
+        assert (row["choice_probability_before"] is not None) == is_cloze
+        assert (row["self_consistency_before"] is None) or not is_cloze
+        assert 0 < row["confidence_after"] < 1
+    assert {row["split"] for row in rows} == {"test", "evaluation"}
+
+
+def test_every_section_has_something_to_say(evaluated: RunConfig) -> None:
+    found = metrics(evaluated)
+    assert [name for name in SECTIONS if found[name] is None] == ["code"]
+    assert found["sources"]["products"]["in_domain"] is False
+    assert found["headline"]["evaluation"]["n"] == 29  # and one that was shown as a demonstration
+    assert {*found["other_models"]} == {"own", "other"}
+    assert found["other_models"]["other"]["after"]["accuracy"]["value"] == pytest.approx(0.5, abs=0.02)
+    assert "leave_one_out" in found["other_models"]["own"]
+    assert found["grader"]["n"] > 0
+    assert [point["budget"] for point in found["compute"]["reasoning"]] == [0, 3]
+    assert [point["samples"] for point in found["compute"]["samples"]] == [1, 2]
+    assert found["temperature"]["before"]["difference"]["accuracy"]["value"] == 0
+    assert found["tokens"]["equal_width"]["before"]["full_ece_nk"]["value"] == pytest.approx(
+        found["tokens"]["equal_width"]["before"]["full_ece"]["value"] / found["tokens"]["equal_width"]["vocabulary"]
+    )
+
+
+def test_calibrators_are_kept_and_load(evaluated: RunConfig) -> None:
+    fits = load(evaluated.evaluation_dir / "calibrators.json")
+    stored = json.loads((evaluated.checkpoint_dir / "calibration.json").read_text())["calibrator"]
+    assert fits["query/after"]["temperature"].model_dump() == stored
+    assert {*fits["query/before"]} == {"temperature", "platt", "beta", "isotonic", "histogram"}
+
+
+def test_the_card_has_the_results(evaluated: RunConfig) -> None:
+    card = (evaluated.checkpoint_dir / "README.md").read_text()
+    value = metrics(evaluated)["headline"]["test"]["after"]["brier"]["value"]
+    assert "## Does it know what it knows?" in card
+    assert f"{value:.3f}" in card
+
+
+def test_another_report_asks_the_model_nothing(trained: Path, evaluated: RunConfig, monkeypatch: Any) -> None:
+    monkeypatch.setattr("evaluation.gather.asked_of", lambda *_: pytest.fail("the model was loaded"))
+    other = load_run_config(trained, ["evaluation.bootstrap_samples=150", "evaluation.error_rates=[0.3]"])
+    evaluate(other, True)
+    assert metrics(other)["bootstrap_samples"] == 150
+    assert [rate["error_rate"] for rate in metrics(other)["decisions"]["rates"]] == [0.3]
+    evaluate(evaluated, True)
+
+
+def test_what_a_setting_changes_is_measured_anew_and_nothing_else(trained: Path, evaluated: RunConfig) -> None:
+    def folders() -> dict[str, str]:
+        return {p.name.rpartition("-")[0]: p.name for p in evaluated.measurements_dir.iterdir() if p.is_dir()}
+
+    first = folders()
+    other = load_run_config(trained, ["evaluation.reasoning_tokens=[0]"])
+    evaluate(other, True)
+    second = folders()
+    assert {name for name in first if first[name] != second[name]} == {"reasoning"}
+    assert len(list(evaluated.measurements_dir.glob("reasoning-*"))) == 1, "the outdated one is gone"
+    evaluate(evaluated, True)
+    assert folders() == first
+
+
+def command(trained: Path, output: Path, *more: str) -> list[str]:
+    return [str(trained), f"output_dir={output}", *more]
+
+
+@pytest.fixture
+def copied(trained: Path, evaluated: RunConfig, tmp_path: Path) -> Path:
+    """The trained run in a place of its own, not evaluated."""
+    for folder in ("curation", "checkpoint"):
+        shutil.copytree(evaluated.run_dir / folder, tmp_path / "tiny" / folder)
+    return tmp_path
+
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": "."}
+
+
+def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path: Path) -> None:
+    undisturbed = tmp_path / "undisturbed"
+    shutil.copytree(copied / "tiny", undisturbed / "tiny")
+    finish(["-m", "evaluation", *command(trained, undisturbed)])
+    kills = 0
+    for wanted in (20, 120, 260):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evaluation", *command(trained, copied)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+        )
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            written = (copied / "tiny" / ".measurements").rglob("*.jsonl")
+            if sum(path.read_bytes().count(b"\n") for path in written) >= wanted:
+                process.kill()
+                kills += 1
+                break
+            time.sleep(0.005)
+        process.wait()
+    assert kills == 3
+    assert not (copied / "tiny" / "evaluation").exists()
+    output = finish(["-m", "evaluation", *command(trained, copied)]).stdout
+    assert "measurements are there already" in output
+    for name in ("metrics.json", "calibrators.json", "report.md"):
+        one, other = (folder / "tiny" / "evaluation" / name for folder in (copied, undisturbed))
+        assert one.read_bytes() == other.read_bytes(), name
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: RunConfig) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, "-m", "evaluation"]
+    finish([*launch, *command(trained, copied)])
+    written = {
+        writer: sum(p.read_bytes().count(b"\n") for p in (copied / "tiny" / ".measurements").rglob(f"{writer}.jsonl"))
+        for writer in (0, 1)
+    }
+    assert min(written.values()) > 0.3 * sum(written.values())
+    one = json.loads((copied / "tiny" / "evaluation" / "metrics.json").read_text())
+    for side in ("before", "after"):
+        for name, entry in one["headline"]["test"][side].items():
+            expected = metrics(evaluated)["headline"]["test"][side][name]["value"]
+            assert entry["value"] == pytest.approx(expected, abs=1e-4), name
+
+
+def test_a_second_evaluation_at_once_is_refused(evaluated: RunConfig, trained: Path) -> None:
+    from calibration_tuning.errors import UserError
+    from calibration_tuning.files import lock_folder
+
+    lock = lock_folder(evaluated.measurements_dir)
+    with pytest.raises(UserError, match="another process is at work here"):
+        evaluate(evaluated, True)
+    lock.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"others.jsonl, line 1: not JSON"),
+        ('{"id": "x"}', r"others.jsonl, line 1, answer: missing, or not text"),
+        ('{"id": 3, "answer": "x"}', r"others.jsonl, line 1, id: missing, or not text"),
+        ("[1]", r"others.jsonl, line 1, id: missing, or not text"),
+        ('{"id": "nobody", "answer": "x"}', "answers none of the test questions"),
+        ("", "answers none of the test questions"),
+    ],
+)
+def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path, content: str, message: str) -> None:
+    from calibration_tuning.errors import UserError
+    from calibration_tuning.evaluation_config import OtherAnswers
+    from calibration_tuning.models import load_tokenizer
+    from calibration_tuning.prompts import PromptFormat
+    from calibration_tuning.records import read_records
+    from evaluation.other_answers import other_splits
+
+    path = tmp_path / "others.jsonl"
+    path.write_text(content)
+    prompt_format = PromptFormat.of(load_tokenizer(evaluated.model), "text")
+    splits = {"test": read_records(evaluated.curation_dir / "test.parquet")}
+    with pytest.raises(UserError, match=message):
+        other_splits([OtherAnswers(name="o", path=path)], splits, prompt_format)
+    path.unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        other_splits([OtherAnswers(name="o", path=path)], splits, prompt_format)
+
+
+def test_settings_that_do_not_fit_are_refused(trained: Path) -> None:
+    from calibration_tuning.errors import UserError
+
+    with pytest.raises(UserError, match=r"evaluation.samples: 0, but self_consistency needs sampled answers"):
+        load_run_config(trained, ["evaluation.samples=0"])
+    other = "{name: a, path: x}"
+    with pytest.raises(UserError, match="two models have the same name"):
+        load_run_config(trained, [f"evaluation.other_answers=[{other}, {other}]"])
+    with pytest.raises(UserError, match=r"evaluation.estimators.0: .*\(got 'quer'\)"):
+        load_run_config(trained, ["evaluation.estimators=[quer]"])
+    assert load_run_config(trained, ["evaluation.estimators=[p_true]"]).evaluation.estimators == ("query", "p_true")

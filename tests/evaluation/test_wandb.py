@@ -1,0 +1,57 @@
+"""What an evaluation leaves in W&B's offline file, read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calibration_tuning.tracking import tracked
+from evaluation.evidence import Evidence
+from evaluation.report import confidently_wrong, write_report
+from evaluation.results import metrics_of
+from evaluation.wandb_log import log_evaluation
+
+
+@pytest.mark.slow
+def test_numbers_tables_and_plots_are_there(
+    evidence: Evidence,
+    tmp_path: Path,
+    wandb_records: Callable[[Path], list[Any]],
+    wandb_history: Callable[[Path], list[dict[str, Any]]],
+) -> None:
+    tracking = evidence.config.tracking.model_copy(update={"wandb": "offline"})
+    config = evidence.config.model_copy(update={"tracking": tracking, "output_dir": tmp_path})
+    metrics, folder = metrics_of(evidence), tmp_path / "evaluation"
+    folder.mkdir()
+    write_report(folder, metrics, evidence)
+    with tracked(config, "evaluate") as run:
+        log_evaluation(run, metrics, folder, confidently_wrong(evidence))
+    (path,) = (config.run_dir / "wandb").glob("offline-run-*/run-*.wandb")
+    (row,) = wandb_history(path)
+    test = metrics["headline"]["test"]
+    assert row["before/brier"] == pytest.approx(test["before"]["brier"]["value"])
+    assert row["after/ece_high"] == pytest.approx(test["after"]["ece"]["high"])
+    assert row["difference/auroc_low"] == pytest.approx(test["difference"]["auroc"]["low"])
+    assert row["tokens/after/full_ece"] == pytest.approx(metrics["tokens"]["equal_width"]["after"]["full_ece"]["value"])
+    files = path.parent / "files"
+    plots = {p.stem for p in (folder / "plots").glob("*.png")}
+    assert {name.removeprefix("plots/") for name in row if name.startswith("plots/")} == plots
+    for name in plots:
+        assert (files / row[f"plots/{name}"]["path"]).read_bytes().startswith(b"\x89PNG"), name
+    tables = {
+        name.removeprefix("tables/"): json.loads((files / value["path"]).read_text())
+        for name, value in row.items()
+        if name.startswith("tables/")
+    }
+    assert {*tables} == {"before_and_after", "confidences", "calibrators", "most_confidently_wrong"}
+    assert ["Brier score", "better"] in [[r[0], r[-1]] for r in tables["before_and_after"]["data"]]
+    assert len(tables["most_confidently_wrong"]["data"]) == 20
+    assert {r[1] for r in tables["calibrators"]["data"]} >= {"none", "temperature", "platt", "isotonic"}
+    summaries = [r.summary for r in wandb_records(path) if r.WhichOneof("record_type") == "summary"]
+    said = [json.loads(item.value_json) for one in summaries for item in one.update if item.key == "verdict"]
+    assert said
+    assert said[-1].startswith("On 80 held-out questions the confidences became better")
