@@ -74,7 +74,11 @@ def test_the_command_prints_and_writes(runs: tuple[Path, Path], tmp_path: Path) 
     assert json.loads((tmp_path / "x.json").read_text())["n"] == 70
 
 
-def test_runs_that_cannot_be_compared(runs: tuple[Path, Path], tmp_path: Path, evidence: Evidence) -> None:
+def test_runs_that_cannot_be_compared(
+    runs: tuple[Path, Path], tmp_path: Path, make_evidence: Callable[..., Evidence]
+) -> None:
+    evidence = make_evidence(settings={"estimators": ["query"]})
+
     def refused(message: str, *more: Any) -> None:
         with pytest.raises(UserError, match=message):
             compare(*more)
