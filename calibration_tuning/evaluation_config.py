@@ -37,7 +37,8 @@ class OtherAnswers(Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     path: Path
-    """JSON lines of `{"id": question id, "answer": text}`, as for `curation.engine.kind: recorded`."""
+    """JSON lines of `{"id": question id, "answer": text}`, as for `curation.engine.kind: recorded`; or the folder of
+    another run's curated set, such as `runs/other/curation`."""
 
 
 class EvaluationSettings(Settings):

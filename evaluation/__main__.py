@@ -39,7 +39,11 @@ def evaluate(config: RunConfig, force: bool) -> None:
 def inputs_of(config: RunConfig, trained: dict[str, Any]) -> str:
     """Fingerprint of what the report depends on."""
     settings = config.evaluation.model_dump(mode="json", exclude={"batch_size"})
-    others = {other.name: sha256_file(other.path) for other in config.evaluation.other_answers if other.path.is_file()}
+    answered = {other.name: other.path for other in config.evaluation.other_answers}
+    others = {
+        name: [sha256_file(file) for file in ([path] if path.is_file() else sorted(path.glob("*.parquet")))]
+        for name, path in answered.items()
+    }
     return fingerprint([settings, others, config.seed, trained["inputs_fingerprint"]])
 
 

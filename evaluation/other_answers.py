@@ -11,7 +11,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.evaluation_config import OtherAnswers
 from calibration_tuning.grading import grade
 from calibration_tuning.prompts import PromptFormat
-from calibration_tuning.records import GradedAnswer
+from calibration_tuning.records import SPLITS, GradedAnswer, read_records
 from evaluation.passes.writing import can_be_graded
 
 
@@ -42,6 +42,8 @@ def other_splits(
 
 def read_answers(other: OtherAnswers) -> dict[str, str]:
     """Answer by question id; of several to one question the first."""
+    if other.path.is_dir():
+        return _curated_answers(other)
     answers: dict[str, str] = {}
     try:
         lines = other.path.read_text(encoding="utf-8").splitlines()
@@ -52,6 +54,14 @@ def read_answers(other: OtherAnswers) -> dict[str, str]:
             row = _row(other, number, line)
             answers.setdefault(row["id"], row["answer"])
     return answers
+
+
+def _curated_answers(other: OtherAnswers) -> dict[str, str]:
+    """What another run's model answered, on whichever side of that run's split its questions are."""
+    paths = [path for split in SPLITS if (path := other.path / f"{split}.parquet").is_file()]
+    if not paths:
+        raise UserError(f"evaluation.other_answers: {other.path} holds no curated set, such as runs/NAME/curation")
+    return {row.id: row.answer for path in paths for row in read_records(path)}
 
 
 def _row(other: OtherAnswers, number: int, line: str) -> dict[str, Any]:

@@ -265,6 +265,24 @@ def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path,
     path.unlink()
     with pytest.raises(UserError, match="cannot be read"):
         other_splits([OtherAnswers(name="o", path=path)], splits, prompt_format)
+    with pytest.raises(UserError, match="holds no curated set"):
+        other_splits([OtherAnswers(name="o", path=tmp_path)], splits, prompt_format)
+
+
+def test_another_runs_set_is_a_file_of_answers(evaluated: RunConfig) -> None:
+    from calibration_tuning.evaluation_config import OtherAnswers
+    from calibration_tuning.models import load_tokenizer
+    from calibration_tuning.prompts import PromptFormat
+    from calibration_tuning.records import read_records
+    from evaluation.other_answers import other_splits
+
+    splits = {"test": read_records(evaluated.curation_dir / "test.parquet")}
+    prompt_format = PromptFormat.of(load_tokenizer(evaluated.model), "text")
+    found = other_splits([OtherAnswers(name="o", path=evaluated.curation_dir)], splits, prompt_format)
+    pairs = list(zip(splits["test"], found["test@o"], strict=True))
+    assert [row.answer.strip() for row, _ in pairs] == [other.answer for _, other in pairs]
+    assert [row.correct for row, _ in pairs] == [other.correct for _, other in pairs]
+    assert all(row.id != other.id for row, other in pairs)
 
 
 def test_settings_that_do_not_fit_are_refused(trained: Path) -> None:
