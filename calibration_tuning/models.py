@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import sha256_file
+from calibration_tuning.processes import local_process_index
 from calibration_tuning.pypi_source import resolve_wheel
 from calibration_tuning.run_config import ModelSettings
 
@@ -42,7 +43,11 @@ def resolve_dtype(name: str) -> torch.dtype:
 
 
 def default_device() -> torch.device:
-    return torch.accelerator.current_accelerator() or torch.device("cpu")  # type: ignore[return-value]
+    """The accelerator of this process: each of several on a machine has one of its own."""
+    found = torch.accelerator.current_accelerator()
+    if found is None:
+        return torch.device("cpu")
+    return torch.device(found.type, local_process_index() % max(1, torch.accelerator.device_count()))
 
 
 def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:

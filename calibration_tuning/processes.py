@@ -15,3 +15,8 @@ def process_count() -> int:
 
 def process_index() -> int:
     return int(os.environ.get("RANK", "0"))
+
+
+def local_process_index() -> int:
+    """Which of the processes of this machine this is."""
+    return int(os.environ.get("LOCAL_RANK", "0"))

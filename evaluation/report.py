@@ -106,7 +106,7 @@ def figures(metrics: dict[str, Any], evidence: Evidence) -> Iterator[tuple[str, 
     if any("estimators" in entry for entry in metrics["sources"].values()):
         yield (
             "shift",
-            "AUROC of every confidence on every question set, calibrated at home.",
+            "AUROC of every confidence on every question set; 0.5 is no better than chance.",
             plot_shift(metrics["sources"]),
         )
     if metrics["compute"] is not None:

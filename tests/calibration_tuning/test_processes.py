@@ -1,0 +1,26 @@
+"""Which device a process takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from calibration_tuning.models import default_device
+
+
+@pytest.mark.parametrize(("rank", "expected"), [(None, "cuda:0"), ("0", "cuda:0"), ("3", "cuda:3"), ("9", "cuda:1")])
+def test_each_process_has_an_accelerator_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, rank: str | None, expected: str
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 8)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert default_device() == torch.device(expected)
+
+
+def test_without_an_accelerator_it_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert default_device() == torch.device("cpu")
