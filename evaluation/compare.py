@@ -14,7 +14,7 @@ from calibration_tuning.stage import DebugOption, with_errors
 
 FILE = "per_example.parquet"
 SUFFIX = "_calibrated"
-SHOWN = ("brier", "ece", "auroc", "mean_confidence", "accuracy")
+SHOWN = ("brier_skill", "brier", "ece", "auroc", "accuracy")
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/demo.", show_default=False)]
 
 
@@ -35,15 +35,20 @@ def main(
 
 
 def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
-    from evaluation.tables import print_rows, row
+    from evaluation.confidence_metrics import METRICS
+    from evaluation.tables import number, print_rows, row
 
     found = compare(run_a, run_b, split)
-    for name, entry in found["confidences"].items():
-        rows = [
-            row(entry["labels"][metric], *(entry[side][metric] for side in ("a", "b", "difference")))
-            for metric in SHOWN
-        ]
-        print_rows(f"{name}: {found['n']} questions of both runs", (found["a"], found["b"]), rows)
+    table = found["confidences"]
+    for metric in SHOWN[:-1]:
+        rows = [row(name, *(entry[side][metric] for side in ("a", "b", "difference"))) for name, entry in table.items()]
+        label = f"{METRICS[metric].label}, {found['n']} questions of both runs"
+        print_rows(label, "confidence", (found["a"], found["b"]), rows)
+    accuracy = table["confidence_before"]
+    print(
+        f"Accuracy of the answers: {number(accuracy['a']['accuracy'])} in {found['a']}, "
+        f"{number(accuracy['b']['accuracy'])} in {found['b']}. Where it differs, compare skill and AUROC, not Brier."
+    )
     if output is not None:
         write_json(output, found)
         print(f"numbers: {output}")
@@ -89,11 +94,12 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> dict[str, Any]:
         found = before_and_after(first, second, correct, correct_after=other, **common)
         confidences[name] = {
             "n": len(kept),
-            "labels": {metric: METRICS[metric].label for metric in SHOWN},
             "a": found["before"],
             "b": found["after"],
             "difference": found["difference"],
         }
+    if not confidences:
+        raise UserError(f"{run_a} and {run_b} share only {len(shared)} {split} questions, too few for {bins} bins")
     adjust([(METRICS[m], entry["difference"][m]) for entry in confidences.values() for m in SHOWN])
     return {"a": run_a.name, "b": run_b.name, "split": split, "n": len(shared), "confidences": confidences}
 

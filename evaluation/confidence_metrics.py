@@ -17,7 +17,7 @@ from evaluation.bootstrap import Interval, draws_of
 from evaluation.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
 from evaluation.comparison import Quantity, Resampled, compared, interval
 from evaluation.ranking import auprc, aurc, auroc
-from evaluation.scoring_rules import brier, brier_parts, nll
+from evaluation.scoring_rules import brier, brier_parts, brier_skill, nll
 
 Array = np.ndarray
 Values = Array | Sequence[float]
@@ -38,6 +38,9 @@ FEW = "undefined: fewer examples than bins"
 
 METRICS: dict[str, Metric] = {
     "brier": Metric("Brier score", compute=lambda p, c, m: brier(p, c)),
+    "brier_skill": Metric(
+        "Brier skill over the base rate", 1, undefined=ONE_CLASS, compute=lambda p, c, m: brier_skill(p, c)
+    ),
     "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c)),
     "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
     "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),

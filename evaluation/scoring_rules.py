@@ -15,6 +15,13 @@ def brier(confidence: Array, correct: Array) -> float:
     return float(np.mean((confidence - correct) ** 2))
 
 
+def brier_skill(confidence: Array, correct: Array) -> float | None:
+    """1 - Brier / that of always saying the mean correctness of these very answers: 0 is no better than the base rate,
+    1 perfect. Comparable where accuracies differ, as Brier is not; None for one class only."""
+    uncertainty = float(np.var(correct))
+    return 1 - brier(confidence, correct) / uncertainty if uncertainty else None
+
+
 def brier_parts(confidence: Array, correct: Array, num_bins: int) -> tuple[float, float, float]:
     """(reliability, resolution, uncertainty) with brier = reliability - resolution + uncertainty (Murphy 1973).
 

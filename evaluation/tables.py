@@ -83,17 +83,18 @@ def console_table(metrics: Mapping[str, Any]) -> None:
     n = metrics["headline"]["test"]["n"]
     print_rows(
         f"Before and after tuning, {n} held-out questions, 95% intervals, p-values Holm-corrected",
+        "metric",
         ("before", "after"),
         main_rows(metrics),
     )
 
 
-def print_rows(title: str, sides: Sequence[str], rows: Sequence[Row]) -> None:
+def print_rows(title: str, first: str, sides: Sequence[str], rows: Sequence[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title)
-    table.add_column("metric")
+    table.add_column(first)
     for column in (*sides, "difference", "p"):
         table.add_column(column, justify="right")
     table.add_column("")

@@ -172,8 +172,14 @@ class TokenCalibration:
         and variance; the top-1 gap by bin; top-1 counts and gaps by cell of the grid."""
         _check(logits, targets)
         scores = logits.double()
-        nll = torch.logsumexp(scores, -1) - scores.gather(1, targets.unsqueeze(1)).squeeze(1)
-        p = scores.softmax(-1)
+        own = scores.gather(1, targets.unsqueeze(1)).squeeze(1)
+        highest, best = scores.max(-1)
+        # exp once, in place: it is most of the work, and the rows are the memory.
+        p = (scores if scores is not logits else scores.clone()).sub_(highest.unsqueeze(1)).exp_()
+        total = p.sum(-1)
+        p.div_(total.unsqueeze(1))
+        nll = total.log() + highest - own
+        confidence = 1 / total
         rows = torch.arange(len(p), device=p.device)
         edges, width, grid = (
             torch.as_tensor(e, dtype=p.dtype, device=p.device)
@@ -187,7 +193,6 @@ class TokenCalibration:
         realised = torch.zeros_like(mass)
         chosen = p[rows, targets]
         realised[rows, torch.bucketize(chosen, edges, right=True)] = 1
-        confidence, best = p.max(-1)
         hit = (best == targets).double()
         top = p.new_zeros(len(p), self.num_bins)
         top[rows, torch.bucketize(confidence, width, right=True)] = hit - confidence
@@ -195,7 +200,7 @@ class TokenCalibration:
         cell = torch.bucketize(confidence, grid, right=True)
         counts[rows, cell] = 1
         gaps[rows, cell] = hit - confidence
-        brier = p.square().sum(-1) - 2 * chosen + 1
+        brier = torch.linalg.vecdot(p, p) - 2 * chosen + 1
         first = torch.stack([torch.ones_like(nll), brier, nll, hit], 1)
         return torch.cat([first, mass, realised, mass * (1 - mass), top, counts, gaps], 1).cpu().numpy()
 
@@ -270,7 +275,8 @@ class TokenCalibration:
 
 
 def _check(logits: Tensor, targets: Tensor) -> None:
-    if not torch.isfinite(logits).all():
+    # The extremes are NaN where anything is.
+    if logits.numel() and not torch.isfinite(torch.stack(torch.aminmax(logits))).all():
         raise ValueError("logits hold NaN or infinite values; calibration is undefined on them")
     if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
         raise ValueError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+import torch
 
 from calibration_tuning.likelihood import CHUNK, continue_rows, token_logprobs
 from calibration_tuning.models import vocabulary_logits
@@ -16,6 +17,8 @@ from evaluation.token_calibration import TokenCalibration
 
 TEMPERATURES = tuple(float(t) for t in np.round(np.arange(0.5, 1.501, 0.05), 2))
 """By which token logits are divided, in the scan."""
+SCANNED = 32
+"""Tokens of a reference, from its beginning, that the scan looks at: a program of hundreds would outweigh the others."""
 
 
 def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
@@ -35,7 +38,8 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
     logprobs = found.split(token_logprobs(asked.model, found))
     places = found.split(range(len(found.targets)))
     mine = [place for own in places for place in own[0]]
-    owners = [i for i, reference in enumerate(references) for _ in reference]
+    owners = np.array([i for i, reference in enumerate(references) for _ in reference])
+    first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
     by_binning = {binning: TokenCalibration(asked.settings.num_bins, binning) for binning in BINNINGS}
     scan = {t: TokenCalibration(asked.settings.num_bins) for t in TEMPERATURES}
     head = partial(vocabulary_logits, asked.model)
@@ -44,8 +48,9 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
         logits, targets = head(found.hidden[mine[part]]), found.targets[mine[part]]
         for tokens in by_binning.values():
             tokens.update(logits, targets, owners[part])
+        scanned = first[part].to(logits.device)
         for t, tokens in scan.items():
-            tokens.update(logits / t, targets, owners[part])
+            tokens.update(logits[scanned] / t, targets[scanned], owners[part][first[part].numpy()])
     return [
         {
             "answer_logprobs": list(own[1]) if len(own) > 1 else [],

@@ -27,6 +27,7 @@ SECTIONS: dict[str, Callable[[Evidence], dict[str, Any] | None]] = {
     "tokens": tokens.tokens,
     "query_tokens": tokens.query_tokens,
     "estimators": estimators.estimators,
+    "unrated": estimators.unrated,
     "posthoc": posthoc.posthoc,
     "temperature": temperature.temperature,
     "decisions": decisions.decisions,

@@ -32,6 +32,14 @@ def estimators(evidence: Evidence) -> dict[str, Any]:
     return found
 
 
+def unrated(evidence: Evidence) -> dict[str, Any] | None:
+    """Confidences that too few test answers have (the model wrote none that could be read, or there were no choices),
+    with their number."""
+    counts = {side: int((~np.isnan(own["test"])).sum()) for side, own in evidence.scores.items()}
+    few = {f"{ESTIMATORS[name].label}, {state}": n for (name, state), n in counts.items() if n < LEAST}  # type: ignore[index]
+    return few or None
+
+
 def _split(evidence: Evidence, split: str) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for side in evidence.scores:

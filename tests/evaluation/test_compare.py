@@ -69,7 +69,8 @@ def test_a_run_with_itself(runs: tuple[Path, Path]) -> None:
 def test_the_command_prints_and_writes(runs: tuple[Path, Path], tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(runs[0]), str(runs[1]), "--output", str(tmp_path / "x.json")])
     assert result.exit_code == 0, result.output
-    assert "confidence_after: 70 questions of both runs" in result.output
+    assert "AUROC, 70 questions of both runs" in result.output
+    assert "Where it differs, compare skill and AUROC" in result.output
     assert "worse" in result.output
     assert json.loads((tmp_path / "x.json").read_text())["n"] == 70
 
@@ -88,6 +89,8 @@ def test_runs_that_cannot_be_compared(
     rows = [row.model_copy(update={"id": f"x{row.id}"}) for row in evidence.splits["test"]]
     other = saved(tmp_path, "c", replace(evidence, splits={**evidence.splits, "test": rows}))
     refused("share no test question", runs[0], other)
+    few = saved(tmp_path, "f", replace(evidence, splits={**evidence.splits, "test": evidence.splits["test"][:13]}))
+    refused("share only 3 test questions, too few for 10 bins", runs[1], few)
     rows = [row.model_copy(update={"question": "Why?"}) for row in evidence.splits["test"]]
     twisted = saved(tmp_path, "d", replace(evidence, splits={**evidence.splits, "test": rows}))
     refused("has another text", runs[0], twisted)

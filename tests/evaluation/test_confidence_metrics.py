@@ -28,6 +28,13 @@ def test_brier_and_nll_by_hand() -> None:
     assert found["nll"] == pytest.approx(-(np.log(0.8) + np.log(0.7)) / 2)
 
 
+def test_brier_skill_by_hand() -> None:
+    # Half right: always saying 0.5 scores 0.25. (0.8 - 1)^2 and (0.3 - 0)^2: 0.065 of 0.25 is left, 0.74 gained.
+    assert point_metrics(a(0.8, 0.3), a(1, 0))["brier_skill"] == pytest.approx(1 - 0.065 / 0.25)
+    assert point_metrics(np.full(4, 0.5), a(1, 0, 1, 0))["brier_skill"] == 0.0
+    assert point_metrics(a(0.8), a(1))["brier_skill"] is None
+
+
 def test_nll_of_a_certain_mistake_is_finite() -> None:
     assert point_metrics(a(1.0), a(0))["nll"] == pytest.approx(-np.log(1e-12), rel=1e-3)
 
@@ -105,7 +112,7 @@ def test_risk_coverage_by_hand_and_ties_in_random_order() -> None:
 def test_one_class_has_no_auroc(label: float) -> None:
     p = np.linspace(0.1, 0.9, 12)
     found = confidence_metrics(p, np.full(12, label), bootstrap_samples=100)
-    for name in ("auroc", "auprc"):
+    for name in ("auroc", "auprc", "brier_skill"):
         why = "undefined: all answers are correct, or all are wrong"
         assert found[name] == {"value": None, "low": None, "high": None, "undefined": why}
     assert found["brier"]["value"] is not None

@@ -119,7 +119,8 @@ def test_query(asked: Asked, state: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("state", BOTH)
-def test_tokens(asked: Asked, state: Any) -> None:
+def test_tokens(asked: Asked, state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluation.passes.tokens.SCANNED", 1)
     own = answered(asked)
     block = asked.prompt.few_shot_ids(SHOWN)
     for row, value in zip(own, found(asked, "tokens", state, own), strict=True):
@@ -136,8 +137,8 @@ def test_tokens(asked: Asked, state: Any) -> None:
             assert unpack(packed)[:4] == pytest.approx(plain.sums[0][:4], abs=1e-4)
         scan = unpack(value["scan"]).reshape(len(TEMPERATURES), -1)
         for t, sums in zip(TEMPERATURES, scan, strict=True):
-            nll = -(logits / t).log_softmax(-1)[torch.arange(len(reference)), reference].sum()
-            assert sums[2] == pytest.approx(float(nll), abs=1e-4)
+            nll = -(logits[0] / t).log_softmax(-1)[reference[0]]
+            assert (sums[0], sums[2]) == (1, pytest.approx(float(nll), abs=1e-4))
         assert value["vocabulary"] == logits.shape[1]
 
 

@@ -105,6 +105,7 @@ def test_every_confidence_is_measured(evaluated: RunConfig) -> None:
 def test_every_section_has_something_to_say(evaluated: RunConfig) -> None:
     found = metrics(evaluated)
     assert [name for name in SECTIONS if found[name] is None] == ["code"]
+    assert "verbalised, in percent, before" in found["unrated"], "a random model writes no percentages"
     assert found["sources"]["products"]["in_domain"] is False
     assert found["headline"]["evaluation"]["n"] == 29  # and one that was shown as a demonstration
     assert {*found["other_models"]} == {"own", "other"}
