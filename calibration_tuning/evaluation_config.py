@@ -75,4 +75,6 @@ class EvaluationSettings(Settings):
         names = [other.name for other in value]
         if len({*names}) < len(names):
             raise ValueError("two models have the same name")
+        if "own" in names:
+            raise ValueError("own is what the tuned model itself is called; take another name")
         return value

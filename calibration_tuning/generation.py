@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from calibration_tuning.batches import Prefix, by_length, encode_prefix, forward_inputs, left_pad
+from calibration_tuning.models import float64
 from calibration_tuning.prompts import PromptFormat
 
 
@@ -124,8 +125,9 @@ def _choose(logits: Tensor, temperature: float, uniforms: Tensor | None) -> tupl
     if uniforms is None:
         values, tokens = logprobs.max(-1)
         return tokens, values
-    cumulative = (logits / temperature).double().softmax(-1).cumsum(-1)
+    cumulative = float64(logits / temperature).softmax(-1).cumsum(-1)
     # Scaled by the last value, which rounding leaves a little off 1.
     target = uniforms.to(cumulative).unsqueeze(1) * cumulative[:, -1:]
-    tokens = torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    found = torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    tokens = found.to(logits.device)
     return tokens, logprobs.gather(1, tokens.unsqueeze(1)).squeeze(1)

@@ -50,6 +50,11 @@ def default_device() -> torch.device:
     return torch.device(found.type, local_process_index() % max(1, torch.accelerator.device_count()))
 
 
+def float64(values: Tensor) -> Tensor:
+    """In double precision; on the CPU where the device (Apple's MPS) has none."""
+    return values.cpu().double() if values.device.type == "mps" else values.double()
+
+
 def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
     with _loading(settings):
         tokenizer = AutoTokenizer.from_pretrained(

@@ -12,7 +12,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from calibration_tuning.batches import Prefix, by_length, encode_prefix, forward_inputs, left_pad
-from calibration_tuning.models import decoder, vocabulary_logits
+from calibration_tuning.models import decoder, float64, vocabulary_logits
 from calibration_tuning.probe import Probe
 from calibration_tuning.prompts import PromptFormat
 
@@ -57,8 +57,8 @@ def score_batch(
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
     hidden = decoder(model)(**forward_inputs(input_ids, mask, prefix, model.config)).last_hidden_state[:, -1]
     logits = vocabulary_logits(model, hidden)
-    logprobs = logits.double().log_softmax(-1)
-    verdict = logprobs[:, [no, yes]] if probe is None else probe(hidden).double()
+    logprobs = float64(logits).log_softmax(-1)
+    verdict = logprobs[:, [no, yes]] if probe is None else float64(probe(hidden))
     mass = logprobs[:, yes].exp() + logprobs[:, no].exp()
     return QueryBatch((verdict[:, 1] - verdict[:, 0]).cpu().numpy(), mass.cpu().numpy(), hidden, logits)
 

@@ -102,10 +102,17 @@ def second_grades(
 
 
 def agreement(graded: Sequence[GradedAnswer], second: Mapping[str, float | None]) -> dict[str, Any]:
-    """How far two graders agree, and Cohen's kappa (Cohen 1960), None where both give one verdict to all."""
+    """How far two graders agree, and Cohen's kappa (Cohen 1960), None where both give one verdict to all; in all, and
+    `by_grader` who came first."""
+    rows = [row for row in graded if row.id in second]
+    graders = sorted({row.grader for row in rows})
+    by_grader = {name: _agreement([row for row in rows if row.grader == name], second) for name in graders}
+    return {**_agreement(rows, second), "by_grader": by_grader}
+
+
+def _agreement(rows: Sequence[GradedAnswer], second: Mapping[str, float | None]) -> dict[str, Any]:
     from sklearn.metrics import cohen_kappa_score
 
-    rows = [row for row in graded if row.id in second]
     both = [(row.correct >= 0.5, again >= 0.5) for row in rows if (again := second[row.id]) is not None]
     first, other = [pair[0] for pair in both], [pair[1] for pair in both]
     return {

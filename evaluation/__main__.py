@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import fingerprint, lock_folder, read_json, sha256_file, whole_folder, write_json
+from calibration_tuning.files import (
+    fingerprint,
+    lock_folder,
+    read_json,
+    recover_folder,
+    sha256_file,
+    whole_folder,
+    write_json,
+)
 from calibration_tuning.process_group import wait_for_everyone
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
+
+DONE = "run.json"
+"""Written last: card and tracking have the report as well."""
 
 
 def evaluate(config: RunConfig, force: bool) -> None:
@@ -21,19 +34,29 @@ def evaluate(config: RunConfig, force: bool) -> None:
             f"{config.checkpoint_dir}: was trained on another curated set than {config.curation_dir}; train again"
         )
     inputs = inputs_of(config, trained)
-    if already_made(config.evaluation_dir, "run.json", inputs, force):
+    # Held until this function returns or the process dies; the others go on when the folders are in order.
+    lock = lock_folder(config.measurements_dir) if is_first_process() else None
+    if is_first_process():
+        _recover(config.evaluation_dir)
+    wait_for_everyone()
+    if already_made(config.evaluation_dir, DONE, inputs, force):
         return
 
     from evaluation.evidence import collect
 
-    # Held until this function returns or the process dies.
-    lock = lock_folder(config.measurements_dir) if is_first_process() else None
     evidence = collect(config, manifest)
     if is_first_process():
         write(config, inputs, evidence)
     wait_for_everyone()
     if lock is not None:
         lock.close()
+
+
+def _recover(folder: Path) -> None:
+    """Clear away a report that was killed before card and tracking had it too."""
+    recover_folder(folder)
+    if (folder / "metrics.json").is_file() and not (folder / DONE).is_file():
+        shutil.rmtree(folder)
 
 
 def inputs_of(config: RunConfig, trained: dict[str, Any]) -> str:
@@ -63,10 +86,10 @@ def write(config: RunConfig, inputs: str, evidence: Any) -> None:
         write_json(folder / FILE, dump({"/".join(side): fits for side, fits in evidence.fits.items()}))
         write_per_example(folder / "per_example.parquet", evidence)
         write_report(folder, metrics, evidence)
-        write_json(folder / "run.json", {"inputs_fingerprint": inputs})
     update_card(config.checkpoint_dir, config.evaluation_dir, metrics)
     with tracked(config, "evaluate") as run:
         log_evaluation(run, metrics, config.evaluation_dir, confidently_wrong(evidence))
+    write_json(config.evaluation_dir / DONE, {"inputs_fingerprint": inputs})
     console_table(metrics)
     print(verdict_sentence(metrics))
     print(f"report: {config.evaluation_dir / 'report.html'}")

@@ -1,12 +1,13 @@
 """Bootstrap over questions: intervals, p-values of paired differences, and Holm's correction over a table.
 
 One set of resamples serves every metric and both sides of a comparison, so differences are paired. Questions of one
-group (one country, one passage) are drawn together, since their answers are right or wrong together.
+group (one country, one passage) are drawn together, since their answers are right or wrong together. Fewer than ten
+groups say nothing about others like them: there are no intervals then.
 
 Two kinds of interval. Means and ranks (Brier, NLL, AUROC): percentiles of the resampled values. Calibration errors are
 sums of absolute values: noise makes them larger, and a resample has the noise twice. Their percentiles lie above the
-truth (for a calibrated model at n = 500 they never cover it), so `error_interval` corrects for that: measured coverage
-is 0.91 to 0.98 where that of percentiles is 0.00 to 0.97 (`python -m benchmarks.interval_coverage`).
+truth (for a calibrated model at n = 500 they never cover it), so `error_interval` corrects for that: see
+docs/evaluation.md, and `python -m benchmarks.interval_coverage`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Point = Mapping[str, float | None]
 Interval = dict[str, Any]
 """`value`, `low`, `high`; None where undefined, then with the reason under `undefined`."""
 LEVEL = 0.95
-TAILS = [100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2]
+FEWEST = 10
+"""Groups without which there is no interval."""
 
 
 def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
@@ -45,9 +47,10 @@ def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
 def draws_of(
     metrics: Callable[[Array], Point], groups: Array | int, count: int, seed: int
 ) -> dict[str, list[float | None]]:
-    """Resampled values of every metric of `metrics(indices)`."""
+    """Resampled values of every metric of `metrics(indices)`; nothing where there are too few groups to resample."""
     found: dict[str, list[float | None]] = {}
-    for indices in resamples(groups, count, seed):
+    independent = groups if isinstance(groups, int) else len(np.unique(groups))
+    for indices in resamples(groups, count if independent >= FEWEST else 0, seed):
         for name, value in metrics(indices).items():
             found.setdefault(name, []).append(value)
     return found
@@ -57,12 +60,12 @@ def undefined(reason: str) -> Interval:
     return {"value": None, "low": None, "high": None, "undefined": reason}
 
 
-def percentile_interval(value: float, draws: Sequence[float | None]) -> Interval:
-    """Resamples on which the metric is undefined (None) are left out."""
+def percentile_interval(value: float, draws: Sequence[float | None], level: float = LEVEL) -> Interval:
+    """Resamples on which the metric is undefined (None) are left out; without any there is no interval."""
     kept = _defined(draws)
     if not len(kept):
         return {"value": float(value), "low": None, "high": None}
-    low, high = np.percentile(kept, TAILS)
+    low, high = np.percentile(kept, [50 * (1 - level), 50 * (1 + level)])
     return {"value": float(value), "low": float(low), "high": float(high)}
 
 
@@ -84,7 +87,7 @@ def error_interval(
         return plain
     low = 2 * value - plain["high"]
     high = max(2 * value - plain["low"], value + plain["high"] - float(np.mean(_defined(draws))))
-    if len(null) and value <= np.percentile(null, TAILS[1]):
+    if len(null) and value <= np.percentile(null, 50 * (1 + LEVEL)):
         low = smallest
     return {
         "value": float(value),
@@ -93,11 +96,14 @@ def error_interval(
     }
 
 
-def p_value(value: float, draws: Sequence[float | None]) -> float:
+def p_value(value: float, draws: Sequence[float | None]) -> float | None:
     """Two-sided p-value of "no difference", by the normal with the standard deviation of the resampled differences, so
-    that it can be corrected for many comparisons (counting draws, it could not be below 1 / their number)."""
+    that it can be corrected for many comparisons (counting draws, it could not be below 1 / their number). None without
+    resamples."""
     kept = _defined(draws)
-    spread = float(kept.std(ddof=1)) if len(kept) > 1 else 0.0
+    if len(kept) < 2:
+        return None
+    spread = float(kept.std(ddof=1))
     if spread > 1e-12:
         return float(2 * norm.sf(abs(value) / spread))
     return 1.0 if abs(value) < 1e-12 else 1 / (len(kept) + 1)

@@ -41,7 +41,10 @@ def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
     found = compare(run_a, run_b, split)
     table = found["confidences"]
     for metric in SHOWN[:-1]:
-        rows = [row(name, *(entry[side][metric] for side in ("a", "b", "difference"))) for name, entry in table.items()]
+        rows = [
+            row(_with_n(name, entry, found["n"]), *(entry[side][metric] for side in ("a", "b", "difference")))
+            for name, entry in table.items()
+        ]
         label = f"{METRICS[metric].label}, {found['n']} questions of both runs"
         print_rows(label, "confidence", (found["a"], found["b"]), rows)
     accuracy = table["confidence_before"]
@@ -49,6 +52,8 @@ def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
         f"Accuracy of the answers: {number(accuracy['a']['accuracy'])} in {found['a']}, "
         f"{number(accuracy['b']['accuracy'])} in {found['b']}. Where it differs, compare skill and AUROC, not Brier."
     )
+    if found["left_out"]:
+        print(f"Too few answers in both runs have these: {', '.join(found['left_out'])}.")
     if output is not None:
         write_json(output, found)
         print(f"numbers: {output}")
@@ -76,10 +81,12 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> dict[str, Any]:
     settings = read_json(run_a / "evaluation" / "metrics.json", "calibration-tuning evaluate CONFIG")
     bins, seed, count = settings["num_bins"], settings["seed"], settings["bootstrap_samples"]
     confidences: dict[str, Any] = {}
+    left_out: list[str] = []
     for name in _confidences(a, b):
         pairs = [(a[key], b[key]) for key in shared]
         there = np.array([one[name] is not None and other[name] is not None for one, other in pairs])
         if there.sum() < bins:
+            left_out.append(name)
             continue
         kept = [pair for pair, is_there in zip(pairs, there, strict=True) if is_there]
         sides = [(np.array([p[i][name] for p in kept]), np.array([p[i]["correct"] for p in kept])) for i in (0, 1)]
@@ -101,7 +108,19 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> dict[str, Any]:
     if not confidences:
         raise UserError(f"{run_a} and {run_b} share only {len(shared)} {split} questions, too few for {bins} bins")
     adjust([(METRICS[m], entry["difference"][m]) for entry in confidences.values() for m in SHOWN])
-    return {"a": run_a.name, "b": run_b.name, "split": split, "n": len(shared), "confidences": confidences}
+    names = (run_a.name, run_b.name) if run_a.name != run_b.name else (str(run_a), str(run_b))
+    return {
+        "a": names[0],
+        "b": names[1],
+        "split": split,
+        "n": len(shared),
+        "confidences": confidences,
+        "left_out": left_out,
+    }
+
+
+def _with_n(name: str, entry: Mapping[str, Any], n: int) -> str:
+    return name if entry["n"] == n else f"{name} (n = {entry['n']})"
 
 
 def _rows(run: Path, split: str) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,8 @@ class Quantity:
     """0 at best, and pushed up by noise: see `evaluation.bootstrap`."""
     undefined: str = "undefined"
     """Why there may be no number."""
+    largest: float = 1.0
+    """Of a calibration error."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class Resampled:
     null: Sequence[float] = ()
 
 
-def interval(quantity: Quantity, one: Resampled, smallest: float = 0.0, largest: float = 1.0) -> Interval:
+def interval(quantity: Quantity, one: Resampled) -> Interval:
     """`value`, `low`, `high`; for a calibration error with its value under perfect calibration, `if_calibrated`."""
     if one.value is None:
         return undefined(quantity.undefined)
     if not quantity.calibration_error:
         return percentile_interval(one.value, one.draws)
-    found = error_interval(one.value, one.draws, one.null, min(smallest, one.value), largest)
+    found = error_interval(one.value, one.draws, one.null, min(0.0, one.value), quantity.largest)
     if len(one.null):
         found["if_calibrated"] = percentile_interval(float(np.mean(one.null)), one.null)
     return found
@@ -52,20 +54,41 @@ def compared(quantity: Quantity, before: Resampled, after: Resampled) -> Interva
 
     The plug-in difference of two calibration errors is biased, as the better one has more noise in it: theirs is put
     together from the two intervals and the correlation of the draws (Zou 2007, "MOVER"), and its p-value is that of a
-    normal with the interval's half-width on the side of 0.
+    normal with the interval's half-width on the side of 0. Without resamples there is neither p-value nor verdict.
     """
     if before.value is None or after.value is None:
         return undefined(quantity.undefined) | {"p": None, "verdict": ""}
     value = after.value - before.value
     pairs = [(b, a) for b, a in zip(before.draws, after.draws, strict=True) if b is not None and a is not None]
     changes = [a - b for b, a in pairs]
-    if quantity.calibration_error and pairs:
+    if quantity.calibration_error and pairs and np.ptp(changes) > 1e-12:
         found = _mover(value, interval(quantity, before), interval(quantity, after), _correlation(pairs))
         width = value - found["low"] if value > 0 else found["high"] - value
         p = float(2 * norm.sf(1.96 * abs(value) / width)) if width > 1e-12 else p_value(value, changes)
     else:
         found, p = percentile_interval(value, changes), p_value(value, changes)
     return found | {"p": p, "verdict": verdict(value, p, quantity.better)}
+
+
+def verdict(value: float, p: float | None, better: int) -> str:
+    """better | worse | unclear (p above 0.05) | "" (neither direction is better, or too little is known)."""
+    if not better or p is None:
+        return ""
+    if p > SIGNIFICANT:
+        return "unclear"
+    return "better" if value * better > 0 else "worse"
+
+
+def adjust(table: Sequence[tuple[Quantity, Interval]]) -> int:
+    """Put Holm's correction over all rows that can be better or worse: their `p_holm`, and the `verdict` by it.
+
+    Returns how many these are.
+    """
+    rows = [(quantity, entry) for quantity, entry in table if entry["p"] is not None and quantity.better]
+    for (quantity, entry), p in zip(rows, holm([entry["p"] for _, entry in rows]), strict=True):
+        entry["p_holm"] = p
+        entry["verdict"] = verdict(entry["value"], p, quantity.better)
+    return len(rows)
 
 
 def _mover(value: float, before: Interval, after: Interval, correlation: float) -> Interval:
@@ -81,20 +104,3 @@ def _correlation(pairs: Sequence[tuple[float, float]]) -> float:
     one, other = np.array(pairs).T
     spread = one.std() * other.std()
     return float(((one - one.mean()) * (other - other.mean())).mean() / spread) if spread > 1e-15 else 0.0
-
-
-def verdict(value: float, p: float, better: int) -> str:
-    """better | worse | unclear (p above 0.05) | "" (neither direction is better)."""
-    if not better:
-        return ""
-    if p > SIGNIFICANT:
-        return "unclear"
-    return "better" if value * better > 0 else "worse"
-
-
-def adjust(table: Sequence[tuple[Quantity, Interval]]) -> None:
-    """Put Holm's correction over all rows that can be better or worse: their `p_holm`, and the `verdict` by it."""
-    rows = [(quantity, entry) for quantity, entry in table if entry["value"] is not None and quantity.better]
-    for (quantity, entry), p in zip(rows, holm([entry["p"] for _, entry in rows]), strict=True):
-        entry["p_holm"] = p
-        entry["verdict"] = verdict(entry["value"], p, quantity.better)

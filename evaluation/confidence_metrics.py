@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from evaluation.bootstrap import Interval, draws_of
 from evaluation.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
@@ -22,9 +23,11 @@ from evaluation.scoring_rules import brier, brier_parts, brier_skill, nll
 Array = np.ndarray
 Values = Array | Sequence[float]
 SIMULATED = 5
-"""Labels are drawn once for so many resamples, to see what chance alone would score."""
+"""Labels are drawn once for so many resamples, to see what chance alone would score, and at least a hundred times."""
+LEAST_SIMULATED = 100
 SLOW = 10
-"""Metrics that take ten milliseconds a time have so many times fewer resamples and draws."""
+"""Metrics that take ten milliseconds a time have so many times fewer resamples, and at least a hundred."""
+LEAST_SLOW = 100
 
 
 @dataclass(frozen=True)
@@ -161,29 +164,56 @@ def _resampled(
     values = point_metrics(p, c, num_bins, only)
     draws: dict[str, list[float | None]] = {}
     null: dict[str, list[float]] = {}
+    labels = None
     for slow in (False, True):
         if not (own := [name for name in only if METRICS[name].slow == slow]):
             continue
-        number = max(10, count // (SLOW if slow else 1))
+        number = max(LEAST_SLOW, count // SLOW) if slow else count
         draws |= draws_of(partial(_at, p, c, num_bins, own), units, number, seed)
-        errors = [name for name in own if METRICS[name].calibration_error]
-        null |= _if_calibrated(p, num_bins, seed, errors, number // SIMULATED if errors else 0)
-    return {name: Resampled(values[name], draws[name], null.get(name, ())) for name in only}
+        if errors := [name for name in own if METRICS[name].calibration_error]:
+            if labels is None:
+                labels = labels_if_calibrated(p, c, units, max(LEAST_SIMULATED, count // SIMULATED), seed)
+            null |= _if_calibrated(p, labels[: max(LEAST_SIMULATED, number // SIMULATED)], num_bins, errors)
+    return {name: Resampled(values[name], draws.get(name, ()), null.get(name, ())) for name in only}
 
 
 def _at(p: Array, c: Array, num_bins: int, only: Collection[str], indices: Array) -> dict[str, float | None]:
     return point_metrics(p[indices], c[indices], num_bins, only)
 
 
-def _if_calibrated(
-    confidence: Array, num_bins: int, seed: int, names: Collection[str], count: int
-) -> dict[str, list[float]]:
-    """What these confidences score if each is exactly right: labels are drawn by them."""
+def labels_if_calibrated(confidence: Array, correct: Array, units: Array | int, count: int, seed: int) -> Array:
+    """[count, n] draws of labels by which each confidence is exactly right.
+
+    Answers of one group are right or wrong together as far as they are in the data: standard normals with the
+    correlation of the residuals within groups (that of binary variables, 0 at least) decide, a Gaussian copula.
+    """
     generator = np.random.default_rng(seed)
+    n = len(confidence)
+    if isinstance(units, int):
+        return (generator.random((count, n)) < confidence).astype(np.float64)
+    _, groups = np.unique(units, return_inverse=True)
+    shared = np.sqrt(_correlation_within(confidence, correct, groups))
+    common = generator.normal(size=(count, groups.max() + 1))[:, groups]
+    latent = shared * common + np.sqrt(1 - shared**2) * generator.normal(size=(count, n))
+    return (ndtr(latent) < confidence).astype(np.float64)
+
+
+def _correlation_within(confidence: Array, correct: Array, groups: Array) -> float:
+    """Latent correlation of two answers of one group, by the moments of their residuals, in [0, 1]."""
+    spread = np.sqrt(np.clip(confidence * (1 - confidence), 1e-4, None))
+    residual = np.clip((correct - confidence) / spread, -10, 10)
+    sums, squares = np.bincount(groups, weights=residual), np.bincount(groups, weights=residual**2)
+    sizes = np.bincount(groups)
+    pairs = float((sizes * (sizes - 1)).sum())
+    binary = float((sums**2 - squares).sum() / pairs) if pairs else 0.0
+    return float(np.sin(np.pi / 2 * np.clip(binary, 0, 1)))  # exact for the sign of normals
+
+
+def _if_calibrated(confidence: Array, labels: Array, num_bins: int, names: Collection[str]) -> dict[str, list[float]]:
+    """What these confidences score by each row of `labels` [draws, n]."""
     found: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(count):
-        labels = (generator.random(len(confidence)) < confidence).astype(np.float64)
-        for name, value in point_metrics(confidence, labels, num_bins, names).items():
+    for own in labels:
+        for name, value in point_metrics(confidence, own, num_bins, names).items():
             if value is not None:
                 found[name].append(value)
     return found

@@ -1,4 +1,7 @@
-"""When may an answer be given? Thresholds on a confidence that keep the error rate down, with a guarantee."""
+"""When may an answer be given? Thresholds on a confidence that keep the error rate down, with a guarantee.
+
+An answer is right if its correctness is at least 0.5 (a set that is half complete), else it is an error.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import numpy as np
 from scipy.stats import beta, binom
 
 Array = np.ndarray
-GRID = np.arange(100) / 100
-"""Candidate thresholds, fixed before any data are seen."""
 
 
 def unavoidable_abstention(accuracy: float, error_rate: float) -> float:
@@ -17,39 +18,51 @@ def unavoidable_abstention(accuracy: float, error_rate: float) -> float:
     return max(0.0, 1.0 - accuracy / (1.0 - error_rate))
 
 
-def find_threshold(confidence: Array, correct: Array, error_rate: float, sure: float = 0.9) -> float | None:
-    """The lowest threshold t such that answers with confidence >= t are wrong at most `error_rate` of the time, with
-    probability `sure` over draws of these n calibration answers; None if none can be vouched for.
+def one_of_each(groups: Array, seed: int) -> Array:
+    """Positions [k] of one answer of every group, drawn by the seed: those of one group are no independent evidence."""
+    order = np.random.default_rng(seed).permutation(len(groups))
+    _, first = np.unique(groups[order], return_index=True)
+    return np.sort(order[first])
 
-    Learn then test (Angelopoulos et al. 2021) with fixed-sequence testing: thresholds are tested from the highest on,
-    each with the exact binomial p-value P(Bin(n_t, error_rate) <= errors_t) against 1 - sure, until the first fails.
-    Thresholds that so few answers reach that even a perfect record would not pass are skipped, which depends on
-    confidences alone. `correct` is rounded to right or wrong. Valid for new questions of the same kind only.
+
+def find_threshold(score: Array, correct: Array, error_rate: float, sure: float = 0.9) -> float | None:
+    """The lowest threshold t such that answers with score >= t are wrong at most `error_rate` of the time, with
+    probability `sure` over draws of these n independent calibration answers; None if none can be vouched for.
+
+    `score` [n] must not have been fitted on these answers: a raw confidence or log-odds, not a calibrated one.
+    Learn then test (Angelopoulos et al. 2021) with fixed-sequence testing: the scores themselves are tested as
+    thresholds from the highest on, each with the exact binomial p-value P(Bin(n_t, error_rate) <= errors_t) against
+    1 - sure, until the first fails. Thresholds that so few answers reach that even a perfect record would not pass are
+    skipped; where the tests begin depends on scores alone. Valid for new questions of the same kind only.
     """
-    wrong = correct < 0.5
+    values, position = np.unique(-score, return_inverse=True)  # the highest score first
+    answered = np.cumsum(np.bincount(position, minlength=len(values)))
+    errors = np.cumsum(np.bincount(position, weights=correct < 0.5, minlength=len(values)))
     found = None
-    for threshold in GRID[::-1]:
-        answered = confidence >= threshold
-        n = int(answered.sum())
-        if n == 0 or (1 - error_rate) ** n > 1 - sure:
+    for value, n, wrong in zip(-values, answered, errors, strict=True):
+        if (1 - error_rate) ** n > 1 - sure:
             continue
-        if binom.cdf(int(wrong[answered].sum()), n, error_rate) > 1 - sure:
+        if binom.cdf(wrong, n, error_rate) > 1 - sure:
             break
-        found = float(threshold)
+        found = float(value)
     return found
 
 
-def answered_above(confidence: Array, correct: Array, threshold: float | None) -> dict[str, float | int | None]:
-    """What a threshold does on other answers: how many it lets through, and how often those are wrong (with the 95%
-    Clopper-Pearson interval)."""
-    answered = confidence >= threshold if threshold is not None else np.zeros(len(confidence), dtype=bool)
-    n, wrong = int(answered.sum()), int((correct[answered] < 0.5).sum())
-    low = float(beta.ppf(0.025, wrong, n - wrong + 1)) if wrong else 0.0
-    high = float(beta.ppf(0.975, wrong + 1, n - wrong)) if wrong < n else 1.0
+def answered_above(
+    score: Array, correct: Array, groups: Array, threshold: float | None
+) -> dict[str, float | int | None]:
+    """What a threshold does on other answers: how many it lets through, and how often those are wrong, with the 95%
+    Clopper-Pearson interval of as many answers as there are groups among them."""
+    answered = score >= threshold if threshold is not None else np.zeros(len(score), dtype=bool)
+    n, independent = int(answered.sum()), len(np.unique(groups[answered]))
+    if not n:
+        return {"answered": 0, "coverage": 0.0, "error": None, "error_low": None, "error_high": None}
+    error = float((correct[answered] < 0.5).mean())
+    wrong = error * independent
     return {
         "answered": n,
-        "coverage": n / len(confidence),
-        "error": wrong / n if n else None,
-        "error_low": low if n else None,
-        "error_high": high if n else None,
+        "coverage": n / len(score),
+        "error": error,
+        "error_low": float(beta.ppf(0.025, wrong, independent - wrong + 1)) if wrong else 0.0,
+        "error_high": float(beta.ppf(0.975, wrong + 1, independent - wrong)) if wrong < independent else 1.0,
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,8 @@ from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import GradedAnswer, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.training_config import CalibratorName
+from evaluation.bootstrap import Interval
+from evaluation.confidence_metrics import METRICS, before_and_after, confidence_metrics
 from evaluation.estimators import ESTIMATORS
 from evaluation.gather import Tasks, gather
 from evaluation.measurements import Measured
@@ -60,8 +63,8 @@ class Evidence:
 
     @property
     def kind(self) -> CalibratorName:
-        """The kind of calibrator that this run trains with."""
-        return self.config.training.calibrator
+        """The kind of calibrator that the checkpoint stores, and that every other confidence gets."""
+        return self.record.calibrator.kind  # type: ignore[return-value]
 
     def correct(self, split: str) -> Array:
         return np.array([row.correct for row in self.splits[split]], dtype=np.float64)
@@ -85,6 +88,32 @@ class Evidence:
     def after(self, split: str) -> Array:
         """The headline's confidence after tuning, with the checkpoint's calibrator: what a user gets."""
         return apply(self.record.calibrator, self.scores[AFTER][split])
+
+    def rated(
+        self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), own: Array | None = None
+    ) -> dict[str, Interval]:
+        """`confidence_metrics` of confidences [n] on a split, or on those of its answers where `own` [n] is true."""
+        return confidence_metrics(confidence[self._own(split, own)], **self._truth(split, own), only=only)
+
+    def compared(
+        self, before: Array, after: Array, split: str, only: Collection[str] = tuple(METRICS), own: Array | None = None
+    ) -> dict[str, dict[str, Interval]]:
+        """`before_and_after` likewise."""
+        kept = self._own(split, own)
+        return before_and_after(before[kept], after[kept], **self._truth(split, own), only=only)
+
+    def _truth(self, split: str, own: Array | None) -> dict[str, Any]:
+        settings, kept = self.config.evaluation, self._own(split, own)
+        return {
+            "correct": self.correct(split)[kept],
+            "num_bins": settings.num_bins,
+            "seed": self.config.seed,
+            "bootstrap_samples": settings.bootstrap_samples,
+            "groups": self.groups(split)[kept],
+        }
+
+    def _own(self, split: str, own: Array | None) -> Array:
+        return np.ones(len(self.splits[split]), dtype=bool) if own is None else own
 
     @property
     def base_rate(self) -> float:
@@ -121,9 +150,21 @@ def tasks(
     for name in (name for name in PASSES if name in names):
         limit = settings.written_questions if PASSES[name].writes else None
         chosen = ["test"] if name == "reasoning" else list(splits)
-        rows = [row for split in chosen for row in splits[split][:limit]]
+        rows = [row for split in chosen for row in some_of(splits[split], limit, config.seed)]
         found[name] = [row for row in rows if PASSES[name].applies(row)]
     found["query"] = [*found["query"], *(row for rows in others.values() for row in rows)]
     again: Sequence[QueryExample | GradedAnswer] = splits["test"][: settings.adapter_on_answers]
     found["reanswered"] = [row for row in again if PASSES["reanswered"].applies(row)]
     return {name: rows for name, rows in found.items() if rows}
+
+
+def some_of(rows: Sequence[GradedAnswer], limit: int | None, seed: int) -> Sequence[GradedAnswer]:
+    """At most `limit` rows, drawn by the seed and their ids alone, in their order: a split may be sorted by set."""
+    if limit is None or len(rows) <= limit:
+        return rows
+
+    def place(row: GradedAnswer) -> bytes:
+        return hashlib.sha256(f"{seed}/{row.source}/{row.id}".encode()).digest()
+
+    chosen = {id(row) for row in sorted(rows, key=place)[:limit]}
+    return [row for row in rows if id(row) in chosen]

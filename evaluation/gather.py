@@ -79,11 +79,12 @@ def units(asked: Asked, tasks: Tasks) -> Iterator[Unit]:
         for name, rows in tasks.items():
             if state not in states_of(name, method):
                 continue
-            blocks: dict[Any, list[GradedAnswer]] = defaultdict(list)
+            pass_ = PASSES[name]
+            alike: dict[Any, list[GradedAnswer]] = defaultdict(list)
             for row in rows:
-                blocks[tuple(PASSES[name].block(asked.few_shot, row))].append(row)
-            for block, own in blocks.items():
-                width = max(PASSES[name].width(row) for row in own)
+                alike[tuple(pass_.block(asked.few_shot, row)), pass_.kind(row)].append(row)
+            for (block, _), own in alike.items():
+                width = max(pass_.width(row) for row in own)
                 extra = len(asked.prompt.few_shot_ids(block))
                 lengths = [range(len(asked.question_and_answer(row))) for row in own]
                 for batch in by_length(lengths, max(1, size // width), MAX_BATCH_TOKENS // width, extra):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,28 +30,35 @@ def compared_with_grader_error(
     before: Array,
     after: Array,
     correct: Array,
-    counts: Array,
+    tables: Mapping[str, Array],
+    graders: Sequence[str],
     seed: int = 0,
     bootstrap_samples: int = 1000,
     groups: Array | None = None,
 ) -> dict[str, dict[str, Interval]]:
     """`before`, `after` and `difference` of the metrics in `SHOWN` by the correctness that the *second* grader would
-    have found, with intervals that hold the uncertainty of questions, of the table `counts` [2, 2], and of each label.
+    have found, with intervals that hold the uncertainty of questions, of the tables, and of each label.
 
-    In every resample of questions the table is drawn anew from its Dirichlet posterior, and each label from
-    P(second | first) by it. Assumes that the first grader errs independently of the confidence. Values are means over
-    resamples. Calibration errors are left out: the noise of redrawn labels alone would raise them.
+    `graders` [n] says who graded each answer first; `tables` holds counts [2, 2] by (first, second) verdict for each of
+    them that was checked. In every resample of questions the tables are drawn anew from their Dirichlet posteriors, and
+    each label from P(second | first) by its grader's. Assumes that a grader errs independently of the confidence.
+    Values are means over resamples. Calibration errors are left out: the noise of redrawn labels alone raises them.
     """
     first, truth = check(before, correct)
     second, _ = check(after, correct)
     verdict = (truth >= 0.5).astype(int)
+    names = np.array(graders)
     generator = np.random.default_rng(seed)
     draws: dict[str, dict[str, list[float | None]]] = {
         side: {name: [] for name in SHOWN} for side in ("before", "after", "difference")
     }
-    for indices in resamples(len(truth) if groups is None else np.asarray(groups), bootstrap_samples, seed):
-        right = np.array([generator.beta(row[1] + PRIOR, row[0] + PRIOR) for row in counts])
-        labels = (generator.random(len(indices)) < right[verdict[indices]]).astype(np.float64)
+    units = len(truth) if groups is None else np.asarray(groups)
+    for indices in resamples(units, bootstrap_samples, seed):
+        labels = truth[indices].copy()
+        for name, counts in tables.items():
+            own = names[indices] == name
+            right = np.array([generator.beta(row[1] + PRIOR, row[0] + PRIOR) for row in counts])
+            labels[own] = generator.random(int(own.sum())) < right[verdict[indices[own]]]
         one, two = (point_metrics(p[indices], labels, only=SHOWN) for p in (first, second))
         for name in SHOWN:
             b, a = one[name], two[name]

@@ -1,17 +1,16 @@
 """What passes have found, on disk: a folder for each pass and for everything that its findings depend on.
 
-So another report, with other bins, confidences or intervals, asks the model nothing again, and another checkpoint, set,
-setting or version of the code asks anew just what it changes.
+So another report, with other confidences, error rates or resamples, asks the model nothing again, and another
+checkpoint, set or number of bins, or another version of code or libraries, asks anew what it changes.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from calibration_tuning.files import fingerprint, sha256_file
 from calibration_tuning.journal import Journal
@@ -24,9 +23,10 @@ from evaluation.passes.asked import BOTH, Found, State
 
 CODE = (
     *("answer_parsing", "answering", "batches", "checkpoint", "generation", "grading", "likelihood", "models", "probe"),
-    *("prompts", "records", "scoring"),
+    *("prompts", "records", "scoring", "code_sandbox", "code_runner"),
 )
 """Modules of the ground floor that measurements go through: what an older one has measured does not count."""
+PACKAGES = ("torch", "transformers", "peft")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def identity(config: RunConfig, name: str) -> str:
             [sha256_file(path) for path in _inputs(config)],
             PASSES[name].settings(config.evaluation),
             [config.curation.cloze, config.curation.temperature, config.curation.max_new_tokens, config.seed],
-            {path.name: sha256_file(path) for path in _code(name)},
+            {path.name: sha256_file(path) for path in _code()},
+            {package: version(package) for package in PACKAGES},
         ]
     )
 
@@ -83,9 +84,8 @@ def _inputs(config: RunConfig) -> list[Path]:
     return [curated / "few_shot.json", checkpoint / "calibration.json", *sorted(checkpoint.glob("*.safetensors"))]
 
 
-def _code(name: str) -> list[Path]:
+def _code() -> list[Path]:
     here = Path(__file__).parent
-    measure: Any = sys.modules[PASSES[name].measure.__module__]
     ground = here.parent / "calibration_tuning"
-    own = [Path(measure.__file__), here / "passes" / "asked.py", *here.glob("token_*.py")]
+    own = [*(here / "passes").glob("*.py"), *here.glob("token_*.py")]
     return sorted([*own, *(ground / f"{module}.py" for module in CODE)])

@@ -9,6 +9,7 @@ from typing import Any
 
 from calibration_tuning.files import write_text
 from evaluation import sentences, tables
+from evaluation.report import markdown_cell
 
 BEGIN, END = "<!-- evaluation: begin -->", "<!-- evaluation: end -->"
 PICTURE = "reliability.png"
@@ -19,7 +20,7 @@ def update_card(checkpoint: Path, evaluation: Path, metrics: Mapping[str, Any]) 
     card = checkpoint / "README.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
+    tail = rest.rpartition(END)[2]
     shutil.copyfile(evaluation / "plots" / "reliability_after.png", checkpoint / PICTURE)
     write_text(card, f"{head.rstrip()}\n\n{BEGIN}\n{section(metrics)}\n{END}\n{tail.lstrip()}")
 
@@ -45,6 +46,6 @@ def section(metrics: Mapping[str, Any]) -> str:
             "",
             f"![Reliability diagram after tuning]({PICTURE})",
             "",
-            sentences.worst_subject_sentence(metrics),
+            markdown_cell(sentences.worst_subject_sentence(metrics)),
         ]
     )

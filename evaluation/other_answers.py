@@ -14,6 +14,9 @@ from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import SPLITS, GradedAnswer, read_records
 from evaluation.passes.writing import can_be_graded
 
+OWN = "own"
+"""The tuned model itself, in tables of models."""
+
 
 def split_of(split: str, model: str) -> str:
     return f"{split}@{model}"
@@ -27,6 +30,9 @@ def other_splits(
     found: dict[str, list[GradedAnswer]] = {}
     for other in others:
         answers = read_answers(other)
+        asked = [row for row in splits["test"] if row.id in answers]
+        if asked and not any(can_be_graded(row) for row in asked):
+            raise UserError(f"evaluation.other_answers: {other.name}: all sets have grader judge, which is curation's")
         for split, rows in splits.items():
             found[split_of(split, other.name)] = [
                 _answered(row, other.name, answers[row.id], prompt_format)

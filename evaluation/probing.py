@@ -21,33 +21,32 @@ def probe(splits: Mapping[str, Sequence[GradedAnswer]], measured: Measured, stat
     """Logistic regression fitted on the calibration split, its ridge penalty chosen by cross-validated NLL.
 
     The calibration split's own scores are of folds that were fitted without the answer, so that a calibrator can be
-    fitted on them. NaN everywhere where that split has fewer than ten correct or ten wrong answers.
+    fitted on them. NaN everywhere where that split has fewer than ten correct answers, wrong ones or groups, or cannot
+    be cut into folds that have both.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
+    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     rows = splits["calibration"]
     correct = np.array([row.correct >= 0.5 for row in rows])
-    if min(correct.sum(), (~correct).sum()) < LEAST:
-        return {split: np.full(len(own), np.nan) for split, own in splits.items()}
-    features = {split: _hidden(own, measured, state) for split, own in splits.items()}
     groups = np.array([row.group for row in rows])
-    folds = GroupKFold(FOLDS)
+    nothing = {split: np.full(len(own), np.nan) for split, own in splits.items()}
+    if min(correct.sum(), (~correct).sum()) < LEAST or len(np.unique(groups)) < LEAST:
+        return nothing
+    features = {split: _hidden(own, measured, state) for split, own in splits.items()}
+    folds = [*StratifiedGroupKFold(FOLDS).split(features["calibration"], correct, groups)]
+    if any(len(set(correct[part])) < 2 for fold in folds for part in fold):  # all the right answers in one group, say
+        return nothing
     plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     search = GridSearchCV(plain, {"logisticregression__C": PENALTIES}, cv=folds, scoring="neg_log_loss")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
-        search.fit(features["calibration"], correct, groups=groups)
+        search.fit(features["calibration"], correct)
         found = {split: search.decision_function(x) if len(x) else np.zeros(0) for split, x in features.items()}
         found["calibration"] = cross_val_predict(
-            search.best_estimator_,
-            features["calibration"],
-            correct,
-            groups=groups,
-            cv=folds,
-            method="decision_function",
+            search.best_estimator_, features["calibration"], correct, cv=folds, method="decision_function"
         )
     return found
 

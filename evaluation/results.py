@@ -25,9 +25,9 @@ def metrics_of(evidence: Evidence) -> dict[str, Any]:
         for name, section in SECTIONS.items():
             found[name] = section(evidence)
             bar.update(1)
-    for split in ("test", "evaluation"):
-        if split in found["headline"]:
-            adjust([(quantity, difference) for quantity, difference in differences(found, split)])
+    family = {
+        split: adjust([*differences(found, split)]) for split in ("test", "evaluation") if split in found["headline"]
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "name": config.name,
@@ -39,6 +39,7 @@ def metrics_of(evidence: Evidence) -> dict[str, Any]:
         "bootstrap_samples": config.evaluation.bootstrap_samples,
         "examples": {split: len(rows) for split, rows in evidence.splits.items()},
         "base_rate": evidence.base_rate,
+        "comparisons": family,
         "curation_fingerprint": evidence.manifest["fingerprint"],
         "inputs_fingerprint": evidence.record.inputs_fingerprint,
         "versions": {package: version(package) for package in PACKAGES},
@@ -47,10 +48,17 @@ def metrics_of(evidence: Evidence) -> dict[str, Any]:
 
 
 def differences(metrics: dict[str, Any], split: str) -> Iterator[tuple[Quantity, Interval]]:
-    """What the headline table of a split compares, all of it: the family that p-values are corrected over."""
-    for name, entry in metrics["headline"][split]["difference"].items():
+    """What the tables of a split compare, all of it: the family that p-values are corrected over."""
+    headline = metrics["headline"][split]
+    for name, entry in headline["difference"].items():
         yield METRICS[name], entry
+    for part in ("tuning", "over_base_rate"):
+        yield METRICS["brier"], headline[part]["brier"]
     if split == "test":
         for name, entry in metrics["tokens"]["equal_width"]["difference"].items():
-            yield TOKEN_METRICS[name], entry
-        yield TOKEN_METRICS["full_ece"], metrics["query_tokens"]["difference"]["full_ece"]
+            if name != "full_ece_nk":  # full_ece in another unit
+                yield TOKEN_METRICS[name], entry
+        for binning in ("log", "equal_mass"):
+            yield TOKEN_METRICS["full_ece"], metrics["tokens"][binning]["difference"]["full_ece"]
+        if metrics["query_tokens"] is not None:
+            yield TOKEN_METRICS["full_ece"], metrics["query_tokens"]["difference"]["full_ece"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -34,6 +36,9 @@ def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> 
             raise UserError(f"{file}: no column {column!r}; {nearest(column, [str(c) for c in frame.columns])}")
     if not len(frame):
         raise UserError(f"{file}: holds no rows")
+    if group is not None and frame[group].isna().any():
+        row = int(np.flatnonzero(frame[group].isna())[0])
+        raise UserError(f"{file}, row {row}, {group}: missing; every row needs a group")
     return Pairs(
         _probabilities(file, confidence, frame[confidence]),
         _probabilities(file, correct, frame[correct]),
@@ -76,13 +81,15 @@ def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]
     in memory (npz: their compressed members are). Nothing is unpickled. Raises `UserError` for other contents."""
     import torch
 
-    names, get = _open(file)
+    names, shape, get = _open(file)
     if missing := [name for name in ("logits", "targets") if name not in names]:
         raise UserError(f"{file}: holds no {' and no '.join(missing)}; it has {', '.join(names) or 'nothing'}")
-    targets = torch.as_tensor(np.asarray(get("targets", slice(None))).astype(np.int64))
-    ids = np.asarray(get("sequence_ids", slice(None))).astype(np.int64) if "sequence_ids" in names else None
-    if targets.ndim != 1 or (ids is not None and ids.shape != targets.shape):
-        raise UserError(f"{file}: targets and sequence_ids must be [N], found {tuple(targets.shape)}")
+    targets = torch.as_tensor(_whole_numbers(file, "targets", get("targets", slice(None))))
+    ids = _whole_numbers(file, "sequence_ids", get("sequence_ids", slice(None))) if "sequence_ids" in names else None
+    rows = shape("logits")[0]
+    for name, found in (("targets", targets), ("sequence_ids", ids)):
+        if found is not None and found.shape != (rows,):
+            raise UserError(f"{file}: {rows} rows of logits, but {name} of shape {tuple(found.shape)}")
     for start in range(0, len(targets), CHUNK):
         part = slice(start, start + CHUNK)
         logits = get("logits", part)
@@ -90,19 +97,30 @@ def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]
         yield start, logits, targets[part], None if ids is None else ids[part]
 
 
-def _open(file: Path) -> tuple[list[str], Any]:
-    """Names of the arrays, and a function (name, rows) -> array or tensor."""
+def _whole_numbers(file: Path, name: str, values: Any) -> np.ndarray:
+    found = np.asarray(values)
+    if not np.issubdtype(found.dtype, np.integer):
+        raise UserError(f"{file}: {name} are {found.dtype}, not whole numbers")
+    return found.astype(np.int64)
+
+
+def _open(file: Path) -> tuple[list[str], Callable[[str], tuple[int, ...]], Callable[[str, slice], Any]]:
+    """Names of the arrays, their shapes, and a function (name, rows) -> array or tensor."""
     if file.suffix.lower() == ".npz":
         try:
             with np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            return list(arrays), lambda name, rows: arrays[name][rows]
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, TypeError, AttributeError, BadZipFile, zlib.error) as error:
             raise UserError(f"{file}: not a readable npz file without pickles ({error})") from None
+        return list(arrays), lambda name: arrays[name].shape, lambda name, rows: arrays[name][rows]
     from safetensors import SafetensorError, safe_open
 
     try:
         opened = safe_open(file, framework="pt")
     except (OSError, SafetensorError) as error:
         raise UserError(f"{file}: not a readable safetensors file ({error})") from None
-    return list(opened.keys()), lambda name, rows: opened.get_slice(name)[rows]
+    return (
+        list(opened.keys()),
+        lambda name: tuple(opened.get_slice(name).get_shape()),
+        lambda name, rows: opened.get_slice(name)[rows],
+    )

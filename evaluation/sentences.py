@@ -7,53 +7,55 @@ from typing import Any
 
 from evaluation.tables import number
 
-SAID = {"better": "became better", "worse": "became worse", "unclear": "did not clearly change"}
+SAID = {"better": "became better", "worse": "became worse", "unclear": "did not clearly change", "": "changed"}
+OVER = {"better": "clearly below", "worse": "clearly above", "unclear": "not clearly other than", "": "beside"}
+WORTH = {"better": "clearly its own", "worse": "clearly against it", "unclear": "within noise", "": "not judged"}
+AGAINST = {
+    "better": "clearly better than",
+    "worse": "clearly worse than",
+    "unclear": "not clearly different from",
+    "": "not judged against",
+}
 
 
 def verdict_sentence(metrics: Mapping[str, Any]) -> str:
-    """The verdict, by the Brier score (a proper score) and its corrected p-value."""
+    """The verdict, by the Brier score (a proper score) and corrected p-values; with what is tuning's in it."""
     test = metrics["headline"]["test"]
-    change, before, after = (
-        test["difference"]["brier"],
-        test["before"]["brier"]["value"],
-        test["after"]["brier"]["value"],
+    before, untuned, after, rate = (
+        test[side]["brier"]["value"] for side in ("before", "before_calibrated", "after", "base_rate")
     )
+    change, over = test["difference"]["brier"], OVER[test["over_base_rate"]["brier"]["verdict"]]
     percent = f"{(after - before) / before:+.0%}" if before else "from 0"
-    rate = test["base_rate"]["brier"]["value"]
-    against = "below" if after < rate else "not below"
     return (
-        f"On {test['n']} held-out questions the confidences {SAID[change['verdict']]}: Brier score {before:.3f} "
-        f"before, {after:.3f} after tuning ({percent}; difference {number(change, sign=True)}), {against} the "
-        f"{rate:.3f} of always saying the base rate."
+        f"On {test['n']} held-out questions the confidences {SAID[change['verdict']]}: Brier score {before:.3f} as the "
+        f"model came, {untuned:.3f} with a {metrics['calibrator']['kind']} calibrator alone, {after:.3f} tuned and "
+        f"calibrated ({percent}; difference {number(change, sign=True)}), {over} the {rate:.3f} of "
+        "always saying the base rate."
     )
 
 
 def credit_sentence(metrics: Mapping[str, Any]) -> str:
-    """How much of the gain is tuning's, and how much any calibrator's."""
-    test = metrics["headline"]["test"]
-    change = test["difference_calibrated"]["brier"]
+    """How much of the gain is tuning's, and not any calibrator's."""
+    change = metrics["headline"]["test"]["tuning"]["brier"]
     return (
-        f"With the same kind of calibrator ({metrics['calibrator']['kind']}) and no tuning the query scores "
-        f"{test['before_calibrated']['brier']['value']:.3f}; tuning itself is worth {number(change, sign=True)}."
+        f"Tuning itself, against the untuned query with the same kind of calibrator, is worth "
+        f"{number(change, sign=True)}, {WORTH[change['verdict']]}."
     )
 
 
 def rivals_sentence(metrics: Mapping[str, Any]) -> str:
-    """The other confidence with the lowest calibrated Brier score, whichever side of the query it is on."""
-    found = [
-        (side["calibrated"]["brier"]["value"], entry["label"], state, side["against_query"]["brier"])
-        for entry in metrics["estimators"]["test"].values()
-        for state, side in entry["states"].items()
-        if "against_query" in side and side["n"] == metrics["headline"]["test"]["n"]
-    ]
-    if not found:
+    """The best other confidence, whichever side of the tuned query it is on; chosen without the test split."""
+    side = metrics["posthoc"]["best_other"]
+    if side is None:
         return "No other confidence was measured on all questions."
-    value, label, state, change = min(found)
-    which = {"better": "clearly better than", "worse": "clearly worse than", "unclear": "not clearly different from"}
+    name, state = side.split("/")
+    entry = metrics["estimators"]["test"][name]
+    rated = entry["states"][state]
+    change = rated["against_query"]["brier"]
     return (
-        f"The best other confidence is the {label} of the model {state} tuning, calibrated likewise: {value:.3f}, "
-        f"{which[change['verdict']]} the tuned query (difference {number(change, sign=True)}, Holm-corrected over all "
-        "confidences)."
+        f"The other confidence that did best on the calibration split, the {entry['label']} of the model {state} "
+        f"tuning, scores {rated['calibrated']['brier']['value']:.3f} calibrated likewise, "
+        f"{AGAINST[change['verdict']]} the tuned query (difference {number(change, sign=True)})."
     )
 
 
@@ -88,13 +90,14 @@ def abstention_sentences(metrics: Mapping[str, Any]) -> list[str]:
 def _reached(side: Mapping[str, Any]) -> str:
     if side["threshold"] is None:
         return "the calibration split vouches for no threshold."
+    threshold = f"{side['threshold']:.2f} uncalibrated"
+    if side["calibrated"] is not None:
+        threshold = f"{side['calibrated']:.2f} ({threshold})"
     if side["error"] is None:
-        return (
-            f"no test answer reaches the threshold of {side['threshold']:.2f} that the calibration split vouches for."
-        )
+        return f"no test answer reaches the threshold that the calibration split vouches for, {threshold}."
     return (
-        f"{side['coverage']:.0%} of test questions are answered above the threshold that the calibration split "
-        f"vouches for, {side['threshold']:.2f}, and {side['error']:.1%} of these wrongly "
+        f"{side['coverage']:.0%} of test questions are answered from the threshold on that the calibration split "
+        f"vouches for, {threshold}, and {side['error']:.1%} of these wrongly "
         f"[{side['error_low']:.1%}, {side['error_high']:.1%}]."
     )
 
@@ -102,13 +105,13 @@ def _reached(side: Mapping[str, Any]) -> str:
 def worst_subject_sentence(metrics: Mapping[str, Any]) -> str:
     worst = metrics["subjects"]["worst"]
     if worst is None:
-        return "No subject has ten test questions, so none is rated."
+        return "No subject has ten independent test questions, so none is rated."
     gap = worst["gap"]["value"]
     direction = "too sure" if gap > 0 else "not sure enough"
-    doubt = "" if worst["clear"] else " (its interval holds 0)"
+    doubt = "" if worst["clear"] else "; so large a gap may be chance"
     return (
-        f"Worst after tuning: {worst['name']}, {direction} by {abs(gap):.3f} on average "
-        f"(mean confidence minus accuracy {number(worst['gap'], sign=True)}){doubt}."
+        f"Worst of {worst['rated']} subjects after tuning: {worst['name']}, {direction} by {abs(gap):.3f} on average "
+        f"(mean confidence minus accuracy {number(worst['gap'], sign=True)}, an interval for all at once){doubt}."
     )
 
 
@@ -117,8 +120,8 @@ def grader_sentence(metrics: Mapping[str, Any]) -> str | None:
     if grader is None:
         return None
     return (
-        f"A second grader looked at {grader['n']} of the answers and agreed on {grader['agreement']:.1%}. By its "
-        f"verdicts, with that table's uncertainty in the intervals, the Brier score goes from "
-        f"{number(grader['before']['brier'])} to {number(grader['after']['brier'])} "
-        f"(difference {number(grader['difference']['brier'], sign=True)})."
+        f"A second grader looked at {grader['n']} of the answers and agreed on {grader['agreement']:.1%}; it speaks "
+        f"for {grader['covered']:.0%} of the test answers. By its verdicts, with the uncertainty of that comparison in "
+        f"the intervals, the Brier score goes from {number(grader['before']['brier'])} to "
+        f"{number(grader['after']['brier'])} (difference {number(grader['difference']['brier'], sign=True)})."
     )

@@ -34,14 +34,14 @@ def main_rows(metrics: Mapping[str, Any]) -> list[Row]:
         _row("Full-ECE, reference-answer tokens", tokens, "full_ece"),
         _row("Vocabulary Brier, same tokens", tokens, "vocabulary_brier"),
         _row("NLL, same tokens (nats)", tokens, "nll"),
-        _row("Full-ECE, query position", query, "full_ece"),
+        *([_row("Full-ECE, query position", query, "full_ece")] if query else []),
     ]
 
 
 def further_rows(metrics: Mapping[str, Any]) -> list[Row]:
     """All that the first table leaves out."""
     test, tokens = metrics["headline"]["test"], metrics["tokens"]["equal_width"]
-    shown = {"full_ece", "vocabulary_brier", "nll"}
+    shown = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll"}
     return [
         *(_row(metric.label, test, name) for name, metric in METRICS.items() if name not in MAIN_ROWS),
         *(_row(f"{q.label}, tokens", tokens, name) for name, q in TOKEN_METRICS.items() if name not in shown),

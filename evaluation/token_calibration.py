@@ -37,8 +37,8 @@ NULL_DRAWS = 200
 NOTHING = "undefined: no token positions"
 
 TOKEN_METRICS: dict[str, Quantity] = {
-    "full_ece": Quantity("Full-ECE", calibration_error=True, undefined=NOTHING),
-    "full_ece_nk": Quantity("Full-ECE / K", calibration_error=True, undefined=NOTHING),
+    "full_ece": Quantity("Full-ECE", calibration_error=True, undefined=NOTHING, largest=2.0),
+    "full_ece_nk": Quantity("Full-ECE / K", calibration_error=True, undefined=NOTHING, largest=2.0),
     "vocabulary_brier": Quantity("Vocabulary Brier", undefined=NOTHING),
     "nll": Quantity("Token NLL (nats)", undefined=NOTHING),
     "top1_ece": Quantity("Top-1 ECE", calibration_error=True, undefined=NOTHING),
@@ -58,7 +58,7 @@ class TokenBins:
 
 
 class TokenCalibration:
-    """Accumulates float64 sums per sequence, never logits: 4 + 3 M + 2 x 257 numbers each for equal-width bins."""
+    """Accumulates float64 sums per sequence, never logits: 4 + 5 M + 3 x 257 numbers each for equal-width bins."""
 
     def __init__(self, num_bins: int = 10, binning: Binning = "equal_width") -> None:
         if num_bins < 2:
@@ -82,6 +82,8 @@ class TokenCalibration:
         if self.vocabulary not in (None, logits.shape[1]):
             raise ValueError(f"logits over {logits.shape[1]} tokens after logits over {self.vocabulary}")
         self.vocabulary = logits.shape[1]
+        if logits.device.type == "mps":  # which has no float64
+            logits = logits.cpu()
         owners = np.zeros(len(targets), dtype=np.int64) if sequence_ids is None else np.asarray(sequence_ids)
         for start in range(0, len(targets), CHUNK):
             part = slice(start, start + CHUNK)
@@ -136,7 +138,8 @@ class TokenCalibration:
     def compute(self) -> dict[str, float | None]:
         """The metrics of everything seen, and `n`, the number of positions; without positions the others are None."""
         total = self._matrix().sum(0)
-        chance = float(self._if_calibrated(total).sum() / total[0]) if self._has_chance(total) else None
+        has_chance = total[0] and self.binning != "equal_mass"
+        chance = float(np.sqrt(2 / np.pi) * self._spreads(total)["full_ece"].sum() / total[0]) if has_chance else None
         return self._metrics(total, self._bins_of(total)) | {"full_ece_if_calibrated": chance, "n": int(total[0])}
 
     def compute_intervals(
@@ -145,7 +148,10 @@ class TokenCalibration:
         """The metrics with 95% bootstrap intervals over sequences. `groups[i]` is the group of sequence i (ids are then
         positions in it), whose members are drawn together."""
         found = self._resampled(count, seed, groups)
-        return {name: interval(TOKEN_METRICS[name], one, largest=2.0) for name, one in found.items()}
+        entries = {name: interval(TOKEN_METRICS[name], one) for name, one in found.items()}
+        if self.binning == "equal_mass" and self._sums:
+            entries["full_ece"].pop("if_calibrated", None)  # an upper bound, good enough for the interval's lower end
+        return entries | {"full_ece_nk": _scaled(entries["full_ece"], 1 / (self.vocabulary or 1))}
 
     def difference_intervals(
         self, before: TokenCalibration, count: int = 1000, seed: int = 0, groups: Sequence[Any] | Array | None = None
@@ -154,7 +160,8 @@ class TokenCalibration:
         if sorted(self._sums) != sorted(before._sums):
             raise ValueError("a paired difference needs the same sequences on both sides")
         one, two = before._resampled(count, seed, groups), self._resampled(count, seed, groups)
-        return {name: compared(quantity, one[name], two[name]) for name, quantity in TOKEN_METRICS.items()}
+        found = {name: compared(quantity, one[name], two[name]) for name, quantity in TOKEN_METRICS.items()}
+        return found | {"full_ece_nk": _scaled(found["full_ece"], 1 / (self.vocabulary or 1))}
 
     def bins(self) -> TokenBins:
         """What Full-ECE is made of: it sums |realised - predicted| over the bins, over N."""
@@ -168,8 +175,8 @@ class TokenCalibration:
         )
 
     def _row_sums(self, logits: Tensor, targets: Tensor) -> Array:
-        """[rows, 4 + 3 C + M + 2 G]: count, Brier, NLL, top-1 hit; by cell the row's probability, realised tokens
-        and variance; the top-1 gap by bin; top-1 counts and gaps by cell of the grid."""
+        """[rows, 4 + 3 C + 2 M + 3 G]: count, Brier, NLL, top-1 hit; by cell the row's probability, realised tokens and
+        variance; by bin the top-1 gap and variance; by cell of the grid top-1 counts, gaps and variance."""
         _check(logits, targets)
         scores = logits.double()
         own = scores.gather(1, targets.unsqueeze(1)).squeeze(1)
@@ -194,32 +201,34 @@ class TokenCalibration:
         chosen = p[rows, targets]
         realised[rows, torch.bucketize(chosen, edges, right=True)] = 1
         hit = (best == targets).double()
-        top = p.new_zeros(len(p), self.num_bins)
-        top[rows, torch.bucketize(confidence, width, right=True)] = hit - confidence
-        counts, gaps = p.new_zeros(2, len(p), len(grid) + 1)
-        cell = torch.bucketize(confidence, grid, right=True)
+        top, top_variance = p.new_zeros(2, len(p), self.num_bins)
+        counts, gaps, variance = p.new_zeros(3, len(p), len(grid) + 1)
+        place, cell = (torch.bucketize(confidence, edges, right=True) for edges in (width, grid))
+        top[rows, place] = gaps[rows, cell] = hit - confidence
+        top_variance[rows, place] = variance[rows, cell] = confidence * (1 - confidence)
         counts[rows, cell] = 1
-        gaps[rows, cell] = hit - confidence
         brier = torch.linalg.vecdot(p, p) - 2 * chosen + 1
         first = torch.stack([torch.ones_like(nll), brier, nll, hit], 1)
-        return torch.cat([first, mass, realised, mass * (1 - mass), top, counts, gaps], 1).cpu().numpy()
+        by_cell = [mass, realised, mass * (1 - mass)]
+        return torch.cat([first, *by_cell, top, top_variance, counts, gaps, variance], 1).cpu().numpy()
 
     def _add(self, sums: Array, owners: Array) -> None:
         for owner in np.unique(owners).tolist():
             self._sums[owner] = self._sums.get(owner, 0.0) + sums[owners == owner].sum(0)
 
     def _matrix(self) -> Array:
-        width = 4 + 3 * self._cells + self.num_bins + 2 * (len(GRID) + 1)
+        width = 4 + 3 * self._cells + 2 * self.num_bins + 3 * (len(GRID) + 1)
         return np.stack([self._sums[k] for k in sorted(self._sums)]) if self._sums else np.zeros((0, width))
 
     def _split(self, total: Array) -> list[Array]:
-        """By cell probability, realised, variance; by bin the top-1 gap; by cell of the grid top-1 counts and gaps."""
-        sizes = [self._cells] * 3 + [self.num_bins, len(GRID) + 1]
+        """By cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid top-1 counts, gaps,
+        variance."""
+        sizes = [self._cells] * 3 + [self.num_bins] * 2 + [len(GRID) + 1] * 2
         return np.split(total[4:], np.cumsum(sizes))
 
     def _bins_of(self, total: Array) -> tuple[Array, Array]:
         """Bin of every cell, and of every cell of the top-1 grid."""
-        mass, _, _, _, counts, _ = self._split(total)
+        mass, _, _, _, _, counts, _, _ = self._split(total)
         own = np.arange(self.num_bins) if self.binning != "equal_mass" else equal_parts(mass, self.num_bins)
         return own, equal_parts(counts, self.num_bins)
 
@@ -227,7 +236,7 @@ class TokenCalibration:
         n, brier, nll, hits = total[:4]
         if not n:
             return dict.fromkeys(TOKEN_METRICS)
-        mass, realised, _, top, _, gaps = self._split(total)
+        mass, realised, _, top, _, _, gaps, _ = self._split(total)
         full_ece = np.abs(joined(realised - mass, bins[0], self.num_bins)).sum() / n
         adaptive = np.abs(joined(gaps, bins[1], self.num_bins)).sum() / n
         values = (
@@ -255,23 +264,40 @@ class TokenCalibration:
         )
         null = self._null(matrix.sum(0), seed)
         return {
-            name: Resampled(value, draws.get(name, ()), null if name == "full_ece" else ())
+            name: Resampled(value, draws.get(name, ()), null.get(name, ()))
             for name, value in self._metrics(matrix.sum(0), bins).items()
         }
 
-    def _has_chance(self, total: Array) -> bool:
-        return bool(total[0]) and self.binning != "equal_mass"
+    def _spreads(self, total: Array) -> dict[str, Array]:
+        """Standard deviation of each bin's gap if every token is drawn from its probabilities. Positions are then
+        uncorrelated, those of one sequence too: each is drawn given what came before it.
 
-    def _if_calibrated(self, total: Array) -> Array:
-        """Expected |gap| of each bin if tokens are drawn from the probabilities, by the normal approximation."""
-        return np.sqrt(2 / np.pi * self._split(total)[2].clip(min=0))
+        For `equal_mass`, whose cells are joined, it is an upper bound.
+        """
+        _, _, variance, _, top, _, _, grid = (part.clip(min=0) for part in self._split(total))
+        own, adaptive = self._bins_of(total)
+        return {
+            "full_ece": np.sqrt(joined(variance, own, self.num_bins)),
+            "top1_ece": np.sqrt(top),
+            "top1_ace": np.sqrt(joined(grid, adaptive, self.num_bins)),
+        }
 
-    def _null(self, total: Array, seed: int) -> Sequence[float]:
-        if not self._has_chance(total):
-            return ()
-        spread = np.sqrt(self._split(total)[2].clip(min=0))
-        noise = np.random.default_rng(seed).normal(size=(NULL_DRAWS, len(spread)))
-        return (np.abs(noise * spread).sum(1) / total[0]).tolist()
+    def _null(self, total: Array, seed: int) -> dict[str, list[float]]:
+        """What errors chance alone makes, by the normal approximation."""
+        if not total[0]:
+            return {}
+        noise = np.abs(np.random.default_rng(seed).normal(size=(NULL_DRAWS, self.num_bins)))
+        return {name: (noise @ spread / total[0]).tolist() for name, spread in self._spreads(total).items()}
+
+
+def _scaled(entry: Interval, by: float) -> Interval:
+    """The same interval in another unit; p-value and verdict stay."""
+    found = dict(entry)
+    for name in ("value", "low", "high"):
+        found[name] = None if entry[name] is None else entry[name] * by
+    if "if_calibrated" in entry:
+        found["if_calibrated"] = _scaled(entry["if_calibrated"], by)
+    return found
 
 
 def _check(logits: Tensor, targets: Tensor) -> None:

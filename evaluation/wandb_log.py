@@ -66,11 +66,68 @@ def _tables(
             for kind, entry in own.items()
         ],
     )
+    yield from _groups(metrics)
     yield (
         "most_confidently_wrong",
         ["question", "answer", "reference", "before", "after"],
         [[r["question"], r["answer"], r["reference"], float(r["before"]), float(r["after"])] for r in wrong],
     )
+
+
+def _groups(metrics: Mapping[str, Any]) -> Iterator[tuple[str, list[str | int], list[list[Any]]]]:
+    for name, groups in (("subjects", metrics["subjects"]["table"]), ("question_sets", metrics["sources"])):
+        yield (
+            name,
+            [name, "n", "accuracy", "Brier before", "Brier after", "AUROC after", "gap after"],
+            [
+                [
+                    *(key, entry["n"], entry["accuracy"]),
+                    *_values(entry.get("before", {}), "brier"),
+                    *_values(entry.get("after", {}), "brier", "auroc", "gap"),
+                ]
+                for key, entry in groups.items()
+            ],
+        )
+    yield (
+        "decisions",
+        ["error rate", "unavoidable abstention", "confidence", "threshold", "coverage", "error", "low", "high"],
+        [
+            [
+                *(rate["error_rate"], rate["unavoidable_abstention"], side),
+                *(rate[side][part] for part in ("threshold", "coverage", "error", "error_low", "error_high")),
+            ]
+            for rate in metrics["decisions"]["rates"]
+            for side in ("before", "after", "best_other")
+            if side in rate
+        ],
+    )
+    yield (
+        "temperature",
+        ["model", "temperature", "NLL at 1", "NLL scaled", "Full-ECE at 1", "Full-ECE scaled", "accuracy"],
+        [
+            [
+                *(state, found["temperature"]),
+                *(found[at][name]["value"] for name in ("nll", "full_ece") for at in ("at_1", "scaled")),
+                found["scaled"]["accuracy"]["value"],
+            ]
+            for state, found in metrics["temperature"].items()
+        ],
+    )
+    if metrics["other_models"]:
+        yield (
+            "other_models",
+            ["answers of", "n", "accuracy", "Brier untuned", "Brier tuned", "AUROC tuned", "Brier left out"],
+            [
+                [
+                    *(key, entry["n"]),
+                    *_values(entry["after"], "accuracy"),
+                    *_values(entry["before"], "brier"),
+                    *_values(entry["after"], "brier", "auroc"),
+                    *_values(entry.get("leave_one_out", {}), "brier"),
+                ]
+                for key, entry in metrics["other_models"].items()
+            ],
+        )
 
 
 def _values(entry: Mapping[str, Any], *names: str) -> list[float | None]:

@@ -12,7 +12,9 @@ from evaluation.passes.asked import Asked, Pass, State
 
 PASSES: dict[str, Pass] = {
     "query": Pass(query.measure, block=query.few_shot, reads_probe=True, settings=query.settings),
-    "query_zero_shot": Pass(query.measure, block=query.zero_shot, reads_probe=True, settings=query.settings),
+    "query_zero_shot": Pass(
+        query.measure_zero_shot, block=query.zero_shot, reads_probe=True, settings=lambda s: s.num_bins
+    ),
     "tokens": Pass(tokens.measure, block=tokens.answer_block, width=lambda row: 2, settings=lambda s: s.num_bins),
     "choices": Pass(choices.measure, block=tokens.answer_block, applies=choices.has_choices, width=choices.sequences),
     "p_true": Pass(expressed.p_true, block=query.zero_shot, width=lambda row: 2),
@@ -23,6 +25,7 @@ PASSES: dict[str, Pass] = {
         block=tokens.answer_block,
         states=("before",),
         applies=writing.can_be_graded,
+        kind=writing.kind,
         settings=lambda s: s.samples,
         writes=True,
     ),
@@ -31,11 +34,12 @@ PASSES: dict[str, Pass] = {
         block=tokens.answer_block,
         states=("after",),
         applies=writing.can_be_graded,
+        kind=writing.kind,
         settings=lambda s: s.reasoning_tokens,
         writes=True,
     ),
     "reanswered": Pass(
-        writing.answer_again, block=tokens.answer_block, states=("after",), applies=writing.can_be_graded
+        writing.answer_again, block=tokens.answer_block, applies=writing.can_be_graded, kind=writing.kind
     ),
 }
 

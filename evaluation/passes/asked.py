@@ -69,6 +69,8 @@ class Pass:
     block: Callable[[FewShot, GradedAnswer], Sequence[Demonstration]]
     states: tuple[State, ...] = BOTH
     applies: Callable[[GradedAnswer], bool] = lambda row: True
+    kind: Callable[[GradedAnswer], Any] = lambda row: None
+    """Rows of one kind share a batch: those whose answers are written alike."""
     width: Callable[[GradedAnswer], int] = lambda row: 1
     """Sequences that a row takes in a batch."""
     settings: Callable[[EvaluationSettings], Any] = lambda settings: None

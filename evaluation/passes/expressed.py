@@ -37,7 +37,8 @@ WORDS: dict[str, float] = {
 """Rounded means of what people take these to mean (Fagen-Ulmschneider 2015, used so by Tian et al.)."""
 IN_WORDS = f"\n\nHow likely is it that the proposed answer is correct? Choose one: {', '.join(WORDS)}.\nIt is:"
 REPLY_TOKENS = 8
-_NUMBER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(%|percent\b)?", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?)\s*(%|percent\b)?", re.IGNORECASE)
+_ODDS = re.compile(r"\d\s*%?\s*(?:/|:|-|–|(?:in|out|to|and|or)\b)\s*(?:of\s*)?\d|between", re.IGNORECASE)
 
 
 def p_true(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
@@ -69,9 +70,10 @@ def _replies(
 
 
 def read_percent(reply: str) -> float | None:
-    """The probability that a reply names: "90%", "90 percent", "0.9", "90"; None for no number, or one over 100%."""
+    """The probability that a reply names: "90%", "90 percent", "0.9", "90". None for no number, one below 0 or over
+    100%, and for odds and ranges ("1 in 10", "5/5", "between 10% and 20%")."""
     found = _NUMBER.search(reply)
-    if found is None:
+    if found is None or _ODDS.search(reply):
         return None
     value = float(found.group(1))
     # A bare "1" is 100%: who gives percentages writes the sign, or a number that is plainly one.
@@ -81,11 +83,15 @@ def read_percent(reply: str) -> float | None:
 
 
 def read_words(reply: str) -> float | None:
-    """The probability of the first known phrase of a reply, the longest where several begin at one place."""
+    """The probability of the first known phrase of a reply, the longest where several begin at one place; None where it
+    is negated."""
     text = " ".join(re.sub(r"[^a-z]+", " ", reply.casefold()).split())
     places = [
         (match.start(), -len(phrase), value)
         for phrase, value in WORDS.items()
         if (match := re.search(rf"\b{phrase}\b", text))
     ]
-    return min(places)[2] if places else None
+    if not places:
+        return None
+    start, _, value = min(places)
+    return None if re.search(r"\b(?:not|isn t|never)(?: \w+)? $", text[:start]) else value

@@ -27,6 +27,18 @@ def settings(settings: EvaluationSettings) -> Any:
 
 
 def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+    return _measure(asked, rows, state, block, with_hidden="probe" in asked.settings.estimators)
+
+
+def measure_zero_shot(
+    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Found]:
+    return _measure(asked, rows, state, block, with_hidden=False)
+
+
+def _measure(
+    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], with_hidden: bool
+) -> list[Found]:
     probe = asked.checkpoint.probe if state == "after" else None
     sequences = [asked.question_and_answer(row) for row in rows]
     found = score_batch(asked.model, asked.prompt, asked.prefix(block, state), sequences, probe)
@@ -43,7 +55,7 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
         }
         for i in range(len(rows))
     ]
-    if block and "probe" in asked.settings.estimators:
+    if with_hidden:
         for value, hidden in zip(values, found.hidden.float().cpu().numpy(), strict=True):
             value["hidden"] = pack(hidden)
     return values

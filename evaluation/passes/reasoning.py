@@ -29,7 +29,7 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
                 prefix = asked.prefix(block, "before")
                 written = generate_batch(asked.model, asked.prompt, prefix, asking, Decoding(budget, multiline=True))
                 thoughts = [_without_answer(asked, one) for one in written]
-                spent = [len(one) for one in thoughts]
+                spent = [len(one.token_ids) for one in written]
                 thought = [
                     [*ids, *one, *asked.prompt.answer_now_ids] for ids, one in zip(asking, thoughts, strict=True)
                 ]
@@ -55,8 +55,7 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
 def _answers(
     asked: Asked, rows: Sequence[GradedAnswer], thought: Sequence[list[int]], block: Sequence[Demonstration]
 ) -> list[Answer]:
-    longest = max(row.max_new_tokens or asked.max_new_tokens for row in rows)
-    decoding = Decoding(longest, multiline=any(row.multiline for row in rows))
+    decoding = Decoding(rows[0].max_new_tokens or asked.max_new_tokens, rows[0].multiline)
     return generate_batch(asked.model, asked.prompt, asked.prefix(block, "before"), thought, decoding)
 
 

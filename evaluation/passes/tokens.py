@@ -18,7 +18,7 @@ from evaluation.token_calibration import TokenCalibration
 TEMPERATURES = tuple(float(t) for t in np.round(np.arange(0.5, 1.501, 0.05), 2))
 """By which token logits are divided, in the scan."""
 SCANNED = 32
-"""Tokens of a reference, from its beginning, that the scan looks at: a program of hundreds would outweigh the others."""
+"""Tokens of a reference, from its beginning, that the scan looks at: a program of hundreds would outweigh the rest."""
 
 
 def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from calibration_tuning.answering import Answerer, requests_for
 from calibration_tuning.grading import GRADERS
@@ -16,10 +17,17 @@ def can_be_graded(row: GradedAnswer) -> bool:
     return row.grader in GRADERS
 
 
+def kind(row: GradedAnswer) -> Any:
+    """What a batch of written answers has in common."""
+    return row.style == "cloze", row.multiline, row.max_new_tokens
+
+
 def answer_again(
     asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
 ) -> list[Found]:
-    """`answer` and its grade `correct`: the greedy answer, as curation asked for it."""
+    """`answer` and its grade `correct`: the greedy answer, as curation asked for it.
+
+    Asked of both states: an answer that an engine or another machine gave in curation may differ by itself."""
     answerer = Answerer(asked.model, asked.prompt, asked.few_shot.answer, asked.settings.batch_size, cloze=asked.cloze)
     requests = requests_for(rows, asked.few_shot.by, asked.max_new_tokens)
     answers = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, norm
 
 from evaluation.calibration_error import bin_index
 from evaluation.plots.theme import AFTER, BEFORE, LINE, MUTED, figure, themed
@@ -36,10 +36,18 @@ def prepare_reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: i
     for m in np.unique(index):
         own = index == m
         n, hits, mean = int(own.sum()), float(correct[own].sum()), float(confidence[own].mean())
-        ci = binomtest(round(hits), n).proportion_ci(method="wilson")
+        low, high = wilson(hits / n, n)
         band = [float(binom.ppf(q, n, mean)) / n for q in (0.025, 0.975)]
-        rows.append((m, mean, hits / n, ci.low, ci.high, n, *band))
+        rows.append((m, mean, hits / n, low, high, n, *band))
     return Reliability(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95% interval (Wilson 1927) of a share of n, which need not be a whole number of them: sets earn part marks."""
+    z = float(norm.ppf(0.975))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return min(share, middle - half), max(share, middle + half)
 
 
 def plot_reliability(sides: dict[str, Reliability], num_bins: int) -> Figure:
@@ -54,7 +62,7 @@ def plot_reliability(sides: dict[str, Reliability], num_bins: int) -> Figure:
             band = side.band_high - side.band_low
             top.bar(middle, band, 0.96 / num_bins, side.band_low, color=LINE, label="if perfectly calibrated")
             top.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
-            error = np.abs(np.stack([side.accuracy - side.low, side.high - side.accuracy]))
+            error = np.stack([side.accuracy - side.low, side.high - side.accuracy])
             look: Any = {"fmt": "o-", "color": colour, "capsize": 3, "label": "this model"}
             top.errorbar(side.confidence, side.accuracy, yerr=error, **look)
             top.set(title=title, xlim=(0, 1), ylim=(0, 1), ylabel="answers that are correct")

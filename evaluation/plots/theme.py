@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 mpl.use("Agg")
 TEXT, MUTED, LINE = "#101827", "#64758b", "#cbd5e2"
-BLUE, ORANGE, GREEN, RED = "#3b82f6", "#ea7317", "#16a34a", "#dc2626"
+BLUE, ORANGE, GREEN = "#3b82f6", "#ea7317", "#16a34a"
 BEFORE, AFTER = ORANGE, BLUE
 """Colours of the model before and after tuning, everywhere."""
 PAGE_COLOURS = {TEXT: "var(--text)", MUTED: "var(--muted)", LINE: "var(--line)"}
@@ -31,6 +31,7 @@ STYLE: Any = {
     "ytick.labelcolor": TEXT,
     "legend.frameon": False,
     "font.size": 10,
+    "text.parse_math": False,  # names of subjects and sets may hold dollar signs
     "svg.fonttype": "none",
     "svg.hashsalt": "calibration-tuning",
 }

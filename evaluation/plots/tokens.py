@@ -24,7 +24,8 @@ def plot_full_ece(tokens: dict[str, Any]) -> Figure:
             axes.bar(places + shift, gap / tokens["n"], width=0.4, color=colour, label=name)
         axes.axhline(0, color=MUTED, linewidth=0.8)
         ends = zip(bins["before"]["low"], bins["before"]["high"], strict=True)
-        axes.set_xticks(places, [f"{low:.1f}\n-{high:.1f}" for low, high in ends])
+        digits = 1 if len(places) == 10 else 2
+        axes.set_xticks(places, [f"{low:.{digits}f}\n-{high:.{digits}f}" for low, high in ends])
         axes.set(xlabel="probability of a token", ylabel="realised - predicted,\nper position")
         axes.legend()
     return drawn

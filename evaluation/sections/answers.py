@@ -1,4 +1,4 @@
-"""Does tuning change the answers? Those given with the adapter off, which are used, against those with it left on."""
+"""Does tuning change the answers? The same questions asked again, adapter off and adapter on."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import numpy as np
 
 from evaluation.bootstrap import draws_of, percentile_interval
 from evaluation.evidence import Evidence
+from evaluation.passes.asked import BOTH
 
 
 def answers(evidence: Evidence) -> dict[str, Any] | None:
     """Share of answers that differ, and their accuracy off and on; None where none were asked for."""
-    pairs = [(row, evidence.measured.of("reanswered", "after", row)) for row in evidence.splits["test"]]
-    asked = [(row, found) for row, found in pairs if found is not None]
-    if not asked:
+    rows = [row for row in evidence.splits["test"] if evidence.measured.of("reanswered", "before", row)]
+    if not rows:
         return None
-    off = np.array([row.correct for row, _ in asked])
-    on = np.array([found["correct"] for _, found in asked])
-    changed = np.array([row.answer != found["answer"] for row, found in asked])
+    off, on = ([evidence.measured.of("reanswered", state, row) or {} for row in rows] for state in BOTH)
+    changed = np.array([one["answer"] != other["answer"] for one, other in zip(off, on, strict=True)])
+    before, after = (np.array([one["correct"] for one in found]) for found in (off, on))
 
     def metrics(indices: np.ndarray) -> dict[str, float | None]:
         return {
             "changed": float(changed[indices].mean()),
-            "accuracy_adapter_off": float(off[indices].mean()),
-            "accuracy_adapter_on": float(on[indices].mean()),
-            "accuracy_difference": float((on - off)[indices].mean()),
+            "accuracy_adapter_off": float(before[indices].mean()),
+            "accuracy_adapter_on": float(after[indices].mean()),
+            "accuracy_difference": float((after - before)[indices].mean()),
         }
 
-    groups = np.array([row.group for row, _ in asked])
+    groups = np.array([row.group for row in rows])
     draws = draws_of(metrics, groups, evidence.config.evaluation.bootstrap_samples, evidence.config.seed)
-    values = metrics(np.arange(len(asked)))
-    return {"n": len(asked), **{name: percentile_interval(value or 0.0, draws[name]) for name, value in values.items()}}
+    values = metrics(np.arange(len(rows)))
+    intervals = {name: percentile_interval(value or 0.0, draws.get(name, ())) for name, value in values.items()}
+    return {"n": len(rows), **intervals}

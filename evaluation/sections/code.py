@@ -10,42 +10,46 @@ from calibration_tuning.models import load_tokenizer
 from calibration_tuning.records import GradedAnswer
 from evaluation.confidence_metrics import confidence_metrics
 from evaluation.evidence import Evidence
+from evaluation.passes.asked import BOTH, State
 
 SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
 LEAST = 10
 
 
 def code(evidence: Evidence) -> dict[str, Any] | None:
-    """For programs among the test and evaluation questions: metrics per `program` (mean token probability, likelihood,
-    least probable token) and per `line` (mean token probability of the line). A line counts as correct if its program
-    passes its tests, which is all that execution can say; lines of a program are resampled together. None without
-    at least ten programs."""
-    rows = [
-        (row, found["answer_logprobs"])
-        for split in ("test", "evaluation")
-        for row in evidence.splits.get(split, ())
-        if row.grader == "code"
-        and (found := evidence.measured.of("tokens", "before", row))
-        and found["answer_logprobs"]
-    ]
-    if len(rows) < LEAST:
+    """For programs among the test and evaluation questions, `before` and `after` tuning: metrics per `program` (mean
+    token probability, likelihood, least probable token) and per `line` (mean token probability of the line). A line
+    counts as correct if its program passes its tests, which is all that execution can say; lines of a program are
+    resampled together. None without at least ten programs."""
+    rows = [row for split in ("test", "evaluation") for row in evidence.splits.get(split, ()) if row.grader == "code"]
+    written = [row for row in rows if _logprobs(evidence, "before", row)]
+    if len(written) < LEAST:
         return None
-    correct = np.array([row.correct for row, _ in rows])
-    groups = np.array([row.group for row, _ in rows])
-    whole = {
-        "average_token_probability": [float(np.exp(lp).mean()) for _, lp in rows],
-        "sequence_likelihood": [float(np.exp(np.sum(lp))) for _, lp in rows],
-        "minimum_token_probability": [float(np.exp(np.min(lp))) for _, lp in rows],
-    }
     tokenizer = load_tokenizer(evidence.config.model)
-    lines = [(number, value) for number, (row, lp) in enumerate(rows) for value in line_confidences(tokenizer, row, lp)]
-    owner = np.array([number for number, _ in lines])
+    return {"n": len(written), **{state: _state(evidence, state, written, tokenizer) for state in BOTH}}
+
+
+def _state(evidence: Evidence, state: State, rows: list[GradedAnswer], tokenizer: Any) -> dict[str, Any]:
+    correct = np.array([row.correct for row in rows])
+    groups = np.array([row.group for row in rows])
+    logprobs = [_logprobs(evidence, state, row) for row in rows]
+    whole = {
+        "average_token_probability": [float(np.exp(own).mean()) for own in logprobs],
+        "sequence_likelihood": [float(np.exp(np.sum(own))) for own in logprobs],
+        "minimum_token_probability": [float(np.exp(np.min(own))) for own in logprobs],
+    }
+    by_row = [line_confidences(tokenizer, row, own) for row, own in zip(rows, logprobs, strict=True)]
+    owner = np.repeat(np.arange(len(rows)), [len(own) for own in by_row])
+    lines = np.array([value for own in by_row for value in own])
     return {
-        "n": len(rows),
         "lines": len(lines),
         "program": {name: _rated(evidence, np.array(values), correct, groups) for name, values in whole.items()},
-        "line": _rated(evidence, np.array([value for _, value in lines]), correct[owner], groups[owner]),
+        "line": _rated(evidence, lines, correct[owner], groups[owner]),
     }
+
+
+def _logprobs(evidence: Evidence, state: State, row: GradedAnswer) -> list[float]:
+    return (evidence.measured.of("tokens", state, row) or {}).get("answer_logprobs", [])
 
 
 def line_confidences(tokenizer: Any, row: GradedAnswer, logprobs: list[float]) -> list[float]:

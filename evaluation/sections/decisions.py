@@ -5,72 +5,72 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
-from evaluation.decisions import answered_above, find_threshold, unavoidable_abstention
+from evaluation.choice import best_other
+from evaluation.decisions import answered_above, find_threshold, one_of_each, unavoidable_abstention
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import AFTER, BEFORE, Evidence, Side
-from evaluation.posthoc import FOLDS, cross_fitted
 from evaluation.ranking import risk_coverage
-from evaluation.scoring_rules import brier
 
 POINTS = 200
 
 
 def decisions(evidence: Evidence) -> dict[str, Any]:
     """`accuracy` of the test answers; for each wanted error rate the abstention that no confidence could avoid, then
-    for each confidence the threshold that the calibration split vouches for, and what it does on the test split.
-    `curves`: the risk-coverage curve of each confidence, thinned to 200 points, and that of a perfect one.
+    for each confidence the `threshold` that the calibration split vouches for, in the raw confidence and, where its
+    calibrator keeps the order, `calibrated`, and what it does on the test split. `curves`: the risk-coverage curve of
+    each confidence, thinned to 200 points, and that of a perfect one.
 
-    The confidences, all calibrated: the query `before` and `after` tuning, and `best_other`, the one with the lowest
-    Brier score cross-fitted within the calibration split (its name stands under `best_other`)."""
-    settings, correct, known = evidence.config.evaluation, evidence.correct("test"), evidence.correct("calibration")
+    The confidences: the query `before` and `after` tuning, and `best_other` (see `evaluation.choice`; its name stands
+    under `best_other`), whose guarantee is corrected for having been chosen among all. Thresholds are of raw scores,
+    as calibrators are fitted on the very answers that vouch, and are found on one answer of each group.
+    """
+    settings = evidence.config.evaluation
+    right = (evidence.correct("test") >= 0.5).astype(np.float64)
+    chosen = one_of_each(evidence.groups("calibration"), evidence.config.seed)
     sides: dict[str, Side] = {"before": BEFORE, "after": AFTER}
-    best = _best_other(evidence)
+    best = best_other(evidence)
     if best is not None:
         sides["best_other"] = best
-    confidences = {
-        name: {split: evidence.confidence(side, split, evidence.kind) for split in ("calibration", "test")}
-        for name, side in sides.items()
-    }
-    accuracy = float((correct >= 0.5).mean())
+    candidates = len(evidence.scores)
+    doubt = 1 - settings.error_rate_confidence
     rates = []
     for rate in settings.error_rates:
         entry: dict[str, Any] = {
             "error_rate": rate,
-            "unavoidable_abstention": unavoidable_abstention(accuracy, rate),
+            "unavoidable_abstention": unavoidable_abstention(float(right.mean()), rate),
         }
-        for name, own in confidences.items():
-            threshold = find_threshold(own["calibration"], known, rate, settings.error_rate_confidence)
-            entry[name] = {"threshold": threshold, **answered_above(own["test"], correct, threshold)}
+        for name, side in sides.items():
+            score = evidence.scores[side]
+            sure = 1 - doubt / (candidates if name == "best_other" else 1)
+            threshold = find_threshold(
+                score["calibration"][chosen], evidence.correct("calibration")[chosen], rate, sure
+            )
+            entry[name] = {
+                "threshold": None if threshold is None else float(expit(threshold)),
+                "calibrated": _calibrated(evidence, side, threshold),
+                **answered_above(score["test"], right, evidence.groups("test"), threshold),
+            }
         rates.append(entry)
-    perfect = np.sort(correct)[::-1]
-    curves = {name: _curve(own["test"], correct) for name, own in confidences.items()}
+    curves = {name: _curve(evidence.scores[side]["test"], right) for name, side in sides.items()}
     return {
-        "accuracy": accuracy,
+        "accuracy": float(right.mean()),
         "confidence": settings.error_rate_confidence,
-        "n_calibration": len(known),
+        "n_calibration": len(chosen),
         "best_other": best and f"{ESTIMATORS[best[0]].label}, {best[1]}",  # type: ignore[index]
         "rates": rates,
-        "curves": curves | {"perfect": _curve(perfect, perfect)},
+        "curves": curves | {"perfect": _curve(right, right)},
     }
 
 
-def _best_other(evidence: Evidence) -> Side | None:
-    """None where no other confidence is there for every answer, or there are too few to cut into folds."""
-    correct, groups = evidence.correct("calibration"), evidence.groups("calibration")
-    if len(np.unique(groups)) < FOLDS:
+def _calibrated(evidence: Evidence, side: Side, threshold: float | None) -> float | None:
+    if threshold is None or evidence.kind in ("isotonic", "histogram"):  # maps with steps, where scores become one
         return None
-    found = {
-        side: brier(
-            cross_fitted(evidence.kind, score["calibration"], correct, groups, seed=evidence.config.seed), correct
-        )
-        for side, score in evidence.scores.items()
-        if side[0] != "query" and not any(np.isnan(score[split]).any() for split in ("calibration", "test"))
-    }
-    return min(found, key=lambda side: found[side]) if found else None
+    return float(evidence.fits[side][evidence.kind](np.array([threshold]))[0])
 
 
-def _curve(confidence: np.ndarray, correct: np.ndarray) -> dict[str, list[float]]:
-    coverage, risk = risk_coverage(confidence, correct)
+def _curve(score: np.ndarray, right: np.ndarray) -> dict[str, list[float]]:
+    coverage, risk = risk_coverage(score, right)
     kept = np.unique(np.linspace(0, len(risk) - 1, min(POINTS, len(risk))).round().astype(int))
     return {"coverage": coverage[kept].tolist(), "risk": risk[kept].tolist()}

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import Interval
 from evaluation.comparison import adjust
-from evaluation.confidence_metrics import MAIN, METRICS, confidence_metrics, paired_difference
+from evaluation.confidence_metrics import MAIN, METRICS
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import AFTER, Evidence, Side
 
@@ -22,13 +21,8 @@ def estimators(evidence: Evidence) -> dict[str, Any]:
     the tuned query's on the same answers (Holm-corrected over the split's table)."""
     found = {split: _split(evidence, split) for split in ("test", "evaluation") if split in evidence.splits}
     for table in found.values():
-        rows = [
-            (METRICS["brier"], side["against_query"]["brier"])
-            for entry in table.values()
-            for side in entry["states"].values()
-            if "against_query" in side
-        ]
-        adjust(rows)
+        sides = [side for entry in table.values() for side in entry["states"].values()]
+        adjust([(METRICS["brier"], side["against_query"]["brier"]) for side in sides if "against_query" in side])
     return found
 
 
@@ -53,18 +47,10 @@ def _split(evidence: Evidence, split: str) -> dict[str, Any]:
 
 def _rated(evidence: Evidence, side: Side, split: str) -> dict[str, Any]:
     there = ~np.isnan(evidence.scores[side][split])
-    correct, groups = evidence.correct(split)[there], evidence.groups(split)[there]
-    settings = evidence.config.evaluation
-    shared = (settings.num_bins, evidence.config.seed, settings.bootstrap_samples, groups, MAIN)
-
-    def rated(confidence: np.ndarray) -> dict[str, Interval]:
-        return confidence_metrics(confidence[there], correct, *shared)
-
-    found: dict[str, Any] = {"raw": rated(evidence.confidence(side, split))}
+    found: dict[str, Any] = {"raw": evidence.rated(evidence.confidence(side, split), split, MAIN, there)}
     calibrated = evidence.confidence(side, split, evidence.kind)
-    if not np.isnan(calibrated[there]).any():
-        found["calibrated"] = rated(calibrated)
-        if side != AFTER:
-            tuned = evidence.after(split)
-            found["against_query"] = paired_difference(tuned[there], calibrated[there], correct, *shared)
-    return found
+    if np.isnan(calibrated[there]).any():  # nothing to fit on
+        return found
+    both = evidence.compared(evidence.after(split), calibrated, split, MAIN, there)
+    found["calibrated"] = both["after"]
+    return found if side == AFTER else found | {"against_query": both["difference"]}

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from evaluation.evidence import Evidence
 from evaluation.grader_error import compared_with_grader_error, counts_of
 
 
 def grader(evidence: Evidence) -> dict[str, Any] | None:
-    """`counts` [2][2] of the doubly graded answers by (first, second) verdict, their agreement, and the metrics before
-    and after by what the second grader would have said; None where no sample was graded twice."""
+    """The metrics before and after by what the second grader would have said, and by grader the `counts` [2][2] of the
+    doubly graded answers by (first, second) verdict. Answers that the second grader graded in the first place keep
+    their grade, and so do those of graders of which no answer was graded twice; `covered` is the share of the others.
+    None where no sample was graded twice."""
     second = evidence.manifest.get("second_grader")
     if not second or not second["n"]:
         return None
-    counts = counts_of(second)
+    tables = {name: counts_of(summary) for name, summary in second["by_grader"].items() if summary["n"]}
+    graders = [row.grader for row in evidence.splits["test"]]
     settings = evidence.config.evaluation
     found = compared_with_grader_error(
         evidence.before("test"),
         evidence.after("test"),
         evidence.correct("test"),
-        counts,
+        tables,
+        graders,
         evidence.config.seed,
         settings.bootstrap_samples,
         evidence.groups("test"),
     )
-    return {"counts": counts.tolist(), "n": second["n"], "agreement": second["agreement"], **found}
+    return {
+        "counts": {name: table.tolist() for name, table in tables.items()},
+        "covered": float(np.mean([name in tables for name in graders])),
+        "n": second["n"],
+        "agreement": second["agreement"],
+        **found,
+    }

@@ -7,26 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import draws_of, percentile_interval
-from evaluation.confidence_metrics import before_and_after, confidence_metrics
-from evaluation.evidence import BEFORE, Evidence
+from evaluation.bootstrap import FEWEST, LEVEL, draws_of, percentile_interval
+from evaluation.evidence import Evidence
 
 SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
-LEAST = 10
-"""Groups with fewer questions are counted, not rated."""
 
 
 def subjects(evidence: Evidence) -> dict[str, Any]:
     """By source and subject of the test split: `n`, metrics before and after, `gap`: mean confidence minus accuracy.
-    `worst`: the subject with the largest gap after tuning, in absolute value, and whether its interval excludes 0."""
+
+    `worst`: the subject with the largest gap after tuning, in absolute value, of those with at least ten groups of
+    questions (`rated` of them); its interval is wide enough to hold for all of these at once (Bonferroni), and `clear`
+    says whether it excludes 0."""
     names = np.array([row.topic for row in evidence.splits["test"]])
     table = {name: _rated(evidence, "test", names == name) for name in sorted(set(names))}
-    rated = {name: entry["after"]["gap"] for name, entry in table.items() if "after" in entry}
-    if not rated:
+    gaps = {name: entry["after"]["gap"]["value"] for name, entry in table.items() if "after" in entry}
+    if not gaps:
         return {"table": table, "worst": None}
-    worst = max(rated, key=lambda name: abs(rated[name]["value"]))
-    gap = rated[worst]
-    return {"table": table, "worst": {"name": worst, "clear": not gap["low"] <= 0 <= gap["high"], "gap": gap}}
+    worst = max(gaps, key=lambda name: abs(gaps[name]))
+    gap = _gap(evidence, "test", names == worst, "after", 1 - (1 - LEVEL) / len(gaps))
+    clear = gap["low"] is not None and not gap["low"] <= 0 <= gap["high"]
+    return {"table": table, "worst": {"name": worst, "rated": len(gaps), "clear": clear, "gap": gap}}
 
 
 def sources(evidence: Evidence) -> dict[str, Any]:
@@ -45,18 +46,21 @@ def sources(evidence: Evidence) -> dict[str, Any]:
 
 
 def _rated(evidence: Evidence, split: str, own: np.ndarray) -> dict[str, Any]:
-    correct, groups = evidence.correct(split)[own], evidence.groups(split)[own]
-    if len(correct) < LEAST:
-        return {"n": len(correct), "accuracy": float(correct.mean())}
-    settings, seed = evidence.config.evaluation, evidence.config.seed
-    shared = (settings.num_bins, seed, settings.bootstrap_samples, groups, SHOWN)
-    before, after = evidence.before(split)[own], evidence.after(split)[own]
-    found = before_and_after(before, after, correct, *shared)
-    for name, confidence in (("before", before), ("after", after)):
-        gaps = confidence - correct
-        draws = draws_of(partial(_mean, gaps), groups, settings.bootstrap_samples, seed)
-        found[name]["gap"] = percentile_interval(float(gaps.mean()), draws["gap"])
-    return {"n": len(correct), "accuracy": float(correct.mean()), **found}
+    counted = {"n": int(own.sum()), "accuracy": float(evidence.correct(split)[own].mean())}
+    if len(np.unique(evidence.groups(split)[own])) < FEWEST:
+        return counted
+    found = evidence.compared(evidence.before(split), evidence.after(split), split, SHOWN, own)
+    for side in ("before", "after"):
+        found[side]["gap"] = _gap(evidence, split, own, side)
+    return counted | found
+
+
+def _gap(evidence: Evidence, split: str, own: np.ndarray, side: str, level: float = LEVEL) -> dict[str, Any]:
+    confidence = evidence.before(split) if side == "before" else evidence.after(split)
+    gaps = (confidence - evidence.correct(split))[own]
+    settings, groups = evidence.config.evaluation, evidence.groups(split)[own]
+    draws = draws_of(partial(_mean, gaps), groups, settings.bootstrap_samples, evidence.config.seed)
+    return percentile_interval(float(gaps.mean()), draws.get("gap", ()), level)
 
 
 def _mean(gaps: np.ndarray, indices: np.ndarray) -> dict[str, float | None]:
@@ -68,15 +72,6 @@ def _estimators(evidence: Evidence, split: str, own: np.ndarray) -> dict[str, An
     for side in evidence.scores:
         confidence = evidence.confidence(side, split, evidence.kind)
         there = own & ~np.isnan(confidence)
-        if there.sum() >= LEAST and side != BEFORE:
-            settings = evidence.config.evaluation
-            found["/".join(side)] = confidence_metrics(
-                confidence[there],
-                evidence.correct(split)[there],
-                settings.num_bins,
-                evidence.config.seed,
-                settings.bootstrap_samples,
-                evidence.groups(split)[there],
-                ("brier", "auroc"),
-            )
+        if len(np.unique(evidence.groups(split)[there])) >= FEWEST:
+            found["/".join(side)] = evidence.rated(confidence, split, ("brier", "auroc"), there)
     return found

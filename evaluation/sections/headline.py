@@ -6,41 +6,51 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.confidence_metrics import MAIN, before_and_after, confidence_metrics, paired_difference
+from evaluation.bootstrap import Interval, draws_of, percentile_interval
+from evaluation.confidence_metrics import MAIN
 from evaluation.evidence import AFTER, BEFORE, Evidence
+from evaluation.passes.asked import BOTH, State
 
 
 def headline(evidence: Evidence) -> dict[str, Any]:
     """By split (`test`, and `evaluation` for sets never trained on): n, `before`, `after`, their `difference`;
-    beside them the model as it came with the same kind of calibrator: the part of the gain that is not tuning's."""
+    beside them the model as it came with the same kind of calibrator, and how what a user gets differs from that
+    (`tuning`) and from always saying the base rate (`over_base_rate`)."""
     return {split: _split(evidence, split) for split in ("test", "evaluation") if split in evidence.splits} | {
-        "answer_token_mass": _mass(evidence)
+        "answer_token_mass": _masses(evidence)
     }
 
 
 def _split(evidence: Evidence, split: str) -> dict[str, Any]:
-    settings, correct, groups = evidence.config.evaluation, evidence.correct(split), evidence.groups(split)
-    shared = (settings.num_bins, evidence.config.seed, settings.bootstrap_samples, groups)
     before, after = evidence.before(split), evidence.after(split)
     untuned = evidence.confidence(BEFORE, split, evidence.kind)
-    others = {
-        "before_calibrated": untuned,
-        "after_uncalibrated": evidence.confidence(AFTER, split),
-        "base_rate": np.full(len(correct), evidence.base_rate),
-    }
+    rate = np.full(len(after), evidence.base_rate)
+    tuning, over_base_rate = (evidence.compared(other, after, split, MAIN) for other in (untuned, rate))
     return {
-        "n": len(correct),
-        "groups": len(np.unique(groups)),
-        **before_and_after(before, after, correct, *shared),
-        **{name: confidence_metrics(confidence, correct, *shared, MAIN) for name, confidence in others.items()},
-        "difference_calibrated": paired_difference(untuned, after, correct, *shared, MAIN),
+        "n": len(after),
+        "groups": len(np.unique(evidence.groups(split))),
+        **evidence.compared(before, after, split),
+        "before_calibrated": tuning["before"],
+        "after_uncalibrated": evidence.rated(evidence.confidence(AFTER, split), split, MAIN),
+        "base_rate": over_base_rate["before"],
+        "tuning": tuning["difference"],
+        "over_base_rate": over_base_rate["difference"],
     }
 
 
-def _mass(evidence: Evidence) -> dict[str, float]:
-    """Mean probability of the two answer tokens at the query position."""
+def _masses(evidence: Evidence) -> dict[str, Interval] | None:
+    """Mean probability of the two answer tokens at the query position; None where a probe is read instead of them."""
+    return {state: _mass(evidence, state) for state in BOTH} if evidence.record.method == "lora_prompt" else None
+
+
+def _mass(evidence: Evidence, state: State) -> Interval:
     rows = evidence.splits["test"]
-    return {
-        state: float(np.mean([(evidence.measured.of("query", state, row) or {})["mass"] for row in rows]))
-        for state in ("before", "after")
-    }
+    masses = np.array([(evidence.measured.of("query", state, row) or {})["mass"] for row in rows])
+    settings = evidence.config.evaluation
+    draws = draws_of(
+        lambda i: {"mass": float(masses[i].mean())},
+        evidence.groups("test"),
+        settings.bootstrap_samples,
+        evidence.config.seed,
+    )
+    return percentile_interval(float(masses.mean()), draws.get("mass", ()))

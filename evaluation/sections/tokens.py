@@ -21,8 +21,10 @@ def tokens(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def query_tokens(evidence: Evidence) -> dict[str, Any]:
-    """The right verdict's token against the whole vocabulary, at the query position."""
+def query_tokens(evidence: Evidence) -> dict[str, Any] | None:
+    """The right verdict's token against the whole vocabulary, at the query position; None where a probe is read."""
+    if evidence.record.method != "lora_prompt":
+        return None
     return _pair(evidence, *(_seen(evidence, "test", "query", state, lambda found: found["tokens"]) for state in BOTH))
 
 
@@ -68,7 +70,15 @@ def _bins(side: TokenCalibration) -> dict[str, list[float]]:
 
 def _by_source(evidence: Evidence, source: str) -> dict[str, Any]:
     split = "test" if any(row.source == source for row in evidence.splits["test"]) else "evaluation"
-    return {
-        state: _seen(evidence, split, "tokens", state, lambda f: f["tokens"]["equal_width"], source=source).compute()
+    settings, seed = evidence.config.evaluation, evidence.config.seed
+    sides = {
+        state: _seen(evidence, split, "tokens", state, lambda f: f["tokens"]["equal_width"], source=source)
         for state in BOTH
+    }
+    return {
+        "n": sides["before"].compute()["n"],
+        **{
+            state: side.compute_intervals(settings.bootstrap_samples, seed, evidence.groups(split))
+            for state, side in sides.items()
+        },
     }

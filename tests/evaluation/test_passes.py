@@ -193,7 +193,7 @@ def test_samples_come_from_curation_first_and_are_graded(asked: Asked) -> None:
     own[1] = GradedAnswer.model_validate(own[1].model_dump() | {"samples": kept})
     values = found(asked, "samples", "before", own)
     assert [len(value["samples"]) for value in values] == [3] * 4
-    assert values[1]["samples"][0] == {"answer": "12", "tokens": 2, "logprob": -3.0, "correct": 1.0}
+    assert values[1]["samples"][0] == {"answer": "12", "tokens": 2, "correct": 1.0}
     for row, value in zip(own, values, strict=True):
         assert [s["correct"] for s in value["samples"]] == [grade(row, s["answer"]) for s in value["samples"]]
     assert found(asked, "samples", "before", answered(asked, style="cloze", choices=["12", "13"]))[0]["samples"] == []
@@ -233,6 +233,15 @@ def test_reasoning_counts_what_it_spends(asked: Asked) -> None:
         ("very likely", None),
         ("", None),
         ("x2", None),
+        ("1 in 10", None),
+        ("1/10", None),
+        ("1 out of 5", None),
+        ("5/5", None),
+        ("between 0% and 100%", None),
+        ("10-20%", None),
+        ("10% to 20%", None),
+        ("-5%", None),
+        ("90%, since it is", 0.9),
     ],
 )
 def test_percentages_are_read(reply: str, expected: float | None) -> None:
@@ -251,6 +260,9 @@ def test_percentages_are_read(reply: str, expected: float | None) -> None:
         ("almost-certain!", 0.95),
         ("unlikely, not likely", 0.2),
         ("likelihood", None),
+        ("not likely", None),
+        ("It is not very probable", None),
+        ("not impossible", None),
         ("42", None),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.token_bins import BINNINGS, GRID, Binning, cell_edges, equal_parts, joined
+from evaluation.token_bins import BINNINGS, Binning, joined
 from evaluation.token_calibration import TOKEN_METRICS, TokenCalibration
 
 
@@ -23,26 +24,48 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return p / p.sum(1, keepdims=True)
 
 
+STEP = [1 / (1 + math.exp(-(-20 + 0.125 * i))) for i in range(256)]
+"""Edges an eighth apart in log-odds, written down anew."""
+
+
+def bins_of(p: np.ndarray, num_bins: int, binning: Binning) -> np.ndarray:
+    """Bin of every probability, by the definitions of `evaluation.token_bins`."""
+    if binning == "equal_width":
+        edges = [m / num_bins for m in range(1, num_bins)]
+    elif binning == "log":
+        edges = [float(f"1e-{m}") for m in range(num_bins - 1, 0, -1)]
+    else:
+        edges = STEP
+    cells = np.digitize(p, edges)  # an edge belongs to the bin above it
+    return shares(cells, p, num_bins)[cells] if binning == "equal_mass" else cells
+
+
+def shares(cells: np.ndarray, weight: np.ndarray, num_bins: int) -> np.ndarray:
+    """Bin of every cell: where the middle of its weight lies among all."""
+    totals = np.bincount(cells.ravel(), weights=weight.ravel(), minlength=len(STEP) + 1)
+    found, below = [], 0.0
+    for total in totals.tolist():
+        found.append(min(num_bins - 1, int((below + total / 2) / totals.sum() * num_bins)))
+        below += total
+    return np.array(found)
+
+
 def brute_force(logits: np.ndarray, targets: np.ndarray, num_bins: int, binning: Binning) -> dict[str, Any]:
     """The definitions of the module's docstring, pair by pair, in float64."""
     p = probabilities(logits)
     n, k = p.shape
     realised = np.zeros((n, k))
     realised[np.arange(n), targets] = 1
-    cells = np.searchsorted(cell_edges(binning, num_bins), p, side="right")
-    bins = cells
-    if binning == "equal_mass":
-        mass = np.bincount(cells.ravel(), weights=p.ravel(), minlength=len(GRID) + 1)
-        bins = equal_parts(mass, num_bins)[cells]
+    bins = bins_of(p, num_bins, binning)
     gaps = [abs((realised - p)[bins == m].sum()) for m in range(num_bins)]
     q = np.stack([np.where(bins == m, p, 0).sum(1) for m in range(num_bins)], 1)
     top, best = p.max(1), p.argmax(1)
     hit = (best == targets).astype(float)
-    width = np.searchsorted(np.arange(1, num_bins) / num_bins, top, side="right")
+    width = bins_of(top, num_bins, "equal_width")
     top_gaps = [abs((hit - top)[width == m].sum()) for m in range(num_bins)]
-    cell = np.searchsorted(GRID, top, side="right")
-    mass_bins = equal_parts(np.bincount(cell, minlength=len(GRID) + 1), num_bins)[cell]
-    adaptive = [abs((hit - top)[mass_bins == m].sum()) for m in range(num_bins)]
+    cells = np.digitize(top, STEP)
+    adaptive_bins = shares(cells, np.ones(n), num_bins)[cells]
+    adaptive = [abs((hit - top)[adaptive_bins == m].sum()) for m in range(num_bins)]
     chance = None if binning == "equal_mass" else np.sqrt(2 / np.pi * (q * (1 - q)).sum(0)).sum() / n
     return {
         "full_ece": sum(gaps) / n,
@@ -273,6 +296,55 @@ def test_full_ece_of_tokens_drawn_from_the_probabilities_is_as_expected() -> Non
     assert entry["low"] == 0.0
 
 
+def calibrated_tokens(seed: int) -> TokenCalibration:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(300, 40, generator=generator) * 2.5
+    targets = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(1)
+    return seen(logits, targets, ids=range(300))
+
+
+def test_intervals_of_calibrated_tokens_hold_zero() -> None:
+    held = dict.fromkeys(("full_ece", "full_ece_nk", "top1_ece", "top1_ace"), 0)
+    for seed in range(40):
+        found = calibrated_tokens(seed).compute_intervals(100)
+        for name in held:
+            held[name] += found[name]["low"] == 0
+            assert found[name]["if_calibrated"]["value"] > 0
+    assert min(held.values()) >= 35, held  # of 40; 39 expected
+
+
+def test_the_two_normalisations_say_the_same() -> None:
+    found = calibrated_tokens(1).compute_intervals(100)
+    for name in ("value", "low", "high"):
+        assert found["full_ece_nk"][name] == pytest.approx(found["full_ece"][name] / 40)
+    change = calibrated_tokens(2).difference_intervals(calibrated_tokens(1), 100)
+    assert change["full_ece_nk"]["p"] == change["full_ece"]["p"]
+    assert change["full_ece_nk"]["low"] == pytest.approx(change["full_ece"]["low"] / 40)
+
+
+def test_equal_mass_vouches_for_no_chance_value() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(200, 30, generator=generator), torch.randint(0, 30, (200,), generator=generator)
+    found = seen(logits, targets, 10, "equal_mass", range(200)).compute_intervals(100)["full_ece"]
+    assert "if_calibrated" not in found
+    assert found["low"] <= found["value"] <= found["high"]
+
+
+def test_wrong_certainty_keeps_its_interval_beyond_one() -> None:
+    # Full-ECE reaches 2: nothing may cut the interval, or a difference's, at 1.
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.zeros(60, 2)
+    logits[:, 0] = 6.0
+    targets = (torch.rand(60, generator=generator) < 0.8).long()
+    bad = seen(logits, targets, ids=range(60))
+    found = bad.compute_intervals(200)["full_ece"]
+    assert found["value"] > 1.3
+    assert found["high"] > found["value"]
+    good = seen(torch.zeros(60, 2), targets, ids=range(60))
+    change = good.difference_intervals(bad, 200)["full_ece"]
+    assert change["low"] < change["value"] - 0.05
+
+
 def test_intervals_resample_sequences_and_groups() -> None:
     generator = torch.Generator().manual_seed(2)
     logits, targets = torch.randn(60, 9, generator=generator) * 3, torch.randint(0, 9, (60,), generator=generator)
@@ -283,10 +355,11 @@ def test_intervals_resample_sequences_and_groups() -> None:
     assert found["nll"]["value"] == pytest.approx(ours.compute()["nll"])
     for name, entry in ours.difference_intervals(same, 50).items():
         assert (entry["value"], entry["p"]) == (0, 1), name
-    # Twenty sequences in two groups: only three different resamples of the mean are left.
-    grouped = ours.compute_intervals(300, groups=["a"] * 10 + ["b"] * 10)["nll"]
-    halves = sorted(float(seen(logits[part], targets[part]).compute()["nll"]) for part in (slice(30), slice(30, 60)))
-    assert [grouped["low"], grouped["high"]] == pytest.approx(halves)
+    # In groups of two, ten are left to resample; in fewer than ten groups there is no interval.
+    pairs = ours.compute_intervals(300, groups=[i // 2 for i in range(20)])["nll"]
+    assert (pairs["low"], pairs["high"]) != (found["nll"]["low"], found["nll"]["high"])
+    halves = ours.compute_intervals(300, groups=["a"] * 10 + ["b"] * 10)["nll"]
+    assert (halves["value"], halves["low"], halves["high"]) == (found["nll"]["value"], None, None)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
