@@ -54,27 +54,34 @@ def query(row: GradedAnswer, skill: float, generator: np.random.Generator) -> Fo
         "logit": logit,
         "mass": 0.9,
         "vocabulary": VOCABULARY,
-        "tokens": token_sums(generator),
         "hidden": pack(np.array([logit, generator.normal()], dtype=np.float32)),
     }
 
 
-def token_sums(generator: np.random.Generator, binning: Any = "equal_width", temperature: float = 1.0) -> str:
+def token_sums(logits: np.ndarray, targets: np.ndarray, binning: Any = "equal_width", by: float = 1.0) -> list[str]:
+    """Packed, of each row: logits [n, 2, K], targets [n, 2]."""
     seen = TokenCalibration(10, binning)
-    logits = torch.tensor(generator.normal(size=(2, VOCABULARY)))
-    seen.update(logits / temperature, torch.tensor(generator.integers(0, VOCABULARY, 2)))
-    return pack(seen.sums[0])
+    owners = np.repeat(np.arange(len(logits)), 2)
+    seen.update(torch.tensor(logits.reshape(-1, VOCABULARY) / by), torch.tensor(targets.reshape(-1)), owners)
+    return [pack(seen.sums[i]) for i in range(len(logits))]
 
 
-def tokens(row: GradedAnswer, skill: float, generator: np.random.Generator) -> Found:
-    seed = int(generator.integers(1 << 30))
-    scan = [token_sums(np.random.default_rng(seed), "equal_width", t) for t in TEMPERATURES]
-    return {
-        "answer_logprobs": [float(-generator.exponential() * (1.5 - row.correct)) for _ in row.token_ids],
-        "vocabulary": VOCABULARY,
-        "tokens": {binning: token_sums(np.random.default_rng(seed), binning) for binning in BINNINGS},
-        "scan": pack(np.stack([unpack(one) for one in scan])),
-    }
+def token_parts(n: int, generator: np.random.Generator) -> list[dict[str, Any]]:
+    """Of each row, what passes find at every temperature and with all bins; made for all rows at once, for time."""
+    logits, targets = generator.normal(size=(n, 2, VOCABULARY)), generator.integers(0, VOCABULARY, (n, 2))
+    binned = {binning: token_sums(logits, targets, binning) for binning in BINNINGS}
+    scan = [token_sums(logits, targets, by=t) for t in TEMPERATURES]
+    return [
+        {
+            "tokens": {binning: found[i] for binning, found in binned.items()},
+            "scan": pack(np.stack([unpack(one[i]) for one in scan])),
+        }
+        for i in range(n)
+    ]
+
+
+def logprobs(row: GradedAnswer, generator: np.random.Generator) -> list[float]:
+    return [float(-generator.exponential() * (1.5 - row.correct)) for _ in row.token_ids]
 
 
 @pytest.fixture(scope="module")
@@ -106,23 +113,27 @@ def make_evidence(config: RunConfig) -> Callable[..., Evidence]:
         }
         generator = np.random.default_rng(7)
         for own in rows.values():
-            for row in own:
+            parts = {state: token_parts(len(own), generator) for state in BOTH}
+            for i, row in enumerate(own):
                 for state, skill in zip(BOTH, skills, strict=True):
-                    at = key(state, row)
-                    values["query"][at] = query(row, skill, generator)
-                    values["query_zero_shot"][at] = query(row, skill / 2, generator)
-                    values["tokens"][at] = tokens(row, skill, generator)
+                    at, part = key(state, row), parts[state][i]
+                    asked = {"tokens": part["tokens"]["equal_width"]}
+                    values["query"][at] = query(row, skill, generator) | asked
+                    values["query_zero_shot"][at] = query(row, skill / 2, generator) | asked
+                    values["tokens"][at] = {
+                        "answer_logprobs": logprobs(row, generator),
+                        "vocabulary": VOCABULARY,
+                        **part,
+                    }
                     values["p_true"][at] = {"logit": float(generator.normal())}
-                drawn = [
-                    {"answer": str(generator.integers(3)), "tokens": 2, "logprob": -1.0, "correct": 0.0}
-                    for _ in range(4)
-                ]
+                drawn = [{"answer": str(generator.integers(3)), "tokens": 2, "correct": 0.0} for _ in range(4)]
                 values["samples"][key("before", row)] = {"samples": drawn}
                 budget = {"answer": "x", "correct": row.correct, "tokens": 3, "token_probability": 0.5}
                 values["reasoning"][key("after", row)] = {
                     "budgets": [{"budget": b, "query_logit": float(generator.normal()), **budget} for b in (0, 16)]
                 }
         for row in rows["test"][:3]:
+            values["reanswered"][key("before", row)] = {"answer": row.answer, "correct": row.correct}
             values["reanswered"][key("after", row)] = {"answer": "another", "correct": 1.0}
         settings = {
             "estimators": ["query", "query_zero_shot", "probe", "average_token_probability"],
