@@ -1,7 +1,8 @@
 """How often do 95% intervals of calibration errors hold the truth? python -m benchmarks.interval_coverage
 
 Draws confidences and labels from models whose true ECE is known, and counts how often the percentile bootstrap, the
-basic bootstrap and `evaluation.bootstrap.error_interval` cover it. Ours is the one that reports use.
+basic bootstrap and `evaluation.bootstrap.error_interval` cover it. Ours is the one that reports use. "Groups of 5": in
+every second group all answers are decided by one draw, and all three resample groups.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import typer
 from calibration_tuning.progress import progress
 from evaluation.bootstrap import draws_of, error_interval, percentile_interval
 from evaluation.calibration_error import bin_index, ece
+from evaluation.confidence_metrics import labels_if_calibrated
 
 Array = np.ndarray
 BINS, RESAMPLES, LABEL_DRAWS = 10, 300, 200
+GROUP, TOGETHER = 5, 0.5
 
 
 def spread(generator: np.random.Generator, n: int) -> Array:
@@ -28,17 +31,21 @@ def constant(generator: np.random.Generator, n: int) -> Array:
     return np.full(n, 0.37)
 
 
-MODELS: dict[str, tuple[Callable[[np.random.Generator, int], Array], Callable[[Array], Array]]] = {
-    "calibrated": (spread, lambda p: p),
-    "2 points too low": (spread, lambda p: np.clip(p + 0.02, 0, 1)),
-    "wavy": (spread, lambda p: np.clip(p + 0.05 * np.sin(6 * p), 0, 1)),
-    "overconfident": (spread, lambda p: 0.15 + 0.6 * p),
-    "15 points too high": (spread, lambda p: np.clip(p - 0.15, 0, 1)),
-    "base rate": (constant, lambda p: p),
-    "base rate, 2 points off": (constant, lambda p: p + 0.02),
-    "base rate, 5 points off": (constant, lambda p: p + 0.05),
+Truth = Callable[[Array], Array]
+MODELS: dict[str, tuple[Callable[[np.random.Generator, int], Array], Truth, bool]] = {
+    "calibrated": (spread, lambda p: p, False),
+    "2 points too low": (spread, lambda p: np.clip(p + 0.02, 0, 1), False),
+    "wavy": (spread, lambda p: np.clip(p + 0.05 * np.sin(6 * p), 0, 1), False),
+    "overconfident": (spread, lambda p: 0.15 + 0.6 * p, False),
+    "15 points too high": (spread, lambda p: np.clip(p - 0.15, 0, 1), False),
+    "base rate": (constant, lambda p: p, False),
+    "base rate, 2 points off": (constant, lambda p: p + 0.02, False),
+    "base rate, 5 points off": (constant, lambda p: p + 0.05, False),
+    "calibrated, groups of 5": (spread, lambda p: p, True),
+    "overconfident, groups of 5": (spread, lambda p: 0.15 + 0.6 * p, True),
+    "15 points too high, groups of 5": (spread, lambda p: np.clip(p - 0.15, 0, 1), True),
 }
-"""How confidences are drawn, and how often they come true."""
+"""How confidences are drawn, how often they come true, and whether in groups."""
 
 
 def main(
@@ -48,14 +55,14 @@ def main(
     counts = sizes or [200, 500]
     print("| truth | n | ECE | percentile | basic | ours | width, ours |\n|---|---:|---:|---:|---:|---:|---:|")
     with progress(len(MODELS) * len(counts) * repeats, "covering", "data sets") as bar:
-        for name, (draw, truth) in MODELS.items():
+        for name, (draw, truth, grouped) in MODELS.items():
             many = draw(np.random.default_rng(1), 400_000)
             true_ece = np.abs(np.bincount(bin_index(many, BINS), weights=truth(many) - many)).sum() / len(many)
             for n in counts:
                 held = np.zeros(3)
                 width = 0.0
                 for seed in range(repeats):
-                    intervals = intervals_of(draw, truth, n, seed)
+                    intervals = intervals_of(draw, truth, grouped, n, seed)
                     held += [low <= true_ece <= high for low, high in intervals]
                     width += intervals[-1][1] - intervals[-1][0]
                     bar.update(1)
@@ -64,15 +71,20 @@ def main(
 
 
 def intervals_of(
-    draw: Callable[[np.random.Generator, int], Array], truth: Callable[[Array], Array], n: int, seed: int
+    draw: Callable[[np.random.Generator, int], Array], truth: Truth, grouped: bool, n: int, seed: int
 ) -> list[tuple[float, float]]:
     """(low, high) of the percentile bootstrap, the basic one, and ours, of one data set."""
     generator = np.random.default_rng(seed)
     p = draw(generator, n)
-    y = (generator.random(n) < truth(p)).astype(np.float64)
+    groups = np.arange(n) // GROUP if grouped else np.arange(n)
+    size = groups.max() + 1
+    together = (generator.random(size) < TOGETHER)[groups] & grouped
+    chance = np.where(together, generator.random(size)[groups], generator.random(n))
+    y = (chance < truth(p)).astype(np.float64)
     value = ece(p, y, BINS) or 0.0
-    draws = draws_of(lambda i: {"ece": ece(p[i], y[i], BINS)}, n, RESAMPLES, seed)["ece"]
-    null = [ece(p, (generator.random(n) < p).astype(np.float64), BINS) or 0.0 for _ in range(LABEL_DRAWS)]
+    units = groups if grouped else n
+    draws = draws_of(lambda i: {"ece": ece(p[i], y[i], BINS)}, units, RESAMPLES, seed)["ece"]
+    null = [ece(p, labels, BINS) or 0.0 for labels in labels_if_calibrated(p, y, units, LABEL_DRAWS, seed)]
     plain, ours = percentile_interval(value, draws), error_interval(value, draws, null, largest=1.0)
     basic = (max(0.0, 2 * value - plain["high"]), max(0.0, 2 * value - plain["low"]))
     return [(plain["low"], plain["high"]), basic, (ours["low"], ours["high"])]

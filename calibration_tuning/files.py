@@ -58,7 +58,7 @@ def lock_folder(folder: Path) -> IO[str]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("w")
+        file = (folder / "lock").open("a")  # which leaves its time as it is
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another output_dir") from None
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import Interval, percentile_interval, resamples, undefined
+from evaluation.bootstrap import FEWEST, Interval, percentile_interval, resamples, undefined
 from evaluation.confidence_metrics import ONE_CLASS, check, point_metrics
 
 Array = np.ndarray
@@ -65,9 +65,10 @@ def compared_with_grader_error(
             draws["before"][name].append(b)
             draws["after"][name].append(a)
             draws["difference"][name].append(None if b is None or a is None else a - b)
-    return {side: {name: _mean_interval(own) for name, own in found.items()} for side, found in draws.items()}
+    enough = (units if isinstance(units, int) else len(np.unique(units))) >= FEWEST
+    return {side: {name: _mean_interval(own, enough) for name, own in found.items()} for side, found in draws.items()}
 
 
-def _mean_interval(draws: list[float | None]) -> Interval:
+def _mean_interval(draws: list[float | None], enough: bool) -> Interval:
     kept = [draw for draw in draws if draw is not None]
-    return percentile_interval(float(np.mean(kept)), kept) if kept else undefined(ONE_CLASS)
+    return percentile_interval(float(np.mean(kept)), kept if enough else ()) if kept else undefined(ONE_CLASS)

@@ -117,6 +117,7 @@ def _pairs(
 
 
 def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None) -> None:
+    from evaluation.bootstrap import FEWEST
     from evaluation.token_bins import BINNINGS
     from evaluation.token_calibration import TOKEN_METRICS, TokenCalibration
 
@@ -131,8 +132,8 @@ def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, outp
     found = tokens.compute_intervals(bootstrap, seed)
     title = f"{file.name}: {tokens.compute()['n']} token positions in {len(tokens.sums)} sequences, {binning} bins"
     _print(title, {"value": found}, TOKEN_METRICS)
-    if len(tokens.sums) == 1:
-        print("One sequence only (no sequence_ids): its intervals say nothing.")
+    if len(tokens.sums) < FEWEST:
+        print(f"No intervals: they are over sequences (sequence_ids), and fewer than {FEWEST} say nothing.")
     if output is not None:
         with whole_folder(output) as folder:
             write_json(

@@ -86,6 +86,8 @@ def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]
         raise UserError(f"{file}: holds no {' and no '.join(missing)}; it has {', '.join(names) or 'nothing'}")
     targets = torch.as_tensor(_whole_numbers(file, "targets", get("targets", slice(None))))
     ids = _whole_numbers(file, "sequence_ids", get("sequence_ids", slice(None))) if "sequence_ids" in names else None
+    if len(shape("logits")) != 2:
+        raise UserError(f"{file}: logits must be [N, K], not of shape {shape('logits')}")
     rows = shape("logits")[0]
     for name, found in (("targets", targets), ("sequence_ids", ids)):
         if found is not None and found.shape != (rows,):

@@ -45,11 +45,11 @@ def credit_sentence(metrics: Mapping[str, Any]) -> str:
 
 def rivals_sentence(metrics: Mapping[str, Any]) -> str:
     """The best other confidence, whichever side of the tuned query it is on; chosen without the test split."""
-    side = metrics["posthoc"]["best_other"]
-    if side is None:
-        return "No other confidence was measured on all questions."
-    name, state = side.split("/")
-    entry = metrics["estimators"]["test"][name]
+    side, table = metrics["posthoc"]["best_other"], metrics["estimators"]["test"]
+    name, _, state = (side or "").partition("/")
+    if name not in table:
+        return "No other confidence was measured on all of enough questions."
+    entry = table[name]
     rated = entry["states"][state]
     change = rated["against_query"]["brier"]
     return (

@@ -97,7 +97,7 @@ def test_metrics_have_their_stated_shape(finished: tuple[Path, Path, str]) -> No
             assert set(metrics["tokens"][binning][side]) == TOKEN_METRICS
     assert test["difference"]["accuracy"]["value"] == 0
     assert {"p", "p_holm", "verdict"} <= set(test["difference"]["brier"])
-    assert 0 < metrics["headline"]["answer_token_mass"]["after"] < 1
+    assert 0 < metrics["headline"]["answer_token_mass"]["after"]["value"] < 1
 
 
 @slow

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from evaluation.confidence_metrics import METRICS
-from evaluation.plots.theme import AFTER, BEFORE, GREEN, MUTED, figure, themed
+from evaluation.plots.theme import AFTER, BEFORE, GREEN, MUTED, error_bars, figure, themed
 
 
 def plot_decisions(decisions: dict[str, Any]) -> Figure:
@@ -44,9 +44,8 @@ def plot_compute(curves: dict[str, Any]) -> Figure:
             for label, points, confidence, colour in lines:
                 kept = [point for point in points if point[confidence][metric]["value"] is not None]
                 found = [point[confidence][metric] for point in kept]
-                error = [[f["value"] - f["low"] for f in found], [f["high"] - f["value"] for f in found]]
                 tokens, values = [point["tokens"] for point in kept], [f["value"] for f in found]
-                axes.errorbar(tokens, values, yerr=error, fmt="o-", color=colour, capsize=2, label=label)
+                axes.errorbar(tokens, values, yerr=error_bars(found), fmt="o-", color=colour, capsize=2, label=label)
             axes.set(xlabel="tokens an answer", title=METRICS[metric].label.split(" of ")[0], xscale="log")
             axes.minorticks_off()
             axes.set_xticks(spent, [str(tokens) for tokens in spent], fontsize=7)

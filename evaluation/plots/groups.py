@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.plots.theme import AFTER, BEFORE, LINE, MUTED, TEXT, figure, themed
+from evaluation.plots.theme import AFTER, BEFORE, LINE, MUTED, TEXT, error_bars, figure, themed
 
 LONGEST = 30
 
@@ -45,10 +45,10 @@ def plot_estimators(table: dict[str, Any]) -> Figure:
         drawn = figure(7.2, 1.4 + 0.38 * len(labels))
         axes = drawn.subplots()
         for state, colour, shift in (("before", BEFORE, 0.14), ("after", AFTER, -0.14)):
-            own = [(labels.index(name) + shift, brier) for name, at, brier in rows if at == state]
-            values = np.array([brier["value"] for _, brier in own])
-            error = [[b["value"] - b["low"] for _, b in own], [b["high"] - b["value"] for _, b in own]]
-            axes.errorbar(values, [y for y, _ in own], xerr=error, fmt="o", color=colour, capsize=3, label=state)
+            own = [brier for _, at, brier in rows if at == state]
+            y = [labels.index(name) + shift for name, at, _ in rows if at == state]
+            values = [brier["value"] for brier in own]
+            axes.errorbar(values, y, xerr=error_bars(own), fmt="o", color=colour, capsize=3, label=state)
         axes.set_yticks(np.arange(len(labels)), labels)
         axes.grid(axis="x", color=LINE, linewidth=0.6)
         axes.set(xlabel="Brier score, calibrated on the calibration split (lower is better)")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
+
+from evaluation.bootstrap import Interval
 
 mpl.use("Agg")
 TEXT, MUTED, LINE = "#101827", "#64758b", "#cbd5e2"
@@ -45,6 +48,14 @@ def themed() -> Iterator[None]:
 
 def figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def error_bars(entries: Sequence[Interval]) -> np.ndarray:
+    """[2, n]: how far each interval reaches below and above its value; NaN, which draws none, where there is none."""
+    found = [
+        (e["value"] - e["low"], e["high"] - e["value"]) if e["low"] is not None else (np.nan, np.nan) for e in entries
+    ]
+    return np.array(found).reshape(-1, 2).T
 
 
 def save_png(drawn: Figure, path: Path) -> None:

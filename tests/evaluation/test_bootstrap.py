@@ -71,6 +71,31 @@ def test_intervals_of_ece_hold_the_truth(bend: float) -> None:
         assert held["percentile"] == 0
 
 
+def test_intervals_of_ece_hold_the_truth_in_groups() -> None:
+    # Ten answers each, decided by one draw: 30 observations, not 300. Taken for 300, chance looks smaller than it is.
+    groups, held = np.arange(300) // 10, {"grouped": 0, "taken for independent": 0}
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        p = generator.uniform(0.2, 0.7, 300)
+        y = (generator.random(30)[groups] < p).astype(float)
+        for name, units in (("grouped", groups), ("taken for independent", None)):
+            found = confidence_metrics(p, y, seed=seed, bootstrap_samples=200, groups=units, only=("ece",))["ece"]
+            held[name] += found["low"] == 0.0
+    assert held["grouped"] >= 52
+    assert held["taken for independent"] < held["grouped"] - 10
+
+
+@pytest.mark.parametrize(("size", "known"), [(9, False), (10, True)])
+def test_few_groups_have_no_interval_and_no_verdict(size: int, known: bool) -> None:
+    generator = np.random.default_rng(0)
+    p, y = generator.random(200), (np.arange(200) % 2).astype(float)
+    found = paired_difference(p, y * 0.9, y, groups=np.arange(200) % size, bootstrap_samples=100)
+    for name in ("brier", "ece", "auroc", "smooth_ece"):
+        assert (found[name]["low"] is not None) == (found[name]["p"] is not None) == known, name
+        assert bool(found[name]["verdict"]) == known, name
+        assert found[name]["value"] != 0
+
+
 def test_p_value_by_hand() -> None:
     # The draws' standard deviation is 1, and 1.959964 of those leave 5% outside.
     assert p_value(1.959964, [1.0, 2.0, 3.0]) == pytest.approx(0.05, abs=1e-6)

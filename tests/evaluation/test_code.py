@@ -52,9 +52,16 @@ def test_programs_and_lines_are_rated(make_evidence: Callable[..., Evidence], mo
     for row in rows:  # right programs are written surely: lines at 0.9 and 0.8, wrong ones at 0.2 and 0.1
         pair = (0.9, 0.8) if row.correct else (0.2, 0.1)
         values[key("before", row)]["answer_logprobs"] = np.log(pair).tolist()
-    found = code.code(evidence)
-    assert found is not None
-    assert (found["n"], found["lines"]) == (80, 160)
+        values[key("after", row)]["answer_logprobs"] = np.log(pair[::-1]).tolist()
+    both = code.code(evidence)
+    assert both is not None
+    assert both["n"] == 80
+    found = both["before"]
+    assert found["lines"] == both["after"]["lines"] == 160
+    assert both["after"]["line"]["brier"] != both["after"]["program"]["sequence_likelihood"]["brier"]
+    assert both["after"]["program"]["sequence_likelihood"]["brier"]["value"] == pytest.approx(
+        found["program"]["sequence_likelihood"]["brier"]["value"]
+    )
     assert found["line"]["auroc"]["value"] == found["program"]["sequence_likelihood"]["auroc"]["value"] == 1.0
     share = evidence.correct("test").mean()
     expected = share * ((0.1**2 + 0.2**2) / 2) + (1 - share) * ((0.2**2 + 0.1**2) / 2)

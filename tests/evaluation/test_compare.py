@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -100,7 +99,16 @@ def test_runs_that_cannot_be_compared(
     assert result.exit_code == 2
 
 
-def test_intervals_come_from_the_groups(runs: tuple[Path, Path]) -> None:
-    entry = compare(*runs)["confidences"]["confidence_before"]["a"]["accuracy"]
-    assert entry["low"] < entry["value"] < entry["high"]
-    assert np.isfinite(entry["value"])
+def test_intervals_come_from_the_groups(tmp_path: Path, evidence: Evidence) -> None:
+    # Twenty groups of four that are right or wrong together, against the same answers each on its own.
+    widths = {}
+    for name, size in (("grouped", 4), ("single", 1)):
+        rows = [
+            row.model_copy(update={"group": str(i // size), "correct": float(i // 4 % 2)})
+            for i, row in enumerate(evidence.splits["test"])
+        ]
+        run = saved(tmp_path, name, replace(evidence, splits={**evidence.splits, "test": rows}))
+        entry = compare(run, run)["confidences"]["confidence_before"]["a"]["accuracy"]
+        assert entry["value"] == 0.5
+        widths[name] = entry["high"] - entry["low"]
+    assert widths["grouped"] > 1.6 * widths["single"]

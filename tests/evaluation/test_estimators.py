@@ -11,6 +11,7 @@ from scipy.special import expit
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, clusters, majority, same_answer, semantic_entropy
 from evaluation.estimators import ESTIMATORS, SURE, of_logprob
+from evaluation.evidence import some_of
 from evaluation.measurements import Measured, key
 
 
@@ -134,3 +135,28 @@ def test_a_probe_learns_what_is_in_the_hidden_state(make_evidence: Any) -> None:
     # Out of fold on the calibration split: a blind probe must not look as if it had learnt something.
     own = evidence.scores["probe", "before"]["calibration"]
     assert abs(np.corrcoef(own, evidence.correct("calibration"))[0, 1]) < 0.35
+
+
+@pytest.mark.parametrize("why", ["few right", "few groups", "all the right ones in one group"])
+def test_a_probe_that_cannot_be_fitted_is_none(make_evidence: Any, why: str) -> None:
+    rows = {name: [*own] for name, own in make_evidence(settings={"estimators": ["query"]}).splits.items()}
+    changes = {
+        "few right": lambda i: {"correct": float(i < 9)},
+        "few groups": lambda i: {"group": str(i % 9)},
+        "all the right ones in one group": lambda i: {"correct": float(i < 12), "group": "g" if i < 12 else str(i)},
+    }[why]
+    rows["calibration"] = [one.model_copy(update=changes(i)) for i, one in enumerate(rows["calibration"])]
+    evidence = make_evidence((0.0, 9.0), splits=rows, settings={"estimators": ["query", "probe"]})
+    assert all(np.isnan(own).all() for own in evidence.scores["probe", "after"].values())
+
+
+def test_written_questions_are_drawn_by_their_ids_alone() -> None:
+    rows = [row(id=f"q{i}") for i in range(200)]
+    chosen = some_of(rows, 50, seed=1)
+    assert len(chosen) == 50
+    assert chosen == sorted(chosen, key=lambda one: int(one.id[1:])), "in their order"
+    assert 15 < sum(int(one.id[1:]) < 100 for one in chosen) < 35, "from all over a sorted split"
+    assert {one.id for one in some_of(rows[::-1], 50, seed=1)} == {one.id for one in chosen}
+    assert {one.id for one in some_of(rows, 50, seed=2)} != {one.id for one in chosen}
+    assert some_of(rows, None, 1) is rows
+    assert some_of(rows, 200, 1) is rows

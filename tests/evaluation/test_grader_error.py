@@ -93,3 +93,13 @@ def test_the_report_says_how_much_the_second_grader_speaks_for(make_evidence: Ca
     assert found is not None
     assert found["covered"] == 0.0
     assert grader(make_evidence()) is None
+
+
+def test_few_groups_have_no_interval() -> None:
+    confidence, correct, tables = np.full(40, 0.4), np.tile([0.0, 1.0], 20), {"exact": np.array([[10, 1], [1, 10]])}
+    for size, known in ((9, False), (10, True)):
+        found = compared_with_grader_error(
+            confidence, confidence, correct, tables, ["exact"] * 40, bootstrap_samples=100, groups=np.arange(40) % size
+        )
+        assert (found["after"]["brier"]["low"] is not None) == known
+        assert found["after"]["brier"]["value"] > 0

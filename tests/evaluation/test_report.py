@@ -75,37 +75,51 @@ def test_first_plots_take_the_pages_colours(report: tuple[Path, dict[str, Any]])
 @pytest.mark.parametrize(
     ("skills", "said", "other"),
     [
-        ((0.0, 5.0), "became better", "below"),
-        ((5.0, -4.0), "became worse", "not below"),
-        ((2.0, 2.0), "did not clearly change", "below"),
+        ((0.0, 5.0), "became better", "clearly below"),
+        ((5.0, -4.0), "became worse", "clearly above"),
+        ((2.0, 2.0), "did not clearly change", "clearly below"),
+        ((0.0, 0.0), "did not clearly change", "not clearly other than"),
     ],
 )
 def test_the_verdict_is_what_the_numbers_say(
     make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str, other: str
 ) -> None:
-    metrics: dict[str, Any] = {"headline": SECTIONS["headline"](make_evidence(skills))}
+    metrics = {
+        "headline": SECTIONS["headline"](make_evidence(skills)),
+        "calibrator": {"kind": "temperature"},
+    }
     assert said in sentences.verdict_sentence(metrics)
     assert f" {other} the " in sentences.verdict_sentence(metrics)
 
 
 @pytest.mark.parametrize(
     ("skills", "said"),
-    [((6.0, -1.0), "clearly better than the tuned query"), ((0.0, 3.0), "clearly worse than the tuned query")],
+    [((0.0, 5.0), "clearly its own"), ((5.0, -4.0), "clearly against it"), ((2.0, 2.0), "within noise")],
 )
-def test_rivals_are_named_whatever_they_say(
+def test_tuning_gets_the_credit_that_is_its_own(
     make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str
 ) -> None:
-    made = make_evidence(skills, settings={"estimators": ["query", "p_true"]})
-    metrics: dict[str, Any] = {name: SECTIONS[name](made) for name in ("headline", "estimators")}
-    for entry in metrics["estimators"]["test"].values():  # the untuned query stands aside for skills that fall
-        if skills[0] == 0.0:
-            entry["states"].pop("before", None)
+    assert said in sentences.credit_sentence({"headline": SECTIONS["headline"](make_evidence(skills))})
+
+
+@pytest.mark.parametrize(
+    ("skills", "said"),
+    [(0.0, "clearly better than the tuned query"), (5.0, "clearly worse than the tuned query")],
+)
+def test_rivals_are_named_whatever_they_say(make_evidence: Callable[..., Evidence], skills: float, said: str) -> None:
+    made = make_evidence((0.0, skills), settings={"estimators": ["query", "sequence_likelihood", "p_true"]})
+    metrics: dict[str, Any] = {name: SECTIONS[name](made) for name in ("estimators", "posthoc")}
+    assert metrics["posthoc"]["best_other"].startswith("sequence_likelihood/"), "likelier when right; p_true is noise"
+    assert f"the sequence likelihood of the model {metrics['posthoc']['best_other'].split('/')[1]} tuning" in (
+        sentences.rivals_sentence(metrics)
+    )
     assert said in sentences.rivals_sentence(metrics)
 
 
 def test_without_rivals_nothing_is_said_of_them() -> None:
-    metrics = {"headline": {"test": {"n": 5}}, "estimators": {"test": {}}}
-    assert sentences.rivals_sentence(metrics) == "No other confidence was measured on all questions."
+    for best in (None, "sequence_likelihood/before"):  # none, or one that too few test answers have
+        metrics = {"posthoc": {"best_other": best}, "estimators": {"test": {}}}
+        assert sentences.rivals_sentence(metrics) == "No other confidence was measured on all of enough questions."
 
 
 def test_corrected_p_values_are_no_smaller(report: tuple[Path, dict[str, Any]]) -> None:
@@ -119,7 +133,7 @@ def test_corrected_p_values_are_no_smaller(report: tuple[Path, dict[str, Any]]) 
 
 def test_rows_of_the_tables_name_every_metric_once(report: tuple[Path, dict[str, Any]]) -> None:
     labels = [row.label for row in [*tables.main_rows(report[1]), *tables.further_rows(report[1])]]
-    assert len(labels) == len({*labels}) == 26
+    assert len(labels) == len({*labels}) == 25
     assert tables.shifted_rows(report[1]) == []
 
 
@@ -162,7 +176,10 @@ def test_three_answers_are_few(make_evidence: Callable[..., Evidence], tmp_path:
     assert metrics["headline"]["test"]["after"]["ece"]["undefined"] == "undefined: fewer examples than bins"
     assert metrics["subjects"]["worst"] is None
     write_report(tmp_path, metrics, few)
-    assert "No subject has ten test questions" in (tmp_path / "report.html").read_text()
+    html = (tmp_path / "report.html").read_text()
+    assert "No subject has ten independent test questions" in html
+    assert "the confidences changed: Brier score" in html, "two groups of questions are no ground for a verdict"
+    assert {row.verdict for row in tables.main_rows(metrics)} == {""}
 
 
 def test_per_example_file(tmp_path: Path, evidence: Evidence) -> None:
@@ -198,3 +215,37 @@ def test_groups_shared_by_questions_are_counted(evidence: Evidence) -> None:
     assert found is not None
     assert (found["test"]["n"], found["test"]["groups"]) == (80, 40)
     assert np.isfinite(found["test"]["after"]["brier"]["low"])
+
+
+def test_answers_are_compared_under_the_same_conditions(evidence: Evidence) -> None:
+    # Both sides were asked anew: three questions, adapter off as curated, on another answer that is always right.
+    found = SECTIONS["answers"](evidence)
+    assert found is not None
+    assert found["n"] == 3
+    assert found["changed"]["value"] == 1.0
+    off = evidence.correct("test")[:3].mean()
+    assert found["accuracy_adapter_off"]["value"] == off
+    assert found["accuracy_difference"]["value"] == pytest.approx(1.0 - off)
+    assert found["changed"]["low"] is None, "two groups of questions"
+
+
+def test_names_of_subjects_break_nothing(make_evidence: Callable[..., Evidence], tmp_path: Path) -> None:
+    subject = rf"cost of $x^2 \frac{{ {END} <b>"
+    splits = {
+        name: [row.model_copy(update={"subject": subject}) for row in rows]
+        for name, rows in make_evidence().splits.items()
+    }
+    evidence = make_evidence(splits=splits)
+    metrics = metrics_of(evidence)
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    write_report(folder, metrics, evidence)
+    assert "<b>" not in (folder / "report.html").read_text()
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    for _ in range(2):
+        update_card(checkpoint, folder, metrics)
+    card = (checkpoint / "README.md").read_text()
+    assert card.count(BEGIN) == card.count(END) == 1
+    assert card.rstrip().endswith(END)
+    assert "cost of $x^2" in card

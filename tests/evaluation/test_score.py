@@ -151,7 +151,8 @@ def test_logits_without_sequences(tmp_path: Path) -> None:
     save_file({"logits": z, "targets": targets}, tmp_path / "x.safetensors")
     result = run(tmp_path / "x.safetensors")
     assert result.exit_code == 0
-    assert "its intervals say nothing" in result.output
+    assert "No intervals: they are over sequences" in result.output
+    assert "[" not in next(line for line in result.output.splitlines() if "Full-ECE" in line)
 
 
 def bad_tensors(folder: Path) -> dict[str, Path]:
@@ -163,7 +164,15 @@ def bad_tensors(folder: Path) -> dict[str, Path]:
         "NaN or infinite": {"logits": nan, "targets": targets},
         "targets must lie in [0, 20), found": {"logits": z, "targets": far},
         "holds no targets; it has logits": {"logits": z},
-        "must be [N, K] and [N]": {"logits": z[:7], "targets": targets},
+        "7 rows of logits, but targets of shape (10,)": {"logits": z[:7].contiguous(), "targets": targets},
+        "10 rows of logits, but targets of shape (7,)": {"logits": z, "targets": targets[:7].contiguous()},
+        "10 rows of logits, but sequence_ids of shape (3,)": {
+            "logits": z,
+            "targets": targets,
+            "sequence_ids": torch.arange(3),
+        },
+        "targets are float32, not whole numbers": {"logits": z, "targets": targets.float()},
+        "logits must be [N, K], not of shape (10,)": {"logits": z[:, 0].contiguous(), "targets": targets},
     }
     paths = {}
     for number, (message, tensors) in enumerate(made.items()):
@@ -171,8 +180,15 @@ def bad_tensors(folder: Path) -> dict[str, Path]:
         save_file(tensors, paths[message])
     paths["not a readable safetensors file"] = folder / "text.safetensors"
     paths["not a readable safetensors file"].write_text("no tensors")
-    paths["without pickles"] = folder / "pickled.npz"
-    np.savez(paths["without pickles"], logits=np.array([{"a": 1}], dtype=object), targets=np.zeros(1))
+    paths["npz file without pickles (Object arrays"] = folder / "pickled.npz"
+    np.savez(
+        paths["npz file without pickles (Object arrays"],
+        logits=np.array([{"a": 1}], dtype=object),
+        targets=np.zeros(1),
+    )
+    np.savez(folder / "whole.npz", logits=z.numpy(), targets=targets.numpy())
+    paths["not a readable npz file"] = folder / "half.npz"
+    paths["not a readable npz file"].write_bytes((folder / "whole.npz").read_bytes()[:300])
     return paths
 
 

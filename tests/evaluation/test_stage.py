@@ -143,6 +143,23 @@ def test_another_report_asks_the_model_nothing(trained: Path, evaluated: RunConf
     evaluate(evaluated, True)
 
 
+def test_killed_before_the_card_has_it_it_is_written_again(
+    evaluated: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # run.json comes last: without it card and tracking may lack the numbers.
+    monkeypatch.setattr("evaluation.gather.asked_of", lambda *_: pytest.fail("the model was loaded"))
+    (evaluated.evaluation_dir / "run.json").unlink()
+    card = evaluated.checkpoint_dir / "README.md"
+    text = card.read_text()
+    card.write_text("lost")
+    evaluate(evaluated, False)
+    assert (
+        text.partition("## Does it know what it knows?")[2]
+        == card.read_text().partition("## Does it know what it knows?")[2]
+    )
+    assert (evaluated.evaluation_dir / "run.json").is_file()
+
+
 def test_what_a_setting_changes_is_measured_anew_and_nothing_else(trained: Path, evaluated: RunConfig) -> None:
     def folders() -> dict[str, str]:
         return {p.name.rpartition("-")[0]: p.name for p in evaluated.measurements_dir.iterdir() if p.is_dir()}

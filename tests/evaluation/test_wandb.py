@@ -47,7 +47,13 @@ def test_numbers_tables_and_plots_are_there(
         for name, value in row.items()
         if name.startswith("tables/")
     }
-    assert {*tables} == {"before_and_after", "confidences", "calibrators", "most_confidently_wrong"}
+    assert {*tables} == {
+        *("before_and_after", "confidences", "calibrators", "most_confidently_wrong"),
+        *("subjects", "question_sets", "decisions", "temperature"),
+    }
+    assert [r[:2] for r in tables["subjects"]["data"]] == [["s/t0", 40], ["s/t1", 40]]
+    assert {r[2] for r in tables["decisions"]["data"]} >= {"before", "after"}
+    assert [r[0] for r in tables["temperature"]["data"]] == ["before", "after"]
     assert ["Brier score", "better"] in [[r[0], r[-1]] for r in tables["before_and_after"]["data"]]
     assert len(tables["most_confidently_wrong"]["data"]) == 20
     assert {r[1] for r in tables["calibrators"]["data"]} >= {"none", "temperature", "platt", "isotonic"}

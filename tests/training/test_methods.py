@@ -65,7 +65,12 @@ def test_a_probe_is_evaluated(curated: Path, tmp_path: Path) -> None:
     train(config, False)
     evaluate(config, False)
     metrics = json.loads((config.evaluation_dir / "metrics.json").read_text())
-    assert metrics["before"]["brier"]["value"] != metrics["after"]["brier"]["value"]
+    test = metrics["headline"]["test"]
+    assert test["before"]["brier"]["value"] != test["after"]["brier"]["value"]
+    assert metrics["method"] == "lora_probe"
+    # No answer tokens are read after tuning, so nothing is said about them.
+    assert metrics["query_tokens"] is None
+    assert metrics["headline"]["answer_token_mass"] is None
 
 
 def test_a_probe_leaves_the_model_alone_and_learns(curated: Path, tmp_path: Path) -> None:
