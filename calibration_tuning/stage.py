@@ -36,7 +36,7 @@ def run_stage(work: Callable[[RunConfig, bool], None], description: str) -> None
         force: ForceOption = False,
         debug: DebugOption = False,
     ) -> None:
-        _quiet_libraries()
+        quiet_libraries()
         with_errors(lambda: _work(work, load_run_config(config, overrides or []), force), debug)
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -94,7 +94,7 @@ def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
     return True
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     # DeepSpeed warns on every machine without a GPU, whether or not it is used.

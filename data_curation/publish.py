@@ -20,7 +20,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
     Raises `UserError` for a set that is not there or a wrong name, `RunError` where the hub refuses or is out of reach.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError, HTTPError  # the latter of whichever client it uses
 
     folder = config.curation_dir
     record = read_json(folder / "manifest.json", "calibration-tuning curate CONFIG")
@@ -38,7 +38,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
         raise UserError(
             f"{repo}: not a repository name ({str(error).splitlines()[0]}); use organisation/name"
         ) from None
-    except (HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(f"{repo}: the hub did not take it ({first}); check `hf auth whoami` and try again") from None
     return str(commit.repo_url)

@@ -71,6 +71,7 @@ def inputs_of(config: RunConfig, trained: dict[str, Any]) -> str:
 
 
 def write(config: RunConfig, inputs: str, evidence: Any) -> None:
+    from evaluation.checkpoint_thresholds import write_thresholds
     from evaluation.model_card import update_card
     from evaluation.per_example import write_per_example
     from evaluation.posthoc import FILE, dump
@@ -87,6 +88,7 @@ def write(config: RunConfig, inputs: str, evidence: Any) -> None:
         write_per_example(folder / "per_example.parquet", evidence)
         write_report(folder, metrics, evidence)
     update_card(config.checkpoint_dir, config.evaluation_dir, metrics)
+    write_thresholds(config.checkpoint_dir, metrics)
     with tracked(config, "evaluate") as run:
         log_evaluation(run, metrics, config.evaluation_dir, confidently_wrong(evidence))
     write_json(config.evaluation_dir / DONE, {"inputs_fingerprint": inputs})

@@ -162,3 +162,20 @@ def wandb_records() -> Callable[[Path], list[Any]]:
 def wandb_history() -> Callable[[Path], list[dict[str, Any]]]:
     """What a run's `.wandb` file says was logged, row by row."""
     return history
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]) -> Path:
+    """Folder of a whole run on the tiny model: curated, trained, evaluated. Not to be written to."""
+    from calibration_tuning.files import write_text
+    from calibration_tuning.run_config import load_run_config
+    from calibration_tuning.settings import to_yaml
+    from data_curation.__main__ import curate
+    from evaluation.__main__ import evaluate
+    from training.__main__ import train
+
+    config = load_run_config(write_tiny_config(tmp_path_factory.mktemp("whole")), ["evaluation.error_rates=[0.1,0.9]"])
+    for stage in (curate, train, evaluate):
+        stage(config, False)
+    write_text(config.run_dir / "config.yaml", to_yaml(config))
+    return config.run_dir

@@ -49,7 +49,9 @@ def test_a_checkpoint_is_read_as_it_was_trained(curated: Path, tmp_path: Path, m
 
     model = CalibratedModel.from_pretrained(folder)
     rows = read_records(config.curation_dir / "validation.parquet")
-    calibrated = model._judge([[*model.prompt_format.question_ids(r.text), *r.token_ids] for r in rows])
+    calibrated = model._calibrated(
+        model._logits([[*model.prompt_format.question_ids(r.text), *r.token_ids] for r in rows])
+    )
     logit = np.log(calibrated) - np.log1p(-np.array(calibrated))
     raw = 1 / (1 + np.exp(-(logit - model.record.calibrator.bias) / model.record.calibrator.scale))
     brier = float(np.mean((raw - [r.correct for r in rows]) ** 2))

@@ -1,0 +1,179 @@
+"""python -m calibration_tuning.ask CHECKPOINT [QUESTION]: answers with confidences, on the console or in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.files import write_text
+from calibration_tuning.progress import progress
+from calibration_tuning.question_rows import Row, read_rows
+from calibration_tuning.stage import DebugOption, quiet_libraries, with_errors
+
+if TYPE_CHECKING:
+    from calibration_tuning.calibrated_model import CalibratedAnswer, CalibratedModel
+
+CHUNK = 64
+BAR = 30
+CheckpointArgument = Annotated[
+    str, typer.Argument(help="Folder of a checkpoint, such as runs/demo/checkpoint, or ORG/NAME on the hub.")
+]
+ErrorRateOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Which answers are trusted: at most this share of them wrong; by default the lowest that is vouched for.",
+        show_default=False,
+    ),
+]
+
+
+def main(
+    checkpoint: CheckpointArgument,
+    question: Annotated[
+        str | None, typer.Argument(help="Without it, questions are read line by line.", show_default=False)
+    ] = None,
+    choice: Annotated[
+        list[str] | None, typer.Option(help="One of the answers to choose from; give several.", show_default=False)
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(help="Judge this answer instead of answering.", show_default=False)
+    ] = None,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(help="File of JSON lines with question, and answer or choices where wanted.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where answers to --jsonl go; by default to the console.", show_default=False)
+    ] = None,
+    error_rate: ErrorRateOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Ask a tuned checkpoint: an answer, and how probable it is that it is correct.
+
+    Example: calibration-tuning ask runs/demo/checkpoint "What is the capital of France?"
+    """
+
+    def work() -> None:
+        if jsonl is not None and (question is not None or choice or answer is not None):
+            raise UserError("--jsonl: holds the questions, answers and choices; leave the others out")
+        if output is not None and jsonl is None:
+            raise UserError("--output: is for --jsonl FILE; single answers go to the console")
+        if answer is not None and (choice or question is None):
+            raise UserError("--answer: judges an answer to one QUESTION, without --choice")
+        if choice is not None and len(choice) < 2:
+            raise UserError("--choice: give at least two of them")
+        if output is not None and not output.parent.is_dir():
+            raise UserError(f"--output {output}: there is no folder {output.parent}")
+        rows = None if jsonl is None else read_rows(jsonl)
+        model = _load(checkpoint, error_rate)
+        if rows is not None:
+            _file(model, rows, output)
+        elif question is not None:
+            _show(model, Row(question=question, answer=answer, choices=choice))
+        else:
+            for line in _lines(model):
+                _show(model, Row(question=line, choices=choice))
+
+    with_errors(work, debug)
+
+
+def _load(checkpoint: str, error_rate: float | None) -> CalibratedModel:
+    quiet_libraries()
+    console = Console(stderr=True)
+    with console.status(f"loading {escape(checkpoint)}"):
+        from calibration_tuning.calibrated_model import CalibratedModel
+
+        return CalibratedModel.from_pretrained(checkpoint, error_rate=error_rate)
+
+
+def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
+    """In the order of `rows`: those with an answer are judged, the others answered first."""
+    given = [(i, row.question, row.answer) for i, row in enumerate(rows) if row.answer is not None]
+    asked = [i for i, row in enumerate(rows) if row.answer is None]
+    found: dict[int, CalibratedAnswer] = {}
+    if given:
+        numbers, questions, answers = zip(*given, strict=True)
+        found |= zip(numbers, model.judge_batch(questions, answers), strict=True)
+    if asked:
+        replies = model.answer_batch([rows[i].question for i in asked], [rows[i].choices for i in asked])
+        found |= zip(asked, replies, strict=True)
+    return [found[i] for i in range(len(rows))]
+
+
+def _show(model: CalibratedModel, row: Row) -> None:
+    (reply,) = answered(model, [row])
+    colour = ("red", "yellow", "green")[min(2, int(3 * reply.confidence))]
+    console = Console()
+    table = Table.grid(padding=(0, 1))
+    bar = ProgressBar(1.0, reply.confidence, width=BAR, complete_style=colour, finished_style=colour)
+    table.add_row(bar, f"[{colour}]{reply.confidence:.0%}[/]", _verdict(model, reply))
+    console.print(reply.text or "(no answer)", markup=False, style="bold", highlight=False)
+    console.print(table)
+
+
+def _verdict(model: CalibratedModel, reply: CalibratedAnswer) -> str:
+    if reply.trusted is None or model.threshold is None:
+        return ""
+    rate = f"{model.threshold.error_rate:.0%} wrong"
+    return f"trusted at {rate}" if reply.trusted else f"[dim]not trusted at {rate}[/]"
+
+
+def _lines(model: CalibratedModel) -> Iterator[str]:
+    """Questions from a person or a pipe; nothing is asked for in a pipe."""
+    asks = sys.stdin.isatty()
+    if asks:
+        Console().print(f"{escape(model.record.model.path)}, tuned. One question a line; Ctrl-D ends.", style="dim")
+    while True:
+        try:
+            line = Console().input("[bold]? [/]") if asks else _next(sys.stdin)
+        except (EOFError, KeyboardInterrupt):
+            return
+        if line.strip():
+            yield line.strip()
+
+
+def _next(file: IO[str]) -> str:
+    line = file.readline()
+    if not line:
+        raise EOFError
+    return line
+
+
+def _file(model: CalibratedModel, rows: list[Row], output: Path | None) -> None:
+    lines = []
+    with progress(len(rows), "answering", "questions") as bar:
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            for row, reply in zip(part, answered(model, part), strict=True):
+                told = row.model_dump(exclude_none=True) | {"answer": reply.text, "confidence": reply.confidence}
+                if reply.trusted is not None:
+                    told["trusted"] = reply.trusted
+                lines.append(json.dumps(told, ensure_ascii=False))
+            bar.update(len(part))
+    text = "".join(f"{line}\n" for line in lines)
+    if output is None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        write_text(output, text)
+        print(f"{len(rows)} answers: {output}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

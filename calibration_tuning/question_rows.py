@@ -1,0 +1,55 @@
+"""Questions from outside, to be asked of a checkpoint, checked as they come in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from calibration_tuning.errors import UserError
+
+LONGEST = 20_000
+"""Characters of a question or an answer."""
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST)]
+
+
+class Row(BaseModel):
+    """Other fields of a line are kept as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    question: Text
+    answer: Annotated[str, Field(max_length=LONGEST)] | None = None
+    """To be judged; without it the question is answered."""
+    choices: Annotated[list[Text], Field(min_length=2, max_length=64)] | None = None
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.answer is not None and self.choices is not None:
+            raise ValueError("has an answer to judge and choices to answer with; give one of them")
+        return self
+
+
+def read_rows(file: Path) -> list[Row]:
+    """Raises `UserError` naming the line and field of the first one that cannot be asked."""
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")  # splitlines would also split at breaks within a text
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error})") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(Row.model_validate(json.loads(line)))
+        except json.JSONDecodeError as error:
+            raise UserError(f"{file}, line {number}: not JSON ({error.msg})") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = "".join(f", {part}" for part in first["loc"])
+            raise UserError(f"{file}, line {number}{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    if not rows:
+        raise UserError(f"{file}: holds no questions")
+    return rows

@@ -1,0 +1,71 @@
+"""python -m calibration_tuning.serving CHECKPOINT: answers with confidences over HTTP, and a page to ask for them."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from typing import Annotated
+
+import typer
+
+from calibration_tuning.ask import CheckpointArgument, ErrorRateOption
+from calibration_tuning.errors import UserError
+from calibration_tuning.stage import DebugOption, quiet_libraries, with_errors
+
+TOKEN = "CALIBRATION_TUNING_TOKEN"
+
+
+def main(
+    checkpoint: CheckpointArgument,
+    host: Annotated[str, typer.Option(help=f"Others than this machine itself need {TOKEN} to be set.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait in line; more get status 503.")] = 32,
+    error_rate: ErrorRateOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Serve a tuned checkpoint: OpenAI's chat completions with confidences, and a page at /.
+
+    The environment variable CALIBRATION_TUNING_TOKEN, where it is set, is the bearer token that clients must send.
+
+    Example: calibration-tuning serve runs/demo/checkpoint --port 8000
+    """
+    with_errors(lambda: serve(checkpoint, host, port, waiting, error_rate), debug)
+
+
+def serve(checkpoint: str, host: str, port: int, waiting: int, error_rate: float | None) -> None:
+    token = os.environ.get(TOKEN) or None
+    if token is None and not _is_this_machine(host):
+        raise UserError(f"--host {host}: anybody could ask; set {TOKEN} to a secret that clients must send")
+    try:
+        import uvicorn
+
+        from calibration_tuning.serving.app import make_app
+    except ModuleNotFoundError as error:
+        raise UserError(f'serving needs {error.name}; pip install -e ".[serve]"') from None
+    from calibration_tuning.calibrated_model import CalibratedModel, checkpoint_folder
+
+    quiet_libraries()
+    folder = checkpoint_folder(checkpoint)
+    model = CalibratedModel.from_pretrained(folder, error_rate=error_rate)
+    picture = folder / "reliability.png"
+    app = make_app(model, checkpoint.rstrip("/"), token, waiting, picture if picture.is_file() else None)
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_keep_alive=30)
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise UserError(f"--port {port}: cannot be listened on at {host} ({error.strerror}); try another") from None
+    address = f"http://{host}:{listening.getsockname()[1]}"
+    print(f"{address} answers, {'with' if token else 'without'} a bearer token; Ctrl-C ends", flush=True)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    typer.run(main)

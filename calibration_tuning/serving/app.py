@@ -1,0 +1,150 @@
+"""The routes of `calibration-tuning serve`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import anyio
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from calibration_tuning.calibrated_model import CalibratedModel
+from calibration_tuning.errors import UserError
+from calibration_tuning.serving.limits import BodyLimit
+from calibration_tuning.serving.shapes import ChatRequest, Pair, Pairs, chunks, completion, judgement, problem
+
+HERE = Path(__file__).parent
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+BEARER = HTTPBearer(auto_error=False)
+T = TypeVar("T")
+
+
+class Line:
+    """One request at a time on the model; `waiting` of them may stand in line, the others are told to come back."""
+
+    def __init__(self, waiting: int) -> None:
+        self.limiter = anyio.Semaphore(1)
+        self.most = waiting + 1
+        self.here = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        if self.here >= self.most:
+            raise HTTPException(503, f"{self.here} requests are being answered or waiting; try again in a moment")
+        self.here += 1
+        try:
+            async with self.limiter:
+                return await anyio.to_thread.run_sync(work)
+        finally:
+            self.here -= 1
+
+
+def make_app(
+    model: CalibratedModel, name: str, token: str | None = None, waiting: int = 32, picture: Path | None = None
+) -> FastAPI:
+    """`name`: what the model is called in replies. With `token`, /v1 wants it as bearer token. `picture`: the
+    reliability diagram shown on the page."""
+    app = FastAPI(title="calibration-tuning", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(BodyLimit)
+    line = Line(waiting)
+
+    def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
+        if token is not None and (
+            given is None or not secrets.compare_digest(given.credentials.encode(), token.encode())
+        ):
+            raise HTTPException(401, "wrong or missing bearer token", {"WWW-Authenticate": "Bearer"})
+
+    guarded = [Depends(allowed)]
+
+    @app.post("/v1/chat/completions", dependencies=guarded)
+    async def chat(request: ChatRequest) -> Response:
+        answer = await line.run(lambda: model.answer(request.question, request.choices))
+        if request.stream:
+            return StreamingResponse(_events(chunks(name, answer)), media_type="text/event-stream")
+        return JSONResponse(completion(name, answer, usage(model, request.question, answer.text)))
+
+    @app.post("/v1/confidence", dependencies=guarded)
+    async def confidence(pairs: Pairs) -> Any:
+        own = [pairs] if isinstance(pairs, Pair) else pairs
+        judged = await line.run(lambda: model.judge_batch([p.question for p in own], [p.answer for p in own]))
+        found = [judgement(one) for one in judged]
+        return found[0] if isinstance(pairs, Pair) else found
+
+    @app.get("/v1/models", dependencies=guarded)
+    def models() -> Any:
+        return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "local"}]}
+
+    @app.get("/health")
+    def health() -> Any:
+        return {"status": "ok"}
+
+    @app.get("/about")
+    def about() -> Any:
+        """What the page says of the model."""
+        threshold = model.threshold
+        return {
+            "model": name,
+            "base": model.record.model.path,
+            "calibrator": model.record.calibrator.kind,
+            "error_rate": threshold and threshold.error_rate,
+            "needs_token": token is not None,
+            "has_picture": picture is not None,
+        }
+
+    for path, (file, kind) in PAGE.items():
+        app.add_api_route(path, _file(HERE / file, kind), methods=["GET"], name=file)
+    if picture is not None:
+        app.add_api_route("/reliability.png", _file(picture, "image/png"), methods=["GET"])
+    _errors_like_openai(app)
+    return app
+
+
+def usage(model: CalibratedModel, question: str, answer: str) -> dict[str, int]:
+    """Tokens of the question and the answer; the few-shot blocks and the query, which every request shares, aside."""
+    asked = len(model.prompt_format.question_ids(question))
+    told = len(model.prompt_format.answer_ids(answer)) if answer else 0
+    return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
+
+
+def _events(parts: list[dict[str, Any]]) -> Iterator[str]:
+    for part in parts:
+        yield f"data: {json.dumps(part)}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+def _file(path: Path, kind: str) -> Callable[[], FileResponse]:
+    return lambda: FileResponse(path, media_type=kind, headers=HEADERS)
+
+
+def _errors_like_openai(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        message = str(first["msg"]).removeprefix("Value error, ")
+        return JSONResponse(problem(f"{where}: {message}" if where else message, "invalid_request_error", where), 400)
+
+    @app.exception_handler(UserError)
+    def refused(request: Request, error: UserError) -> JSONResponse:
+        return JSONResponse(problem(str(error), "invalid_request_error"), 400)
+
+    @app.exception_handler(StarletteHTTPException)
+    def told(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        headers = dict(error.headers or {}) | ({"Retry-After": "1"} if error.status_code == 503 else {})
+        return JSONResponse(problem(str(error.detail), "error"), error.status_code, headers)

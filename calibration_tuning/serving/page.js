@@ -1,0 +1,77 @@
+"use strict";
+const at = (id) => document.getElementById(id);
+let about = {};
+
+function made(kind, name, text) {
+  const found = document.createElement(kind);
+  found.className = name;
+  found.textContent = text; // never innerHTML: answers are whatever a model wrote
+  return found;
+}
+
+function shown(question, answer, found) {
+  const item = document.createElement("li");
+  const tone = found.confidence < 1 / 3 ? "low" : found.confidence < 2 / 3 ? "middle" : "high";
+  const percent = Math.round(100 * found.confidence) + "%";
+  const bar = document.createElement("progress");
+  bar.value = found.confidence;
+  bar.setAttribute("aria-label", "Probability that the answer is correct: " + percent);
+  const meter = made("div", "meter " + tone, "");
+  meter.append(bar, made("span", "percent", percent));
+  item.append(made("p", "question", question), made("p", "answer", answer || "(no answer)"), meter);
+  if (found.trusted !== null) {
+    const rate = Math.round(100 * about.error_rate) + "% wrong";
+    item.append(made("p", "muted", (found.trusted ? "Trusted" : "Not trusted") + " at " + rate));
+  }
+  at("answers").prepend(item);
+}
+
+async function post(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  if (at("token").value) headers.Authorization = "Bearer " + at("token").value;
+  const reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  const found = await reply.json();
+  if (!reply.ok) throw new Error(found.error.message);
+  return found;
+}
+
+async function ask() {
+  const question = at("question").value.trim();
+  const answer = at("answer").value.trim();
+  const choices = at("choices").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (answer) return shown(question, answer, await post("v1/confidence", { question, answer }));
+  const body = { model: about.model, messages: [{ role: "user", content: question }] };
+  if (choices.length) body.choices = choices;
+  const choice = (await post("v1/chat/completions", body)).choices[0];
+  return shown(question, choice.message.content, choice);
+}
+
+at("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  at("ask").disabled = true;
+  at("problem").hidden = true;
+  try {
+    await ask();
+  } catch (error) {
+    at("problem").textContent = error.message;
+    at("problem").hidden = false;
+  }
+  at("ask").disabled = false;
+});
+
+at("question").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey) {
+    event.preventDefault();
+    at("form").requestSubmit();
+  }
+});
+
+fetch("about").then((reply) => reply.json()).then((found) => {
+  about = found;
+  at("about").textContent = about.model + ", tuned from " + about.base + "; confidence through a " + about.calibrator + " calibrator";
+  at("secret").hidden = !about.needs_token;
+  if (about.has_picture) {
+    at("diagram").src = "reliability.png";
+    at("picture").hidden = false;
+  }
+});

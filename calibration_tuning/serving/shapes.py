@@ -1,0 +1,98 @@
+"""What requests may hold, and what replies do: OpenAI's chat completions with `confidence` and `trusted` added."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+from calibration_tuning.calibrated_model import CalibratedAnswer
+from calibration_tuning.question_rows import LONGEST, Text
+
+MOST = 64
+"""Answers that one request may have judged."""
+
+
+class TextPart(BaseModel):
+    type: Literal["text"]
+    text: Text
+
+
+class Message(BaseModel):
+    role: str
+    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+
+    @property
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+
+
+class ChatRequest(BaseModel):
+    """Answers are greedy and as long as in curation, as confidences are of such answers: `temperature`, `max_tokens`
+    and their like are taken and have no effect, as with other servers that lack them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = ""
+    messages: Annotated[list[Message], Field(min_length=1)]
+    choices: Annotated[list[Text], Field(min_length=2, max_length=MOST)] | None = None
+    """Answers to choose from; not of OpenAI's protocol (`extra_body` of their client)."""
+    stream: bool = False
+    n: Literal[1] = 1
+
+    @field_validator("messages")
+    @classmethod
+    def _one_question(cls, value: list[Message]) -> list[Message]:
+        if [message.role for message in value] != ["user"]:
+            raise ValueError("must be one user message: checkpoints are tuned on single questions")
+        return value
+
+    @property
+    def question(self) -> str:
+        return self.messages[0].text
+
+
+class Pair(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    question: Text
+    answer: Annotated[str, Field(max_length=LONGEST)]
+
+
+Pairs = Annotated[
+    Annotated[Pair, Tag("pair")] | Annotated[list[Pair], Field(min_length=1, max_length=MOST), Tag("pairs")],
+    Discriminator(lambda body: "pairs" if isinstance(body, list) else "pair"),
+]
+
+
+def judgement(answer: CalibratedAnswer) -> dict[str, Any]:
+    return {"confidence": answer.confidence, "trusted": answer.trusted}
+
+
+def completion(model: str, answer: CalibratedAnswer, usage: dict[str, int]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": answer.text}
+    return _envelope(model, "chat.completion") | {
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", **judgement(answer)}],
+        "usage": usage,
+    }
+
+
+def chunks(model: str, answer: CalibratedAnswer) -> list[dict[str, Any]]:
+    """For `stream`: the answer in one piece, as its confidence is known only when it is whole."""
+    head = _envelope(model, "chat.completion.chunk")
+    delta = {"role": "assistant", "content": answer.text}
+    return [
+        head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        head | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", **judgement(answer)}]},
+    ]
+
+
+def _envelope(model: str, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
+
+
+def problem(message: str, kind: str, parameter: str | None = None) -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    return {"error": {"message": message, "type": kind, "param": parameter, "code": None}}

@@ -1,0 +1,73 @@
+"""`thresholds.json` of a checkpoint: from which confidence on an answer may be given, at a wanted error rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.files import read_json
+
+FILE = "thresholds.json"
+MADE_BY = "calibration-tuning evaluate CONFIG"
+
+
+class Threshold(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    error_rate: float
+    """At most this share of the answers from the threshold on is wrong."""
+    threshold: float | None
+    """In the confidence before its calibrator, in [0, 1]; None where the calibration split vouches for none."""
+    coverage: float
+    """Share of the test questions that are answered by it."""
+    error: float | None
+    """Share of these that were wrong; None where none was answered."""
+
+
+class Thresholds(BaseModel):
+    """Written by evaluation, as error rates are its settings; one for each of `evaluation.error_rates`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    inputs_fingerprint: str
+    """Of the checkpoint that they are for."""
+    confidence: float
+    """How sure each is, over draws of the calibration split."""
+    n_calibration: int
+    rates: list[Threshold]
+
+    def of(self, error_rate: float | None) -> Threshold | None:
+        """The one for this error rate; without a rate the strictest that the calibration split vouches for, if any.
+
+        Raises `UserError` for a rate that none was looked for.
+        """
+        if error_rate is None:
+            vouched = [one for one in self.rates if one.threshold is not None]
+            return min(vouched, key=lambda one: one.error_rate) if vouched else None
+        found = next((one for one in self.rates if abs(one.error_rate - error_rate) < 1e-9), None)
+        if found is None:
+            known = ", ".join(f"{one.error_rate:g}" for one in self.rates)
+            raise UserError(
+                f"error_rate {error_rate:g}: the checkpoint has thresholds for {known}; evaluate it again with "
+                f"evaluation.error_rates=[{error_rate:g}]"
+            )
+        return found
+
+
+def read_thresholds(folder: Path, inputs_fingerprint: str) -> Thresholds | None:
+    """None where the checkpoint was not evaluated. Raises `UserError` where the file is broken or of another one."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        found = Thresholds.model_validate(read_json(path, MADE_BY))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}, {field}: {first['msg']}; run `{MADE_BY}` again with --force") from None
+    if found.inputs_fingerprint != inputs_fingerprint:
+        raise UserError(f"{path}: is of another checkpoint than the one beside it; run `{MADE_BY}` again with --force")
+    return found

@@ -1,0 +1,115 @@
+"""`calibration-tuning ask`, through its command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def ask(*arguments: object, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "calibration_tuning.ask", *map(str, arguments)]
+    variables = os.environ | {"PYTHONPATH": "."} | environment
+    return subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=variables,
+    )
+
+
+def test_one_question(tiny_run: Path) -> None:
+    result = ask(tiny_run / "checkpoint", "What is 1 plus 2?")
+    assert result.returncode == 0, result.stderr
+    _, bar = result.stdout.rstrip().splitlines()
+    assert "%" in bar
+    assert "\x1b[" not in result.stdout, "no colours in a pipe"
+    chosen = ask(tiny_run / "checkpoint", "What is 1 plus 2?", "--choice", "[red]3[/red]", "--choice", "4")
+    assert chosen.stdout.splitlines()[0] in ("[red]3[/red]", "4")
+    judged = ask(tiny_run / "checkpoint", "What is 1 plus 2?", "--answer", "3")
+    assert judged.stdout.splitlines()[0] == "3"
+
+
+def test_colours_can_be_forced_and_switched_off(tiny_run: Path) -> None:
+    coloured = ask(tiny_run / "checkpoint", "Why?", FORCE_COLOR="1", NO_COLOR="")
+    assert "\x1b[3" in coloured.stdout
+    plain = ask(tiny_run / "checkpoint", "Why?", FORCE_COLOR="1", NO_COLOR="1")
+    assert "\x1b[3" not in plain.stdout
+
+
+def test_questions_from_a_pipe(tiny_run: Path) -> None:
+    result = ask(tiny_run / "checkpoint", text="What is 1 plus 2?\n\nWhat is 2 plus 2?\n")
+    assert result.returncode == 0, result.stderr
+    assert sum("%" in line for line in result.stdout.splitlines()) == 2
+
+
+def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": "What is 1 plus 2?", "id": 7},
+        {"question": "What is 1 plus 2?", "answer": "5"},
+        {"question": "What is\u2028 2?", "choices": ["3", "4"]},
+    ]
+    file, output = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    result = ask(tiny_run / "checkpoint", "--jsonl", file, "--output", output)
+    assert result.returncode == 0, result.stderr
+    found = [json.loads(line) for line in output.read_text().split("\n") if line]
+    assert found[0]["id"] == 7
+    assert found[1]["answer"] == "5"
+    assert found[2]["answer"] in ("3", "4")
+    assert all(0 <= row["confidence"] <= 1 for row in found)
+    printed = ask(tiny_run / "checkpoint", "--jsonl", file)
+    assert [json.loads(line) for line in printed.stdout.split("\n") if line] == found
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"question": "a"}\n{"question": ""}\n', "line 2, question: String should have at least 1 character"),
+        ('{"question": "a"}\nnot json\n', "line 2: not JSON"),
+        ('{"text": "a"}\n', "line 1, question: Field required"),
+        ('{"question": "a", "answer": "b", "choices": ["b", "c"]}\n', "line 1: has an answer to judge and choices"),
+        ('{"question": "a", "choices": ["b"]}\n', "line 1, choices: List should have at least 2 items"),
+        ("\n", "holds no questions"),
+    ],
+)
+def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) -> None:
+    from calibration_tuning.errors import UserError
+    from calibration_tuning.question_rows import read_rows
+
+    file = tmp_path / "bad.jsonl"
+    file.write_text(content)
+    with pytest.raises(UserError) as error:
+        read_rows(file)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["Why?", "--jsonl", "x"], "--jsonl: holds the questions"),
+        (["--output", "x"], "--output: is for --jsonl"),
+        (["--answer", "x"], "--answer: judges an answer to one QUESTION"),
+        (["Why?", "--choice", "x"], "--choice: give at least two"),
+        (["--jsonl", "none.jsonl"], "none.jsonl: cannot be read"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: list[str], message: str) -> None:
+    result = ask("nowhere", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
+    result = ask(tmp_path, "Why?")
+    assert result.returncode == 2
+    assert "calibration.json: not there" in result.stderr

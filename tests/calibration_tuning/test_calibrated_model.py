@@ -1,0 +1,116 @@
+"""What somebody does who has a checkpoint: answers, choices, confidences, thresholds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy.special import expit
+
+from calibration_tuning import CalibratedModel
+from calibration_tuning.errors import UserError
+from calibration_tuning.models import adapter_off
+from calibration_tuning.thresholds import Threshold
+
+pytestmark = pytest.mark.slow
+CHOICES = ["3", "a long wrong one", "17"]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> CalibratedModel:
+    return CalibratedModel.from_pretrained(tiny_run / "checkpoint", device="cpu")
+
+
+def test_an_answer_comes_from_the_choices(model: CalibratedModel) -> None:
+    questions = ["What is 1 plus 2?", "Why?", "What is 8 plus 9?"]
+    found = model.answer_batch(questions, [CHOICES, None, CHOICES[:2]])
+    assert found[0].text in CHOICES
+    assert found[2].text in CHOICES[:2]
+    for question, choices, answer in zip(questions, [CHOICES, None, CHOICES[:2]], found, strict=True):
+        alone = model.answer(question, choices)
+        assert alone.text == answer.text
+        assert alone.confidence == pytest.approx(answer.confidence, abs=1e-5)
+
+
+def test_a_choice_is_the_likeliest_per_character_of_the_untuned_model(model: CalibratedModel) -> None:
+    import torch
+
+    question = "What is 1 plus 2?"
+    block = model.prompt_format.few_shot_ids(model.record.answer_few_shot)
+    scores = []
+    for choice in CHOICES:
+        before = [*block, *model.prompt_format.question_ids(question)]
+        own = model.prompt_format.answer_ids(choice)
+        with adapter_off(model.model), torch.no_grad():
+            logprobs = model.model(torch.tensor([[*before, *own]])).logits.log_softmax(-1)[0]
+        total = sum(float(logprobs[len(before) + i - 1, token]) for i, token in enumerate(own))
+        scores.append(total / len(choice))
+    assert model.answer(question, CHOICES).text == CHOICES[int(np.argmax(scores))]
+
+
+def test_a_given_answer_is_judged_like_the_models_own(model: CalibratedModel) -> None:
+    assert 0 <= model.confidence("What is 1 plus 2?", "3") <= 1
+    judged = model.judge_batch(["What is 1 plus 2?", "Why?"], ["3", "no"])
+    assert [one.text for one in judged] == ["3", "no"]
+    assert judged[0].confidence == pytest.approx(model.confidence("What is 1 plus 2?", "3"), abs=1e-5)
+
+
+def test_thresholds_are_those_of_the_report(tiny_run: Path, model: CalibratedModel) -> None:
+    found = json.loads((tiny_run / "checkpoint/thresholds.json").read_text())
+    metrics = json.loads((tiny_run / "evaluation/metrics.json").read_text())
+    assert [one["error_rate"] for one in found["rates"]] == [0.1, 0.9]
+    for one, rate in zip(found["rates"], metrics["decisions"]["rates"], strict=True):
+        assert one["threshold"] == rate["after"]["threshold"]
+    strict = CalibratedModel.from_pretrained(tiny_run / "checkpoint", device="cpu", error_rate=0.1)
+    assert strict.threshold == Threshold.model_validate(found["rates"][0])
+    vouched = [one for one in found["rates"] if one["threshold"] is not None]
+    assert model.threshold == (Threshold.model_validate(vouched[0]) if vouched else None)
+
+
+def test_answers_from_the_threshold_on_are_trusted(tiny_run: Path, model: CalibratedModel) -> None:
+    rows = pq.read_table(tiny_run / "evaluation/per_example.parquet").to_pylist()
+    raw = np.array([row["query_after"] for row in rows])
+    questions, answers = [row["question"] for row in rows], [row["answer"] for row in rows]
+    logits = model._logits(
+        [model.prompt_format.question_ids(q) + model.prompt_format.answer_ids(a) for q, a in zip(questions, answers)]  # noqa: B905
+    )
+    middle = float(np.median(expit(logits))) + 1e-9
+    model.threshold = Threshold(error_rate=0.5, threshold=middle, coverage=0.5, error=0.5)
+    found = [one.trusted for one in model.judge_batch(questions, answers)]
+    assert 0 < sum(map(bool, found)) < len(found)
+    assert len(raw) == len(found)
+    model.threshold = Threshold(error_rate=0.1, threshold=None, coverage=0, error=None)
+    assert model.judge_batch(questions[:1], answers[:1])[0].trusted is None
+    model.threshold = None
+    assert model.answer("Why?").trusted is None
+
+
+def change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_bad_checkpoints_and_questions_are_one_sentence(tiny_run: Path, tmp_path: Path, model: CalibratedModel) -> None:
+    with pytest.raises(UserError, match=r"error_rate 0.3: the checkpoint has thresholds for 0.1, 0.9"):
+        CalibratedModel.from_pretrained(tiny_run / "checkpoint", error_rate=0.3)
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(tiny_run / "checkpoint", copy)
+    change(copy / "thresholds.json", confidence="x")
+    with pytest.raises(UserError, match=r"thresholds.json, confidence"):
+        CalibratedModel.from_pretrained(copy)
+    (copy / "thresholds.json").unlink()
+    assert CalibratedModel.from_pretrained(copy, device="cpu").answer("Why?").trusted is None
+    with pytest.raises(UserError, match="was not evaluated"):
+        CalibratedModel.from_pretrained(copy, error_rate=0.1)
+    with pytest.raises(UserError, match="at least two"):
+        model.answer("Why?", choices=["one"])
+    with pytest.raises(UserError, match="more than the 512 the model reads"):
+        model.answer("Why? " * 600)
+    with pytest.raises(UserError, match="more than the 512 the model reads"):
+        model.confidence("Why?", "so " * 600)
+    with pytest.raises(ValueError, match="choices for 1"):
+        model.answer_batch(["a", "b"], [["x", "y"]])

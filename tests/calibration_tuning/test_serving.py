@@ -1,0 +1,256 @@
+"""`calibration-tuning serve`: the real OpenAI client, a real browser, and clients that misbehave."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from calibration_tuning import CalibratedAnswer, CalibratedModel
+from calibration_tuning.serving.app import make_app
+from calibration_tuning.serving.limits import LARGEST
+
+TOKEN = "s3cret"
+HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
+
+
+@contextmanager
+def serve(app: Any) -> Iterator[str]:
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error")
+    listening = config.bind_socket()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> CalibratedModel:
+    return CalibratedModel.from_pretrained(tiny_run / "checkpoint", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def address(model: CalibratedModel, tiny_run: Path) -> Iterator[str]:
+    with serve(make_app(model, "tiny", TOKEN, picture=tiny_run / "checkpoint/reliability.png")) as found:
+        yield found
+
+
+def post(address: str, path: str, body: Any, token: str | None = TOKEN) -> httpx.Response:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return httpx.post(f"{address}{path}", json=body, headers=headers, timeout=60)
+
+
+def chat(text: str = "What is 1 plus 2?", **more: Any) -> dict[str, Any]:
+    return {"model": "tiny", "messages": [{"role": "user", "content": text}], **more}
+
+
+@pytest.mark.slow
+def test_the_real_client_gets_a_confidence(address: str, model: CalibratedModel) -> None:
+    from openai import OpenAI
+
+    client = OpenAI(base_url=f"{address}/v1", api_key=TOKEN, max_retries=0)
+    own = model.answer("What is 1 plus 2?")
+    reply = client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "What is 1 plus 2?"}])
+    assert reply.choices[0].message.content == own.text
+    assert reply.choices[0].confidence == pytest.approx(own.confidence, abs=1e-6)
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
+    assert [found.id for found in client.models.list()] == ["tiny"]
+    chosen = client.chat.completions.create(
+        model="tiny", messages=[{"role": "user", "content": "Why?"}], extra_body={"choices": ["so", "not"]}
+    )
+    assert chosen.choices[0].message.content in ("so", "not")
+    parts = list(
+        client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "What is 1 plus 2?"}], stream=True
+        )
+    )
+    assert "".join(part.choices[0].delta.content or "" for part in parts) == own.text
+    assert parts[-1].choices[0].confidence == pytest.approx(own.confidence, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_confidences_of_given_answers(address: str, model: CalibratedModel) -> None:
+    pair = {"question": "What is 1 plus 2?", "answer": "3"}
+    found = post(address, "/v1/confidence", pair).json()
+    assert found["confidence"] == pytest.approx(model.confidence(**pair), abs=1e-6)
+    many = post(address, "/v1/confidence", [pair, {"question": "Why?", "answer": ""}]).json()
+    assert len(many) == 2
+    assert many[0]["confidence"] == pytest.approx(found["confidence"], abs=1e-5)
+    assert httpx.get(f"{address}/health").json() == {"status": "ok"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/v1/chat/completions", {"messages": []}, 400, "messages"),
+        ("/v1/chat/completions", chat(""), 400, "messages"),
+        ("/v1/chat/completions", {"messages": [{"role": "system", "content": "a"}]}, 400, "must be one user message"),
+        ("/v1/chat/completions", chat(n=2), 400, "n: "),
+        ("/v1/chat/completions", chat(choices=["one"]), 400, "choices: "),
+        ("/v1/chat/completions", chat("so " * 2000), 400, "more than the 512 the model reads"),
+        ("/v1/chat/completions", chat("x" * 20_001), 400, "at most 20000 characters"),
+        ("/v1/confidence", {"question": "a"}, 400, "answer"),
+        ("/v1/confidence", [{"question": "a", "answer": "b"}] * 65, 400, "at most 64 items"),
+        ("/v1/confidence", ["x" * LARGEST], 413, "larger than 2,000,000 bytes"),
+        ("/v1/nothing", {}, 404, "Not Found"),
+    ],
+)
+def test_bad_requests_are_one_sentence(address: str, path: str, body: Any, status: int, message: str) -> None:
+    reply = post(address, path, body)
+    assert reply.status_code == status
+    assert message in reply.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_nobody_asks_without_the_token(address: str) -> None:
+    for token in (None, "wrong", TOKEN + "x"):
+        reply = post(address, "/v1/chat/completions", chat(), token)
+        assert reply.status_code == 401
+        assert reply.headers["WWW-Authenticate"] == "Bearer"
+        assert post(address, "/v1/confidence", {"question": "a", "answer": "b"}, token).status_code == 401
+    assert httpx.get(f"{address}/v1/models").status_code == 401
+
+
+class Slow:
+    """A model that takes its time, and shouts."""
+
+    threshold = None
+    record = SimpleNamespace(model=SimpleNamespace(path="base"), calibrator=SimpleNamespace(kind="platt"))
+    prompt_format = SimpleNamespace(question_ids=lambda text: [1], answer_ids=lambda text: [1])
+
+    def __init__(self) -> None:
+        self.at_once = self.most = 0
+        self.free = threading.Event()
+
+    def answer(self, question: str, choices: Any = None) -> CalibratedAnswer:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.free.wait(20)
+        self.at_once -= 1
+        return CalibratedAnswer(HOSTILE, 0.83)
+
+
+def test_requests_stand_in_line_and_the_line_ends() -> None:
+    slow = Slow()
+    with serve(make_app(slow, "slow", waiting=2)) as address:  # type: ignore[arg-type]
+        replies: list[httpx.Response] = []
+        ask = lambda: replies.append(post(address, "/v1/chat/completions", chat()))  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 10
+        while len(replies) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [reply.status_code for reply in replies] == [503] * 3, "one is answered, two wait"
+        assert replies[0].headers["Retry-After"] == "1"
+        assert httpx.get(f"{address}/health", timeout=5).status_code == 200, "health does not stand in line"
+        slow.free.set()
+        for thread in threads:
+            thread.join()
+        assert sorted(reply.status_code for reply in replies) == [200] * 3 + [503] * 3
+        assert slow.most == 1
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) -> None:
+    slow = Slow()
+    slow.free.set()
+    picture = Path("docs/report.png")
+    with serve(make_app(slow, "slow", TOKEN, picture=picture)) as address:  # type: ignore[arg-type]
+        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(address)
+        page.get_by_label("Question").fill("Why?")
+        page.get_by_role("button", name="Ask").click()
+        page.get_by_role("alert").wait_for()
+        assert "bearer token" in page.get_by_role("alert").inner_text()
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_label("Question").press("Enter")
+        page.locator("#answers li").wait_for()
+        assert page.locator(".answer").inner_text() == HOSTILE
+        assert page.locator(".percent").inner_text() == "83%"
+        assert page.title() == "Does it know?"
+        assert page.locator("#diagram").evaluate("image => image.complete && image.naturalWidth > 0")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+        assert [text for text in said if "401" not in text] == []
+        page.close()
+
+
+@pytest.mark.slow
+def test_the_command_serves_and_ends(tiny_run: Path) -> None:
+    command = [sys.executable, "-m", "calibration_tuning.serving", str(tiny_run / "checkpoint"), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."})
+    try:
+        line = process.stdout.readline()
+        address = re.search(r"http://\S+", line).group()
+        assert "without a bearer token" in line
+        reply = post(address, "/v1/chat/completions", chat(), token=None)
+        assert 0 <= reply.json()["choices"][0]["confidence"] <= 1
+        assert "Content-Security-Policy" in httpx.get(address).headers
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in (0, 130, -signal.SIGINT)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])
+def test_others_need_a_token(host: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "calibration_tuning.serving", "nowhere", "--host", host],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={k: v for k, v in os.environ.items() if k != "CALIBRATION_TUNING_TOKEN"} | {"PYTHONPATH": "."},
+    )
+    assert result.returncode == 2
+    assert "set CALIBRATION_TUNING_TOKEN" in result.stderr
+
+
+def test_a_port_that_is_taken(tiny_run: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = subprocess.run(
+            [sys.executable, "-m", "calibration_tuning.serving", str(tiny_run / "checkpoint"), "--port", port],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": "."},
+        )
+    assert result.returncode == 2
+    assert f"--port {port}: cannot be listened on" in result.stderr

@@ -1,0 +1,1 @@
+"""A finished run on the Hugging Face hub."""
