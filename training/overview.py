@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from accelerate.utils import DistributedType
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from training.loop import Run
-from training.objective import CHUNK
+from training.memory import GIB, adapted, counts, estimate_memory, size
 from training.query_model import QueryModel
-
-GIB = 2**30
-TRAINED_BYTES = 16
-"""Of a trained parameter: float32 value, gradient and Adam's two moments."""
 
 
 def show_overview(run: Run) -> None:
@@ -39,17 +33,6 @@ def show_overview(run: Run) -> None:
     Console(file=sys.stdout).print(table)
 
 
-def counts(model: nn.Module) -> tuple[int, int]:
-    """Parameters trained, and all."""
-    sizes = [(size(p), p.requires_grad) for p in model.parameters()]
-    return sum(n for n, is_trained in sizes if is_trained), sum(n for n, _ in sizes)
-
-
-def size(parameter: nn.Parameter) -> int:
-    """ZeRO-3 empties parameters of which it holds a share; it keeps their size apart."""
-    return getattr(parameter, "ds_numel", parameter.numel())
-
-
 def expected_memory(run: Run, model: QueryModel) -> float:
     accelerator = run.engine.accelerator
     kind = accelerator.distributed_type
@@ -65,31 +48,8 @@ def expected_memory(run: Run, model: QueryModel) -> float:
         bytes_per_number=2 if accelerator.mixed_precision == "bf16" else 4,
         tokens=tokens,
         checkpointed=run.settings.gradient_checkpointing,
+        adapter=adapted(model),
         base_shards=shards if stage == 3 or kind == DistributedType.FSDP else 1,
         trained_shards=shards if stage >= 1 or kind == DistributedType.FSDP else 1,
-    )
-
-
-def estimate_memory(
-    config: Any,
-    base_bytes: int,
-    trained: int,
-    bytes_per_number: int,
-    tokens: int,
-    checkpointed: bool,
-    base_shards: int = 1,
-    trained_shards: int = 1,
-) -> float:
-    """Bytes per device, roughly: weights, trained state, activations kept for the backward pass, and logits.
-
-    A decoder layer keeps about 8 x hidden + 2 x key/value + 4 x intermediate numbers for each token (norms,
-    projections, gates); with checkpointing only its input, and one layer's worth at a time.
-    """
-    heads = config.num_attention_heads
-    kv = config.hidden_size // heads * getattr(config, "num_key_value_heads", heads)
-    layer = 8 * config.hidden_size + 2 * kv + 4 * config.intermediate_size
-    kept = config.num_hidden_layers * config.hidden_size + layer if checkpointed else config.num_hidden_layers * layer
-    logits = 4 * CHUNK * config.vocab_size * 4  # tuned, reference, and their gradients, in float32
-    return (
-        base_bytes / base_shards + trained * TRAINED_BYTES / trained_shards + tokens * kept * bytes_per_number + logits
-    )
+        gradient_shards=shards if stage >= 2 or kind == DistributedType.FSDP else 1,
+    ).total

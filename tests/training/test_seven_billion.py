@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Pretr
 
 from calibration_tuning.run_config import load_run_config
 from training.engine import make_accelerator
+from training.memory import GIB, adapted, counts, estimate_memory
 from training.methods import lora_config
-from training.overview import GIB, counts, estimate_memory
 from training.query_model import QueryModel
 
 A100 = 80 * 1e9 / GIB
@@ -64,9 +64,11 @@ def test_it_fits_on_an_a100(name: str) -> None:
             2,
             config.training.tokens_per_batch,
             checkpointed,
+            adapted(model),
             shards,
             shards,
-        )
+            shards,
+        ).total
         / GIB
         for checkpointed in (False, True)
         for shards in (1, 8)
