@@ -79,7 +79,8 @@ def one_step(
     )
     dtype = torch.bfloat16 if bf16 else torch.float32
     lora = LoraConfig(task_type="CAUSAL_LM", r=8, lora_dropout=dropout, target_modules=targets)
-    lm: Any = get_peft_model(LlamaForCausalLM(config).to(dtype), lora)
+    base: Any = LlamaForCausalLM(config)
+    lm: Any = get_peft_model(base.to(dtype), lora)
     if checkpointed:
         lm.gradient_checkpointing_enable({"use_reentrant": False})
     model = QueryModel(lm, (5, 6), ObjectiveSettings()).train()

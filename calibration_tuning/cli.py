@@ -130,6 +130,15 @@ def score(context: typer.Context) -> None:
 
 
 @app.command(**FORWARDED)
+def preflight(context: typer.Context) -> None:
+    """Say what a training will take and what would stop it; no GPU needed.
+
+    Example: calibration-tuning preflight configs/llama2_7b.yaml --gpus 8 --gpu a100-80gb
+    """
+    _forward("training.preflight", context.args)
+
+
+@app.command(**FORWARDED)
 def publish(context: typer.Context) -> None:
     """Publish a tuned checkpoint, its card and its numbers on the hub.
 

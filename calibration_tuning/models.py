@@ -56,7 +56,7 @@ def float64(values: Tensor) -> Tensor:
 
 
 def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
-    with _loading(settings):
+    with loading(settings):
         tokenizer = AutoTokenizer.from_pretrained(
             resolve_model_path(settings.path),
             revision=settings.revision,
@@ -69,7 +69,7 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
 
 def context_length(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> int:
     """The most tokens the model can read, by its configuration (weights are not loaded)."""
-    with _loading(settings):
+    with loading(settings):
         config = AutoConfig.from_pretrained(
             resolve_model_path(settings.path),
             revision=settings.revision,
@@ -83,7 +83,7 @@ def model_identity(settings: ModelSettings) -> dict[str, Any]:
     """What pins the model down: the hub's commit, or the hashes and sizes of a folder's files."""
     folder = Path(resolve_model_path(settings.path))
     if not folder.is_dir():
-        with _loading(settings):
+        with loading(settings):
             config = AutoConfig.from_pretrained(
                 settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
             )
@@ -108,7 +108,7 @@ def _sampled(path: Path) -> str:
 
 def load_model(settings: ModelSettings) -> Any:
     """The model in evaluation mode on the CPU; the caller moves it."""
-    with _loading(settings):
+    with loading(settings):
         model = AutoModelForCausalLM.from_pretrained(
             resolve_model_path(settings.path),
             revision=settings.revision,
@@ -141,7 +141,7 @@ def _four_bits(settings: ModelSettings) -> Any:
 
 
 @contextmanager
-def _loading(settings: ModelSettings) -> Iterator[None]:
+def loading(settings: ModelSettings) -> Iterator[None]:
     transformers_logging.disable_progress_bar()
     try:
         yield

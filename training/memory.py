@@ -45,18 +45,18 @@ class Adapted:
 def adapted(model: nn.Module) -> Adapted:
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     dropout = any(isinstance(d, nn.Dropout) for layer in layers for d in layer.lora_dropout.values())
-    return Adapted(sum(layer.in_features for layer in layers), dropout)
+    return Adapted(sum(int(layer.in_features or 0) for layer in layers), dropout)
 
 
 def counts(model: nn.Module) -> tuple[int, int]:
     """Parameters trained, and all."""
-    sizes = [(size(p), p.requires_grad) for p in model.parameters()]
-    return sum(n for n, is_trained in sizes if is_trained), sum(n for n, _ in sizes)
+    parameters = list(model.parameters())
+    return sum(size(p) for p in parameters if p.requires_grad), sum(size(p) for p in parameters)
 
 
 def size(parameter: nn.Parameter) -> int:
     """ZeRO-3 empties parameters of which it holds a share; it keeps their size apart."""
-    return getattr(parameter, "ds_numel", parameter.numel())
+    return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
 def estimate_memory(

@@ -1,0 +1,211 @@
+"""The run on paper: 7B without weights, and everything that would stop a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from calibration_tuning.records import read_records, write_records
+from calibration_tuning.run_config import RunConfig, load_run_config
+from training.memory import counts
+from training.preflight import checks
+from training.preflight.machines import ENGINES, GPUS
+from training.preflight.plan import Paper, fitting
+
+GPU = GPUS["a100-80gb"]
+
+
+@pytest.fixture(scope="module")
+def seven_billion(tmp_path_factory: pytest.TempPathFactory, tiny_model_path: Path) -> Path:
+    """Folder with the configuration of Llama-7B and a tokenizer, and not one weight."""
+    folder = tmp_path_factory.mktemp("seven")
+    shutil.copytree(tiny_model_path, folder, dirs_exist_ok=True)
+    (folder / "model.safetensors").unlink()
+    LlamaConfig().save_pretrained(folder)
+    return folder
+
+
+def paper_of(config: RunConfig, gpus: int = 8, gpu: str = "a100-80gb", **training: Any) -> Paper:
+    settings = config.training.model_copy(update=training)
+    return Paper(config.model_copy(update={"training": settings}), gpus, GPUS[gpu])
+
+
+@pytest.fixture(scope="module")
+def llama(seven_billion: Path) -> RunConfig:
+    return load_run_config("configs/llama2_7b.yaml", [f"model.path={seven_billion}"])
+
+
+def test_seven_billion_parameters_are_planned_without_weights(llama: RunConfig) -> None:
+    paper = paper_of(llama)
+    trained, total = counts(paper.model)
+    assert total - trained == pytest.approx(6.74e9, rel=0.01)
+    assert all(p.device.type == "meta" for p in paper.model.parameters())
+    assert paper.base_bytes == 2 * (total - trained)
+    assert fitting(paper) == list(ENGINES)
+    ddp, zero2, zero3 = (paper.memory(ENGINES[name]) for name in ("DDP", "ZeRO-2", "ZeRO-3"))
+    assert ddp.weights == zero2.weights == pytest.approx(8 * zero3.weights)
+    assert ddp.optimizer == pytest.approx(8 * zero2.optimizer)
+    assert fitting(paper_of(llama, gpus=1, gpu="rtx-4090")) == []
+    small = paper_of(llama, gpus=8, gpu="rtx-4090", tokens_per_batch=512, gradient_checkpointing=True)
+    assert {"ZeRO-3", "FSDP2"} <= {*fitting(small)}
+
+
+def test_four_bits_take_a_quarter(llama: RunConfig) -> None:
+    plain = paper_of(llama).base_bytes
+    quantized = llama.model_copy(update={"model": llama.model.model_copy(update={"load_in_4bit": True})})
+    assert 0.25 * plain < paper_of(quantized).base_bytes < 0.32 * plain
+
+
+def test_steps_and_work_by_hand(llama: RunConfig) -> None:
+    paper = paper_of(llama, epochs=2, batch_size=100, evaluations=1)
+    assert paper.steps.steps == 200  # 10,000 examples, twice
+    # 6 x parameters x tokens (forward, backward of activations, reference), most of it.
+    tokens = 2 * 10_000 * 200
+    assert 1.0 < paper.flops / (6 * 6.5e9 * tokens) < 1.6
+    without = paper_of(llama, epochs=2, batch_size=100, evaluations=1, method="probe")
+    assert without.flops < 0.5 * paper.flops
+    (fast, slow), (cheap, dear) = paper.hours(), paper.dollars()
+    assert slow / fast == pytest.approx(0.45 / 0.2)
+    assert (cheap, dear) == (pytest.approx(8 * fast * GPU.dollars[0]), pytest.approx(8 * slow * GPU.dollars[1]))
+
+
+def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
+    """Floating-point operations counted by torch in a real forward and backward pass of a batch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from calibration_tuning.models import load_model
+    from training.layout import Layout
+    from training.methods import METHODS
+    from training.query_model import QueryModel
+
+    config = load_run_config(tiny_run / "config.yaml", ["training.evaluations=1"])
+    # Wider than the tiny model, so that matrix products are what counts.
+    paper = Paper(config, 1, GPU)
+    shape = LlamaConfig(**{**load_model(config.model).config.to_dict(), "hidden_size": 256, "intermediate_size": 512})
+    lm, head = METHODS["lora_prompt"](config, LlamaForCausalLM(shape))
+    paper.__dict__["model"] = QueryModel(lm, (70, 80), config.training.objective, head).train()
+    layout = Layout("padded", paper.block, len(paper.prompt_format.query_ids), 0, False)
+    own = paper.examples["train"][:8]
+    with FlopCounterMode(display=False) as counter:
+        paper.model(layout.batch(own, 1 / 8, 1))[0].backward()
+    tokens = sum(len(example.input_ids) + len(paper.block) for example in own)
+    learnt = (
+        paper.steps.steps * config.training.batch_size * (sum(paper.lengths["train"]) / len(paper.lengths["train"]))
+    )
+    learnt += paper.steps.steps * paper.block_length
+    judged = 2 * sum(paper.lengths["validation"]) + sum(paper.lengths["calibration"])
+    estimated = paper.flops / (3 * learnt + judged) * 3 * tokens
+    assert 0.7 < estimated / counter.get_total_flops() < 1.4
+
+
+def rewrite(config: RunConfig, split: str, change: Callable[[list[Any]], list[Any]]) -> None:
+    path = config.curation_dir / f"{split}.parquet"
+    write_records(path, change(read_records(path)))
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> RunConfig:
+    shutil.copytree(tiny_run, tmp_path / "tiny")
+    config = load_run_config(tiny_run / "config.yaml", [f"output_dir={tmp_path}"])
+    rewrite(config, "train", lambda rows: [r.model_copy(update={"correct": i % 2}) for i, r in enumerate(rows)])
+    return config
+
+
+def status(config: RunConfig, name: str, gpus: int = 1, gpu: str = "a100-80gb") -> checks.Finding:
+    return dict(checks.findings(Paper(config, gpus, GPUS[gpu])))[name]
+
+
+def test_a_sound_run_passes(run: RunConfig) -> None:
+    found = dict(checks.findings(Paper(run, 1, GPU)))
+    assert {*found} == {*checks.CHECKS}
+    assert {finding.status for finding in found.values()} == {"ok"}, found
+    assert "24 verdicts" in found["supervision"].detail
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "said", "message"),
+    [
+        (
+            "leakage",
+            lambda c: rewrite(c, "test", lambda rows: [*rows, read_records(c.curation_dir / "train.parquet")[0]]),
+            "fails",
+            "are in train and test",
+        ),
+        (
+            "supervision",
+            lambda c: rewrite(c, "train", lambda rows: [r.model_copy(update={"token_ids": []}) for r in rows]),
+            "warning",
+            "24 of 24 answers are empty",
+        ),
+        (
+            "curated set",
+            lambda c: rewrite(c, "train", lambda rows: [r.model_copy(update={"correct": 1.0}) for r in rows]),
+            "warning",
+            "100.0% of the training answers are correct",
+        ),
+        (
+            "context",
+            lambda c: rewrite(c, "test", lambda rows: [rows[0].model_copy(update={"token_ids": [70] * 600})]),
+            "fails",
+            "the model reads 512",
+        ),
+        ("curated set", lambda c: shutil.rmtree(c.curation_dir), "warning", "lengths below are assumed"),
+        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parquet"),
+    ],
+)
+def test_what_would_stop_a_run_is_found(
+    run: RunConfig, name: str, spoil: Callable[[RunConfig], Any], said: str, message: str
+) -> None:
+    spoil(run)
+    found = status(run, name)
+    assert found.status == said
+    assert message in found.detail
+
+
+def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert status(run, "batch", gpus=8).status == "warning"
+    missing = run.model_copy(update={"model": run.model.model_copy(update={"path": "/nowhere/model"})})
+    for name in ("model", "answer tokens", "memory"):
+        assert status(missing, name).status == "fails"
+    online = run.model_copy(update={"tracking": run.tracking.model_copy(update={"wandb": "online"})})
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert status(online, "W&B").status == "ok"
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("NETRC", "/nowhere")
+    assert status(online, "W&B").status == "fails"
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    assert status(run, "disk").status == "fails"
+
+
+def preflight(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "training.preflight", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": "."},
+    )
+
+
+@pytest.mark.slow
+def test_the_command(llama: RunConfig, tmp_path: Path, seven_billion: Path) -> None:
+    overrides = [f"model.path={seven_billion}", f"output_dir={tmp_path}", "tracking.wandb=offline"]
+    result = preflight("configs/llama2_7b.yaml", *overrides)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for said in ("DDP", "FSDP2", "fits", "epochs", "$", "ok      memory: fits with DDP", "warning curated set"):
+        assert said in result.stdout, said
+    assert "\x1b[" not in result.stdout
+    refused = preflight("configs/llama2_7b.yaml", *overrides, "--gpus", "1", "--gpu", "rtx-4090")
+    assert refused.returncode == 2
+    assert "fails   memory: fits with no engine" in refused.stdout
+    unknown = preflight("configs/llama2_7b.yaml", "--gpu", "abacus")
+    assert unknown.returncode == 2
+    assert "known: a100-40gb" in unknown.stderr

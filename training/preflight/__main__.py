@@ -1,0 +1,103 @@
+"""python -m training.preflight CONFIG: what a training will take, and what would stop it. No GPU, no weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.run_config import load_run_config
+from calibration_tuning.stage import ConfigArgument, DebugOption, OverridesArgument, quiet_libraries, with_errors
+
+if TYPE_CHECKING:
+    from training.preflight.plan import Paper
+
+COLOURS = {"ok": "green", "warning": "yellow", "fails": "red"}
+PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "logits")
+WIDEST = 110
+
+
+def main(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    gpus: Annotated[int, typer.Option(min=1)] = 8,
+    gpu: Annotated[str, typer.Option(help="a100-40gb, a100-80gb, h100-80gb, h200, l40s or rtx-4090.")] = "a100-80gb",
+    debug: DebugOption = False,
+) -> None:
+    """Say what a training will take and what would stop it; needs neither a GPU nor weights.
+
+    Exit code 2 where a check fails.
+
+    Example: calibration-tuning preflight configs/llama2_7b.yaml --gpus 8 --gpu a100-80gb
+    """
+
+    def work() -> None:
+        quiet_libraries()
+        from training.preflight.checks import findings
+        from training.preflight.machines import GPUS
+        from training.preflight.plan import Paper, chosen_gpu
+
+        paper = Paper(load_run_config(config, overrides or []), gpus, chosen_gpu(gpu, GPUS))
+        console = Console()
+        console = Console(width=max(console.width, WIDEST), highlight=False)
+        found = list(findings(paper))
+        if dict(found)["model"].status == "ok" and dict(found)["curated set"].status != "fails":
+            _sizes(console, paper, gpu)
+            _schedule(console, paper, gpu)
+        for name, finding in found:
+            mark = f"[{COLOURS[finding.status]}]{finding.status:<7}[/]"
+            console.print(f"{mark} {name}: {escape(finding.detail)}", soft_wrap=True)
+        failed = [name for name, finding in found if finding.status == "fails"]
+        if failed:
+            raise typer.Exit(UserError.exit_code)
+
+    with_errors(work, debug)
+
+
+def _sizes(console: Console, paper: Paper, gpu: str) -> None:
+    from training.memory import GIB
+    from training.preflight.machines import CONTEXT, ENGINES
+
+    table = Table(title=f"GiB on each of {paper.gpus} x {gpu} ({paper.gpu.memory:g} GiB)", title_justify="left")
+    table.add_column("engine")
+    for part in (*PARTS, "other", "total"):
+        table.add_column(part, justify="right")
+    table.add_column("")
+    for name, engine in ENGINES.items():
+        memory = paper.memory(engine)
+        sizes = [getattr(memory, part) / GIB for part in PARTS]
+        total = memory.total / GIB + CONTEXT
+        fits = "[green]fits[/]" if paper.fits(engine) else "[red]does not fit[/]"
+        table.add_row(name, *(f"{size:.2f}" for size in (*sizes, CONTEXT, total)), fits)
+    console.print(table)
+
+
+def _schedule(console: Console, paper: Paper, gpu: str) -> None:
+    from training.preflight.machines import MFU
+
+    plan, lengths = paper.steps, paper.lengths["train"]
+    tokens = sum(lengths)
+    assumed = "" if paper.is_curated else " (assumed)"
+    (fast, slow), (cheap, dear) = paper.hours(), paper.dollars()
+    console.print(
+        f"{len(lengths):,} examples, {tokens:,} tokens{assumed}; {plan.steps:,} steps of {plan.batch_size} over "
+        f"{paper.config.training.epochs:g} epochs; {paper.flops:.2g} FLOPs"
+    )
+    console.print(
+        f"training takes {_time(fast)} to {_time(slow)} on {paper.gpus} x {gpu} at {MFU[1]:.0%} to {MFU[0]:.0%} of the "
+        f"peak, about ${cheap:,.2f} to ${dear:,.2f}; curation and evaluation come on top\n"
+    )
+
+
+def _time(hours: float) -> str:
+    if hours < 1 / 60:
+        return "less than a minute"
+    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,176 @@
+"""What would stop a run. A new check is a function of the run on paper and a line in `CHECKS`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.models import PYPI, context_length
+from training.memory import GIB, counts
+from training.preflight.plan import Paper, fitting
+
+SPARE = 2.0
+"""Times the disk space that the files are expected to take."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    status: Literal["ok", "warning", "fails"]
+    detail: str
+
+
+def model(paper: Paper) -> Finding:
+    trained, total = counts(paper.model)
+    kind = paper.model.config.model_type
+    return Finding("ok", f"{kind}, {total:,} parameters, {trained:,} of them trained ({trained / total:.2%})")
+
+
+def answer_tokens(paper: Paper) -> Finding:
+    no, yes = paper.prompt_format.answer_tokens
+    return Finding("ok", f"the query's answers are one token each: {no} (no) and {yes} (yes)")
+
+
+def chat_template(paper: Paper) -> Finding:
+    has = bool(paper.tokenizer.chat_template)
+    if paper.prompt_format.style == "chat":
+        return Finding("ok", "asked through the tokenizer's chat template")
+    return Finding(
+        "ok", "asked in plain text" + ("; the tokenizer has a chat template, which is not used" if has else "")
+    )
+
+
+def curated_set(paper: Paper) -> Finding:
+    if not paper.is_curated:
+        return Finding("warning", f"{paper.config.curation_dir}: not there yet, so lengths below are assumed")
+    correct = [row.correct for row in paper.rows["train"]]
+    rate = sum(correct) / len(correct)
+    found = ", ".join(f"{split} {len(rows):,}" for split, rows in paper.rows.items())
+    if not 0.05 < rate < 0.95:
+        return Finding("warning", f"{found}; {rate:.1%} of the training answers are correct, nearly all one verdict")
+    return Finding("ok", f"{found}; {rate:.1%} of the training answers are correct")
+
+
+def leakage(paper: Paper) -> Finding:
+    if not paper.is_curated:
+        return Finding("ok", "nothing curated yet")
+    keys = {
+        split: {*(f"group {row.group}" for row in rows), *(f"question {_plain(row.text)}" for row in rows)}
+        for split, rows in paper.rows.items()
+    }
+    for one, other in combinations(keys, 2):
+        if shared := sorted(keys[one] & keys[other]):
+            detail = f"{len(shared)} questions or groups are in {one} and {other}: {shared[0][:60]}; curate again"
+            return Finding("fails", detail)
+    return Finding("ok", "no question and no group of questions is in two splits")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def supervision(paper: Paper) -> Finding:
+    if not paper.is_curated:
+        return Finding("ok", "nothing curated yet")
+    own = paper.examples["train"]
+    if empty := sum(not example.answer_length for example in own):
+        return Finding("warning", f"{empty} of {len(own):,} answers are empty: only their verdict is learnt from")
+    answers = sum(example.answer_length for example in own)
+    return Finding("ok", f"{len(own):,} verdicts and {answers:,} answer tokens, at least one of each an example")
+
+
+def context(paper: Paper) -> Finding:
+    room = context_length(paper.config.model, paper.tokenizer)
+    longest = max(max(own) for own in paper.lengths.values() if own) + paper.block_length
+    if longest > room:
+        return Finding("fails", f"{longest:,} tokens with the few-shot block, but the model reads {room:,}")
+    assumed = "" if paper.is_curated else " (assumed)"
+    return Finding("ok", f"the longest example is {longest:,} tokens{assumed}, the model reads {room:,}")
+
+
+def batch(paper: Paper) -> Finding:
+    size = paper.config.training.batch_size
+    if size < paper.gpus:
+        return Finding(
+            "warning", f"{size} examples a step for {paper.gpus} GPUs: {paper.gpus - size} have nothing to do"
+        )
+    return Finding("ok", f"{size} examples a step, {size / paper.gpus:g} on each GPU")
+
+
+def memory(paper: Paper) -> Finding:
+    engines = fitting(paper)
+    if engines:
+        return Finding("ok", f"fits with {', '.join(engines)}")
+    hint = "lower training.tokens_per_batch, or set gradient_checkpointing or model.load_in_4bit"
+    return Finding("fails", f"fits with no engine; {hint}")
+
+
+def disk(paper: Paper) -> Finding:
+    folder = _existing(paper.config.output_dir)
+    free = shutil.disk_usage(folder).free
+    trained, _ = counts(paper.model)
+    kept = paper.config.training.keep_checkpoints
+    run = trained * (12 * (kept + 1) + 4 * 2)  # weights and moments of each checkpoint, the best, the finished adapter
+    weights = 0.0 if _is_here(paper.config.model.path) else paper.base_bytes
+    needed = SPARE * (run + weights)
+    detail = f"{free / GIB:.0f} GiB free at {paper.config.output_dir}, about {(run + weights) / GIB:.1f} GiB needed"
+    return Finding("ok" if free > needed else "fails", detail)
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+
+
+def _is_here(model: str) -> bool:
+    return model.startswith(PYPI) or Path(model).is_dir()
+
+
+def wandb(paper: Paper) -> Finding:
+    mode = paper.config.tracking.wandb
+    if mode != "online":
+        return Finding("ok", f"{mode}")
+    import wandb
+
+    if os.environ.get("WANDB_API_KEY") or wandb.api.api_key:
+        return Finding("ok", "online, and there is an API key")
+    return Finding("fails", "online, but there is no API key: `wandb login`, or tracking.wandb=offline")
+
+
+def hub(paper: Paper) -> Finding:
+    from huggingface_hub import get_token
+
+    if _is_here(paper.config.model.path):
+        return Finding("ok", "the model is on this machine")
+    if get_token():
+        return Finding("ok", "there is a token")
+    return Finding("warning", "no token: gated models cannot be fetched, nothing published; `hf auth login`")
+
+
+CHECKS: dict[str, Callable[[Paper], Finding]] = {
+    "model": model,
+    "answer tokens": answer_tokens,
+    "chat template": chat_template,
+    "curated set": curated_set,
+    "leakage": leakage,
+    "supervision": supervision,
+    "context": context,
+    "batch": batch,
+    "memory": memory,
+    "disk": disk,
+    "W&B": wandb,
+    "hub": hub,
+}
+
+
+def findings(paper: Paper) -> Iterator[tuple[str, Finding]]:
+    """One of every check; one that cannot be made, as a file is damaged or the model out of reach, fails."""
+    for name, check in CHECKS.items():
+        try:
+            yield name, check(paper)
+        except UserError as error:
+            yield name, Finding("fails", str(error))

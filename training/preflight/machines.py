@@ -1,0 +1,48 @@
+"""GPUs that can be planned for, and how engines split the work between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    memory: float
+    """GiB that a process can use."""
+    tflops: float
+    """Peak of dense bfloat16 matrix products (the makers' data sheets)."""
+    dollars: tuple[float, float]
+    """An hour, on demand: a range over common offers in 2025; prices change."""
+
+
+GPUS: dict[str, Gpu] = {
+    "a100-40gb": Gpu(39.4, 312, (1.1, 3.7)),
+    "a100-80gb": Gpu(79.1, 312, (1.2, 5.1)),
+    "h100-80gb": Gpu(79.1, 989, (2.0, 7.0)),
+    "h200": Gpu(139.8, 989, (2.5, 8.0)),
+    "l40s": Gpu(44.4, 362, (0.8, 2.3)),
+    "rtx-4090": Gpu(23.5, 165, (0.3, 0.8)),
+}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Which parts are split between the devices."""
+
+    launch: str
+    """Name of its file in launch/accelerate/."""
+    base: bool
+    gradients: bool
+    optimizer: bool
+
+
+ENGINES: dict[str, Engine] = {
+    "DDP": Engine("ddp_8gpu", False, False, False),
+    "ZeRO-2": Engine("deepspeed_zero2", False, True, True),
+    "ZeRO-3": Engine("deepspeed_zero3", True, True, True),
+    "FSDP2": Engine("fsdp2", True, True, True),
+}
+CONTEXT = 1.5
+"""GiB for CUDA's context, kernels and buffers of the exchange between devices, about."""
+MFU = (0.2, 0.45)
+"""Share of the peak that training reaches: a low and a high guess."""
