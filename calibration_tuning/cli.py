@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ app = typer.Typer(
 # The stages whose work several processes share.
 LAUNCHED = ("curate", "train", "evaluate")
 STAGES = {"curate": "data_curation", "train": "training", "evaluate": "evaluation"}
+STOPPED = 75
+"""Exit code of a training that was asked to end and can go on."""
 FORWARDED: Any = {
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
     "add_help_option": False,
@@ -196,6 +199,23 @@ def _forward(module: str, arguments: list[str], needs_clone: bool = True) -> Non
     with_errors(work, debug=False)
 
 
+def _wait(child: subprocess.Popen[bytes]) -> tuple[int, bool]:
+    """Exit code, and whether this process was asked to end meanwhile, which is handed on to the child."""
+    asked: list[int] = []
+
+    def hand_on(number: int, frame: object) -> None:
+        asked.append(number)
+        child.terminate()  # SIGTERM for SIGUSR1 too: launchers of several processes know only the first
+
+    before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        with child:
+            return child.wait(), bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _in_clone() -> None:
     if not Path("data_curation").is_dir():
         raise UserError("stages run from the root of a clone of calibration-tuning; change into it first")
@@ -204,8 +224,11 @@ def _in_clone() -> None:
 def _start(module: list[str]) -> None:
     """Run `python -m MODULE ...` and print it first."""
     print(f"$ {shlex.join(['python', '-m', *module])}", flush=True)
-    code = subprocess.run([sys.executable, "-m", *module], check=False).returncode
-    if code == UserError.exit_code:
+    code, was_stopped = _wait(subprocess.Popen([sys.executable, "-m", *module]))
+    if code and was_stopped:
+        print(f"{module[0]}: stopped by a signal; the same command goes on", file=sys.stderr)
+        raise typer.Exit(STOPPED)
+    if code in (UserError.exit_code, STOPPED):
         raise typer.Exit(code)
     if code:
         raise RunError(f"{module[0]} failed (exit code {code}); its message is above, what was finished is kept")

@@ -52,8 +52,10 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     from training.checkpoints import TRAINED, best_checkpoint
     from training.finish import fit_calibrator, save_checkpoint
     from training.loop import run_steps
+    from training.stopping import stop_requests
 
-    run_steps(run)
+    with stop_requests() as run.asked_to_stop:
+        run_steps(run)
     best = best_checkpoint(config.training_dir, run.state).tensors(TRAINED)
     run.engine.load_values(best)
     calibrator, calibrated_on = fit_calibrator(config, run, inputs)

@@ -96,6 +96,13 @@ class Engine:
         for group in self.raw_optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
+    def any_process(self, value: bool) -> bool:
+        """Is `value` true on any process?"""
+        if self.processes == 1:
+            return value
+        found = torch.tensor([float(value)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(found, "sum").item())
+
     def gather(self, value: Any) -> list[Any]:
         """`value` of every process, in order."""
         return gather_object([value])

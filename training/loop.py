@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from training.judge import logits_of
 from training.layout import Layout, rounds_of
 from training.objective import CHUNK
 from training.plan import Plan
+from training.stopping import Stopped
 from training.watch import Watch
 
 LOGGED = 200
@@ -50,6 +52,7 @@ class Run:
     """Write a checkpoint of the state; true if it is the best so far."""
     watch: Watch
     window: Window = field(default_factory=lambda: Window())
+    asked_to_stop: Event = field(default_factory=Event)
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Window:
 
 
 def run_steps(run: Run) -> None:
-    """From the state's step to the last one. Every process calls it."""
+    """From the state's step to the last one. Every process calls it. Raises `Stopped` where one is asked to end."""
     settings, last = run.settings, run.plan.steps
     evaluate_at, save_at = evenly(last, settings.evaluations), evenly(last, settings.checkpoints)
     log_every = max(1, last // LOGGED)
@@ -84,8 +87,12 @@ def run_steps(run: Run) -> None:
                 logged = log_window(run)
                 bar.set_postfix(loss=f"{logged['loss']:.4f}", tokens_per_s=f"{logged['tokens_per_second']:,.0f}")
             is_best = validate(run) if step + 1 in evaluate_at else False
-            if is_best or step + 1 in save_at | evaluate_at:
+            # All processes end at the same step, whichever of them was asked to.
+            stops = run.engine.any_process(run.asked_to_stop.is_set())
+            if is_best or stops or step + 1 in save_at | evaluate_at:
                 run.save(run.state, is_best)
+            if stops and step + 1 < last:
+                raise Stopped(f"training: stopped after step {step + 1} of {last}; the same command goes on from there")
 
 
 def one_step(run: Run, step: int) -> None:
