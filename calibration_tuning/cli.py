@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from calibration_tuning.children import PYTHON, run_child
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.launching import STAGES, launch_commands, stage_command
 from calibration_tuning.run_config import load_run_config
+from calibration_tuning.settings import to_yaml
 from calibration_tuning.stage import ConfigArgument, DebugOption, ForceOption, OverridesArgument, with_errors
 
 app = typer.Typer(
@@ -21,9 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# The stages whose work several processes share.
-LAUNCHED = ("curate", "train", "evaluate")
-STAGES = {"curate": "data_curation", "train": "training", "evaluate": "evaluation"}
 STOPPED = 75
 """Exit code of a training that was asked to end and can go on."""
 FORWARDED: Any = {
@@ -34,6 +32,9 @@ FORWARDED: Any = {
 LaunchOption = Annotated[
     Path | None, typer.Option("--launch", help="accelerate config file, such as launch/accelerate/ddp_8gpu.yaml.")
 ]
+PrintConfigOption = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings, defaults and overrides included, and do nothing.")
+]
 
 
 @app.command()
@@ -41,6 +42,7 @@ def run(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     launch: LaunchOption = None,
+    print_config: PrintConfigOption = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -48,7 +50,32 @@ def run(
 
     Example: calibration-tuning run configs/demo.yaml training.epochs=2
     """
-    with_errors(lambda: _run(list(STAGES), config, overrides or [], launch, force, debug), debug)
+    with_errors(lambda: _run(list(STAGES), config, overrides or [], launch, print_config, force, debug), debug)
+
+
+@app.command()
+def launch(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    on: Annotated[str, typer.Option(help="A file of launch/accelerate/ such as ddp_8gpu, or slurm, or skypilot.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and start nothing.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run all stages on many GPUs: here, through Slurm, or in a cloud.
+
+    Example: calibration-tuning launch configs/llama2_7b.yaml --on ddp_8gpu --dry-run
+    """
+
+    def work() -> None:
+        load_run_config(config, overrides or [])
+        _in_clone()
+        for command in launch_commands(on, config, overrides or []):
+            if dry_run:
+                print(shlex.join(command))
+            else:
+                _start(command)
+
+    with_errors(work, debug)
 
 
 @app.command()
@@ -56,6 +83,7 @@ def curate(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     launch: LaunchOption = None,
+    print_config: PrintConfigOption = False,
     inspect: Annotated[
         int | None,
         typer.Option(min=1, help="Then print this many examples as the model sees.", show_default=False),
@@ -74,12 +102,13 @@ def curate(
 
     def work() -> None:
         flags = ["--debug"] if debug else []
-        _run(["curate"], config, overrides or [], launch, force, debug)
+        _run(["curate"], config, overrides or [], launch, print_config, force, debug)
         if inspect is not None:
-            _start(["data_curation.inspect", str(config), *(overrides or []), "--count", str(inspect), *flags])
+            count = ["--count", str(inspect)]
+            _start([PYTHON, "-m", "data_curation.inspect", str(config), *(overrides or []), *count, *flags])
         if push_to_hub is not None:
             flags += ["--public"] if public else []
-            _start(["data_curation.publish", str(config), push_to_hub, *(overrides or []), *flags])
+            _start([PYTHON, "-m", "data_curation.publish", str(config), push_to_hub, *(overrides or []), *flags])
 
     with_errors(work, debug)
 
@@ -89,6 +118,7 @@ def train(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     launch: LaunchOption = None,
+    print_config: PrintConfigOption = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -96,7 +126,7 @@ def train(
 
     Example: calibration-tuning train configs/llama2_7b.yaml --launch launch/accelerate/ddp_8gpu.yaml
     """
-    with_errors(lambda: _run(["train"], config, overrides or [], launch, force, debug), debug)
+    with_errors(lambda: _run(["train"], config, overrides or [], launch, print_config, force, debug), debug)
 
 
 @app.command()
@@ -104,6 +134,7 @@ def evaluate(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     launch: LaunchOption = None,
+    print_config: PrintConfigOption = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -111,7 +142,7 @@ def evaluate(
 
     Example: calibration-tuning evaluate configs/demo.yaml
     """
-    with_errors(lambda: _run(["evaluate"], config, overrides or [], launch, force, debug), debug)
+    with_errors(lambda: _run(["evaluate"], config, overrides or [], launch, print_config, force, debug), debug)
 
 
 @app.command(**FORWARDED)
@@ -168,52 +199,34 @@ def serve(context: typer.Context) -> None:
     _forward("calibration_tuning.serving", context.args, needs_clone=False)
 
 
-def stage_command(
-    stage: str, config: Path, overrides: list[str], launch: Path | None, force: bool, debug: bool
-) -> list[str]:
-    """What follows `python -m` when the stage is started."""
-    module = STAGES[stage]
-    start: list[str] = []
-    if launch is not None and stage in LAUNCHED:
-        start += ["accelerate.commands.launch", "--config_file", str(launch), "-m"]
-    flags = [flag for flag, on in (("--force", force), ("--debug", debug)) if on]
-    return [*start, module, str(config), *overrides, *flags]
-
-
-def _run(stages: list[str], config: Path, overrides: list[str], launch: Path | None, force: bool, debug: bool) -> None:
-    load_run_config(config, overrides)
+def _run(
+    stages: list[str],
+    config: Path,
+    overrides: list[str],
+    launch: Path | None,
+    print_config: bool,
+    force: bool,
+    debug: bool,
+) -> None:
+    found = load_run_config(config, overrides)
+    if print_config:
+        print(to_yaml(found), end="")
+        raise typer.Exit
     if launch is not None and not launch.is_file():
         raise UserError(f"--launch {launch}: no such file; see launch/accelerate/")
     _in_clone()
+    flags = [flag for flag, on in (("--force", force), ("--debug", debug)) if on]
     for stage in stages:
-        _start(stage_command(stage, config, overrides, launch, force, debug))
+        _start(stage_command(stage, config, overrides, launch, flags))
 
 
 def _forward(module: str, arguments: list[str], needs_clone: bool = True) -> None:
     def work() -> None:
         if needs_clone:
             _in_clone()
-        code = subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
-        raise typer.Exit(code)
+        raise typer.Exit(run_child([PYTHON, "-m", module, *arguments])[0])
 
     with_errors(work, debug=False)
-
-
-def _wait(child: subprocess.Popen[bytes]) -> tuple[int, bool]:
-    """Exit code, and whether this process was asked to end meanwhile, which is handed on to the child."""
-    asked: list[int] = []
-
-    def hand_on(number: int, frame: object) -> None:
-        asked.append(number)
-        child.terminate()  # SIGTERM for SIGUSR1 too: launchers of several processes know only the first
-
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        with child:
-            return child.wait(), bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _in_clone() -> None:
@@ -221,17 +234,21 @@ def _in_clone() -> None:
         raise UserError("stages run from the root of a clone of calibration-tuning; change into it first")
 
 
-def _start(module: list[str]) -> None:
-    """Run `python -m MODULE ...` and print it first."""
-    print(f"$ {shlex.join(['python', '-m', *module])}", flush=True)
-    code, was_stopped = _wait(subprocess.Popen([sys.executable, "-m", *module]))
+def _start(command: list[str]) -> None:
+    """Run a command and print it first."""
+    print(f"$ {shlex.join(command)}", flush=True)
+    try:
+        code, was_stopped = run_child(command)
+    except FileNotFoundError:
+        raise RunError(f"{command[0]}: not installed on this machine") from None
+    name = command[2] if command[0] == PYTHON else command[0]
     if code and was_stopped:
-        print(f"{module[0]}: stopped by a signal; the same command goes on", file=sys.stderr)
+        print(f"{name}: stopped by a signal; the same command goes on", file=sys.stderr)
         raise typer.Exit(STOPPED)
     if code in (UserError.exit_code, STOPPED):
         raise typer.Exit(code)
     if code:
-        raise RunError(f"{module[0]} failed (exit code {code}); its message is above, what was finished is kept")
+        raise RunError(f"{name} failed (exit code {code}); its message is above, what was finished is kept")
 
 
 def main() -> None:

@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 KINDS = {
-    "ddp_8gpu": "MULTI_GPU",
-    "deepspeed_zero2": "DEEPSPEED",
-    "deepspeed_zero3": "DEEPSPEED",
-    "fsdp2": "FSDP",
+    "ddp_8gpu": ("MULTI_GPU", 1, 8),
+    "deepspeed_zero2": ("DEEPSPEED", 1, 8),
+    "deepspeed_zero3": ("DEEPSPEED", 1, 8),
+    "fsdp2": ("FSDP", 1, 8),
+    "multi_node": ("MULTI_GPU", 2, 16),
+    "single_gpu": ("NO", 1, 1),
 }
-FILES = sorted(Path("launch").rglob("*.yaml"))
+"""Kind, machines, processes."""
+FILES = sorted(Path("launch/accelerate").glob("*.yaml"))
 
 
 def test_all_are_found() -> None:
@@ -22,10 +25,8 @@ def test_accelerate_accepts_it(path: Path) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 
     config = load_config_from_file(str(path))
-    assert config.num_processes == 8
-    assert config.distributed_type == KINDS[path.stem]
+    assert (config.distributed_type, config.num_machines, config.num_processes) == KINDS[path.stem]
     assert config.mixed_precision == "bf16"
-    assert config.num_machines == 1
 
 
 @pytest.mark.parametrize("stage", [2, 3])

@@ -1,0 +1,15 @@
+# On each node: accelerate's launcher with these arguments. All processes of a Slurm step are sent its signals, so the
+# launcher and training have heard of it when this has; exit code 75 says that they ended because of it.
+# shellcheck shell=bash
+told=0 code=0
+trap 'told=1' TERM
+accelerate launch --machine_rank "$SLURM_NODEID" "$@" &
+wait $! || code=$?
+if ((told)); then
+  code=0 # the first wait ended with the signal
+  wait $! || code=$?
+  ((code)) && code=75
+elif ((code && SLURM_NNODES > 1)); then
+  scancel --signal=KILL "$SLURM_JOB_ID.$SLURM_STEP_ID" # the other nodes would wait for this one
+fi
+exit "$code"
