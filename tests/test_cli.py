@@ -1,0 +1,92 @@
+"""The command line as people meet it: help, examples, settings, completion, pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from calibration_tuning.cli import app
+from calibration_tuning.run_config import load_run_config
+from calibration_tuning.settings import to_yaml
+
+COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+MODULES = {
+    "compare": "evaluation.compare",
+    "score": "evaluation.score",
+    "preflight": "training.preflight",
+    "publish": "training.hub.publish",
+    "ask": "calibration_tuning.ask",
+    "serve": "calibration_tuning.serving",
+}
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"PYTHONPATH": ".", "COLUMNS": "80"} | environment
+    line = [sys.executable, "-m", "calibration_tuning.cli", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, check=False, env=variables)
+
+
+def test_help_fits_a_screen_and_names_every_command() -> None:
+    result = command("--help")
+    assert result.returncode == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    for name in COMMANDS:
+        assert sum(line.startswith(f"│ {name} ") for line in lines) == 1, name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example_that_parses(name: str) -> None:
+    """In the help of the command and, where it stands for a module, of that; its options exist."""
+    documented = next(c.callback.__doc__ for c in app.registered_commands if c.callback.__name__ == name)
+    example = documented.partition("Example: ")[2].strip()
+    assert example.startswith(f"calibration-tuning {name} ")
+    shown = command(name, "--help").stdout
+    assert "Example:" in shown
+    for word in example.split():
+        if word.startswith("--"):
+            assert word in shown, word
+    if name in MODULES:
+        assert f"-m {MODULES[name]}" in shown or MODULES[name].split(".")[-1] in shown
+
+
+def test_all_settings_are_printed_and_are_those_that_are_used() -> None:
+    result = command("train", "configs/demo.yaml", "training.epochs=2", "--print-config")
+    assert result.returncode == 0, result.stderr
+    config = load_run_config("configs/demo.yaml", ["training.epochs=2"])
+    assert yaml.safe_load(result.stdout) == yaml.safe_load(to_yaml(config))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "configs/demo.yaml", "training.epoch=2"], "training.epoch: unknown setting; did you mean 'epochs'?"),
+        (["train", "configs/none.yaml"], "configs/none.yaml"),
+        (["train", "configs/demo.yaml", "--launch", "none.yaml"], "--launch none.yaml: no such file"),
+        (["launch", "configs/demo.yaml", "--on", "moon"], "--on moon: not a set-up"),
+    ],
+)
+def test_wrong_words_are_one_sentence_and_code_2(arguments: list[str], message: str) -> None:
+    result = command(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_nothing_is_coloured_in_a_pipe_or_without_colour() -> None:
+    assert "\x1b[" not in command("--help").stdout
+    assert "\x1b[3" not in command("--help", NO_COLOR="1", FORCE_COLOR="1").stdout
+
+
+def test_shells_complete_it() -> None:
+    typed = {"COMP_WORDS": "calibration-tuning pref", "COMP_CWORD": "1"}
+    shell = os.environ | typed | {"_CALIBRATION_TUNING_COMPLETE": "complete_bash"}
+    line = [str(Path(sys.executable).parent / "calibration-tuning")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=shell)
+    assert done.stdout.split() == ["preflight"]
