@@ -6,7 +6,7 @@ Nothing here imports torch: wrong settings are reported in a fraction of a secon
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,13 +16,8 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.evaluation_config import SAMPLING, EvaluationSettings
 from calibration_tuning.question_config import MixtureEntry
 from calibration_tuning.settings import Settings, load_settings, read_yaml
+from calibration_tuning.tracking_config import TrackingSettings
 from calibration_tuning.training_config import HOW_IT_RUNS, TrainingSettings
-
-
-class TrackingSettings(Settings):
-    wandb: Literal["online", "offline", "disabled"] = "online"
-    project: str = "calibration-tuning"
-    entity: str | None = None
 
 
 class RunConfig(Settings):

@@ -18,6 +18,7 @@ from calibration_tuning.files import read_json, recover_folder, write_text
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig, load_run_config
 from calibration_tuning.settings import to_yaml
+from calibration_tuning.tracking_config import check_installed
 
 ConfigArgument = Annotated[Path, typer.Argument(help="YAML file that describes the run.", show_default=False)]
 OverridesArgument = Annotated[
@@ -45,6 +46,7 @@ def run_stage(work: Callable[[RunConfig, bool], None], description: str) -> None
 
 
 def _work(work: Callable[[RunConfig, bool], None], config: RunConfig, force: bool) -> None:
+    check_installed(config.tracking)  # now, not after the hours of work that come first
     work(config, force)
     if is_first_process():
         write_text(config.run_dir / "config.yaml", to_yaml(config))

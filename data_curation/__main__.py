@@ -16,6 +16,7 @@ from calibration_tuning.records import SPLITS, FewShot, QueryExample, write_reco
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
+from calibration_tuning.tracking.artifacts import dataset
 
 
 def curate(config: RunConfig, force: bool) -> None:
@@ -107,8 +108,9 @@ def report(config: RunConfig, record: dict[str, Any]) -> None:
         step: sum(counts[step] for counts in record["counts"].values())
         for step in next(iter(record["counts"].values()))
     }
-    with tracked(config, "curate") as run:
-        run.log({f"curation/{step}": count for step, count in totals.items()})
+    with tracked(config, "curate") as tracker:
+        tracker.log(scalars(record, totals))
+        tracker.log_artifact(dataset(config, record["fingerprint"]))
     print("  " + ", ".join(f"{count:,} {step}" for step, count in totals.items()))
     for split, numbers in record["splits"].items():
         if numbers["examples"]:
@@ -121,6 +123,21 @@ def report(config: RunConfig, record: dict[str, Any]) -> None:
             file=sys.stderr,
         )
     print(f"curated set: {config.curation_dir}")
+
+
+def scalars(record: dict[str, Any], totals: dict[str, int]) -> dict[str, float]:
+    """What the manifest counts, for a tracker."""
+    return {
+        **{f"curation/{step}": count for step, count in totals.items()},
+        **{f"dropped/{reason}": sum(counts.values()) for reason, counts in record["dropped"].items()},
+        **{
+            f"{split}/{name}": value
+            for split, own in record["splits"].items()
+            if own["examples"]
+            for name, value in own.items()
+        },
+        **{f"base_rate/{name}": record["base_rates"][name] for name in ("natural", "train")},
+    }
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
+from calibration_tuning.tracking.artifacts import checkpoint, dataset, report
 
 DONE = "run.json"
 """Written last: card and tracking have the report as well."""
@@ -46,7 +47,7 @@ def evaluate(config: RunConfig, force: bool) -> None:
 
     evidence = collect(config, manifest)
     if is_first_process():
-        write(config, inputs, evidence)
+        write(config, inputs, trained, evidence)
     wait_for_everyone()
     if lock is not None:
         lock.close()
@@ -70,7 +71,7 @@ def inputs_of(config: RunConfig, trained: dict[str, Any]) -> str:
     return fingerprint([settings, others, config.seed, trained["inputs_fingerprint"]])
 
 
-def write(config: RunConfig, inputs: str, evidence: Any) -> None:
+def write(config: RunConfig, inputs: str, trained: dict[str, Any], evidence: Any) -> None:
     from evaluation.checkpoint_thresholds import write_thresholds
     from evaluation.model_card import update_card
     from evaluation.per_example import write_per_example
@@ -79,7 +80,7 @@ def write(config: RunConfig, inputs: str, evidence: Any) -> None:
     from evaluation.results import metrics_of
     from evaluation.sentences import verdict_sentence
     from evaluation.tables import console_table
-    from evaluation.wandb_log import log_evaluation
+    from evaluation.tracking_log import log_evaluation
 
     metrics = metrics_of(evidence)
     with whole_folder(config.evaluation_dir) as folder:
@@ -89,8 +90,11 @@ def write(config: RunConfig, inputs: str, evidence: Any) -> None:
         write_report(folder, metrics, evidence)
     update_card(config.checkpoint_dir, config.evaluation_dir, metrics)
     write_thresholds(config.checkpoint_dir, metrics)
-    with tracked(config, "evaluate") as run:
-        log_evaluation(run, metrics, config.evaluation_dir, confidently_wrong(evidence))
+    with tracked(config, "evaluate") as tracker:
+        tracker.use_artifact(dataset(config, trained["curation_fingerprint"]))
+        tracker.use_artifact(checkpoint(config, trained["inputs_fingerprint"]))
+        log_evaluation(tracker, metrics, config.evaluation_dir, confidently_wrong(evidence))
+        tracker.log_artifact(report(config, inputs))
     write_json(config.evaluation_dir / DONE, {"inputs_fingerprint": inputs})
     console_table(metrics)
     print(verdict_sentence(metrics))

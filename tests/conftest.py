@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,18 @@ def tiny(tiny_model_path: Path):
 BLOCK, HEADER = 32768, 7
 
 
+def finished_records(path: Path) -> list[Any]:
+    """The records of a finished run, of which `exit` is the last: `finish` returns some milliseconds before W&B's own
+    process has written them."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = records(path)
+        if found and found[-1].WhichOneof("record_type") == "exit":
+            return found
+        assert time.monotonic() < deadline, f"{path}: no last record in ten seconds"
+        time.sleep(0.01)
+
+
 def records(path: Path) -> list[Any]:
     """W&B's transaction log: a header of seven bytes, then blocks of records in the format of LevelDB's log."""
     from wandb.proto import wandb_internal_pb2
@@ -127,6 +140,8 @@ def records(path: Path) -> list[Any]:
             continue
         _, length, kind = struct.unpack("<IHB", data[position : position + HEADER])
         position += HEADER
+        if position + length > len(data):
+            break  # it is being written
         parts += data[position : position + length]
         position += length
         if kind in (1, 4):  # a whole record, or the last part of one
@@ -139,7 +154,7 @@ def records(path: Path) -> list[Any]:
 
 def history(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for record in records(path):
+    for record in finished_records(path):
         if record.WhichOneof("record_type") == "history":
             row: dict[str, Any] = {}
             for item in record.history.item:
@@ -154,8 +169,8 @@ def history(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def wandb_records() -> Callable[[Path], list[Any]]:
-    """Every record of a run's `.wandb` file."""
-    return records
+    """Every record of a finished run's `.wandb` file."""
+    return finished_records
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -201,11 +202,27 @@ def test_same_seed_same_files(finished: tuple[Path, Path, str], tmp_path: Path) 
 
 
 @slow
-def test_offline_tracking_is_written(tmp_path: Path, tiny_config_path: Path) -> None:
+def test_offline_tracking_is_written(
+    tmp_path: Path, tiny_config_path: Path, wandb_records: Callable[[Path], list[Any]]
+) -> None:
     result = command("run", tiny_config_path, "tracking.wandb=offline", "training.epochs=0.4")
     assert result.returncode == 0, result.stdout + result.stderr
-    names = sorted(p.name for p in (tmp_path / "runs/tiny/wandb").glob("offline-run-*"))
-    assert len(names) == 3
+    run = tmp_path / "runs/tiny"
+    files = list((run / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(files) == 3
+    kinds: dict[str, tuple[str, str, str, str]] = {}
+    for path in files:
+        records = wandb_records(path)
+        (of,) = [record.run for record in records if record.WhichOneof("record_type") == "run"][:1]
+        logged = [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
+        (made,) = [artifact for artifact in logged if artifact.type != "run_table"]  # which W&B makes of a table
+        kinds[of.job_type] = (of.display_name, of.run_group, made.type, made.name)
+        assert {"manifest.json", "calibration.json", "metrics.json"} & {entry.path for entry in made.manifest.contents}
+    assert kinds == {
+        "curate": ("tiny-curate", "tiny", "dataset", "tiny-curation"),
+        "train": ("tiny-train", "tiny", "model", "tiny-checkpoint"),
+        "evaluate": ("tiny-evaluate", "tiny", "evaluation", "tiny-evaluation"),
+    }
 
 
 def test_wrong_settings_exit_with_2_before_anything_is_made(tmp_path: Path, tiny_config_path: Path) -> None:

@@ -10,6 +10,7 @@ from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
+from calibration_tuning.tracking.artifacts import checkpoint, dataset
 
 
 def train(config: RunConfig, force: bool) -> None:
@@ -37,11 +38,13 @@ def train(config: RunConfig, force: bool) -> None:
     inputs = load_inputs(config, manifest)
     accelerator = make_accelerator(uses_bf16(config))
     state, found = resumed(config, accelerator, identity)
-    with tracked(config, "train", state.wandb_id) as tracker:
+    with tracked(config, "train", state.wandb_id, state.step) as tracker:
+        tracker.use_artifact(dataset(config, manifest["fingerprint"]))
         run = build_run(config, inputs, accelerator, state, found, tracker)
         if is_first_process():
             show_overview(run)
         steps_and_checkpoint(config, run, inputs, manifest["fingerprint"])
+        tracker.log_artifact(checkpoint(config, identity))
     if lock is not None:
         lock.close()  # network file systems do not remove a folder in which a file is open
         shutil.rmtree(work, ignore_errors=True)
@@ -62,7 +65,6 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     if is_first_process():
         with whole_folder(config.checkpoint_dir) as folder:
             save_checkpoint(config, folder, run, inputs, best, calibrator, calibrated_on, curation_fingerprint)
-        run.watch.artifact(config.name, config.checkpoint_dir)
         print(
             f"checkpoint: {config.checkpoint_dir} (step {run.state.best_step}, validation {config.training.select_by} "
             f"{run.state.best_score:.3f}; {calibrator.kind} calibrator: NLL {calibrated_on['nll_without']:.3f} -> "

@@ -17,6 +17,7 @@ from calibration_tuning.models import context_length, decoder, load_model, load_
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig
+from calibration_tuning.tracking import Tracker
 from training.checkpoints import (
     OPTIMIZER,
     TRAINED,
@@ -61,7 +62,12 @@ def load_inputs(config: RunConfig, manifest: dict[str, Any]) -> Inputs:
 
 
 def build_run(
-    config: RunConfig, inputs: Inputs, accelerator: Accelerator, state: State, found: Checkpoint | None, tracker: Any
+    config: RunConfig,
+    inputs: Inputs,
+    accelerator: Accelerator,
+    state: State,
+    found: Checkpoint | None,
+    tracker: Tracker,
 ) -> Run:
     settings = config.training
     longest = context_length(config.model, inputs.prompt_format.tokenizer) - len(inputs.block)

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: curves, reliability diagrams and a table of examples in W&B."""
+"""What a training shows while it runs: curves, reliability diagrams and a table of examples."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ import numpy as np
 from calibration_tuning.files import write_text
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.records import QueryExample
+from calibration_tuning.tracking import Table, Tracker
 
 SHOWN = 50
 BINS = 10
 
 
 class Watch:
-    """Logs to a W&B run and to a file of JSON lines, on the first process only.
+    """Logs to a tracker and to a file of JSON lines, on the first process only.
 
-    W&B's x axis is `train/step`, so that a resumed run writes on; the file drops what the last checkpoint did not see.
+    The file of a resumed run drops what the last checkpoint did not see.
     """
 
-    def __init__(self, tracker: Any, file: Path, step: int) -> None:
+    def __init__(self, tracker: Tracker, file: Path, step: int) -> None:
         self.tracker = tracker
         self.file = file
-        tracker.define_metric("train/step")
-        tracker.define_metric("*", step_metric="train/step")
         if is_first_process():
             lines = file.read_text(encoding="utf-8").splitlines() if step and file.is_file() else []
             write_text(file, "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
@@ -36,7 +35,7 @@ class Watch:
     def steps(self, step: int, logged: dict[str, float]) -> None:
         """Means over the last steps."""
         if is_first_process():
-            self.tracker.log({"train/step": step, **{f"train/{name}": value for name, value in logged.items()}})
+            self.tracker.log({f"train/{name}": value for name, value in logged.items()}, step=step)
             self._write(step, "train", logged)
 
     def _write(self, step: int, kind: str, values: dict[str, float]) -> None:
@@ -55,8 +54,6 @@ class Watch:
         if is_first_process():
             self._write(step, "validation", scores)
         if is_first_process() and not self.tracker.disabled:
-            import wandb
-
             from evaluation.plots import plot_reliability, prepare_reliability
 
             correct = np.array([row.correct for row in rows])
@@ -65,26 +62,15 @@ class Watch:
             shown = zip(rows[:SHOWN], before, confidence, strict=False)
             table = [[row.text, row.answer, row.correct, float(was), float(now)] for row, was, now in shown]
             self.tracker.log(
-                {
-                    "train/step": step,
-                    **{f"validation/{name}": value for name, value in scores.items()},
-                    "validation/reliability": wandb.Image(_pixels(figure)),
-                    "validation/examples": wandb.Table(columns=columns, data=table),
-                }
+                {f"validation/{name}": value for name, value in scores.items()},
+                {"validation/reliability": _pixels(figure)},
+                {"validation/examples": Table(columns, table)},
+                step,
             )
-
-    def artifact(self, name: str, folder: Path) -> None:
-        """The finished checkpoint folder as a W&B artifact of type `model`."""
-        if is_first_process() and not self.tracker.disabled:
-            import wandb
-
-            artifact = wandb.Artifact(f"{name}-checkpoint", type="model")
-            artifact.add_dir(str(folder))
-            self.tracker.log_artifact(artifact)
 
 
 def _pixels(figure: Any) -> Any:
-    """The figure as a PIL image; W&B itself would want pyplot and its global state."""
+    """The figure as a PIL image; trackers would want pyplot and its global state."""
     from PIL import Image
 
     buffer = io.BytesIO()

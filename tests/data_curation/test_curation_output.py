@@ -214,3 +214,30 @@ def test_cloze_accuracy_raw_and_per_character() -> None:
     # Raw prefers "no" (-2 > -4); per character "certainly" (-4/9 > -2/2).
     right = row.model_copy(update={"references": ["certainly"]})
     assert cloze_accuracy([right]) == {"s": {"raw": 0.0, "per_character": 1.0, "chance": 0.5}}
+
+
+@pytest.mark.slow
+def test_a_tracker_has_the_counts_the_base_rates_and_the_set(
+    tiny_config_path: Path,
+    wandb_records: Callable[[Path], list[Any]],
+    wandb_history: Callable[[Path], list[dict[str, Any]]],
+) -> None:
+    config = load_run_config(tiny_config_path, ["tracking.wandb=offline"])
+    curate(config, False)
+    record = manifest(config)
+    (path,) = (config.run_dir / "wandb").glob("offline-run-*/run-*.wandb")
+    (row,) = wandb_history(path)
+    assert (row["train/examples"], row["test/examples"]) == (24, 16)
+    assert row["train/correct"] == pytest.approx(record["splits"]["train"]["correct"])
+    assert row["base_rate/natural"] == pytest.approx(record["base_rates"]["natural"])
+    assert row["curation/kept"] == sum(counts["kept"] for counts in record["counts"].values())
+    assert "evaluation/examples" not in row, "a split that this run has not"
+    gone = [json.loads(line)["reason"] for line in (config.curation_dir / "dropped.jsonl").read_text().splitlines()]
+    assert {name: count for name, count in row.items() if name.startswith("dropped/")} == {
+        f"dropped/{reason}": count for reason, count in Counter(gone).items()
+    }
+    assert gone
+    (made,) = [r.artifact for r in wandb_records(path) if r.WhichOneof("record_type") == "artifact"]
+    assert (made.type, made.name) == ("dataset", "tiny-curation")
+    assert {*made.aliases} == {"latest", record["fingerprint"]}
+    assert {entry.path for entry in made.manifest.contents} == {p.name for p in config.curation_dir.iterdir()}

@@ -131,9 +131,10 @@ def _is_here(model: str) -> bool:
 
 
 def wandb(paper: Paper) -> Finding:
-    mode = paper.config.tracking.wandb
+    settings = paper.config.tracking
+    mode = settings.wandb if settings.to == "wandb" else f"not used (tracking.to: {settings.to})"
     if mode != "online":
-        return Finding("ok", f"{mode}")
+        return Finding("ok", mode)
     import wandb
 
     if os.environ.get("WANDB_API_KEY") or wandb.api.api_key:

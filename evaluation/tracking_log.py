@@ -1,4 +1,4 @@
-"""The report's numbers, tables and plots in Weights & Biases."""
+"""The report's numbers, tables and plots in a tracker."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from calibration_tuning.tracking import Table, Tracker
 from evaluation import sentences, tables
 
 
-def log_evaluation(run: Any, metrics: Mapping[str, Any], folder: Path, wrong: list[dict[str, Any]]) -> None:
-    """Scalars of headline and tokens, a table of each part, every plot, and the verdict in the run's summary."""
-    import wandb
-
-    images = {f"plots/{path.stem}": wandb.Image(str(path)) for path in sorted((folder / "plots").glob("*.png"))}
-    shown = {f"tables/{name}": wandb.Table(columns, rows) for name, columns, rows in _tables(metrics, wrong)}
-    run.log({**dict(_scalars(metrics)), **images, **shown})
-    run.summary["verdict"] = sentences.verdict_sentence(metrics)
+def log_evaluation(tracker: Tracker, metrics: Mapping[str, Any], folder: Path, wrong: list[dict[str, Any]]) -> None:
+    """Scalars of headline and tokens, a table of each part, every plot, and the verdict."""
+    images = {f"plots/{path.stem}": path for path in sorted((folder / "plots").glob("*.png"))}
+    shown = {f"tables/{name}": Table(columns, rows) for name, columns, rows in _tables(metrics, wrong)}
+    tracker.log(dict(_scalars(metrics)), images, shown)
+    tracker.say("verdict", sentences.verdict_sentence(metrics))
 
 
 def _scalars(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in W&B's offline file, read back."""
+"""What an evaluation leaves in a tracker's files, read back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calibration_tuning.tracking import tracked
 from evaluation.evidence import Evidence
 from evaluation.report import confidently_wrong, write_report
 from evaluation.results import metrics_of
-from evaluation.wandb_log import log_evaluation
+from evaluation.tracking_log import log_evaluation
 
 
 @pytest.mark.slow
@@ -61,3 +61,26 @@ def test_numbers_tables_and_plots_are_there(
     said = [json.loads(item.value_json) for one in summaries for item in one.update if item.key == "verdict"]
     assert said
     assert said[-1].startswith("On 80 held-out questions the confidences became better")
+
+
+@pytest.mark.slow
+def test_tensorboard_has_the_same(evidence: Evidence, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tracking = evidence.config.tracking.model_copy(update={"to": "tensorboard"})
+    config = evidence.config.model_copy(update={"tracking": tracking, "output_dir": tmp_path})
+    metrics, folder = metrics_of(evidence), tmp_path / "evaluation"
+    folder.mkdir()
+    write_report(folder, metrics, evidence)
+    with tracked(config, "evaluate") as tracker:
+        log_evaluation(tracker, metrics, folder, confidently_wrong(evidence))
+    events = EventAccumulator(str(config.run_dir / "tensorboard/evaluate"))
+    events.Reload()
+    (brier,) = events.Scalars("after/brier")
+    assert brier.value == pytest.approx(metrics["headline"]["test"]["after"]["brier"]["value"])
+    assert {*events.Tags()["images"]} == {f"plots/{path.stem}" for path in (folder / "plots").glob("*.png")}
+    (table,) = events.Tensors("tables/subjects/text_summary")
+    lines = table.tensor_proto.string_val[0].decode().splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [["| s/t0", "40"], ["| s/t1", "40"]]
+    (verdict,) = events.Tensors("verdict/text_summary")
+    assert verdict.tensor_proto.string_val[0].startswith(b"On 80 held-out questions the confidences became better")

@@ -1,0 +1,33 @@
+"""Nothing is logged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from calibration_tuning.run_config import RunConfig
+from calibration_tuning.tracking.tracker import Artifact, Table
+
+
+def open_nothing(config: RunConfig, stage: str, run_id: str | None, step: int) -> NoTracker:
+    return NoTracker()
+
+
+class NoTracker:
+    disabled = True
+
+    def log(
+        self,
+        scalars: Mapping[str, float],
+        images: Mapping[str, Any] | None = None,
+        tables: Mapping[str, Table] | None = None,
+        step: int | None = None,
+    ) -> None: ...
+
+    def say(self, name: str, text: str) -> None: ...
+
+    def log_artifact(self, artifact: Artifact) -> None: ...
+
+    def use_artifact(self, artifact: Artifact) -> None: ...
+
+    def finish(self, exit_code: int) -> None: ...

@@ -1,0 +1,108 @@
+"""Weights & Biases."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from calibration_tuning.run_config import RunConfig
+from calibration_tuning.tracking.no_tracker import NoTracker
+from calibration_tuning.tracking.tracker import Artifact, Table, Tracker
+
+PATIENCE = 60
+"""Seconds to wait for the server at the start; W&B's own WANDB_INIT_TIMEOUT changes it."""
+
+
+def open_wandb(config: RunConfig, stage: str, run_id: str | None, step: int) -> Tracker:
+    """An unreachable server costs a warning, not the run: tracking falls back to offline."""
+    settings, folder = config.tracking, config.run_dir
+    if settings.wandb == "disabled":
+        return NoTracker()
+
+    import wandb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {
+        "project": settings.project,
+        "entity": settings.entity,
+        "name": f"{config.name}-{stage}",
+        "group": config.name,
+        "job_type": stage,
+        "dir": folder,
+        "config": config.model_dump(mode="json"),
+    }
+    patience = float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE))
+
+    def quiet() -> Any:  # a new one each time, as W&B writes into it
+        return wandb.Settings(silent=True, console="off", init_timeout=patience)
+
+    # The agent of a sweep has given the run its id.
+    own_id = run_id is not None and "WANDB_SWEEP_ID" not in os.environ
+    continued: dict[str, Any] = {"id": run_id, "resume": "allow"} if own_id else {}
+    try:
+        run = wandb.init(mode=settings.wandb, settings=quiet(), **continued, **options)
+    except wandb.Error as error:
+        print(f"warning: W&B is not reachable ({error}); logging offline in {folder / 'wandb'}", file=sys.stderr)
+        # W&B still holds the id that it could not ask the server about.
+        run = wandb.init(mode="offline", settings=quiet(), **options)
+    return WandbTracker(run, stage)
+
+
+class WandbTracker:
+    """The x axis is `<stage>/step` and not W&B's own count, so that a resumed run writes on."""
+
+    disabled = False
+
+    def __init__(self, run: Any, stage: str) -> None:
+        self.run, self.axis = run, f"{stage}/step"
+        self.has_axis = False
+
+    def log(
+        self,
+        scalars: Mapping[str, float],
+        images: Mapping[str, Any] | None = None,
+        tables: Mapping[str, Table] | None = None,
+        step: int | None = None,
+    ) -> None:
+        import wandb
+
+        if step is not None and not self.has_axis:
+            self.run.define_metric(self.axis)
+            self.run.define_metric("*", step_metric=self.axis)
+            self.has_axis = True
+        self.run.log(
+            {
+                **({} if step is None else {self.axis: step}),
+                **scalars,
+                **{
+                    name: wandb.Image(str(image) if isinstance(image, Path) else image)
+                    for name, image in (images or {}).items()
+                },
+                **{name: wandb.Table(columns=columns, data=rows) for name, (columns, rows) in (tables or {}).items()},
+            }
+        )
+
+    def say(self, name: str, text: str) -> None:
+        self.run.summary[name] = text
+
+    def log_artifact(self, artifact: Artifact) -> None:
+        import wandb
+
+        found = wandb.Artifact(artifact.name, type=artifact.kind)
+        found.add_dir(str(artifact.folder))
+        self.run.log_artifact(found, aliases=["latest", artifact.version])
+
+    def use_artifact(self, artifact: Artifact) -> None:
+        if self.run.offline:  # what was used can only be looked up on the server
+            return
+
+        try:
+            self.run.use_artifact(f"{artifact.name}:{artifact.version}", type=artifact.kind)
+        except Exception as error:  # of many kinds, some private to W&B; a missing link must not end a training
+            print(f"warning: W&B does not link this run to {artifact.name} ({error})", file=sys.stderr)
+
+    def finish(self, exit_code: int) -> None:
+        self.run.finish(exit_code=exit_code)
