@@ -125,7 +125,7 @@ def change(path: Path, **values: Any) -> None:
     ("spoil", "message"),
     [
         (lambda run: shutil.rmtree(run / "evaluation"), "run `calibration-tuning evaluate CONFIG` first"),
-        (lambda run: (run / "evaluation/run.json").unlink(), "was not tiny_run"),
+        (lambda run: (run / "evaluation/run.json").unlink(), "was not finished"),
         (lambda run: change(run / "evaluation/metrics.json", inputs_fingerprint="x"), "is of another checkpoint"),
         (lambda run: change(run / "curation/manifest.json", fingerprint="x"), "trained on another curated set"),
         (
