@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
 
 from calibration_tuning.records import read_records, write_records
 from calibration_tuning.run_config import RunConfig, load_run_config
@@ -91,7 +91,7 @@ def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
     paper = Paper(config, 1, GPU)
     shape = LlamaConfig(**{**load_model(config.model).config.to_dict(), "hidden_size": 256, "intermediate_size": 512})
     lm, head = METHODS["lora_prompt"](config, LlamaForCausalLM(shape))
-    paper.__dict__["model"] = QueryModel(lm, (70, 80), config.training.objective, head).train()
+    paper.__dict__["_model"] = QueryModel(lm, (70, 80), config.training.objective, head).train()
     layout = Layout("padded", paper.block, len(paper.prompt_format.query_ids), 0, False)
     own = paper.examples["train"][:8]
     with FlopCounterMode(display=False) as counter:
@@ -173,8 +173,18 @@ def test_what_would_stop_a_run_is_found(
 def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     assert status(run, "batch", gpus=8).status == "warning"
     missing = run.model_copy(update={"model": run.model.model_copy(update={"path": "/nowhere/model"})})
-    for name in ("model", "answer tokens", "memory"):
-        assert status(missing, name).status == "fails"
+    tried: list[str] = []
+    read = AutoConfig.from_pretrained
+
+    def counted(path: str, **more: Any) -> Any:
+        tried.append(path)
+        return read(path, **more)
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", counted)
+    found = dict(checks.findings(Paper(missing, 1, GPU)))
+    assert {found[name].status for name in ("model", "answer tokens", "context", "memory", "disk")} == {"fails"}
+    assert tried == ["/nowhere/model"], "a hub out of reach keeps one waiting, so it is asked once"
+    monkeypatch.undo()
     online = run.model_copy(update={"tracking": run.tracking.model_copy(update={"wandb": "online"})})
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     assert status(online, "W&B").status == "ok"

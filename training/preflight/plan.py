@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBa
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json
-from calibration_tuning.models import loading, resolve_model_path
+from calibration_tuning.models import load_tokenizer, loading, resolve_model_path
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig
@@ -39,9 +39,22 @@ class Paper:
     gpus: int
     gpu: Gpu
 
-    @cached_property
+    @property
     def model(self) -> QueryModel:
         """On the meta device: shapes without numbers, with adapter and head."""
+        if isinstance(self._model, UserError):
+            raise self._model
+        return self._model
+
+    @cached_property
+    def _model(self) -> QueryModel | UserError:
+        # A hub out of reach is tried for half a minute, which must not be so for every check.
+        try:
+            return self._build()
+        except UserError as error:
+            return error
+
+    def _build(self) -> QueryModel:
         settings = self.config.model
         with loading(settings):
             shape = AutoConfig.from_pretrained(
@@ -62,8 +75,7 @@ class Paper:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        from calibration_tuning.models import load_tokenizer
-
+        _ = self.model  # where it cannot be had, its tokenizer cannot either
         return load_tokenizer(self.config.model)
 
     @cached_property
