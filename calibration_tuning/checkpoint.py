@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from calibration_tuning.calibrators import AnyCalibrator
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.files import read_json
 from calibration_tuning.models import load_model, load_tokenizer
 from calibration_tuning.probe import Probe, load_probe
@@ -61,9 +61,7 @@ def read_record(folder: Path) -> CalibrationRecord:
     try:
         record = CalibrationRecord.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}, {field}: {first['msg']}; the checkpoint is damaged or of another version") from None
+        raise UserError(f"{path}{first_problem(error)}; the checkpoint is damaged or of another version") from None
     if record.query != QUERY:
         raise UserError(f"{path}, query: was trained on another query than this version asks; use the version it names")
     return record

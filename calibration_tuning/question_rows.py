@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, first_problem
 
 LONGEST = 20_000
 """Characters of a question or an answer."""
@@ -47,9 +47,7 @@ def read_rows(file: Path) -> list[Row]:
         except json.JSONDecodeError as error:
             raise UserError(f"{file}, line {number}: not JSON ({error.msg})") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            where = "".join(f", {part}" for part in first["loc"])
-            raise UserError(f"{file}, line {number}{where}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise UserError(f"{file}, line {number}{first_problem(error)}") from None
     if not rows:
         raise UserError(f"{file}: holds no questions")
     return rows

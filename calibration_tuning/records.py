@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_config import Style
 
 CHOICE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -165,9 +165,7 @@ def read_records(path: Path) -> list[QueryExample]:
         try:
             records.append(QueryExample.model_validate(row))
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"{path}, row {number}, {field}: {first['msg']}; run curate again with --force") from None
+            raise UserError(f"{path}, row {number}{first_problem(error)}; run curate again with --force") from None
     if not records:
         raise UserError(f"{path}: holds no examples; raise curation.sizes.{path.stem}")
     return records

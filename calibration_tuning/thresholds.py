@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.files import read_json
 
 FILE = "thresholds.json"
@@ -65,9 +65,7 @@ def read_thresholds(folder: Path, inputs_fingerprint: str) -> Thresholds | None:
     try:
         found = Thresholds.model_validate(read_json(path, MADE_BY))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}, {field}: {first['msg']}; run `{MADE_BY}` again with --force") from None
+        raise UserError(f"{path}{first_problem(error)}; run `{MADE_BY}` again with --force") from None
     if found.inputs_fingerprint != inputs_fingerprint:
         raise UserError(f"{path}: is of another checkpoint than the one beside it; run `{MADE_BY}` again with --force")
     return found

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from calibration_tuning.calibrators import CALIBRATORS, AnyCalibrator, fit
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.files import read_json
 from calibration_tuning.training_config import CalibratorName
 
@@ -76,6 +76,4 @@ def load(path: Path) -> dict[str, dict[str, AnyCalibrator]]:
     try:
         return TypeAdapter(dict[str, dict[str, AnyCalibrator]]).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}, {field}: {first['msg']}; evaluate again with --force") from None
+        raise UserError(f"{path}{first_problem(error)}; evaluate again with --force") from None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat, NonNeg
 
 from calibration_tuning.answering import Request
 from calibration_tuning.engine_config import RecordedEngine
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.generation import Answer
 from data_curation.engines import Failure, Finished, Job
 from data_curation.read_rows import READERS, Unreadable, is_file_path, read_file
@@ -73,7 +73,4 @@ def _checked(row: dict[str, Any] | Unreadable, where: str) -> _Row:
     try:
         return _Row.model_validate(row)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"{where}, {'.'.join(map(str, first['loc']))}: {first['msg']}; mend or remove the row"
-        ) from None
+        raise UserError(f"{where}{first_problem(error)}; mend or remove the row") from None

@@ -15,7 +15,7 @@ from scipy.special import expit
 from calibration_tuning import CalibratedModel
 from calibration_tuning.errors import UserError
 from calibration_tuning.models import adapter_off
-from calibration_tuning.thresholds import Threshold
+from calibration_tuning.thresholds import Threshold, Thresholds
 
 pytestmark = pytest.mark.slow
 CHOICES = ["3", "a long wrong one", "17"]
@@ -74,7 +74,6 @@ def test_thresholds_are_those_of_the_report(tiny_run: Path, model: CalibratedMod
 
 def test_answers_from_the_threshold_on_are_trusted(tiny_run: Path, model: CalibratedModel) -> None:
     rows = pq.read_table(tiny_run / "evaluation/per_example.parquet").to_pylist()
-    raw = np.array([row["query_after"] for row in rows])
     questions, answers = [row["question"] for row in rows], [row["answer"] for row in rows]
     logits = model._logits(
         [model.prompt_format.question_ids(q) + model.prompt_format.answer_ids(a) for q, a in zip(questions, answers)]  # noqa: B905
@@ -83,7 +82,6 @@ def test_answers_from_the_threshold_on_are_trusted(tiny_run: Path, model: Calibr
     model.threshold = Threshold(error_rate=0.5, threshold=middle, coverage=0.5, error=0.5)
     found = [one.trusted for one in model.judge_batch(questions, answers)]
     assert 0 < sum(map(bool, found)) < len(found)
-    assert len(raw) == len(found)
     model.threshold = Threshold(error_rate=0.1, threshold=None, coverage=0, error=None)
     assert model.judge_batch(questions[:1], answers[:1])[0].trusted is None
     model.threshold = None
@@ -114,3 +112,17 @@ def test_bad_checkpoints_and_questions_are_one_sentence(tiny_run: Path, tmp_path
         model.confidence("Why?", "so " * 600)
     with pytest.raises(ValueError, match="choices for 1"):
         model.answer_batch(["a", "b"], [["x", "y"]])
+
+
+def test_the_strictest_threshold_that_is_vouched_for_is_taken() -> None:
+    def rate(error_rate: float, threshold: float | None) -> Threshold:
+        return Threshold(error_rate=error_rate, threshold=threshold, coverage=0.1, error=None)
+
+    own = {"inputs_fingerprint": "x", "confidence": 0.9, "n_calibration": 9}
+    found = Thresholds(**own, rates=[rate(0.05, None), rate(0.2, 0.7), rate(0.1, 0.8)])
+    assert found.of(None) == rate(0.1, 0.8)
+    assert found.of(0.2) == rate(0.2, 0.7)
+    assert found.of(0.05) == rate(0.05, None), "asked for, though none is vouched for"
+    assert Thresholds(**own, rates=[rate(0.05, None)]).of(None) is None
+    with pytest.raises(UserError, match=r"thresholds for 0\.05, 0\.2, 0\.1"):
+        found.of(0.3)
