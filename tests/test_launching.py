@@ -88,10 +88,10 @@ class Slurm:
         path.write_text(f"#!{sys.executable}\n{code}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
-    def accelerate(self, code: str) -> None:
-        self.command(
-            "accelerate", f"import json, sys; open({str(self.log)!r}, 'a').write(json.dumps(sys.argv) + '\\n')\n{code}"
-        )
+    def accelerate(self, code: str, before: str = "") -> None:
+        """`before` is what it does before it is seen to have been called."""
+        note = f"open({str(self.log)!r}, 'a').write(json.dumps(sys.argv) + '\\n')"
+        self.command("accelerate", f"import json, sys\n{before}\n{note}\n{code}")
 
     def start(self, file: str, *arguments: str) -> subprocess.Popen[str]:
         job = {"SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_ID": "41", "SLURM_NNODES": "2", "SLURM_GPUS_ON_NODE": "8"}
@@ -140,12 +140,7 @@ def test_each_node_launches_its_share(slurm: Slurm, stage: str, module: str) -> 
     assert not any(call[0] == "requeue" for call in slurm.calls("scontrol"))
 
 
-WAITS = (
-    "import signal, time\n"
-    "def end(*_): print('told'); sys.exit({code})\n"
-    "signal.signal(signal.SIGTERM, end)\n"
-    "time.sleep(30)"
-)
+LISTENS = "import signal, time\ndef end(*_): print('told'); sys.exit({code})\nsignal.signal(signal.SIGTERM, end)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
@@ -153,10 +148,9 @@ WAITS = (
 def test_a_job_that_has_to_end_goes_back_into_the_queue(
     slurm: Slurm, number: signal.Signals, code: int, ends_with: int
 ) -> None:
-    slurm.accelerate(WAITS.format(code=code))
+    slurm.accelerate("time.sleep(30)", before=LISTENS.format(code=code))
     process = slurm.start("train", str(CONFIG))
     slurm.wait_for("accelerate")
-    time.sleep(0.2)  # until it listens
     process.send_signal(number)
     if number == signal.SIGTERM:  # preemption: Slurm itself sends it to the step
         os.killpg(int(slurm.step.read_text()), signal.SIGTERM)

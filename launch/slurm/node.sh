@@ -3,11 +3,8 @@
 # shellcheck shell=bash
 told=0 code=0
 trap 'told=1' TERM
-accelerate launch --machine_rank "$SLURM_NODEID" "$@" &
-wait $! || code=$?
+accelerate launch --machine_rank "$SLURM_NODEID" "$@" || code=$? # the trap is run when this has ended
 if ((told)); then
-  code=0 # the first wait ended with the signal
-  wait $! || code=$?
   ((code)) && code=75
 elif ((code && SLURM_NNODES > 1)); then
   scancel --signal=KILL "$SLURM_JOB_ID.$SLURM_STEP_ID" # the other nodes would wait for this one
