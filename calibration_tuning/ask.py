@@ -15,11 +15,11 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import write_text
 from calibration_tuning.progress import progress
 from calibration_tuning.question_rows import Row, read_rows
-from calibration_tuning.stage import DebugOption, quiet_libraries, with_errors
 
 if TYPE_CHECKING:
     from calibration_tuning.calibrated_model import CalibratedAnswer, CalibratedModel

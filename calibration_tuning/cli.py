@@ -10,11 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from calibration_tuning.children import PYTHON, run_child
+from calibration_tuning.command_line import ConfigArgument, DebugOption, ForceOption, OverridesArgument, with_errors
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.launching import STAGES, launch_commands, stage_command
-from calibration_tuning.run_config import load_run_config
-from calibration_tuning.settings import to_yaml
-from calibration_tuning.stage import ConfigArgument, DebugOption, ForceOption, OverridesArgument, with_errors
 
 app = typer.Typer(
     help="Fine-tune a language model to know what it knows, and prove it.",
@@ -67,6 +65,8 @@ def launch(
     """
 
     def work() -> None:
+        from calibration_tuning.run_config import load_run_config
+
         load_run_config(config, overrides or [])
         _in_clone()
         for command in launch_commands(on, config, overrides or []):
@@ -208,6 +208,9 @@ def _run(
     force: bool,
     debug: bool,
 ) -> None:
+    from calibration_tuning.run_config import load_run_config
+    from calibration_tuning.settings import to_yaml
+
     found = load_run_config(config, overrides)
     if print_config:
         print(to_yaml(found), end="")

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import traceback
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from calibration_tuning.command_line import (
+    ConfigArgument,
+    DebugOption,
+    ForceOption,
+    OverridesArgument,
+    quiet_libraries,
+    with_errors,
+)
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json, recover_folder, write_text
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig, load_run_config
 from calibration_tuning.settings import to_yaml
 from calibration_tuning.tracking_config import check_installed
-
-ConfigArgument = Annotated[Path, typer.Argument(help="YAML file that describes the run.", show_default=False)]
-OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Settings to change: key.path=value ...", show_default=False)
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Make it again even if it is there.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def run_stage(work: Callable[[RunConfig, bool], None], description: str) -> None:
@@ -52,30 +47,6 @@ def _work(work: Callable[[RunConfig, bool], None], config: RunConfig, force: boo
         write_text(config.run_dir / "config.yaml", to_yaml(config))
 
 
-def with_errors(work: Callable[[], None], debug: bool) -> None:
-    try:
-        work()
-    except UserError as error:
-        if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except typer.Exit:
-        raise
-    except Exception as error:
-        if debug:
-            raise
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        print(
-            f"error: {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}); "
-            "run again with --debug for the traceback",
-            file=sys.stderr,
-        )
-        raise typer.Exit(1) from None
-
-
 def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
     """Is `folder` the finished work of exactly these inputs (its `record` holds their fingerprint)?
 
@@ -94,12 +65,3 @@ def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
     if is_first_process():
         print(f"{folder} is up to date (--force makes it again)")
     return True
-
-
-def quiet_libraries() -> None:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    # DeepSpeed warns on every machine without a GPU, whether or not it is used.
-    logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module="(torch|peft|transformers|deepspeed).*")

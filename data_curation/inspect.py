@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from calibration_tuning.command_line import ConfigArgument, OverridesArgument, with_errors
 from calibration_tuning.files import read_json
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
 from calibration_tuning.run_config import RunConfig, load_run_config
-from calibration_tuning.stage import ConfigArgument, OverridesArgument, with_errors
 
 # The block and the question are read only; the answer's tokens are held near the base model; the verdict is learnt.
 COLOURS = {"block": "dim", "question": "", "answer": "cyan", "query": "", "verdict": "bold green"}

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, with_errors
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.files import read_json
 from calibration_tuning.run_config import RunConfig, load_run_config
-from calibration_tuning.stage import ConfigArgument, DebugOption, OverridesArgument, with_errors
 
 FILES = ["*.parquet", "README.md", "manifest.json", "few_shot.json", "dropped.jsonl"]
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from calibration_tuning.command_line import DebugOption, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json, write_json
-from calibration_tuning.stage import DebugOption, with_errors
 
 FILE = "per_example.parquet"
 SUFFIX = "_calibrated"

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from calibration_tuning.command_line import DebugOption, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import whole_folder, write_json
-from calibration_tuning.stage import DebugOption, with_errors
 from calibration_tuning.training_config import CalibratorName
 from evaluation.score_files import TABLES, TENSORS, read_pairs, token_chunks
 

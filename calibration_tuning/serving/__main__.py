@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from calibration_tuning.ask import CheckpointArgument, ErrorRateOption
+from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
 from calibration_tuning.errors import UserError
-from calibration_tuning.stage import DebugOption, quiet_libraries, with_errors
 
 TOKEN = "CALIBRATION_TUNING_TOKEN"
 

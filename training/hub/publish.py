@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.stage import DebugOption, quiet_libraries, with_errors
 
 CARD = "README.md"
 

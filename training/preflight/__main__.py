@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, quiet_libraries, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.run_config import load_run_config
-from calibration_tuning.stage import ConfigArgument, DebugOption, OverridesArgument, quiet_libraries, with_errors
 
 if TYPE_CHECKING:
     from training.preflight.plan import Paper

@@ -1,0 +1,56 @@
+"""Arguments that many commands have, and errors as one sentence. Imports nothing heavy: `--help` waits for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibration_tuning.errors import UserError
+
+ConfigArgument = Annotated[Path, typer.Argument(help="YAML file that describes the run.", show_default=False)]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Settings to change: key.path=value ...", show_default=False)
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Make it again even if it is there.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def with_errors(work: Callable[[], None], debug: bool) -> None:
+    try:
+        work()
+    except UserError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"error: {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}); "
+            "run again with --debug for the traceback",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1) from None
+
+
+def quiet_libraries() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    # DeepSpeed warns on every machine without a GPU, whether or not it is used.
+    logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="(torch|peft|transformers|deepspeed).*")
