@@ -12,8 +12,8 @@ p[i, k] lies in it (see `evaluation.token_bins`):
     top1_ece         = ECE of max_k p[i, k] against whether that token was realised (`accuracy`), equal-width bins
     top1_ace         = the same with bins of equal numbers of positions, to an eighth in log-odds
 
-Nearly all pairs have a tiny probability, and summing those in float32 is grossly wrong. Here everything is float64, and
-the lowest bin is the rest of its row: 1 minus the sum of the others.
+Nearly all pairs have a tiny probability, and summing those in float32 is grossly wrong. Here sums are float64, and the
+lowest bin is the rest of its row: 1 minus the sum of the others (`evaluation.row_statistics`).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from evaluation.bootstrap import Interval, draws_of
 from evaluation.comparison import Quantity, Resampled, compared, interval
+from evaluation.row_statistics import RowStatistics, row_statistics
 from evaluation.token_bins import GRID, Binning, cell_edges, equal_parts, joined
 
 Array = np.ndarray
-CHUNK = 64
+CHUNK = 1024
 HEAD_CHUNK = 128
 NULL_DRAWS = 200
 NOTHING = "undefined: no token positions"
@@ -67,7 +67,8 @@ class TokenCalibration:
         self.binning = binning
         self.vocabulary: int | None = None
         self._edges = cell_edges(binning, num_bins)
-        self._cells = len(self._edges) + 1
+        sizes = [4, *[len(self._edges) + 1] * 3, *[num_bins] * 2, *[len(GRID) + 1] * 3]
+        *self._columns, self._width = np.cumsum(sizes).tolist()
         self._sums: dict[int, Array] = {}
 
     def update(self, logits: Tensor, targets: Tensor, sequence_ids: Sequence[int] | Array | None = None) -> None:
@@ -82,12 +83,15 @@ class TokenCalibration:
         if self.vocabulary not in (None, logits.shape[1]):
             raise ValueError(f"logits over {logits.shape[1]} tokens after logits over {self.vocabulary}")
         self.vocabulary = logits.shape[1]
-        if logits.device.type == "mps":  # which has no float64
-            logits = logits.cpu()
+        if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < self.vocabulary:
+            found = f"{int(targets.min())}..{int(targets.max())}"
+            raise ValueError(f"targets must lie in [0, {self.vocabulary}), found {found}")
         owners = np.zeros(len(targets), dtype=np.int64) if sequence_ids is None else np.asarray(sequence_ids)
+        own = logits.gather(1, targets.to(logits.device).unsqueeze(1)).squeeze(1).double().cpu().numpy()
+        realised = targets.cpu().numpy()
         for start in range(0, len(targets), CHUNK):
             part = slice(start, start + CHUNK)
-            self._add(self._row_sums(logits[part], targets[part].to(logits.device)), owners[part])
+            self._add(row_statistics(logits[part], self._edges), own[part], realised[part], owners[part])
 
     def update_hidden(
         self,
@@ -174,57 +178,39 @@ class TokenCalibration:
             ends[:-1], ends[1:], joined(mass, bin_of, self.num_bins), joined(realised, bin_of, self.num_bins)
         )
 
-    def _row_sums(self, logits: Tensor, targets: Tensor) -> Array:
-        """[rows, 4 + 3 C + 2 M + 3 G]: count, Brier, NLL, top-1 hit; by cell the row's probability, realised tokens and
-        variance; by bin the top-1 gap and variance; by cell of the grid top-1 counts, gaps and variance."""
-        _check(logits, targets)
-        scores = logits.double()
-        own = scores.gather(1, targets.unsqueeze(1)).squeeze(1)
-        highest, best = scores.max(-1)
-        # exp once, in place: it is most of the work, and the rows are the memory.
-        p = (scores if scores is not logits else scores.clone()).sub_(highest.unsqueeze(1)).exp_()
-        total = p.sum(-1)
-        p.div_(total.unsqueeze(1))
-        nll = total.log() + highest - own
-        confidence = 1 / total
-        rows = torch.arange(len(p), device=p.device)
-        edges, width, grid = (
-            torch.as_tensor(e, dtype=p.dtype, device=p.device)
-            for e in (self._edges, cell_edges("equal_width", self.num_bins), GRID)
-        )
-        mass = p.new_zeros(len(p), self._cells)
-        row, token = (p >= edges[0]).nonzero(as_tuple=True)
-        large = p[row, token]
-        mass.index_put_((row, torch.bucketize(large, edges, right=True)), large, accumulate=True)
-        mass[:, 0] = (1 - mass.sum(1)).clamp(min=0)
-        realised = torch.zeros_like(mass)
-        chosen = p[rows, targets]
-        realised[rows, torch.bucketize(chosen, edges, right=True)] = 1
-        hit = (best == targets).double()
-        top, top_variance = p.new_zeros(2, len(p), self.num_bins)
-        counts, gaps, variance = p.new_zeros(3, len(p), len(grid) + 1)
-        place, cell = (torch.bucketize(confidence, edges, right=True) for edges in (width, grid))
-        top[rows, place] = gaps[rows, cell] = hit - confidence
-        top_variance[rows, place] = variance[rows, cell] = confidence * (1 - confidence)
-        counts[rows, cell] = 1
-        brier = torch.linalg.vecdot(p, p) - 2 * chosen + 1
-        first = torch.stack([torch.ones_like(nll), brier, nll, hit], 1)
-        by_cell = [mass, realised, mass * (1 - mass)]
-        return torch.cat([first, *by_cell, top, top_variance, counts, gaps, variance], 1).cpu().numpy()
-
-    def _add(self, sums: Array, owners: Array) -> None:
-        for owner in np.unique(owners).tolist():
-            self._sums[owner] = self._sums.get(owner, 0.0) + sums[owners == owner].sum(0)
+    def _add(self, rows: RowStatistics, own: Array, targets: Array, owners: Array) -> None:
+        """Add N rows, of which `own` [N] are the logits of `targets` [N]. A sequence's sums: count, Brier, NLL, top-1
+        hits; by cell the probability, realised tokens and variance; by bin the top-1 gap and variance; by cell of the
+        grid top-1 counts, gaps and variance."""
+        owner, place = np.unique(owners, return_inverse=True)
+        sums = np.zeros((len(owner), self._width))
+        first, mass, realised, variance, top, top_variance, counts, gaps, grid = np.split(sums, self._columns, axis=1)
+        chosen = np.exp(own - rows.highest) / rows.total
+        hit = (rows.best == targets).astype(np.float64)
+        ones = np.ones(len(own))
+        brier = rows.squares - 2 * chosen + 1
+        np.add.at(first, place, np.stack([ones, brier, np.log(rows.total) + rows.highest - own, hit], 1))
+        np.add.at(mass, place, rows.mass)
+        np.add.at(variance, place, rows.mass * (1 - rows.mass))
+        np.add.at(realised, (place, np.digitize(chosen, self._edges)), ones)
+        confidence = 1 / rows.total
+        at = place, np.digitize(confidence, cell_edges("equal_width", self.num_bins))
+        np.add.at(top, at, hit - confidence)
+        np.add.at(top_variance, at, confidence * (1 - confidence))
+        at = place, np.digitize(confidence, GRID)
+        np.add.at(counts, at, ones)
+        np.add.at(gaps, at, hit - confidence)
+        np.add.at(grid, at, confidence * (1 - confidence))
+        for number, one in zip(owner.tolist(), sums, strict=True):
+            self._sums[number] = self._sums.get(number, 0.0) + one
 
     def _matrix(self) -> Array:
-        width = 4 + 3 * self._cells + 2 * self.num_bins + 3 * (len(GRID) + 1)
-        return np.stack([self._sums[k] for k in sorted(self._sums)]) if self._sums else np.zeros((0, width))
+        return np.stack([self._sums[k] for k in sorted(self._sums)]) if self._sums else np.zeros((0, self._width))
 
     def _split(self, total: Array) -> list[Array]:
         """By cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid top-1 counts, gaps,
         variance."""
-        sizes = [self._cells] * 3 + [self.num_bins] * 2 + [len(GRID) + 1] * 2
-        return np.split(total[4:], np.cumsum(sizes))
+        return np.split(total, self._columns)[1:]
 
     def _bins_of(self, total: Array) -> tuple[Array, Array]:
         """Bin of every cell, and of every cell of the top-1 grid."""
@@ -298,13 +284,3 @@ def _scaled(entry: Interval, by: float) -> Interval:
     if "if_calibrated" in entry:
         found["if_calibrated"] = _scaled(entry["if_calibrated"], by)
     return found
-
-
-def _check(logits: Tensor, targets: Tensor) -> None:
-    # The extremes are NaN where anything is.
-    if logits.numel() and not torch.isfinite(torch.stack(torch.aminmax(logits))).all():
-        raise ValueError("logits hold NaN or infinite values; calibration is undefined on them")
-    if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
-        raise ValueError(
-            f"targets must lie in [0, {logits.shape[1]}), found {int(targets.min())}..{int(targets.max())}"
-        )

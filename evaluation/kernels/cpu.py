@@ -1,0 +1,69 @@
+"""rows.cpp through the machine's own C++ compiler, which torch.compile would need as well.
+
+Compiled when first used, in about a second, for the processor it then runs on, and not kept: nothing on disk can be of
+another version or another machine. Without a compiler there is no kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("rows.cpp")
+FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC")
+VECTORS = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffinite-math-only")
+"""Without these the loops stay scalar. Not -ffast-math, which changes how the whole process rounds."""
+NATIVE = (("-march=native",), ("-mcpu=native",), ())
+"""How compilers and processors call it; the first that works is taken."""
+ENTRIES = {torch.float32: "read_float32", torch.bfloat16: "read_bfloat16"}
+
+
+@functools.cache
+def library() -> Any | None:
+    """The compiled kernel; None where there is no compiler, or none that takes it."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        built = str(Path(folder) / "rows.so")
+        for native in NATIVE:
+            command = [compiler, *FLAGS, *VECTORS, *native, str(SOURCE), "-o", built]
+            try:
+                if subprocess.run(command, capture_output=True).returncode == 0:
+                    return ctypes.CDLL(built)
+            except OSError:
+                return None
+    return None
+
+
+def read_rows(logits: Tensor, log_least: float, most: int, into: tuple[Tensor, ...]) -> bool:
+    """Fill `into` for logits [N, K]; False where this kernel cannot."""
+    found = library() if logits.dtype in ENTRIES else None
+    if found is None or logits.stride(1) != 1:
+        return False
+    entry = getattr(found, ENTRIES[logits.dtype])
+    entry.restype = None
+
+    def some(part: slice) -> None:
+        rows = logits[part]
+        outputs = [ctypes.c_void_p(one[part].data_ptr()) for one in into]
+        sizes = [ctypes.c_int64(size) for size in (len(rows), rows.shape[1], rows.stride(0))]
+        entry(ctypes.c_void_p(rows.data_ptr()), *sizes, ctypes.c_double(log_least), ctypes.c_int64(most), *outputs)
+
+    threads = min(torch.get_num_threads(), len(logits))
+    bounds = [len(logits) * i // threads for i in range(threads + 1)]
+    parts = [slice(*ends) for ends in itertools.pairwise(bounds)]
+    with ThreadPoolExecutor(threads) as pool:  # ctypes lets go of the interpreter's lock
+        list(pool.map(some, parts))
+    return True
