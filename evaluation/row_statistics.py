@@ -25,7 +25,6 @@ from torch import Tensor
 Array = np.ndarray
 CHUNK = 64
 """Rows that are copied as float64 at a time, the plain way."""
-KERNEL_CHUNK = 256
 MOST_LARGE = 64
 """Large tokens of a row, above which a kernel that lists them is no help."""
 SLACK = 1e-5
@@ -51,11 +50,13 @@ def row_statistics(logits: Tensor, edges: Array) -> RowStatistics:
         return RowStatistics(none, none.astype(int), none, none, np.zeros((0, len(edges) + 1)))
     if logits.device.type == "mps":  # which has no float64
         logits = logits.cpu()
-    kernel = KERNELS.get(logits.device.type) if 1 / edges[0] <= MOST_LARGE else None
-    size = CHUNK if kernel is None else KERNEL_CHUNK
-    parts = [logits[start : start + size] for start in range(0, len(logits), size)]
-    found = [(kernel and _by_kernel(kernel(), part, edges)) or plain_statistics(part, edges) for part in parts]
-    fields = zip(*(vars(one).values() for one in found), strict=True)
+    kernel = KERNELS.get(logits.device.type)
+    if kernel is not None and 1 / edges[0] <= MOST_LARGE:
+        found = _by_kernel(kernel(), logits, edges)
+        if found is not None:
+            return found
+    parts = [plain_statistics(logits[start : start + CHUNK], edges) for start in range(0, len(logits), CHUNK)]
+    fields = zip(*(vars(part).values() for part in parts), strict=True)
     return RowStatistics(*(np.concatenate(field) for field in fields))
 
 

@@ -31,7 +31,7 @@ from evaluation.row_statistics import RowStatistics, row_statistics
 from evaluation.token_bins import GRID, Binning, cell_edges, equal_parts, joined
 
 Array = np.ndarray
-CHUNK = 1024
+CHUNK = 256
 HEAD_CHUNK = 128
 NULL_DRAWS = 200
 NOTHING = "undefined: no token positions"

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
 import os
 import shutil
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,14 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("rows.cpp")
-FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC")
+FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-Wno-unknown-pragmas")
 VECTORS = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffinite-math-only")
 """Without these the loops stay scalar. Not -ffast-math, which changes how the whole process rounds."""
-NATIVE = (("-march=native",), ("-mcpu=native",), ())
-"""How compilers and processors call it; the first that works is taken."""
+OPENMP = "-fopenmp"
+"""Where torch brings the library that this links to, the loader takes torch's, and threads with it: others of our own
+would wait for those, which spin for a while after every operation."""
+CHOICES = (("-march=native", OPENMP), ("-mcpu=native", OPENMP), ("-march=native",), ("-mcpu=native",), ())
+"""As compilers and processors differ, the first that works is taken."""
 ENTRIES = {torch.float32: "read_float32", torch.bfloat16: "read_bfloat16"}
 
 
@@ -37,13 +38,13 @@ def library() -> Any | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         built = str(Path(folder) / "rows.so")
-        for native in NATIVE:
-            command = [compiler, *FLAGS, *VECTORS, *native, str(SOURCE), "-o", built]
+        for choice in CHOICES:
+            command = [compiler, *FLAGS, *VECTORS, *choice, str(SOURCE), "-o", built]
             try:
                 if subprocess.run(command, capture_output=True).returncode == 0:
                     return ctypes.CDLL(built)
             except OSError:
-                return None
+                continue
     return None
 
 
@@ -54,16 +55,8 @@ def read_rows(logits: Tensor, log_least: float, most: int, into: tuple[Tensor, .
         return False
     entry = getattr(found, ENTRIES[logits.dtype])
     entry.restype = None
-
-    def some(part: slice) -> None:
-        rows = logits[part]
-        outputs = [ctypes.c_void_p(one[part].data_ptr()) for one in into]
-        sizes = [ctypes.c_int64(size) for size in (len(rows), rows.shape[1], rows.stride(0))]
-        entry(ctypes.c_void_p(rows.data_ptr()), *sizes, ctypes.c_double(log_least), ctypes.c_int64(most), *outputs)
-
-    threads = min(torch.get_num_threads(), len(logits))
-    bounds = [len(logits) * i // threads for i in range(threads + 1)]
-    parts = [slice(*ends) for ends in itertools.pairwise(bounds)]
-    with ThreadPoolExecutor(threads) as pool:  # ctypes lets go of the interpreter's lock
-        list(pool.map(some, parts))
+    sizes = [ctypes.c_int64(size) for size in (len(logits), logits.shape[1], logits.stride(0))]
+    outputs = [ctypes.c_void_p(one.data_ptr()) for one in into]
+    limits = ctypes.c_double(log_least), ctypes.c_int64(most), ctypes.c_int(torch.get_num_threads())
+    entry(ctypes.c_void_p(logits.data_ptr()), *sizes, *limits, *outputs)
     return True

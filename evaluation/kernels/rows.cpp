@@ -14,7 +14,7 @@
 namespace {
 
 constexpr int BLOCK = 1024;
-constexpr int LANES = 16;
+constexpr int LANES = 32;
 constexpr uint32_t INFINITE = 0x7f800000u;  // bits of infinity; those of a NaN are above
 
 struct BFloat16 {
@@ -51,11 +51,12 @@ inline float exp_of_negative(float x) {
 
 template <class T>
 void read_rows(const T* logits, int64_t rows, int64_t vocabulary, int64_t stride, double log_least, int64_t most,
-               double* highest, int64_t* best, double* total, double* squares, int64_t* large, int64_t* found) {
+               int threads, double* highest, int64_t* best, double* total, double* squares, int64_t* large, int64_t* found) {
   const int64_t blocks = (vocabulary + BLOCK - 1) / BLOCK;
-  std::vector<float> peaks(blocks);
-  float x[BLOCK];
+#pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t i = 0; i < rows; i++) {
+    std::vector<float> peaks(blocks);
+    float x[BLOCK];
     const T* row = logits + i * stride;
     float top = -FLT_MAX;
     int64_t top_block = 0;
@@ -128,11 +129,12 @@ void read_rows(const T* logits, int64_t rows, int64_t vocabulary, int64_t stride
 
 extern "C" {
 
-#define ENTRY(NAME, TYPE)                                                                                           \
-  void NAME(const void* logits, int64_t rows, int64_t vocabulary, int64_t stride, double log_least, int64_t most,    \
-            double* highest, int64_t* best, double* total, double* squares, int64_t* large, int64_t* found) {         \
-    read_rows(static_cast<const TYPE*>(logits), rows, vocabulary, stride, log_least, most, highest, best, total,      \
-              squares, large, found);                                                                                \
+#define ENTRY(NAME, TYPE)                                                                                            \
+  void NAME(const void* logits, int64_t rows, int64_t vocabulary, int64_t stride, double log_least, int64_t most,     \
+            int threads, double* highest, int64_t* best, double* total, double* squares, int64_t* large,              \
+            int64_t* found) {                                                                                         \
+    read_rows(static_cast<const TYPE*>(logits), rows, vocabulary, stride, log_least, most, threads, highest, best,    \
+              total, squares, large, found);                                                                          \
   }
 
 ENTRY(read_float32, float)
