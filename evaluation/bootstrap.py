@@ -7,7 +7,7 @@ groups say nothing about others like them: there are no intervals then.
 Two kinds of interval. Means and ranks (Brier, NLL, AUROC): percentiles of the resampled values. Calibration errors are
 sums of absolute values: noise makes them larger, and a resample has the noise twice. Their percentiles lie above the
 truth (for a calibrated model at n = 500 they never cover it), so `error_interval` corrects for that: see
-docs/evaluation.md, and `python -m benchmarks.interval_coverage`.
+docs/evaluation.md, and `python -m benchmarks interval_coverage`.
 """
 
 from __future__ import annotations
@@ -39,9 +39,14 @@ def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
         return
     _, labels = np.unique(groups, return_inverse=True)
     order = np.argsort(labels, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(labels))[:-1])
+    sizes = np.bincount(labels)
+    first = np.cumsum(sizes) - sizes
     for _ in range(count):
-        yield np.concatenate([members[i] for i in generator.integers(0, len(members), len(members))])
+        drawn = generator.integers(0, len(sizes), len(sizes))
+        taken = sizes[drawn]
+        # Of each group drawn its members, one after the other: where it begins, and a count from there.
+        within = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+        yield order[np.repeat(first[drawn], taken) + within]
 
 
 def draws_of(

@@ -171,3 +171,13 @@ def test_no_difference_is_seldom_found() -> None:
 def test_undefined_sides_have_no_difference() -> None:
     found = compared(Quantity("x", undefined="why"), Resampled(None, []), Resampled(0.5, [0.5]))
     assert found == {"value": None, "low": None, "high": None, "undefined": "why", "p": None, "verdict": ""}
+
+
+def test_whole_groups_are_drawn_as_if_one_by_one() -> None:
+    groups = np.array(["b", "a", "b", "c", "a", "b", "d"])
+    _, labels = np.unique(groups, return_inverse=True)
+    members = [np.flatnonzero(labels == label) for label in range(4)]
+    generator = np.random.default_rng(3)
+    for indices in resamples(groups, 20, 3):
+        drawn = generator.integers(0, 4, 4)
+        assert indices.tolist() == [row for group in drawn for row in members[group]]
