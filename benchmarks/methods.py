@@ -1,4 +1,4 @@
-"""Methods and objectives side by side on one curated set: python -m benchmarks.methods [key.path=value ...]
+"""Methods and objectives side by side on one curated set: python -m benchmarks methods [key.path=value ...]
 
 Curates the set of configs/methods.yaml, tunes every variant on it, scores each on held-out questions of the same sets
 and of a set never trained on, and prints a table. What is finished is kept: the same command goes on. `--only NAME`

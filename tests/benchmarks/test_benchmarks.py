@@ -1,0 +1,78 @@
+"""The benchmarks' own measuring, and that the ways that are compared compute the same thing."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from benchmarks import token_metrics
+from benchmarks.__main__ import BENCHMARKS, SPEED
+from benchmarks.paired import STATUS, Measured, paired, peak_bytes, ratios, said, table
+
+
+def test_every_benchmark_is_there() -> None:
+    assert all(importlib.util.find_spec(f"benchmarks.{name}") for name in BENCHMARKS)
+    assert set(SPEED) <= set(BENCHMARKS)
+
+
+def test_without_a_name_they_are_listed() -> None:
+    for arguments, code in (([], 0), (["no_such"], 2)):
+        command = [sys.executable, "-m", "benchmarks", *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == code
+        assert all(name in result.stdout for name in BENCHMARKS)
+
+
+def test_ways_run_in_turn_after_a_warm_up() -> None:
+    seen: list[str] = []
+    ways = {name: lambda name=name: seen.append(name) for name in "ab"}  # type: ignore[misc]
+    found = paired(ways, pairs=3, with_memory=False)
+    assert "".join(seen) == "ab" + "ab" * 3
+    assert [len(one.seconds) for one in found.values()] == [3, 3]
+
+
+def test_ratios_are_pair_by_pair() -> None:
+    found = {"slow": Measured([2.0, 30.0, 4.0]), "fast": Measured([1.0, 10.0, 1.0])}
+    assert ratios(found, "slow", "fast") == [2, 3, 4]
+    assert said([2, 4, 3]) == "3.00 (2.00 to 4.00)"
+    assert "| slow | 4,000.0 | 3.00 (2.00 to 4.00) |" in table(found, "fast")
+
+
+def test_a_slow_way_is_slower() -> None:
+    found = paired({"slow": lambda: time.sleep(0.05), "fast": lambda: time.sleep(0.005)}, 3, with_memory=False)
+    assert min(ratios(found, "slow", "fast")) > 2
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="the peak is read from /proc")
+@pytest.mark.parametrize("mebibytes", [1, 64])
+def test_peak_is_that_of_what_was_in_use_at_once(mebibytes: int) -> None:
+    def run() -> None:
+        for _ in range(3):  # one after the other
+            torch.ones(mebibytes * 2**18)
+
+    assert peak_bytes(run) == pytest.approx(mebibytes * 2**20, rel=0.25, abs=2**18)
+
+
+@pytest.mark.parametrize(
+    ("way", "package"),
+    [
+        (token_metrics.ours, None),
+        (token_metrics.plain, None),
+        (token_metrics.naive, None),
+        (token_metrics.by_torchmetrics, "torchmetrics"),
+        (token_metrics.by_netcal, "netcal"),
+        (token_metrics.by_pycalib, "pycalib"),
+    ],
+)
+def test_all_ways_agree_where_float32_still_can(way: Callable[..., float], package: str | None) -> None:
+    """On a small vocabulary; on a large one most of them are off, which the benchmark shows."""
+    if package is not None:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    logits, targets = token_metrics.made(200, 50, torch.float32)
+    assert way(logits, targets) == pytest.approx(token_metrics.plain(logits.double(), targets), abs=1e-5)
