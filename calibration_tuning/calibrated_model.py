@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from calibration_tuning.batches import by_length, encode_prefix
 from calibration_tuning.checkpoint import Checkpoint, load_checkpoint
+from calibration_tuning.checksums import SUMS
 from calibration_tuning.errors import UserError
 from calibration_tuning.generation import Answer, Decoding, generate_answers
 from calibration_tuning.likelihood import cloze_answer, continuation_logprobs
@@ -19,7 +20,7 @@ from calibration_tuning.models import adapter_off, default_device
 from calibration_tuning.scoring import score_answers
 from calibration_tuning.thresholds import Threshold, read_thresholds
 
-FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png"]
+FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png", SUMS]
 """Of a hub repository; nothing in them is code."""
 Choices = Sequence[str] | None
 

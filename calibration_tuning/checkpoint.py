@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from calibration_tuning.calibrators import AnyCalibrator
+from calibration_tuning.checksums import check_sums
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.files import read_json
 from calibration_tuning.models import load_model, load_tokenizer
@@ -27,7 +28,7 @@ class CalibrationRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     model: ModelSettings
     method: Method = "lora_prompt"
     prompt_style: str
@@ -58,6 +59,7 @@ def read_record(folder: Path) -> CalibrationRecord:
     """Raises `UserError` where the file is missing, broken, or of a query this version does not ask."""
     path = folder / FILE
     values = read_json(path, MADE_BY)
+    check_sums(folder, MADE_BY)
     try:
         record = CalibrationRecord.model_validate(values)
     except ValidationError as error:

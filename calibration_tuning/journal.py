@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from calibration_tuning.errors import RunError, UserError
 class Journal:
     """A folder of JSON-lines files, one for each process that wrote; whoever opens it sees the rows of all.
 
-    Every row is an object with a `key`. A last line that a killed process did not finish is ignored, and cut off by its
-    process before it writes again.
+    Every row is an object with a `key`, written with its CRC-32 as `sum`. A row that does not match its sum is ignored,
+    so that its work is done again; a last line that a killed process did not finish is cut off by its process before it
+    writes again.
     """
 
     def __init__(self, folder: Path, writer: str) -> None:
@@ -33,19 +35,32 @@ class Journal:
         found: dict[str, dict[str, Any]] = {}
         for path in sorted(self._folder.glob("*.jsonl")):
             for line in path.read_bytes().split(b"\n")[:-1]:
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:  # two processes wrote at once; the work is done again
-                    continue
-                found.setdefault(row.pop("key"), row)
+                if (row := _checked(line)) is not None:
+                    found.setdefault(row.pop("key"), row)
         return found
 
     def append_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows and wait until they are on disk. Raises `RunError` if that cannot be."""
         try:
             with self._file.open("ab") as file:
-                file.write(b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
+                file.write(b"".join(_dumped(row | {"sum": _sum(row)}) + b"\n" for row in rows))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise RunError(f"{self._file}: cannot be written ({error.strerror}); what was finished is kept") from None
+
+
+def _dumped(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode()
+
+
+def _sum(row: dict[str, Any]) -> str:
+    return f"{zlib.crc32(_dumped(row)):08x}"
+
+
+def _checked(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+        return row if row.pop("sum") == _sum(row) else None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.files import fingerprint, lock_folder, whole_folder, write_json, write_text
+from calibration_tuning.checksums import write_sums
+from calibration_tuning.files import fingerprint, whole_folder, write_json, write_text
+from calibration_tuning.locks import lock_folder
 from calibration_tuning.process_group import wait_for_everyone
 from calibration_tuning.processes import is_first_process, process_index
 from calibration_tuning.records import SPLITS, FewShot, QueryExample, write_records
@@ -60,6 +62,7 @@ def curate(config: RunConfig, force: bool) -> None:
             write_text(folder / "dropped.jsonl", "".join(json.dumps(dataclasses.asdict(d)) + "\n" for d in gone))
             write_text(folder / "README.md", data_card(config, record, found.few_shot, found.rows))
             write_json(folder / "manifest.json", record)
+            write_sums(folder)
         shutil.rmtree(work)
         report(config, record)
     wait_for_everyone()

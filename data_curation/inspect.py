@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from calibration_tuning.command_line import ConfigArgument, OverridesArgument, with_errors
+from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.files import read_json
 from calibration_tuning.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
@@ -66,6 +67,7 @@ def inspect(config: RunConfig, count: int) -> None:
     from calibration_tuning.models import load_tokenizer
 
     folder = config.curation_dir
+    read_manifest(folder)
     rows = read_records(folder / "train.parquet")
     few_shot = FewShot.model_validate(read_json(folder / "few_shot.json", "calibration-tuning curate CONFIG"))
     prompt_format = PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format)

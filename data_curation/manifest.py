@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from calibration_tuning.curated_set import SCHEMA_VERSION
 from calibration_tuning.files import fingerprint, sha256_file
 from calibration_tuning.likelihood import likeliest
 from calibration_tuning.prompts import PromptFormat
@@ -18,7 +19,6 @@ from data_curation.duplicates import Dropped
 from data_curation.finish import Curated, sequence_length
 from data_curation.selection import Selection
 
-SCHEMA_VERSION = 2
 LENGTH_BIN = 64
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,13 +42,22 @@ def inputs_of(config: RunConfig) -> dict[str, Any]:
 
 def planned(config: RunConfig, work: Path) -> Selection:
     """The selection of this run; made by the first process where `work` does not hold it yet, read by all."""
-    path = work / "plan.json"
+    path = work / "plan"
     work.mkdir(parents=True, exist_ok=True)
-    if is_first_process() and not path.is_file():
+    if is_first_process() and not _is_whole(path):
         print("selecting questions", file=sys.stderr)
-        write_text(path, _ADAPTER.dump_json(select(config, prompt_fits(config))).decode())
+        selection = _ADAPTER.dump_json(select(config, prompt_fits(config)))
+        write_text(path, f"{hashlib.sha256(selection).hexdigest()}\n{selection.decode()}")
     wait_for_everyone()
-    return _ADAPTER.validate_json(path.read_bytes())
+    return _ADAPTER.validate_json(path.read_bytes().partition(b"\n")[2])
+
+
+def _is_whole(path: Path) -> bool:
+    """A damaged plan is made again: it follows from the settings and the question files."""
+    if not path.is_file():
+        return False
+    digest, _, selection = path.read_bytes().partition(b"\n")
+    return hashlib.sha256(selection).hexdigest().encode() == digest
 
 
 def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration]], bool]:

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, with_errors
+from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.files import read_json
 from calibration_tuning.run_config import RunConfig, load_run_config
 
-FILES = ["*.parquet", "README.md", "manifest.json", "few_shot.json", "dropped.jsonl"]
+FILES = ["*.parquet", "README.md", "manifest.json", "few_shot.json", "dropped.jsonl", "SHA256SUMS"]
 
 
 def publish(config: RunConfig, repo: str, public: bool) -> str:
@@ -23,7 +23,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
     from huggingface_hub.errors import HFValidationError, HTTPError  # the latter of whichever client it uses
 
     folder = config.curation_dir
-    record = read_json(folder / "manifest.json", "calibration-tuning curate CONFIG")
+    record = read_manifest(folder)
     api = HfApi()
     try:
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)

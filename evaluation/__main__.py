@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import (
     fingerprint,
-    lock_folder,
-    read_json,
     recover_folder,
     sha256_file,
     whole_folder,
     write_json,
 )
+from calibration_tuning.locks import lock_folder
 from calibration_tuning.process_group import wait_for_everyone
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
@@ -23,14 +23,19 @@ from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import checkpoint, dataset, report
 
+if TYPE_CHECKING:
+    from calibration_tuning.checkpoint import CalibrationRecord
+
 DONE = "run.json"
 """Written last: card and tracking have the report as well."""
 
 
 def evaluate(config: RunConfig, force: bool) -> None:
-    manifest = read_json(config.curation_dir / "manifest.json", "calibration-tuning curate CONFIG")
-    trained = read_json(config.checkpoint_dir / "calibration.json", "calibration-tuning train CONFIG")
-    if trained.get("curation_fingerprint") != manifest["fingerprint"]:
+    manifest = read_manifest(config.curation_dir)
+    from calibration_tuning.checkpoint import read_record
+
+    trained = read_record(config.checkpoint_dir)
+    if trained.curation_fingerprint != manifest["fingerprint"]:
         raise UserError(
             f"{config.checkpoint_dir}: was trained on another curated set than {config.curation_dir}; train again"
         )
@@ -60,7 +65,7 @@ def _recover(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def inputs_of(config: RunConfig, trained: dict[str, Any]) -> str:
+def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
     """Fingerprint of what the report depends on."""
     settings = config.evaluation.model_dump(mode="json", exclude={"batch_size"})
     answered = {other.name: other.path for other in config.evaluation.other_answers}
@@ -68,10 +73,10 @@ def inputs_of(config: RunConfig, trained: dict[str, Any]) -> str:
         name: [sha256_file(file) for file in ([path] if path.is_file() else sorted(path.glob("*.parquet")))]
         for name, path in answered.items()
     }
-    return fingerprint([settings, others, config.seed, trained["inputs_fingerprint"]])
+    return fingerprint([settings, others, config.seed, trained.inputs_fingerprint])
 
 
-def write(config: RunConfig, inputs: str, trained: dict[str, Any], evidence: Any) -> None:
+def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: Any) -> None:
     from evaluation.checkpoint_thresholds import write_thresholds
     from evaluation.model_card import update_card
     from evaluation.per_example import write_per_example
@@ -91,8 +96,8 @@ def write(config: RunConfig, inputs: str, trained: dict[str, Any], evidence: Any
     update_card(config.checkpoint_dir, config.evaluation_dir, metrics)
     write_thresholds(config.checkpoint_dir, metrics)
     with tracked(config, "evaluate") as tracker:
-        tracker.use_artifact(dataset(config, trained["curation_fingerprint"]))
-        tracker.use_artifact(checkpoint(config, trained["inputs_fingerprint"]))
+        tracker.use_artifact(dataset(config, trained.curation_fingerprint))
+        tracker.use_artifact(checkpoint(config, trained.inputs_fingerprint))
         log_evaluation(tracker, metrics, config.evaluation_dir, confidently_wrong(evidence))
         tracker.log_artifact(report(config, inputs))
     write_json(config.evaluation_dir / DONE, {"inputs_fingerprint": inputs})

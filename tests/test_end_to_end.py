@@ -169,14 +169,14 @@ def test_compare_and_score_through_the_command(finished: tuple[Path, Path, str],
 @slow
 def test_a_second_run_does_nothing_and_other_settings_are_refused(finished: tuple[Path, Path, str]) -> None:
     config, run, _ = finished
-    before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != "config.yaml"}
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name not in ("config.yaml", "lock")}
     again = command("run", config)
     assert again.returncode == 0
     assert again.stdout.count("is up to date") == 3
     refused = command("curate", config, "seed=1")
     assert refused.returncode == 2
     assert "was made with other settings" in refused.stderr
-    after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != "config.yaml"}
+    after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name not in ("config.yaml", "lock")}
     assert after == before
 
 
@@ -188,6 +188,7 @@ def test_a_checkpoint_of_another_curated_set_is_refused(finished: tuple[Path, Pa
     shutil.copytree(run, tmp_path / "tiny")
     manifest = tmp_path / "tiny/curation/manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"fingerprint": "0" * 16}))
+    (manifest.parent / "SHA256SUMS").unlink()
     result = command("evaluate", config, f"output_dir={tmp_path}")
     assert result.returncode == 2
     assert "was trained on another curated set" in result.stderr

@@ -1,6 +1,8 @@
 """The three stages in this process, on a tiny random model: the whole story in seconds."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,7 @@ def test_training_learns_a_rule_it_can_see(tiny_config_path: Path) -> None:
         rows = read_records(path)
         verdicts = [{"correct": 1.0, "token_ids": [70, 71]}, {"correct": 0.0, "token_ids": [80, 81]}]
         write_records(path, [row.model_copy(update=verdicts[i % 2]) for i, row in enumerate(rows)])
+    (config.curation_dir / "SHA256SUMS").unlink()
     train(config, False)
     evaluate(config, False)
     metrics = json.loads((config.evaluation_dir / "metrics.json").read_text())["headline"]["test"]
@@ -57,3 +60,14 @@ def test_stages_ask_for_what_comes_before_them(tiny_config_path: Path) -> None:
     (config.checkpoint_dir).mkdir()
     with pytest.raises(UserError, match="not a finished"):
         train(config, False)
+
+
+def test_a_run_on_a_set_curated_elsewhere_has_settings_of_its_own(tiny_config_path: Path) -> None:
+    other = load_run_config(tiny_config_path, [])
+    curate(other, False)
+    overrides = ["name=second", f"curated={other.curation_dir}"]
+    command = [sys.executable, "-m", "data_curation", str(tiny_config_path), *overrides]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "is used as it is" in result.stdout
+    assert (load_run_config(tiny_config_path, overrides).run_dir / "config.yaml").is_file()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from calibration_tuning.files import fingerprint, lock_folder, read_json, whole_folder, write_text
+from calibration_tuning.curated_set import read_manifest
+from calibration_tuning.files import fingerprint, whole_folder, write_text
+from calibration_tuning.locks import lock_folder
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
@@ -14,7 +16,7 @@ from calibration_tuning.tracking.artifacts import checkpoint, dataset
 
 
 def train(config: RunConfig, force: bool) -> None:
-    manifest = read_json(config.curation_dir / "manifest.json", "calibration-tuning curate CONFIG")
+    manifest = read_manifest(config.curation_dir)
     identity = fingerprint([config.training_inputs(), manifest["fingerprint"]])
     work = config.training_dir
     # Once begun, what --force makes anew is gone on with like any other training, with --force or without.

@@ -21,8 +21,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from calibration_tuning.checksums import SUMS, damaged, write_sums
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.files import sha256_file, write_json
+from calibration_tuning.files import write_json
 from calibration_tuning.processes import is_first_process
 
 STATE, TRAINED, OPTIMIZER = "state.json", "trained.safetensors", "optimizer.safetensors"
@@ -45,7 +46,6 @@ class State(BaseModel):
     """The validation scores so far, oldest first."""
     before: list[float] = []
     """Confidences on the validation split before the first step."""
-    sha256: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def write_checkpoint(folder: Path, state: State, tensors: dict[str, dict[str, Te
         temporary.mkdir(parents=True)
         for name, values in tensors.items():
             _write(temporary / name, save(values, metadata={"format": "pt"}))
-        hashes = {name: sha256_file(temporary / name) for name in tensors}
-        write_json(temporary / STATE, state.model_copy(update={"sha256": hashes}).model_dump())
+        write_json(temporary / STATE, state.model_dump())
+        write_sums(temporary)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)
@@ -128,7 +128,7 @@ def best_folder(work: Path, step: int) -> Path:
 def _read(folder: Path) -> Checkpoint | None:
     try:
         state = State.model_validate(json.loads((folder / STATE).read_text(encoding="utf-8")))
-        whole = all(sha256_file(folder / name) == sha256 for name, sha256 in state.sha256.items())
+        whole = (folder / SUMS).is_file() and damaged(folder) is None
     except (OSError, ValueError, ValidationError):
         return None
     return Checkpoint(folder, state) if whole else None

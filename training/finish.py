@@ -12,6 +12,7 @@ from torch import Tensor
 
 from calibration_tuning.calibrators import AnyCalibrator, fit
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
+from calibration_tuning.checksums import write_sums
 from calibration_tuning.files import sha256_file, write_json, write_text
 from calibration_tuning.probe import Probe, save_probe
 from calibration_tuning.progress import progress
@@ -75,6 +76,7 @@ def save_checkpoint(
     inputs.prompt_format.tokenizer.save_pretrained(folder)
     write_text(folder / "README.md", _card(config, record))
     write_json(folder / FILE, record.model_dump(mode="json"))
+    write_sums(folder, but=["README.md"])  # to which evaluation adds its results
 
 
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:

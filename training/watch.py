@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calibration_tuning.files import write_text
+from calibration_tuning.files import append_text, write_text
 from calibration_tuning.processes import is_first_process
 from calibration_tuning.records import QueryExample
 from calibration_tuning.tracking import Table, Tracker
@@ -29,8 +30,8 @@ class Watch:
         self.tracker = tracker
         self.file = file
         if is_first_process():
-            lines = file.read_text(encoding="utf-8").splitlines() if step and file.is_file() else []
-            write_text(file, "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if step and file.is_file() else []
+            write_text(file, "".join(f"{line}\n" for line in lines if _step(line) <= step))
 
     def steps(self, step: int, logged: dict[str, float]) -> None:
         """Means over the last steps."""
@@ -39,8 +40,8 @@ class Watch:
             self._write(step, "train", logged)
 
     def _write(self, step: int, kind: str, values: dict[str, float]) -> None:
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **{f"{kind}/{name}": value for name, value in values.items()}}) + "\n")
+        row = {"step": step, **{f"{kind}/{name}": value for name, value in values.items()}}
+        append_text(self.file, json.dumps(row) + "\n")
 
     def validation(
         self,
@@ -76,3 +77,11 @@ def _pixels(figure: Any) -> Any:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return Image.open(buffer)
+
+
+def _step(line: str) -> float:
+    """Infinity for a line that was not finished."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

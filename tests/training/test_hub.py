@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -56,6 +57,9 @@ def test_what_is_published_comes_back_with_the_same_confidences(hub: Hub, tiny_r
     assert repository.messages == ["tiny: adapter, calibrator and evaluation"], "one commit"
     files = repository.commits[-1]
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "calibration.json"} <= {*files}
+    summed = {line.partition("  ")[2]: line.partition("  ")[0] for line in files["SHA256SUMS"].decode().splitlines()}
+    assert {"adapter_model.safetensors", "calibration.json", "tokenizer.json", "thresholds.json"} <= summed.keys()
+    assert all(hashlib.sha256(files[name]).hexdigest() == digest for name, digest in summed.items())
     assert {"README.md", "thresholds.json", "evaluation/metrics.json", "plots/reliability_after.png"} <= {*files}
     assert not any("report" in name or name.endswith(".parquet") for name in files)
     code = (
@@ -95,6 +99,8 @@ def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
             assert line.partition("](")[2].rstrip(")") in files
     assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "org/base"
     assert json.loads(files["calibration.json"])["model"]["path"] == "org/base"
+    digest = hashlib.sha256(files["calibration.json"]).hexdigest()
+    assert f"{digest}  calibration.json" in files["SHA256SUMS"].decode().splitlines(), "of what is published"
 
 
 def test_a_dry_run_asks_nobody(tiny_run: Path) -> None:
@@ -118,7 +124,14 @@ def test_an_upload_that_failed_goes_on(hub: Hub, tiny_run: Path) -> None:
 
 
 def change(path: Path, **values: Any) -> None:
+    """As somebody would who takes the checksums away."""
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    unsummed(path.parent)
+
+
+def unsummed(folder: Path) -> Path:
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -130,11 +143,19 @@ def change(path: Path, **values: Any) -> None:
         (lambda run: change(run / "curation/manifest.json", fingerprint="x"), "trained on another curated set"),
         (
             lambda run: shutil.copy(run / "curation/test.parquet", run / "curation/train.parquet"),
+            r"train\.parquet: is not what was written",
+        ),
+        (
+            lambda run: shutil.copy(run / "curation/test.parquet", unsummed(run / "curation") / "train.parquet"),
             "is not the file that",
         ),
         (lambda run: (run / "checkpoint/thresholds.json").unlink(), "not there"),
         (lambda run: change(run / "checkpoint/thresholds.json", inputs_fingerprint="x"), "is of another checkpoint"),
-        (lambda run: (run / "checkpoint/adapter_model.safetensors").write_bytes(b"x"), "not a readable safetensors"),
+        (lambda run: (run / "checkpoint/adapter_model.safetensors").write_bytes(b"x"), "is not what was written"),
+        (
+            lambda run: (unsummed(run / "checkpoint") / "adapter_model.safetensors").write_bytes(b"x"),
+            "not a readable safetensors",
+        ),
         (lambda run: (run / "config.yaml").unlink(), "not the folder of a run"),
     ],
 )

@@ -75,6 +75,7 @@ def test_answers_of_another_model_are_refused(curated: Path, tmp_path: Path) -> 
     manifest = read_json(folder / "manifest.json", "curate")
     manifest["settings"]["model"]["path"] = "someone/else"
     write_json(folder / "manifest.json", manifest)
+    (folder / "SHA256SUMS").unlink()
     config = load_run_config(curated, [f"output_dir={tmp_path}", f"curated={folder}"])
     with pytest.raises(UserError, match="token ids of someone/else"):
         train(config, False)

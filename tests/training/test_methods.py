@@ -143,6 +143,7 @@ def test_a_downloaded_record_cannot_let_code_run(
     record = json.loads(path.read_text())
     record["model"]["trust_remote_code"] = True
     path.write_text(json.dumps(record))
+    (config.checkpoint_dir / "SHA256SUMS").unlink()
     asked: list[bool] = []
     real = checkpoint.load_model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from calibration_tuning.checkpoint import FILE, CalibrationRecord, read_record
+from calibration_tuning.checksums import SUMS, sums
+from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json, sha256_file
 from calibration_tuning.run_config import RunConfig, load_run_config
@@ -43,6 +46,8 @@ class Bundle:
             if ADAPTER_CONFIG in found:
                 adapter = read_json(checkpoint / ADAPTER_CONFIG, "calibration-tuning train CONFIG")
                 found[ADAPTER_CONFIG] = _json(adapter | {"base_model_name_or_path": self.base_model})
+        own = sorted(name for name in found if "/" not in name and not name.endswith(".png"))
+        found[SUMS] = sums({name: _digest(found[name]) for name in own}).encode()
         return found
 
 
@@ -56,7 +61,7 @@ def collect(run: Path, base_model: str | None = None) -> Bundle:
     if not (run / "evaluation" / "run.json").is_file():
         raise UserError(f"{run / 'evaluation'}: was not finished; run `calibration-tuning evaluate CONFIG` again")
     curated = config.curated or run / "curation"
-    manifest = read_json(curated / "manifest.json", "calibration-tuning curate CONFIG")
+    manifest = read_manifest(curated)
     _belong_together(run, curated, record, metrics, manifest)
     _weights(run / "checkpoint", record)
     return Bundle(run, config, record, metrics, manifest, base_model or record.model.path)
@@ -91,6 +96,10 @@ def _weights(checkpoint: Path, record: CalibrationRecord) -> None:
             raise UserError(f"{path}: not a readable safetensors file ({error}); train again with --force") from None
         if not tensors:
             raise UserError(f"{path}: holds no weights; train again with --force")
+
+
+def _digest(content: Path | bytes) -> str:
+    return sha256_file(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
 
 
 def _json(value: Any) -> bytes:
