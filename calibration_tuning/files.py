@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import RunError, UserError
+
+DISK_FAULTS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @contextmanager
@@ -27,12 +31,29 @@ def whole_folder(target: Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror}); choose another output_dir") from None
-    yield temporary
+    try:
+        yield temporary
+    except Exception as error:
+        if (reason := _disk_fault(error)) is None:
+            raise
+        raise RunError(f"{target}: {unwritable(reason)}") from None
     previous = _aside(target)
     if target.exists():
         target.rename(previous)
     temporary.rename(target)
     shutil.rmtree(previous, ignore_errors=True)
+
+
+def unwritable(reason: str | None) -> str:
+    return f"cannot be written ({reason}); what was finished is kept; make room and run the same command again"
+
+
+def _disk_fault(error: Exception) -> str | None:
+    """What is wrong with the disk; libraries in Rust and C++ only say so in their messages."""
+    number = getattr(error, "errno", None)
+    if number is None and (found := re.search(r"(?:os error|[Ee]rrno) (\d+)", str(error))):
+        number = int(found.group(1))
+    return os.strerror(number) if number in DISK_FAULTS else None
 
 
 def recover_folder(target: Path) -> None:
@@ -50,32 +71,24 @@ def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.previous")
 
 
-def lock_folder(folder: Path) -> IO[str]:
-    """Make `folder` and lock it for as long as the returned file is open; the lock goes with its process, however that
-    ends. Raises `UserError` where a living process holds it.
-    """
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("a")  # which leaves its time as it is
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another output_dir") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise UserError(f"{folder.parent}: another process is at work here; wait for it, or choose name=NEW") from None
-    return file
-
-
 def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: {unwritable(error.strerror)}") from None
+
+
+def append_text(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RunError(f"{path}: {unwritable(error.strerror)}") from None
 
 
 def write_json(path: Path, value: Any) -> None:

