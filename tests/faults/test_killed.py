@@ -1,0 +1,81 @@
+"""Killed at any moment, the same command goes on to the very files of a run that nothing happened to."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.conftest import RUNS_KILLED, STAGES
+
+if TYPE_CHECKING:
+    from tests.faults.conftest import Outcomes, Stages
+
+pytestmark = pytest.mark.slow
+MOMENTS = 20
+
+
+def moments(stage: str, operations: int) -> list[int]:
+    """File operations, drawn but for the last ones: those of the final folder and what comes after it."""
+    last = list(range(operations - 4, operations + 1))
+    drawn = random.Random(stage).sample(range(1, operations - 4), min(MOMENTS - len(last), operations - 5))
+    return sorted(drawn) + last
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_kill_9(stages: Stages, outcomes: Outcomes, stage: str) -> None:
+    for moment in moments(stage, stages.operations[stage]):
+        stages.restore(f"before-{stage}")
+        assert stages.run(stage, at=moment, signal=signal.SIGKILL) == -signal.SIGKILL, moment
+        assert stages.run(stage) == 0, f"{moment}: {stages.said}"
+        assert stages.digests(stage) == stages.expected[stage], f"killed at operation {moment}"
+        outcomes.add("kill -9 at a file operation", stage, "went on to the same bytes")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_sigterm(stages: Stages, outcomes: Outcomes, stage: str) -> None:
+    for moment in moments(stage, stages.operations[stage])[::4]:
+        stages.restore(f"before-{stage}")
+        code = stages.run(stage, at=moment, signal=signal.SIGTERM)
+        assert code in (-signal.SIGTERM, 75, 0), f"{moment}: {stages.said}"
+        assert "Traceback" not in stages.said
+        assert stages.run(stage) == 0, f"{moment}: {stages.said}"
+        assert stages.digests(stage) == stages.expected[stage], f"ended at operation {moment}"
+        ended = {75: "wrote a checkpoint, exit code 75", 0: "had just finished"}.get(code, "ended")
+        outcomes.add("SIGTERM at a file operation", stage, f"{ended}; went on to the same bytes")
+
+
+def test_the_whole_run_killed(stages: Stages, outcomes: Outcomes, request: pytest.FixtureRequest) -> None:
+    """At moments of time, all its processes at once, as when a machine goes down."""
+    command = [sys.executable, "-m", "calibration_tuning.cli", "run", str(stages.config)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        )
+
+    stages.restore("before-data_curation")
+    begun = time.monotonic()
+    output = start().communicate()[0]
+    whole = time.monotonic() - begun
+    assert all(stages.digests(stage) == stages.expected[stage] for stage in STAGES), output
+    draw = random.Random(0)
+    for _ in range(request.config.getoption("--runs-killed", RUNS_KILLED)):
+        stages.restore("before-data_curation")
+        process = start()
+        time.sleep(draw.uniform(0.1, 1) * whole)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        again = start()
+        assert again.wait() == 0, again.communicate()[0]
+        for stage in STAGES:
+            assert stages.digests(stage) == stages.expected[stage], stage
+        outcomes.add("kill -9 at a moment of time", "run", "went on to the same bytes")
