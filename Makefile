@@ -1,8 +1,9 @@
 # make demo: the whole job on this machine. make test: all tests. Both set everything up first.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 
-.PHONY: setup demo test fast-test lint format
+.PHONY: setup demo test fast-test lint format bench
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -14,10 +15,15 @@ demo: setup
 	$(BIN)/calibration-tuning run configs/demo.yaml
 
 test: setup
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 fast-test: setup
 	$(BIN)/pytest -m "not slow"
+
+# Ours and other tools' ways in turn; half an hour with nothing else running.
+bench: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks all
 
 lint: setup
 	$(BIN)/ruff check .
