@@ -210,9 +210,6 @@ def test_any_confidences_are_scored(rows: list[tuple[float, float]]) -> None:
         assert value is None or np.isfinite(value), name
     for name in ("brier", "ece", "ace", "mce", "auroc", "accuracy", "mean_confidence"):
         assert found[name] is None or -1e-12 <= found[name] <= 1 + 1e-12, name
-    reliability, resolution, uncertainty = (
-        found[f"brier_{part}"] for part in ("reliability", "resolution", "uncertainty")
-    )
     for part in ("reliability", "resolution", "uncertainty"):
         value = found[f"brier_{part}"]
         assert value is not None
