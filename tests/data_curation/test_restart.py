@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = ["curation.engine.batch_size=3", "curation.samples=1", "curation.max_new_tokens=6"]
 FILES = [
     "README.md",
+    "SHA256SUMS",
     "calibration.parquet",
     "dropped.jsonl",
     "few_shot.json",

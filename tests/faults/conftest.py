@@ -31,6 +31,7 @@ BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-table", type=Path, help="Write what happened into this file, between its marks.")
+    parser.addoption("--moments", type=int, help="At how many moments each stage is killed.")
     parser.addoption("--runs-killed", type=int, default=RUNS_KILLED, help="How often the whole run is killed.")
 
 
@@ -57,7 +58,8 @@ class Stages:
             assert self.run(stage) == 0, self.said
             self.operations[stage] = int((self.folder / "log.txt.operations").read_text())
             self.expected[stage] = self.digests(stage)
-        shutil.copytree(self.folder / "runs", self.folder / "after")
+        self.finished = {stage: self.digests(stage) for stage in STAGES}
+        """Evaluation adds its results to the card and the thresholds to the checkpoint."""
 
     def run(self, stage: str, *overrides: str, **fault: Any) -> int:
         """Exit code of the stage; -9 where it was killed."""
@@ -73,7 +75,7 @@ class Stages:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def restore(self, state: str) -> None:
-        """`before-STAGE` or `after`: all stages done."""
+        """`before-STAGE`."""
         shutil.rmtree(self.folder / "runs")
         shutil.copytree(self.folder / state, self.folder / "runs")
 
