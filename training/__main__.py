@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from typing import Any
 
@@ -51,6 +52,9 @@ def train(config: RunConfig, force: bool) -> None:
         lock.close()  # network file systems do not remove a folder in which a file is open
         shutil.rmtree(work, ignore_errors=True)
     accelerator.end_training()
+    # Threads of gloo that are still there when the interpreter ends abort the process (seen once, with all work done).
+    del run
+    gc.collect()
 
 
 def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fingerprint: str) -> None:
