@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -111,9 +114,19 @@ def test_endpoint(stages: Stages, outcomes: Outcomes, endpoint: Endpoint, fault:
 
 
 def test_hub(stages: Stages, outcomes: Outcomes) -> None:
+    """A process of its own: the client reads its endpoint, and whether it is offline, when it is imported."""
     stages.restore("before-data_curation")
-    nowhere = {"HF_ENDPOINT": NOBODY, "HF_HUB_OFFLINE": "0"}
-    code = stages.run("data_curation", "model.path=nobody/nothing", environment=nowhere)
-    assert code in (1, 2), stages.said
-    assert "nobody/nothing" in one_sentence(stages)
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    result = subprocess.run(
+        [sys.executable, "-m", "data_curation", str(stages.config), "model.path=nobody/nothing"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment | {"HF_ENDPOINT": NOBODY},
+    )
+    assert result.returncode in (1, 2), result.stderr
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "nobody/nothing" in error
+    assert NOBODY in error, "it was asked"
+    assert "Traceback" not in result.stderr
     outcomes.add("hub out of reach", "data_curation", "one sentence that names the model")
