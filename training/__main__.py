@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from typing import Any
 
 from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.files import fingerprint, whole_folder, write_text
 from calibration_tuning.locks import lock_folder
-from calibration_tuning.processes import is_first_process
+from calibration_tuning.processes import is_first_process, leave, process_count
 from calibration_tuning.run_config import RunConfig
 from calibration_tuning.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
@@ -52,9 +51,6 @@ def train(config: RunConfig, force: bool) -> None:
         lock.close()  # network file systems do not remove a folder in which a file is open
         shutil.rmtree(work, ignore_errors=True)
     accelerator.end_training()
-    # Threads of gloo that are still there when the interpreter ends abort the process (seen once, with all work done).
-    del run
-    gc.collect()
 
 
 def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fingerprint: str) -> None:
@@ -85,4 +81,9 @@ def start_over(work: Any) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(train, "Tune a LoRA adapter on the curated examples and fit its post-hoc calibrator.")
+    try:
+        run_stage(train, "Tune a LoRA adapter on the curated examples and fit its post-hoc calibrator.")
+    except SystemExit as end:
+        if process_count() == 1:
+            raise
+        leave(int(end.code or 0))

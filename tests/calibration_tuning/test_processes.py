@@ -1,6 +1,10 @@
-"""Which device a process takes."""
+"""Which device a process takes, and how a rank ends."""
 
 from __future__ import annotations
+
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -24,3 +28,23 @@ def test_without_an_accelerator_it_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
     monkeypatch.setenv("LOCAL_RANK", "2")
     assert default_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("ending", "code"), [("leave(75)", 75), ("sys.exit(75)", -signal.SIGABRT)])
+def test_leaving_does_not_tear_the_interpreter_down(ending: str, code: int) -> None:
+    """What aborts in the teardown, as gloo's threads can, no longer does; what was printed and registered is done."""
+    program = f"""
+import atexit, os, sys, threading
+from calibration_tuning.processes import leave
+class AbortsAtTheEnd:
+    def __del__(self, abort=os.abort):
+        abort()
+sys.kept = AbortsAtTheEnd()
+atexit.register(print, "registered")
+print("printed")
+{ending}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == code
+    if code == 75:
+        assert done.stdout == "printed\nregistered\n"
