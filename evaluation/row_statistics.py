@@ -7,9 +7,9 @@ With p the softmax of a row [K], its highest logit h and Z = sum_k exp(x[k] - h)
     squares         sum_k p[k]^2
     mass [C]        the probability in each cell between `edges` [C - 1]
 
-The plain way is float64 throughout. Where a kernel is at hand, it reads the logits once and needs next to no memory;
-its sums are good to a relative 1e-6. Only the few tokens whose probability is at least `edges[0]` need a cell, at most
-1 / edges[0] in a row; the lowest cell is the rest. These few are computed in float64 there too.
+The plain way is float64 throughout. Where a kernel is at hand, it reads the logits once, twice if there are edges below
+1/64, and needs next to no memory; its sums are good to a relative 1e-6. The lowest cell is the rest. Tokens above it of
+a probability of at least 1/64, of which a row has few, are computed in float64 there too.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch import Tensor
 Array = np.ndarray
 CHUNK = 64
 """Rows that are copied as float64 at a time, the plain way."""
-MOST_LARGE = 64
-"""Large tokens of a row, above which a kernel that lists them is no help."""
+LARGE = 1 / 64
+"""Tokens of this probability are listed by the kernels, where they need a cell."""
 SLACK = 1e-5
 """In log p: the kernels list a little more than what is large, as they know log p to about 1e-7 only."""
 
@@ -51,7 +51,7 @@ def row_statistics(logits: Tensor, edges: Array) -> RowStatistics:
     if logits.device.type == "mps":  # which has no float64
         logits = logits.cpu()
     kernel = KERNELS.get(logits.device.type)
-    if kernel is not None and 1 / edges[0] <= MOST_LARGE:
+    if kernel is not None:
         found = _by_kernel(kernel(), logits, edges)
         if found is not None:
             return found
@@ -86,16 +86,21 @@ def _by_kernel(read_rows: Callable[..., bool] | None, logits: Tensor, edges: Arr
     if logits.dtype == torch.float16:
         logits = logits.float()
     count = len(logits)
-    most = int(1 / edges[0] * 1.01) + 2
+    small = edges[edges < LARGE]
+    least = max(edges[0], LARGE)
+    most = int(1 / least * 1.01) + 2
     numbers, places = logits.new_empty((3, count), dtype=torch.float64), logits.new_empty((2, count), dtype=torch.int64)
     large = logits.new_empty((count, most), dtype=torch.int64)
+    cells = logits.new_empty((count, len(small)), dtype=torch.float64)
     (highest, total, squares), (best, found) = numbers, places
-    if not read_rows(logits, float(np.log(edges[0])) - SLACK, most, (highest, best, total, squares, large, found)):
+    into = (highest, best, total, squares, large, found, cells)
+    if not read_rows(logits, float(np.log(least)) - SLACK, most, np.log(small), into):
         return None
     _check(bool((found >= 0).all()))
     row, number = (torch.arange(most, device=large.device) < found.unsqueeze(1)).nonzero(as_tuple=True)
     p = (logits[row, large[row, number]].double() - highest[row]).exp() / total[row]
     mass = np.zeros((count, len(edges) + 1))
+    mass[:, 1 : len(small) + 1] = cells.cpu().numpy()
     np.add.at(mass, (row.cpu().numpy(), np.digitize(p.cpu().numpy(), edges)), p.cpu().numpy())
     mass[:, 0] = (1 - mass[:, 1:].sum(1)).clip(min=0)
     highest, best, total, squares = (part.cpu().numpy() for part in (highest, best, total, squares))

@@ -15,9 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+Array = np.ndarray
 SOURCE = Path(__file__).with_name("rows.cpp")
 FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-Wno-unknown-pragmas")
 VECTORS = ("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffinite-math-only")
@@ -48,7 +50,7 @@ def library() -> Any | None:
     return None
 
 
-def read_rows(logits: Tensor, log_least: float, most: int, into: tuple[Tensor, ...]) -> bool:
+def read_rows(logits: Tensor, log_least: float, most: int, log_edges: Array, into: tuple[Tensor, ...]) -> bool:
     """Fill `into` for logits [N, K]; False where this kernel cannot."""
     found = library() if logits.dtype in ENTRIES else None
     if found is None or logits.stride(1) != 1:
@@ -57,6 +59,9 @@ def read_rows(logits: Tensor, log_least: float, most: int, into: tuple[Tensor, .
     entry.restype = None
     sizes = [ctypes.c_int64(size) for size in (len(logits), logits.shape[1], logits.stride(0))]
     outputs = [ctypes.c_void_p(one.data_ptr()) for one in into]
-    limits = ctypes.c_double(log_least), ctypes.c_int64(most), ctypes.c_int(torch.get_num_threads())
-    entry(ctypes.c_void_p(logits.data_ptr()), *sizes, *limits, *outputs)
+    edges = np.ascontiguousarray(log_edges, dtype=np.float64)
+    limits = ctypes.c_double(log_least), ctypes.c_int64(most)
+    cells = edges.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(edges))
+    threads = ctypes.c_int(torch.get_num_threads())
+    entry(ctypes.c_void_p(logits.data_ptr()), *sizes, *limits, *cells, threads, *outputs)
     return True

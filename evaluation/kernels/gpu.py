@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+Array = np.ndarray
 BLOCK = 4096
 
 
@@ -70,12 +72,13 @@ def read_rows_kernel(
     tl.store(found + i, tl.where(bad > 0, -1, tl.minimum(count, most)).to(tl.int64))
 
 
-def read_rows(logits: Tensor, log_least: float, most: int, into: tuple[Tensor, ...]) -> bool:
-    """Fill `into` for logits [N, K]; False where this kernel cannot."""
-    if logits.stride(1) != 1 or logits.dtype == torch.float64:
+def read_rows(logits: Tensor, log_least: float, most: int, log_edges: Array, into: tuple[Tensor, ...]) -> bool:
+    """Fill `into` for logits [N, K]; False where this kernel cannot, as with cells of improbable tokens."""
+    if len(log_edges) or logits.stride(1) != 1 or logits.dtype == torch.float64:
         return False
     count, vocabulary = logits.shape
     blocks = triton.cdiv(vocabulary, BLOCK)
     peaks = torch.empty(count, blocks, device=logits.device)
-    read_rows_kernel[(count,)](logits, vocabulary, logits.stride(0), log_least, most, *into, peaks, blocks, block=BLOCK)
+    outputs = (*into[:-1], peaks)
+    read_rows_kernel[(count,)](logits, vocabulary, logits.stride(0), log_least, most, *outputs, blocks, block=BLOCK)
     return True

@@ -15,8 +15,17 @@ import torch
 from evaluation import row_statistics as module
 from evaluation.kernels import cpu
 from evaluation.row_statistics import RowStatistics, plain_statistics, row_statistics
+from evaluation.token_bins import GRID, cell_edges
 
 TENTHS = np.arange(1, 10) / 10
+FINE = {
+    "log": cell_edges("log", 10),
+    "grid": GRID,
+    "thousandths": np.arange(1, 1000) / 1000,
+    "one": np.array([1e-6, 0.5]),
+    "around the least that is listed": np.array([1 / 64 - 1e-9, 1 / 64 - 1e-12, 1 / 64, 1 / 64 + 1e-9, 0.5]),
+    "close": np.array([1e-4, 1e-4 * (1 + 1e-7), 2e-4]),
+}
 needs_compiler = pytest.mark.skipif(cpu.library() is None, reason="there is no C++ compiler")
 
 
@@ -57,6 +66,25 @@ class TestKernel:
     def test_of_any_few_bins(self, num_bins: int) -> None:
         logits, edges = made(300, 5000, 6.0), np.arange(1, num_bins) / num_bins
         agree(row_statistics(logits, edges), plain_statistics(logits, edges))
+
+    @pytest.mark.parametrize("edges", FINE.values(), ids=FINE)
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    @pytest.mark.parametrize("scale", [0.1, 4.0, 40.0])
+    def test_cells_of_improbable_tokens(self, edges: np.ndarray, dtype: torch.dtype, scale: float) -> None:
+        logits = made(40, 20_001, scale, dtype)
+        found, expected = row_statistics(logits, edges), plain_statistics(logits, edges)
+        agree(found, expected)
+        assert scale < 1 or (expected.mass[:, 1:] > 0).any(), "some cells hold something"
+
+    @pytest.mark.parametrize("edges", FINE.values(), ids=FINE)
+    def test_cells_where_floats_are_coarse(self, edges: np.ndarray) -> None:
+        # near a million a float32 is good to 0.06: many tokens of equal logits, some of them right above an edge
+        logits = (made(20, 3000, 3.0) + 1e6).float()
+        agree(row_statistics(logits, edges), plain_statistics(logits, edges))
+
+    def test_extremes_in_improbable_cells(self) -> None:
+        logits = torch.tensor([[3.4028235e38, -3.4028235e38, 0.0], [-3.4e38, -3.4e38, -3.4e38], [1e-40, 0.0, -1e-40]])
+        agree(row_statistics(logits, GRID), plain_statistics(logits, GRID))
 
     def test_rows_of_equal_logits_fill_their_cells(self) -> None:
         logits = torch.full((3, 2000), -200.0)
@@ -107,9 +135,8 @@ class TestKernel:
     [
         (lambda: made(5, 300).double(), TENTHS),
         (lambda: made(300, 5).T, TENTHS),
-        (lambda: made(5, 300), np.array([1e-6, 0.5])),
     ],
-    ids=["float64", "columns apart", "cells for the improbable"],
+    ids=["float64", "columns apart"],
 )
 def test_takes_the_plain_way_where_a_kernel_is_no_help(make: Callable[[], torch.Tensor], edges: np.ndarray) -> None:
     found, expected = row_statistics(make(), edges), plain_statistics(make(), edges)

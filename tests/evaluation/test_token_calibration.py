@@ -148,7 +148,10 @@ def test_small_floats_do_not_lose_the_small_probabilities(dtype: torch.dtype, bi
     logits = (torch.randn(32, 151_936, generator=generator) * 2).to(dtype)
     targets = torch.randint(0, 151_936, (32,), generator=generator)
     expected = brute_force(logits.double().numpy(), targets.numpy(), 10, binning)
-    assert seen(logits, targets, 10, binning).compute() == pytest.approx(expected, abs=1e-8)
+    found = seen(logits, targets, 10, binning).compute()
+    # 1 minus a cell's mass, of a relative error of some 1e-7, where the mass is nearly 1.
+    assert found.pop("full_ece_if_calibrated") == pytest.approx(expected.pop("full_ece_if_calibrated"), abs=1e-6)
+    assert found == pytest.approx(expected, abs=1e-8)
 
 
 def test_equal_mass_bins_hold_equal_probability() -> None:
@@ -162,7 +165,7 @@ def test_equal_mass_bins_hold_equal_probability() -> None:
     # By definition with the bins' ends as edges.
     p = probabilities(logits.numpy())
     inside = np.searchsorted(bins.high[:-1], p, side="right")
-    assert joined(p.ravel(), inside.ravel(), 10) == pytest.approx(bins.predicted, abs=1e-9)
+    assert joined(p.ravel(), inside.ravel(), 10) == pytest.approx(bins.predicted, rel=1e-6)
 
 
 def test_top1_ace_is_near_that_of_exact_quantiles() -> None:
