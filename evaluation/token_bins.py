@@ -43,5 +43,5 @@ def equal_parts(weight: Array, num_bins: int) -> Array:
 
 
 def joined(cells: Array, bin_of: Array, num_bins: int) -> Array:
-    """Sums of `cells` [C] by bin, [M]."""
-    return np.bincount(bin_of, weights=cells, minlength=num_bins)
+    """Sums of `cells` [..., C] by bin, [..., M]."""
+    return cells @ np.eye(num_bins)[bin_of]

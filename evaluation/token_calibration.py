@@ -144,7 +144,8 @@ class TokenCalibration:
         total = self._matrix().sum(0)
         has_chance = total[0] and self.binning != "equal_mass"
         chance = float(np.sqrt(2 / np.pi) * self._spreads(total)["full_ece"].sum() / total[0]) if has_chance else None
-        return self._metrics(total, self._bins_of(total)) | {"full_ece_if_calibrated": chance, "n": int(total[0])}
+        found = self._metrics(self._summands(total, self._bins_of(total)))
+        return found | {"full_ece_if_calibrated": chance, "n": int(total[0])}
 
     def compute_intervals(
         self, count: int = 1000, seed: int = 0, groups: Sequence[Any] | Array | None = None
@@ -207,10 +208,10 @@ class TokenCalibration:
     def _matrix(self) -> Array:
         return np.stack([self._sums[k] for k in sorted(self._sums)]) if self._sums else np.zeros((0, self._width))
 
-    def _split(self, total: Array) -> list[Array]:
-        """By cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid top-1 counts, gaps,
-        variance."""
-        return np.split(total, self._columns)[1:]
+    def _split(self, sums: Array) -> list[Array]:
+        """Of sums [..., W] by cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid top-1
+        counts, gaps, variance."""
+        return np.split(sums, self._columns, axis=-1)[1:]
 
     def _bins_of(self, total: Array) -> tuple[Array, Array]:
         """Bin of every cell, and of every cell of the top-1 grid."""
@@ -218,40 +219,38 @@ class TokenCalibration:
         own = np.arange(self.num_bins) if self.binning != "equal_mass" else equal_parts(mass, self.num_bins)
         return own, equal_parts(counts, self.num_bins)
 
-    def _metrics(self, total: Array, bins: tuple[Array, Array]) -> dict[str, float | None]:
-        n, brier, nll, hits = total[:4]
+    def _summands(self, sums: Array, bins: tuple[Array, Array]) -> Array:
+        """What the metrics need of sums [..., W], and of which they need the sum over sequences, [..., 4 + 3 M]: count,
+        Brier, NLL, top-1 hits; the gaps of the bins, of top-1's and of its adaptive bins."""
+        mass, realised, _, top, _, _, gaps, _ = self._split(sums)
+        own, adaptive = joined(realised - mass, bins[0], self.num_bins), joined(gaps, bins[1], self.num_bins)
+        return np.concatenate([sums[..., :4], own, top, adaptive], -1)
+
+    def _metrics(self, summed: Array) -> dict[str, float | None]:
+        (n, brier, nll, hits), gaps = summed[:4], summed[4:].reshape(3, -1)
         if not n:
             return dict.fromkeys(TOKEN_METRICS)
-        mass, realised, _, top, _, _, gaps, _ = self._split(total)
-        full_ece = np.abs(joined(realised - mass, bins[0], self.num_bins)).sum() / n
-        adaptive = np.abs(joined(gaps, bins[1], self.num_bins)).sum() / n
-        values = (
-            full_ece,
-            full_ece / (self.vocabulary or 1),
-            brier / n,
-            nll / n,
-            np.abs(top).sum() / n,
-            adaptive,
-            hits / n,
-        )
-        return dict(zip(TOKEN_METRICS, map(float, values), strict=True))
+        full_ece, top1_ece, top1_ace = np.abs(gaps).sum(1)
+        values = (full_ece, full_ece / (self.vocabulary or 1), brier, nll, top1_ece, top1_ace, hits)
+        return dict(zip(TOKEN_METRICS, (float(value / n) for value in values), strict=True))
 
     def _resampled(self, count: int, seed: int, groups: Sequence[Any] | Array | None) -> dict[str, Resampled]:
         """Values, and values on resamples of sequences; the bins are those of all data."""
         matrix, n = self._matrix(), len(self._sums)
-        bins = self._bins_of(matrix.sum(0))
+        total = matrix.sum(0)
+        summands = self._summands(matrix, self._bins_of(total))
         if groups is not None:
             groups = [groups[i] for i in sorted(self._sums)]
         draws = draws_of(
-            lambda indices: self._metrics(np.bincount(indices, minlength=n) @ matrix, bins),
+            lambda indices: self._metrics(np.bincount(indices, minlength=n) @ summands),
             n if groups is None else np.asarray(groups),
             count if n else 0,
             seed,
         )
-        null = self._null(matrix.sum(0), seed)
+        null = self._null(total, seed)
         return {
             name: Resampled(value, draws.get(name, ()), null.get(name, ()))
-            for name, value in self._metrics(matrix.sum(0), bins).items()
+            for name, value in self._metrics(summands.sum(0)).items()
         }
 
     def _spreads(self, total: Array) -> dict[str, Array]:

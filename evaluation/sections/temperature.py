@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ def temperature(evidence: Evidence) -> dict[str, Any]:
 
 def _state(evidence: Evidence, state: State) -> dict[str, Any]:
     count, seed, groups = evidence.config.evaluation.bootstrap_samples, evidence.config.seed, evidence.groups("test")
-    fitted_on = [one.compute()["nll"] or np.inf for one in _scan(evidence, "calibration", state)]
+    fitted_on = [one["nll"] or np.inf for one in _scan(evidence, "calibration", state)]
     best = int(np.argmin(fitted_on))
     test = _scan(evidence, "test", state)
-    plain, scaled = test[TEMPERATURES.index(1.0)], test[best]
+    plain, scaled = (_seen_at(evidence, state, number) for number in (TEMPERATURES.index(1.0), best))
     return {
         "temperature": TEMPERATURES[best],
         "at_edge": best in (0, len(TEMPERATURES) - 1),
@@ -36,21 +37,33 @@ def _state(evidence: Evidence, state: State) -> dict[str, Any]:
         "scan": {
             "temperature": list(TEMPERATURES),
             "nll_calibration": fitted_on,
-            **{name: [one.compute()[name] for one in test] for name in ("nll", "full_ece", "accuracy")},
+            **{name: [one[name] for one in test] for name in ("nll", "full_ece", "accuracy")},
         },
     }
 
 
-def _scan(evidence: Evidence, split: str, state: State) -> list[TokenCalibration]:
-    """What was seen at each temperature."""
-    sums: list[dict[int, np.ndarray]] = [{} for _ in TEMPERATURES]
-    for number, row in enumerate(evidence.splits[split]):
+def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float | None]]:
+    """The metrics at each temperature; of the sums only the total is kept, as those of all questions are many."""
+    totals: list[dict[int, np.ndarray]] = [{} for _ in TEMPERATURES]
+    for _, values in _sums(evidence, split, state):
+        for total, own in zip(totals, values, strict=True):
+            total[0] = total.get(0, 0.0) + own
+    bins = TokenCalibration(evidence.config.evaluation.num_bins)
+    return [bins.restored(None, total).compute() for total in totals]
+
+
+def _seen_at(evidence: Evidence, state: State, number: int) -> TokenCalibration:
+    """What was seen of the test split at one temperature."""
+    own = {place: values[number].copy() for place, values in _sums(evidence, "test", state)}
+    return TokenCalibration(evidence.config.evaluation.num_bins).restored(None, own)
+
+
+def _sums(evidence: Evidence, split: str, state: State) -> Iterator[tuple[int, np.ndarray]]:
+    """A row's place in its split, and its sums [temperature, ...]."""
+    for place, row in enumerate(evidence.splits[split]):
         found = evidence.measured.of("tokens", state, row)
         if found is not None:
-            for own, values in zip(sums, unpack(found["scan"]).reshape(len(TEMPERATURES), -1), strict=True):
-                own[number] = values
-    bins = TokenCalibration(evidence.config.evaluation.num_bins)
-    return [bins.restored(None, own) for own in sums]
+            yield place, unpack(found["scan"]).reshape(len(TEMPERATURES), -1)
 
 
 def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
