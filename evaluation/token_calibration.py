@@ -209,8 +209,8 @@ class TokenCalibration:
         return np.stack([self._sums[k] for k in sorted(self._sums)]) if self._sums else np.zeros((0, self._width))
 
     def _split(self, sums: Array) -> list[Array]:
-        """Of sums [..., W] by cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid top-1
-        counts, gaps, variance."""
+        """Of sums [..., W] by cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid
+        top-1 counts, gaps, variance."""
         return np.split(sums, self._columns, axis=-1)[1:]
 
     def _bins_of(self, total: Array) -> tuple[Array, Array]:
