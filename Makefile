@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test fast-test lint format bench
+.PHONY: setup demo test fast-test lint format bench fuzz audit
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -24,6 +24,18 @@ fast-test: setup
 bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks all
+
+# What reads people's files, for two minutes each.
+fuzz: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python -m tests.properties.fuzz question_file -max_total_time=120
+	$(BIN)/python -m tests.properties.fuzz settings -max_total_time=120
+
+# Known vulnerabilities of what is installed, by the Python Packaging Advisory Database, and all licences.
+audit: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit pip-licenses
+	$(BIN)/pip-audit --skip-editable
+	$(BIN)/pip-licenses --order=license --from=mixed
 
 lint: setup
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ BENCHMARKS = {
     "growth": "time and memory of every stage as examples grow",
     "startup": "what passes before the first line of help, and before the first training step",
     "training_memory": "the memory model of `preflight` against the memory that steps take",
+    "precision": "confidences and metrics of a tuned checkpoint in bfloat16 against float32",
     "interval_coverage": "how often the intervals cover the truth",
     "methods": "training methods and objectives on one curated set (hours)",
 }

@@ -3,13 +3,15 @@
 The others: a user's softmax, bucketize and bincount; and the binary calibration error of torchmetrics, netcal and
 PyCalib of the flattened (position, token) pairs, which is Full-ECE / K, without the other metrics. The floor is one
 read of the logits. `off by` is the distance of each way's Full-ECE from the one computed in float64. More
-`--positions` than 512 come in parts of 512, as they do from a model; only ours is timed then.
+`--positions` than 512 come in parts of 512, as they do from a model; only ours is timed then. With another `--binning`
+only ours is timed too, with the kernel and without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ import typer
 from benchmarks.paired import machine, paired, ratios, said, table
 from calibration_tuning.models import default_device
 from evaluation import row_statistics
+from evaluation.token_bins import Binning
 from evaluation.token_calibration import TokenCalibration
 
 BINS = 10
@@ -33,6 +36,7 @@ def main(
     positions: Annotated[int, typer.Option(help="N, up to 512 against the others, more in parts.")] = PART,
     pairs: int = 5,
     others: Annotated[bool, typer.Option(help="Time netcal and PyCalib too, which take seconds a run.")] = True,
+    binning: Annotated[str, typer.Option(help="equal_width, log or equal_mass.")] = "equal_width",
 ) -> None:
     print(machine("torchmetrics", *(("netcal", "pycalib") if others else ())))
     for size in vocabulary or VOCABULARIES:
@@ -42,7 +46,7 @@ def main(
             if positions > PART:
                 print(in_parts(logits, targets, positions, pairs))
             else:
-                print(side_by_side(logits, targets, pairs, others))
+                print(side_by_side(logits, targets, pairs, others, cast(Binning, binning)))
 
 
 def made(positions: int, vocabulary: int, dtype: torch.dtype) -> Logits:
@@ -57,22 +61,23 @@ def made(positions: int, vocabulary: int, dtype: torch.dtype) -> Logits:
     return logits.to(device), targets.to(device)
 
 
-def side_by_side(logits: torch.Tensor, targets: torch.Tensor, pairs: int, others: bool) -> str:
+def side_by_side(logits: torch.Tensor, targets: torch.Tensor, pairs: int, others: bool, binning: Binning) -> str:
     values: dict[str, float] = {}
     ways: dict[str, Callable[[torch.Tensor, torch.Tensor], float]] = {
-        "ours": ours,
-        "ours, without a kernel": plain,
-        "softmax, bucketize, bincount": naive,
-        "torchmetrics, flattened": by_torchmetrics,
+        "ours": partial(ours, binning=binning),
+        "ours, without a kernel": partial(plain, binning=binning),
     }
-    if others:
+    same_bins = binning == "equal_width"
+    if same_bins:
+        ways |= {"softmax, bucketize, bincount": naive, "torchmetrics, flattened": by_torchmetrics}
+    if same_bins and others:
         ways |= {"netcal, flattened": by_netcal, "PyCalib, flattened": by_pycalib}
 
     def run(name: str) -> Callable[[], None]:
         return lambda: values.__setitem__(name, ways[name](logits, targets))
 
     found = paired({"one read": lambda: one_read(logits)} | {name: run(name) for name in ways}, pairs)
-    exact = plain(logits.double(), targets)
+    exact = plain(logits.double(), targets, binning)
     columns = {
         "times ours": {name: said(ratios(found, name, "ours")) for name in ways if name != "ours"},
         "of the logits": {name: f"{(found[name].peak or 0) / logits.nbytes:.1%}" for name in ways},
@@ -109,16 +114,16 @@ def one_read(logits: torch.Tensor) -> torch.Tensor:
     return logits.view(torch.int64).sum()
 
 
-def ours(logits: torch.Tensor, targets: torch.Tensor) -> float:
-    tokens = TokenCalibration(BINS)
+def ours(logits: torch.Tensor, targets: torch.Tensor, binning: Binning = "equal_width") -> float:
+    tokens = TokenCalibration(BINS, binning)
     tokens.update(logits, targets)
     return float(tokens.compute()["full_ece"] or 0)
 
 
-def plain(logits: torch.Tensor, targets: torch.Tensor) -> float:
+def plain(logits: torch.Tensor, targets: torch.Tensor, binning: Binning = "equal_width") -> float:
     kernels, row_statistics.KERNELS = row_statistics.KERNELS, {}
     try:
-        return ours(logits, targets)
+        return ours(logits, targets, binning)
     finally:
         row_statistics.KERNELS = kernels
 

@@ -20,6 +20,7 @@ from calibration_tuning.run_config import ModelSettings
 from calibration_tuning.training_config import Method
 
 FILE = "calibration.json"
+WEIGHTS = "adapter_model.safetensors"
 MADE_BY = "calibration-tuning train CONFIG"
 
 
@@ -100,6 +101,8 @@ def load_checkpoint(folder: Path, base: Any = None, trust_remote_code: bool = Fa
         )
     model = base if base is not None else load_model(record.model)
     if record.method != "probe":
+        if not (folder / WEIGHTS).is_file():  # peft would look for a pickle next, and then on the hub
+            raise UserError(f"{folder}: has no {WEIGHTS}; other kinds of weights are not loaded")
         model = PeftModel.from_pretrained(model, folder)
     probe = None if record.method == "lora_prompt" else load_probe(folder)
     return Checkpoint(model.eval(), prompt_format, record, probe)

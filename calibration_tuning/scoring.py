@@ -12,6 +12,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from calibration_tuning.batches import Prefix, by_length, encode_prefix, forward_inputs, left_pad
+from calibration_tuning.errors import RunError
 from calibration_tuning.models import decoder, float64, vocabulary_logits
 from calibration_tuning.probe import Probe
 from calibration_tuning.prompts import PromptFormat
@@ -51,7 +52,7 @@ def score_batch(
     probe: Probe | None = None,
 ) -> QueryBatch:
     """Ask the query after each `question + answer` id sequence behind one block; read the verdict off its two tokens,
-    or by `probe`."""
+    or by `probe`. Raises `RunError` where the model's numbers are not finite: nothing is said of such an answer."""
     no, yes = prompt_format.answer_tokens
     rows = [[*sequence, *prompt_format.query_ids] for sequence in sequences]
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
@@ -59,6 +60,11 @@ def score_batch(
     logits = vocabulary_logits(model, hidden)
     logprobs = float64(logits).log_softmax(-1)
     verdict = logprobs[:, [no, yes]] if probe is None else float64(probe(hidden))
+    if not torch.isfinite(verdict).all():
+        raise RunError(
+            f"the model's verdict is not a finite number (its weights are {model.dtype}); it has diverged, or its "
+            "numbers are too large for this type: try model.dtype=float32"
+        )
     mass = logprobs[:, yes].exp() + logprobs[:, no].exp()
     return QueryBatch((verdict[:, 1] - verdict[:, 0]).cpu().numpy(), mass.cpu().numpy(), hidden, logits)
 

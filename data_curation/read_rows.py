@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -35,7 +36,8 @@ def read_file(path: Path) -> Iterator[Row | Unreadable]:
     try:
         with gzip.open(path) if packed else path.open("rb") as file:
             yield from READERS[kind](file)  # type: ignore[arg-type]
-    except (OSError, EOFError, ValueError, RecursionError, csv.Error) as error:  # pyarrow's own errors are among these
+    # pyarrow's own errors are among these
+    except (OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: cannot be read as {kind} ({first}); mend the file") from None
 

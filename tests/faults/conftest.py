@@ -19,7 +19,7 @@ from tests.faults.server import Order
 
 STAGES = {"data_curation": "curation", "training": "checkpoint", "evaluation": "evaluation"}
 """And the folder that each leaves."""
-RUNS_KILLED = 3
+RUNS_KILLED = 2
 SETTINGS = {
     "curation": {"samples": 1, "engine": {"batch_size": 8}},
     "training": {"checkpoints": 4, "lora": {"r": 2, "lora_dropout": 0.2}},

@@ -55,8 +55,13 @@ def test_sigterm(stages: Stages, outcomes: Outcomes, stage: str) -> None:
         outcomes.add("SIGTERM at a file operation", stage, f"{ended}; went on to the same bytes")
 
 
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def test_the_whole_run_killed(stages: Stages, outcomes: Outcomes, request: pytest.FixtureRequest) -> None:
-    """At moments of time, all its processes at once, as when a machine goes down."""
+    """At moments of time: all its processes at once, as when a machine goes down, or the first asked to end."""
     command = [sys.executable, "-m", "calibration_tuning.cli", "run", str(stages.config)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
 
@@ -72,15 +77,18 @@ def test_the_whole_run_killed(stages: Stages, outcomes: Outcomes, request: pytes
     for stage in STAGES:
         assert stages.digests(stage) == stages.finished[stage], output
     draw = random.Random(0)
-    for _ in range(request.config.getoption("--runs-killed", RUNS_KILLED)):
-        stages.restore("before-data_curation")
-        process = start()
-        time.sleep(draw.uniform(0.1, 1) * whole)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        again = start()
-        assert again.wait() == 0, again.communicate()[0]
-        for stage in STAGES:
-            assert stages.digests(stage) == stages.finished[stage], stage
-        outcomes.add("kill -9 at a moment of time", "run", "went on to the same bytes")
+    for name, send in (("kill -9", kill_all), ("SIGTERM", subprocess.Popen.terminate)):
+        for _ in range(request.config.getoption("--runs-killed", RUNS_KILLED)):
+            stages.restore("before-data_curation")
+            process = start()
+            time.sleep(draw.uniform(0.1, 1) * whole)
+            send(process)
+            output = process.communicate()[0]
+            assert b"Traceback" not in output
+            again = start()
+            said = again.communicate()[0]
+            assert again.returncode == 0, said
+            for stage in STAGES:
+                assert stages.digests(stage) == stages.finished[stage], stage
+            ended = "had just finished" if process.returncode == 0 else "ended"
+            outcomes.add(f"{name} at a moment of time", "run", f"{ended}; went on to the same bytes")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults.conftest import STAGES
 from tests.faults.test_disk import one_sentence
 
 if TYPE_CHECKING:
@@ -111,6 +112,22 @@ def test_endpoint(stages: Stages, outcomes: Outcomes, endpoint: Endpoint, fault:
     outcomes.add(
         f"endpoint: {fault}, after {kept} answers", "data_curation", "one sentence; went on and asked none twice"
     )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_tracker(stages: Stages, outcomes: Outcomes, stage: str) -> None:
+    """W&B that nobody reaches costs a warning, and is written on disk."""
+    stages.restore(f"before-{stage}")
+    environment = {"WANDB_BASE_URL": NOBODY, "WANDB_API_KEY": "5ec2e7" * 6 + "5ec2", "WANDB_INIT_TIMEOUT": "2"}
+    settings = ["tracking.to=wandb", "tracking.wandb=online"]
+    assert stages.run(stage, *settings, environment=environment) == 0, stages.said
+    (warning,) = [line for line in stages.said.splitlines() if line.startswith("warning: ")]
+    assert "W&B is not reachable" in warning
+    assert "Traceback" not in stages.said
+    assert environment["WANDB_API_KEY"] not in stages.said
+    assert list(stages.run_dir.glob("wandb/offline-run-*/*.wandb"))
+    assert stages.digests(stage) == stages.expected[stage]
+    outcomes.add("W&B out of reach", stage, "a warning, tracked on disk; the same bytes")
 
 
 def test_hub(stages: Stages, outcomes: Outcomes) -> None:

@@ -5,6 +5,7 @@ Hypothesis draws the same examples on every run of CI (`derandomize`); by hand, 
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,21 @@ def test_any_bytes_as_a_question_file(tmp_path: Path, kind: str, content: bytes)
         said = str(path)
     assert all(isinstance(row, dict | Unreadable) for row in rows)
     assert str(path) in said
+
+
+def test_any_damaged_byte_of_a_gz(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    whole = gzip.compress(b"question,answer\n" + b"What is 1 plus 1?,2\n" * 9)
+    sentences = []
+    for place in range(len(whole)):
+        for flipped in (0x01, 0x10, 0xFF):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :])
+            try:
+                list(read_file(path))
+            except UserError as error:
+                sentences.append(str(error))
+    assert all(str(path) in sentence for sentence in sentences)
+    assert len(sentences) > len(whole)
 
 
 def _lines(rows: list[Any]) -> bytes:

@@ -1,0 +1,85 @@
+"""python -m benchmarks precision: confidences and metrics of a tuned checkpoint in bfloat16 against float32.
+
+The model is loaded once a precision and asked the same test questions in the same batches.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from benchmarks.paired import machine, markdown
+from calibration_tuning.records import GradedAnswer, read_records
+from calibration_tuning.run_config import RunConfig, load_run_config
+from evaluation.confidence_metrics import point_metrics
+from evaluation.gather import asked_of, units
+from evaluation.passes import PASSES
+from evaluation.passes.asked import BOTH, unpack
+from evaluation.token_calibration import TokenCalibration
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+SHOWN = ("brier", "ece", "auroc")
+OF_TOKENS = ("full_ece", "vocabulary_brier", "nll")
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="Folder of a run with its config.yaml.")] = Path("runs/demo"),
+) -> None:
+    config = load_run_config(run / "config.yaml", [])
+    rows = [GradedAnswer.model_validate(row.model_dump()) for row in read_records(config.curation_dir / "test.parquet")]
+    found = {name: asked_in(config, rows, dtype) for name, dtype in PRECISIONS.items()}
+    print(f"{machine('transformers', 'peft')}; n = {len(rows)}\n")
+    table = []
+    for state in BOTH:
+        one, other = (found[name][state] for name in PRECISIONS)
+        table += [
+            [f"{name}, {state}", *map(shown, (one[name], other[name], other[name] - one[name]))]
+            for name in one
+            if name != "confidence"
+        ]
+        gap = np.abs(one["confidence"] - other["confidence"])
+        print(
+            f"confidence, {state}: off by {gap.mean():.4f} on average, {np.quantile(gap, 0.99):.4f} at the 99th "
+            f"percentile, {gap.max():.4f} at most"
+        )
+    print(f"\n{markdown(['', *PRECISIONS, 'difference'], table)}")
+
+
+def shown(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def asked_in(config: RunConfig, rows: list[GradedAnswer], dtype: torch.dtype) -> dict[str, dict[str, Any]]:
+    """By state: `confidence` [n], calibrated where tuned, and metrics."""
+    asked = asked_of(config)
+    asked.checkpoint.model.to(dtype)
+    logits = {state: np.zeros(len(rows)) for state in BOTH}
+    tokens = {state: TokenCalibration(config.evaluation.num_bins) for state in BOTH}
+    place = {row.id: number for number, row in enumerate(rows)}
+    for unit in units(asked, {"query": rows, "tokens": rows}):
+        block = PASSES[unit.name].block(asked.few_shot, unit.rows[0])
+        with torch.no_grad(), asked.in_state(unit.state):
+            values = PASSES[unit.name].measure(asked, unit.rows, unit.state, block)
+        for row, value in zip(unit.rows, values, strict=True):
+            if unit.name == "query":
+                logits[unit.state][place[row.id]] = value["logit"]
+            else:
+                sums = {place[row.id]: unpack(value["tokens"]["equal_width"])}
+                tokens[unit.state].merge(tokens[unit.state].restored(value["vocabulary"], sums))
+    correct = np.array([row.correct for row in rows])
+    found: dict[str, dict[str, Any]] = {}
+    for state in BOTH:
+        calibrator = asked.checkpoint.record.calibrator
+        confidence = calibrator(logits[state]) if state == "after" else 1 / (1 + np.exp(-logits[state]))
+        metrics, of_tokens = point_metrics(confidence, correct), tokens[state].compute()
+        found[state] = {"confidence": confidence, **{name: metrics[name] for name in SHOWN}}
+        found[state] |= {name: of_tokens[name] for name in OF_TOKENS}
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
