@@ -33,8 +33,9 @@ fuzz: setup
 
 # Known vulnerabilities of what is installed, by the Python Packaging Advisory Database, and all licences.
 audit: setup
-	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit pip-licenses
-	$(BIN)/pip-audit --skip-editable
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt pip-audit pip-licenses
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu//' > .venv/installed.txt
+	$(BIN)/pip-audit --requirement .venv/installed.txt --disable-pip --no-deps
 	$(BIN)/pip-licenses --order=license --from=mixed
 
 lint: setup

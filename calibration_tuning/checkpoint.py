@@ -21,6 +21,7 @@ from calibration_tuning.training_config import Method
 
 FILE = "calibration.json"
 WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
 MADE_BY = "calibration-tuning train CONFIG"
 
 
@@ -101,8 +102,17 @@ def load_checkpoint(folder: Path, base: Any = None, trust_remote_code: bool = Fa
         )
     model = base if base is not None else load_model(record.model)
     if record.method != "probe":
-        if not (folder / WEIGHTS).is_file():  # peft would look for a pickle next, and then on the hub
-            raise UserError(f"{folder}: has no {WEIGHTS}; other kinds of weights are not loaded")
+        _only_lora(folder)
         model = PeftModel.from_pretrained(model, folder)
     probe = None if record.method == "lora_prompt" else load_probe(folder)
     return Checkpoint(model.eval(), prompt_format, record, probe)
+
+
+def _only_lora(folder: Path) -> None:
+    """peft would open a pickle where safetensors are missing, and other kinds of adapters name more files, which it
+    opens as well."""
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"{folder}: has no {WEIGHTS}; other kinds of weights are not loaded")
+    kind = read_json(folder / ADAPTER_CONFIG, MADE_BY).get("peft_type")
+    if kind != "LORA":
+        raise UserError(f"{folder / ADAPTER_CONFIG}, peft_type: {kind!r}; only LORA is loaded")

@@ -245,7 +245,7 @@ def _start(command: list[str]) -> None:
     except FileNotFoundError:
         raise RunError(f"{command[0]}: not installed on this machine") from None
     name = command[2] if command[0] == PYTHON else command[0]
-    if code and was_stopped:
+    if was_stopped:  # also where this was finished just then: what comes after it is not begun
         print(f"{name}: stopped by a signal; the same command goes on", file=sys.stderr)
         raise typer.Exit(STOPPED)
     if code in (UserError.exit_code, STOPPED):

@@ -18,6 +18,7 @@ from transformers import (
     BitsAndBytesConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
 from calibration_tuning.errors import UserError
@@ -108,9 +109,15 @@ def _sampled(path: Path) -> str:
 
 def load_model(settings: ModelSettings) -> Any:
     """The model in evaluation mode on the CPU; the caller moves it."""
+    path = resolve_model_path(settings.path)
+    with loading(settings):
+        # transformers would put an adapter on that lies beside the weights, pickled ones too.
+        adapter = find_adapter_config_file(path, revision=settings.revision)
+    if adapter is not None:
+        raise UserError(f"model.path: {settings.path!r} holds an adapter; name the model that it belongs to")
     with loading(settings):
         model = AutoModelForCausalLM.from_pretrained(
-            resolve_model_path(settings.path),
+            path,
             revision=settings.revision,
             dtype=resolve_dtype(settings.dtype),
             attn_implementation=settings.attn_implementation,

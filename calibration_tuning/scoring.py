@@ -61,10 +61,8 @@ def score_batch(
     logprobs = float64(logits).log_softmax(-1)
     verdict = logprobs[:, [no, yes]] if probe is None else float64(probe(hidden))
     if not torch.isfinite(verdict).all():
-        raise RunError(
-            f"the model's verdict is not a finite number (its weights are {model.dtype}); it has diverged, or its "
-            "numbers are too large for this type: try model.dtype=float32"
-        )
+        hint = "" if model.dtype == torch.float32 else f", or its numbers are too large for {model.dtype}: use float32"
+        raise RunError(f"the model's verdict is not a finite number; the model has diverged{hint}")
     mass = logprobs[:, yes].exp() + logprobs[:, no].exp()
     return QueryBatch((verdict[:, 1] - verdict[:, 0]).cpu().numpy(), mass.cpu().numpy(), hidden, logits)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,9 +119,23 @@ def _explain(item: Any, schema: type[Settings]) -> str:
     if item["type"] == "missing":
         return f"{field}: missing; this setting has no default"
     message = item["msg"].removeprefix("Value error, ")
-    # A password in a URL must not be repeated on a screen that may be logged.
-    given = re.sub(r"(//)[^/@\s]+@|(\?)[^'\s]+", r"\1\2***", repr(item["input"]))
-    return f"{field}: {message} (got {given})" if field else message
+    return f"{field}: {message} (got {_shown(item['input'])})" if field else message
+
+
+def _shown(value: Any) -> str:
+    """In short, as a few lines of YAML aliases can stand for gigabytes. A password in a URL must not be repeated on a
+    screen that may be logged."""
+    if isinstance(value, str):
+        return _briefly.repr(_without_password(value))
+    return _without_password(_briefly.repr(value))
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(//)[^/@\s]+@|(\?)[^'\s]+", r"\1\2***", text)
+
+
+_briefly = reprlib.Repr()
+_briefly.maxlevel, _briefly.maxstring, _briefly.maxother = 2, 200, 200
 
 
 def _fields_at(loc: tuple[int | str, ...], schema: type[BaseModel]) -> list[str]:

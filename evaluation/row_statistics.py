@@ -7,9 +7,10 @@ With p the softmax of a row [K], its highest logit h and Z = sum_k exp(x[k] - h)
     squares         sum_k p[k]^2
     mass [C]        the probability in each cell between `edges` [C - 1]
 
-The plain way is float64 throughout. Where a kernel is at hand, it reads the logits once, twice if there are edges below
-1/64, and needs next to no memory; its sums are good to a relative 1e-6. The lowest cell is the rest. Tokens above it of
-a probability of at least 1/64, of which a row has few, are computed in float64 there too.
+The plain way is float64 throughout. Where a kernel is at hand, it reads the logits once (on a CPU twice if there are
+edges below 1/64; on a GPU it does not take those), and needs next to no memory; its sums are good to a relative 1e-6.
+The lowest cell is the rest. Tokens above it of a probability of at least 1/64, of which a row has few, are computed in
+float64 there too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ CHUNK = 64
 """Rows that are copied as float64 at a time, the plain way."""
 LARGE = 1 / 64
 """Tokens of this probability are listed by the kernels, where they need a cell."""
+HUGE = 1e8
+"""Logits so large that a probability is lost in their rounding, where the kernel adds the two."""
 SLACK = 1e-5
 """In log p: the kernels list a little more than what is large, as they know log p to about 1e-7 only."""
 
@@ -97,6 +100,8 @@ def _by_kernel(read_rows: Callable[..., bool] | None, logits: Tensor, edges: Arr
     if not read_rows(logits, float(np.log(least)) - SLACK, most, np.log(small), into):
         return None
     _check(bool((found >= 0).all()))
+    if len(small) and count and bool((highest.abs() > HUGE).any()):
+        return None
     row, number = (torch.arange(most, device=large.device) < found.unsqueeze(1)).nonzero(as_tuple=True)
     p = (logits[row, large[row, number]].double() - highest[row]).exp() / total[row]
     mass = np.zeros((count, len(edges) + 1))

@@ -5,9 +5,10 @@
 `equal_mass`: every bin holds the same share of the *probability*, so that as many tokens are expected to be realised in
 each, N/M. (Bins of as many *pairs* each would put all tokens that ever occur into the last one.)
 
-In all, an edge belongs to the bin above it and 1.0 to the last. The edges of `equal_mass` are known only when all has
-been seen; sums are therefore kept on a fixed grid of cells, an eighth in log-odds wide, and cells are joined to bins at
-the end. Equal probabilities always share a bin.
+In all, an edge belongs to the bin above it, by a relative 1e-9 so that rounding does not decide (where two bfloat16
+logits share a row, log-odds are multiples of 1/8, which edges are too), and 1.0 to the last. The edges of `equal_mass`
+are known only when all has been seen; sums are therefore kept on a fixed grid of cells, an eighth in log-odds wide,
+and cells are joined to bins at the end. Equal probabilities always share a bin.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Binning = Literal["equal_width", "log", "equal_mass"]
 BINNINGS: tuple[Binning, ...] = get_args(Binning)
 GRID = expit(np.arange(-20.0, 12.0, 0.125))
 """Inner edges of the cells, from 2e-9 to 1 - 7e-6."""
+ON_EDGE = 1e-9
 
 
 def cell_edges(binning: Binning, num_bins: int) -> Array:
@@ -31,6 +33,11 @@ def cell_edges(binning: Binning, num_bins: int) -> Array:
     if binning == "log":
         return np.array([float(f"1e-{digits}") for digits in range(num_bins - 1, 0, -1)])
     return GRID
+
+
+def cuts(edges: Array) -> Array:
+    """What probabilities are compared with, a little below the `edges`."""
+    return edges * (1 - ON_EDGE)
 
 
 def equal_parts(weight: Array, num_bins: int) -> Array:

@@ -28,7 +28,7 @@ from torch import Tensor
 from evaluation.bootstrap import Interval, draws_of
 from evaluation.comparison import Quantity, Resampled, compared, interval
 from evaluation.row_statistics import RowStatistics, row_statistics
-from evaluation.token_bins import GRID, Binning, cell_edges, equal_parts, joined
+from evaluation.token_bins import GRID, Binning, cell_edges, cuts, equal_parts, joined
 
 Array = np.ndarray
 CHUNK = 256
@@ -91,7 +91,7 @@ class TokenCalibration:
         realised = targets.cpu().numpy()
         for start in range(0, len(targets), CHUNK):
             part = slice(start, start + CHUNK)
-            self._add(row_statistics(logits[part], self._edges), own[part], realised[part], owners[part])
+            self._add(row_statistics(logits[part], cuts(self._edges)), own[part], realised[part], owners[part])
 
     def update_hidden(
         self,
@@ -193,12 +193,12 @@ class TokenCalibration:
         np.add.at(first, place, np.stack([ones, brier, np.log(rows.total) + rows.highest - own, hit], 1))
         np.add.at(mass, place, rows.mass)
         np.add.at(variance, place, rows.mass * (1 - rows.mass))
-        np.add.at(realised, (place, np.digitize(chosen, self._edges)), ones)
+        np.add.at(realised, (place, np.digitize(chosen, cuts(self._edges))), ones)
         confidence = 1 / rows.total
-        at = place, np.digitize(confidence, cell_edges("equal_width", self.num_bins))
+        at = place, np.digitize(confidence, cuts(cell_edges("equal_width", self.num_bins)))
         np.add.at(top, at, hit - confidence)
         np.add.at(top_variance, at, confidence * (1 - confidence))
-        at = place, np.digitize(confidence, GRID)
+        at = place, np.digitize(confidence, cuts(GRID))
         np.add.at(counts, at, ones)
         np.add.at(gaps, at, hit - confidence)
         np.add.at(grid, at, confidence * (1 - confidence))

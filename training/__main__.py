@@ -86,4 +86,4 @@ if __name__ == "__main__":
     except SystemExit as end:
         if process_count() == 1:
             raise
-        leave(int(end.code or 0))
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))

@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from calibration_tuning.calibrated_model import CalibratedModel
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.serving.limits import BodyLimit
 from calibration_tuning.serving.shapes import ChatRequest, Pair, Pairs, chunks, completion, judgement, problem
 
@@ -143,6 +143,10 @@ def _errors_like_openai(app: FastAPI) -> None:
     @app.exception_handler(UserError)
     def refused(request: Request, error: UserError) -> JSONResponse:
         return JSONResponse(problem(str(error), "invalid_request_error"), 400)
+
+    @app.exception_handler(RunError)
+    def failed(request: Request, error: RunError) -> JSONResponse:
+        return JSONResponse(problem(str(error), "server_error"), 500)
 
     @app.exception_handler(StarletteHTTPException)
     def told(request: Request, error: StarletteHTTPException) -> JSONResponse:

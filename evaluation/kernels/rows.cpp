@@ -103,8 +103,8 @@ struct Cells {
       }
       for (int j = 0; j < size; j++) {
         int c = below[place[j]];
-        c += x[j] >= bounds[c];  // nearly always enough, and without a branch
-        while (x[j] >= bounds[c]) c++;
+        c += (c < count) & (x[j] >= bounds[c]);  // nearly always enough, and without a branch
+        while (c < count && x[j] >= bounds[c]) c++;
         while (c > 0 && x[j] < bounds[c - 1]) c--;
         sums[(j % SIDES) * (count + 1) + c] += e[j];
       }

@@ -34,16 +34,20 @@ def head(model: CalibratedModel) -> Iterator[torch.nn.Parameter]:
 def test_no_confidence_where_the_model_has_diverged(model: CalibratedModel, head: torch.nn.Parameter) -> None:
     with torch.no_grad():
         head[model.prompt_format.answer_tokens[0]] = float("nan")
-    with pytest.raises(RunError, match=r"not a finite number .*torch\.float32"):
+    with pytest.raises(RunError, match=r"not a finite number; the model has diverged$"):
         model.confidence("Why?", "So")
 
 
 def test_logits_in_the_millions_are_certainty(model: CalibratedModel, head: torch.nn.Parameter) -> None:
     with torch.no_grad():
         head.mul_(1e6)
-    found = np.array(model.confidence_batch(["Why?", "What is 1 plus 1?"], ["So", "2"]))
-    assert np.isfinite(found).all()
-    assert ((found >= 0) & (found <= 1)).all()
+    prompt = model.prompt_format
+    rows = [prompt.question_ids(f"What is {n} plus 1?") + prompt.answer_ids("2") for n in range(4)]
+    found = score_answers(model.model, prompt, [], rows, 4)
+    assert np.isfinite(found.logit).all()
+    assert (np.minimum(found.confidence, 1 - found.confidence) < 1e-6).all()
+    calibrated = np.array(model.confidence_batch(["Why?", "What is 1 plus 1?"], ["So", "2"]))
+    assert ((calibrated >= 0) & (calibrated <= 1)).all()
 
 
 @pytest.mark.parametrize("style", ["text", "chat"])

@@ -22,6 +22,7 @@ import pytest
 import uvicorn
 
 from calibration_tuning import CalibratedAnswer, CalibratedModel
+from calibration_tuning.errors import RunError
 from calibration_tuning.serving.app import make_app
 from calibration_tuning.serving.limits import LARGEST
 
@@ -119,6 +120,24 @@ def test_bad_requests_are_one_sentence(address: str, path: str, body: Any, statu
     reply = post(address, path, body)
     assert reply.status_code == status
     assert message in reply.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_a_model_that_has_diverged_is_no_bad_request(
+    address: str, model: CalibratedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverged(*arguments: Any) -> Any:
+        raise RunError("the model has diverged")
+
+    monkeypatch.setattr(model, "judge_batch", diverged)
+    reply = post(address, "/v1/confidence", [{"question": "a", "answer": "b"}])
+    assert reply.status_code == 500
+    assert reply.json()["error"] == {
+        "message": "the model has diverged",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ def test_opens_whole_and_alone(
     # Hostile answers are shown, not run.
     assert page.title() == "made-up: calibration before and after tuning"
     assert "<script>document.title" in page.inner_text("body")
+    assert page.query_selector_all("script, [onerror]") == []
     # Wide tables scroll by themselves; the page does not.
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for plot in page.query_selector_all("figure svg"):

@@ -134,6 +134,20 @@ def test_uniform_rows_stand_on_edges(size: int) -> None:
     assert found["vocabulary_brier"] == pytest.approx(1 - 1 / size)
 
 
+@pytest.mark.parametrize("with_kernel", [True, False])
+def test_rounding_does_not_decide_about_edges(with_kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not with_kernel:
+        monkeypatch.setattr("evaluation.row_statistics.KERNELS", {})
+    # p = 10^-d for all tokens: an edge of the log bins, and the bin above it has everything.
+    for digits in (1, 2, 3, 4):
+        bins = seen(torch.full((2, 10**digits), 3.7), [0, 0], 10, "log").bins()
+        assert bins.predicted[10 - digits] == pytest.approx(2)
+    # Log-odds of a multiple of 1/8, an edge of the grid, wherever they are computed from.
+    cells = [seen(torch.tensor([[base, base + 6.0]]), [0], 10, "equal_mass") for base in (0.0, 0.5, -7.75, 19.875)]
+    filled = [np.flatnonzero(one.sums[0][4 : 4 + 257] > 1e-12).tolist() for one in cells]
+    assert all(places == filled[0] for places in filled)
+
+
 def test_worst_case_is_two() -> None:
     # Always certain and always wrong: gap -1 in the last bin, +1 in the first, for each position.
     found = seen(torch.tensor([[1000.0, 0.0]] * 3), [1, 1, 1]).compute()

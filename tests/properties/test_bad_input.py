@@ -159,6 +159,16 @@ def test_any_text_as_settings(tmp_path: Path, text: str) -> None:
         load_run_config(path, [])
 
 
+def test_a_few_lines_that_stand_for_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    path.write_text("\n".join([*levels, "name: *a9", "questions: *a9", "training: *a9"]))
+    with pytest.raises(UserError) as error:
+        load_run_config(path, [])
+    assert len(str(error.value)) < 20_000
+
+
 @pytest.mark.parametrize("text", ["[" * 5000, "seed: " + "9" * 5000, "a: &x [*x]", "seed: 2024-01-01", "? [1]\n: 2"])
 def test_settings_that_break_a_reader(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.yaml"

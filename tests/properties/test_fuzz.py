@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,11 @@ def test_nothing_but_rows_or_one_sentence(tmp_path: Path, target: str, runs: int
     pytest.importorskip("atheris", reason="atheris is not installed")
     limits = [f"-runs={runs}", "-seed=1", f"-artifact_prefix={tmp_path}/"]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.properties.fuzz", target, *limits], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.properties.fuzz", target, *limits],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert f"Done {runs} runs" in done.stderr

@@ -75,6 +75,30 @@ def test_what_is_published_comes_back_with_the_same_confidences(hub: Hub, tiny_r
     assert [p for _, p in found] == pytest.approx([answer.confidence for answer in own], abs=1e-6)
 
 
+def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp_path: Path) -> None:
+    if "org/tiny" not in hub.repositories:
+        assert publish(hub, tiny_run).returncode == 0
+    repository = hub.repositories["org/tiny"]
+    whole = repository.commits[-1]
+    code = "import sys; from calibration_tuning import CalibratedModel; CalibratedModel.from_pretrained(sys.argv[1])"
+    hostile = {"own.py": b"import os", "adapter_model.bin": b"\x80", "plots/x.pkl": b"\x80"}
+    try:
+        repository.commits.append(whole | hostile)
+        loaded = client(hub, tmp_path, "-c", code, "org/tiny")
+        assert loaded.returncode == 0, loaded.stderr
+        fetched = {path.name for path in (tmp_path / "hf").rglob("*")}
+        assert "adapter_model.safetensors" in fetched
+        assert not fetched & {"own.py", "adapter_model.bin", "x.pkl"}
+        weights = bytearray(whole["adapter_model.safetensors"])
+        weights[-1] ^= 1
+        repository.commits.append(whole | {"adapter_model.safetensors": bytes(weights)})
+        damaged = client(hub, tmp_path, "-c", code, "org/tiny")
+        assert damaged.returncode == 1
+        assert "adapter_model.safetensors: is not what was written" in damaged.stderr
+    finally:
+        repository.commits[:] = repository.commits[: repository.commits.index(whole) + 1]
+
+
 def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
     result = publish(hub, tiny_run, "--base-model", "org/base", "--license", "apache-2.0")
     assert result.returncode == 0, result.stderr

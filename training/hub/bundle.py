@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.checkpoint import FILE, CalibrationRecord, read_record
+from calibration_tuning.checkpoint import ADAPTER_CONFIG, FILE, CalibrationRecord, read_record
 from calibration_tuning.checksums import SUMS, sums
 from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.errors import UserError
@@ -19,7 +19,6 @@ from calibration_tuning.thresholds import FILE as THRESHOLDS
 from calibration_tuning.thresholds import read_thresholds
 
 CHECKPOINT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "reliability.png")
-ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
