@@ -5,6 +5,7 @@ The model is loaded once a precision and asked the same test questions in the sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import torch
 import typer
 
 from benchmarks.paired import machine, markdown
+from calibration_tuning.command_line import quiet_libraries
 from calibration_tuning.records import GradedAnswer, read_records
 from calibration_tuning.run_config import RunConfig, load_run_config
 from evaluation.confidence_metrics import point_metrics
@@ -29,8 +31,9 @@ OF_TOKENS = ("full_ece", "vocabulary_brier", "nll")
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of a run with its config.yaml.")] = Path("runs/demo"),
 ) -> None:
+    quiet_libraries()
     config = load_run_config(run / "config.yaml", [])
-    rows = [GradedAnswer.model_validate(row.model_dump()) for row in read_records(config.curation_dir / "test.parquet")]
+    rows = read_records(config.curation_dir / "test.parquet")
     found = {name: asked_in(config, rows, dtype) for name, dtype in PRECISIONS.items()}
     print(f"{machine('transformers', 'peft')}; n = {len(rows)}\n")
     table = []
@@ -53,7 +56,7 @@ def shown(value: float) -> str:
     return f"{value:.4f}"
 
 
-def asked_in(config: RunConfig, rows: list[GradedAnswer], dtype: torch.dtype) -> dict[str, dict[str, Any]]:
+def asked_in(config: RunConfig, rows: Sequence[GradedAnswer], dtype: torch.dtype) -> dict[str, dict[str, Any]]:
     """By state: `confidence` [n], calibrated where tuned, and metrics."""
     asked = asked_of(config)
     asked.checkpoint.model.to(dtype)

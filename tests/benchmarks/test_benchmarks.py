@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,3 +78,14 @@ def test_all_ways_agree_where_float32_still_can(way: Callable[..., float], packa
         pytest.importorskip(package, reason=f"{package} is not installed")
     logits, targets = token_metrics.made(200, 50, torch.float32)
     assert way(logits, targets) == pytest.approx(token_metrics.plain(logits.double(), targets), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_precision_compares_a_run_with_itself(tiny_run: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "precision", str(tiny_run)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines() if line[:1] == "|"]
+    exact = {name: float(value) for name, value, *_ in rows[2:]}
+    metrics = json.loads((tiny_run / "evaluation/metrics.json").read_text())
+    assert exact["brier, after"] == pytest.approx(metrics["headline"]["test"]["after"]["brier"]["value"], abs=1e-4)
