@@ -42,7 +42,7 @@ def main(
         table += [
             [f"{name}, {state}", *map(shown, (one[name], other[name], other[name] - one[name]))]
             for name in one
-            if name != "confidence"
+            if name != "confidence" and None not in (one[name], other[name])
         ]
         gap = np.abs(one["confidence"] - other["confidence"])
         print(
