@@ -109,7 +109,7 @@ class Slurm:
 
     def wait_for(self, name: str) -> None:
         deadline = time.monotonic() + 20
-        while not self.calls(name):
+        while not (self.calls(name) and self.step.is_file() and self.step.read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.01)
 

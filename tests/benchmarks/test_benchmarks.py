@@ -52,13 +52,13 @@ def test_a_slow_way_is_slower() -> None:
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the peak is read from /proc")
-@pytest.mark.parametrize("mebibytes", [1, 64])
+@pytest.mark.parametrize("mebibytes", [16, 64])
 def test_peak_is_that_of_what_was_in_use_at_once(mebibytes: int) -> None:
     def run() -> None:
         for _ in range(3):  # one after the other
             torch.ones(mebibytes * 2**18)
 
-    assert peak_bytes(run) == pytest.approx(mebibytes * 2**20, rel=0.25, abs=2**18)
+    assert peak_bytes(run) == pytest.approx(mebibytes * 2**20, rel=0.25)
 
 
 @pytest.mark.parametrize(
