@@ -22,10 +22,9 @@ with atheris.instrument_imports(
 ):
     from calibration_tuning.errors import UserError
     from calibration_tuning.run_config import load_run_config
-    from data_curation.read_rows import READERS, Unreadable, read_file
+    from tests.properties.reading import KINDS, rows_or_one_sentence
 
 FOLDER = Path(tempfile.mkdtemp())
-KINDS = sorted([*READERS, "jsonl.gz", "csv.gz"])
 SEEDS = {
     "question_file": [
         bytes([number]) + content
@@ -45,14 +44,7 @@ def question_file(data: bytes) -> None:
     """The first byte picks the kind of file."""
     path = FOLDER / f"rows.{KINDS[data[0] % len(KINDS)] if data else 'jsonl'}"
     path.write_bytes(data[1:])
-    try:
-        rows = list(read_file(path))
-    except UserError as error:
-        rows, said = [], str(error)
-    else:
-        said = str(path)
-    assert all(isinstance(row, dict | Unreadable) for row in rows)
-    assert str(path) in said
+    rows_or_one_sentence(path)
 
 
 def settings(data: bytes) -> None:
@@ -73,7 +65,9 @@ def main() -> None:
     corpus.mkdir()
     for number, seed in enumerate(SEEDS[name]):
         (corpus / str(number)).write_bytes(seed)
-    atheris.Setup([sys.argv[0], *sys.argv[2:], str(corpus)], TARGETS[name])
+    options = sys.argv[2:]
+    inputs = [] if any(Path(option).is_file() for option in options) else [str(corpus)]
+    atheris.Setup([sys.argv[0], *options, *inputs], TARGETS[name])
     atheris.Fuzz()
 
 
