@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,3 +59,9 @@ def test_more_processes_than_examples_in_a_step(training: Command) -> None:
     training.finish("one", "training.batch_size=1", "training.epochs=0.2")
     training.finish("one-by-two", "training.batch_size=1", "training.epochs=0.2", engine="ddp_8gpu")
     assert_same(training.adapter("one-by-two"), training.adapter("one"))
+
+
+def test_a_rank_leaves_before_what_aborts_in_the_teardown(training: Command, tmp_path: Path) -> None:
+    aborts = "import os, sys\nclass Aborts:\n    def __del__(self, abort=os.abort):\n        abort()\n"
+    (tmp_path / "sitecustomize.py").write_text(f"{aborts}if 'RANK' in os.environ:\n    sys.kept = Aborts()\n")
+    training.finish("leaves", "training.epochs=0.2", engine="ddp_8gpu", PYTHONPATH=f"{tmp_path}:.")
