@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,17 @@ class Journal:
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another output_dir") from None
 
-    def rows(self) -> dict[str, dict[str, Any]]:
+    def rows(self) -> Rows:
         """Everything finished so far, by key; the first row of a key counts."""
-        found: dict[str, dict[str, Any]] = {}
+        places: dict[str, tuple[Path, int]] = {}
         for path in sorted(self._folder.glob("*.jsonl")):
-            for line in path.read_bytes().split(b"\n")[:-1]:
-                if (row := _checked(line)) is not None:
-                    found.setdefault(row.pop("key"), row)
-        return found
+            with path.open("rb") as file:
+                begin = 0
+                for line in file:
+                    if line.endswith(b"\n") and (row := _checked(line)) is not None:
+                        places.setdefault(row["key"], (path, begin))
+                    begin += len(line)
+        return Rows(places)
 
     def append_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows and wait until they are on disk. Raises `RunError` if that cannot be."""
@@ -48,6 +51,30 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise RunError(f"{self._file}: cannot be written ({error.strerror}); what was finished is kept") from None
+
+
+class Rows(Mapping[str, dict[str, Any]]):
+    """Rows by key, as they were when they were looked for: in memory is where they lie, and they are read when asked
+    for, so that it does not grow with what is in them."""
+
+    def __init__(self, places: Mapping[str, tuple[Path, int]]) -> None:
+        self._places = places
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        path, begin = self._places[key]
+        with path.open("rb") as file:
+            file.seek(begin)
+            row: dict[str, Any] = json.loads(file.readline())
+        return {name: value for name, value in row.items() if name not in ("key", "sum")}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def _dumped(row: dict[str, Any]) -> bytes:

@@ -7,10 +7,11 @@ checkpoint, set or number of bins, or another version of code or libraries, asks
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from calibration_tuning.files import fingerprint, sha256_file
 from calibration_tuning.journal import Journal
@@ -26,6 +27,7 @@ CODE = (
     *("prompts", "records", "scoring", "code_sandbox", "code_runner"),
 )
 """Modules of the ground floor that measurements go through: what an older one has measured does not count."""
+T = TypeVar("T")
 PACKAGES = ("torch", "transformers", "peft")
 
 
@@ -38,8 +40,35 @@ class Measured:
 
     def of(self, name: str, state: State, row: GradedAnswer) -> Found | None:
         """None where the pass did not look at the row."""
-        own = state if state in states_of(name, self.method) else "before"
-        return self.values.get(name, {}).get(key(own, row))
+        return self.values.get(name, {}).get(self._key(name, state, row))
+
+    def each(
+        self, name: str, state: State, rows: Mapping[int, GradedAnswer], read: Callable[[Found], T]
+    ) -> Mapping[int, T]:
+        """What `read` makes of the findings about those rows that the pass looked at, by the rows' numbers.
+
+        Nothing is read before it is looked up, and nothing is kept: what is found about all rows may be large.
+        """
+        found = self.values.get(name, {})
+        keys = {number: own for number, row in rows.items() if (own := self._key(name, state, row)) in found}
+        return _WhenAsked(keys, lambda own: read(found[own]))
+
+    def _key(self, name: str, state: State, row: GradedAnswer) -> str:
+        return key(state if state in states_of(name, self.method) else "before", row)
+
+
+class _WhenAsked(Mapping[int, T]):
+    def __init__(self, keys: Mapping[int, str], read: Callable[[str], T]) -> None:
+        self._keys, self._read = keys, read
+
+    def __getitem__(self, number: int) -> T:
+        return self._read(self._keys[number])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def key(state: State, row: GradedAnswer) -> str:

@@ -18,9 +18,10 @@ lowest bin is the rest of its row: 1 minus the sum of the others (`evaluation.ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -69,7 +70,8 @@ class TokenCalibration:
         self._edges = cell_edges(binning, num_bins)
         sizes = [4, *[len(self._edges) + 1] * 3, *[num_bins] * 2, *[len(GRID) + 1] * 3]
         *self._columns, self._width = np.cumsum(sizes).tolist()
-        self._sums: dict[int, Array] = {}
+        self._sums: MutableMapping[int, Array] = {}
+        self._summed: tuple[Array, Array] | None = None
 
     def update(self, logits: Tensor, targets: Tensor, sequence_ids: Sequence[int] | Array | None = None) -> None:
         """Add N positions: logits [N, K] of any float type and device, targets [N] token ids.
@@ -116,36 +118,36 @@ class TokenCalibration:
             raise ValueError("cannot merge: the two have different bins or vocabularies")
         self.vocabulary = self.vocabulary or other.vocabulary
         for owner, sums in other._sums.items():
-            self._sums[owner] = self._sums.get(owner, 0.0) + sums
+            self._count_in(owner, sums)
 
     def gather(self) -> None:
         """Merge what all ranks of the torch.distributed process group have seen; every rank calls it."""
         import torch.distributed as dist
 
         everyone: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everyone, (self.vocabulary, self._sums))
-        self._sums = {}
+        dist.all_gather_object(everyone, (self.vocabulary, dict(self._sums)))
+        self._sums, self._summed = {}, None
         for vocabulary, sums in everyone:
             self.merge(self.restored(vocabulary, sums))
 
     @property
-    def sums(self) -> dict[int, Array]:
+    def sums(self) -> Mapping[int, Array]:
         """Everything seen, by sequence: what `restored` takes."""
         return self._sums
 
     def restored(self, vocabulary: int | None, sums: Mapping[int, Array]) -> TokenCalibration:
-        """Another instance with these bins, which has seen `sums`."""
+        """Another instance with these bins, which has seen `sums`. They are not copied but looked up when they are
+        needed, a few at a time, so that a mapping may read them from disk."""
         other = TokenCalibration(self.num_bins, self.binning)
-        other.vocabulary, other._sums = vocabulary, dict(sums)
+        other.vocabulary, other._sums = vocabulary, ChainMap({}, cast(MutableMapping[int, Array], sums))
         return other
 
     def compute(self) -> dict[str, float | None]:
         """The metrics of everything seen, and `n`, the number of positions; without positions the others are None."""
-        total = self._matrix().sum(0)
+        total, summands = self._everything()
         has_chance = total[0] and self.binning != "equal_mass"
         chance = float(np.sqrt(2 / np.pi) * self._spreads(total)["full_ece"].sum() / total[0]) if has_chance else None
-        found = self._metrics(self._summands(total, self._bins_of(total)))
-        return found | {"full_ece_if_calibrated": chance, "n": int(total[0])}
+        return self._metrics(summands.sum(0)) | {"full_ece_if_calibrated": chance, "n": int(total[0])}
 
     def compute_intervals(
         self, count: int = 1000, seed: int = 0, groups: Sequence[Any] | Array | None = None
@@ -170,7 +172,7 @@ class TokenCalibration:
 
     def bins(self) -> TokenBins:
         """What Full-ECE is made of: it sums |realised - predicted| over the bins, over N."""
-        total = self._matrix().sum(0)
+        total, _ = self._everything()
         bin_of, _ = self._bins_of(total)
         mass, realised, *_ = self._split(total)
         inner = [self._edges[np.flatnonzero(bin_of > m)[0] - 1] for m in range(self.num_bins) if (bin_of > m).any()]
@@ -203,10 +205,26 @@ class TokenCalibration:
         np.add.at(gaps, at, hit - confidence)
         np.add.at(grid, at, confidence * (1 - confidence))
         for number, one in zip(owner.tolist(), sums, strict=True):
-            self._sums[number] = self._sums.get(number, 0.0) + one
+            self._count_in(number, one)
 
-    def _matrix(self) -> Array:
-        return np.stack([self._sums[k] for k in sorted(self._sums)]) if self._sums else np.zeros((0, self._width))
+    def _count_in(self, owner: int, sums: Array) -> None:
+        self._sums[owner] = self._sums.get(owner, 0.0) + sums
+        self._summed = None
+
+    def _everything(self) -> tuple[Array, Array]:
+        """The sums of all sequences together, [W], and of each what the metrics need, [n, 4 + 3 M], by sequence."""
+        if self._summed is None:
+            total = np.sum([some.sum(0) for some in self._in_parts()] or np.zeros((1, self._width)), axis=0)
+            bins = self._bins_of(total)
+            own = [np.zeros((0, 4 + 3 * self.num_bins)), *(self._summands(some, bins) for some in self._in_parts())]
+            self._summed = total, np.concatenate(own)
+        return self._summed
+
+    def _in_parts(self) -> Iterator[Array]:
+        """The sums of the sequences in their order, [n, W] of a few at a time."""
+        ids = sorted(self._sums)
+        for start in range(0, len(ids), CHUNK):
+            yield np.stack([self._sums[number] for number in ids[start : start + CHUNK]])
 
     def _split(self, sums: Array) -> list[Array]:
         """Of sums [..., W] by cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid
@@ -236,9 +254,8 @@ class TokenCalibration:
 
     def _resampled(self, count: int, seed: int, groups: Sequence[Any] | Array | None) -> dict[str, Resampled]:
         """Values, and values on resamples of sequences; the bins are those of all data."""
-        matrix, n = self._matrix(), len(self._sums)
-        total = matrix.sum(0)
-        summands = self._summands(matrix, self._bins_of(total))
+        total, summands = self._everything()
+        n = len(summands)
         if groups is not None:
             groups = [groups[i] for i in sorted(self._sums)]
         draws = draws_of(

@@ -56,7 +56,7 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
             "answer_logprobs": list(own[1]) if len(own) > 1 else [],
             "vocabulary": by_binning["equal_width"].vocabulary,
             "tokens": {binning: pack(tokens.sums[i]) for binning, tokens in by_binning.items()},
-            "scan": pack(np.stack([tokens.sums[i] for tokens in scan.values()])),
+            "scan": [pack(tokens.sums[i]) for tokens in scan.values()],
         }
         for i, own in enumerate(logprobs)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -44,26 +43,18 @@ def _state(evidence: Evidence, state: State) -> dict[str, Any]:
 
 def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float | None]]:
     """The metrics at each temperature; of the sums only the total is kept, as those of all questions are many."""
-    totals: list[dict[int, np.ndarray]] = [{} for _ in TEMPERATURES]
-    for _, values in _sums(evidence, split, state):
-        for total, own in zip(totals, values, strict=True):
-            total[0] = total.get(0, 0.0) + own
+    rows = dict(enumerate(evidence.splits[split]))
+    sums = evidence.measured.each("tokens", state, rows, lambda found: np.stack([*map(unpack, found["scan"])]))
+    totals = sum(sums.values(), np.zeros((len(TEMPERATURES), 1)))
     bins = TokenCalibration(evidence.config.evaluation.num_bins)
-    return [bins.restored(None, total).compute() for total in totals]
+    return [bins.restored(None, {0: total} if sums else {}).compute() for total in totals]
 
 
 def _seen_at(evidence: Evidence, state: State, number: int) -> TokenCalibration:
     """What was seen of the test split at one temperature."""
-    own = {place: values[number].copy() for place, values in _sums(evidence, "test", state)}
-    return TokenCalibration(evidence.config.evaluation.num_bins).restored(None, own)
-
-
-def _sums(evidence: Evidence, split: str, state: State) -> Iterator[tuple[int, np.ndarray]]:
-    """A row's place in its split, and its sums [temperature, ...]."""
-    for place, row in enumerate(evidence.splits[split]):
-        found = evidence.measured.of("tokens", state, row)
-        if found is not None:
-            yield place, unpack(found["scan"]).reshape(len(TEMPERATURES), -1)
+    rows = dict(enumerate(evidence.splits["test"]))
+    sums = evidence.measured.each("tokens", state, rows, lambda found: unpack(found["scan"][number]))
+    return TokenCalibration(evidence.config.evaluation.num_bins).restored(None, sums)
 
 
 def _shown(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -43,11 +43,10 @@ def _seen(
     source: str | None = None,
 ) -> TokenCalibration:
     """What a pass has seen of a split (or of one source in it), its rows numbered by their place."""
-    sums, vocabulary = {}, None
-    for number, row in enumerate(evidence.splits[split]):
-        found = evidence.measured.of(name, state, row)
-        if found is not None and source in (None, row.source):
-            sums[number], vocabulary = unpack(packed(found)), found["vocabulary"]
+    rows = {number: row for number, row in enumerate(evidence.splits[split]) if source in (None, row.source)}
+    sums = evidence.measured.each(name, state, rows, lambda found: unpack(packed(found)))
+    sizes = evidence.measured.each(name, state, rows, lambda found: found["vocabulary"])
+    vocabulary = next(iter(sizes.values()), None)
     return TokenCalibration(evidence.config.evaluation.num_bins, binning).restored(vocabulary, sums)
 
 

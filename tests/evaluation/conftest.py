@@ -15,7 +15,7 @@ from calibration_tuning.records import GradedAnswer
 from calibration_tuning.run_config import ModelSettings, RunConfig
 from evaluation.evidence import Evidence
 from evaluation.measurements import Measured, key
-from evaluation.passes.asked import BOTH, Found, pack, unpack
+from evaluation.passes.asked import BOTH, Found, pack
 from evaluation.passes.tokens import TEMPERATURES
 from evaluation.token_bins import BINNINGS
 from evaluation.token_calibration import TokenCalibration
@@ -74,7 +74,7 @@ def token_parts(n: int, generator: np.random.Generator) -> list[dict[str, Any]]:
     return [
         {
             "tokens": {binning: found[i] for binning, found in binned.items()},
-            "scan": pack(np.stack([unpack(one[i]) for one in scan])),
+            "scan": [one[i] for one in scan],
         }
         for i in range(n)
     ]

@@ -135,8 +135,7 @@ def test_tokens(asked: Asked, state: Any, monkeypatch: pytest.MonkeyPatch) -> No
             plain = TokenCalibration(10, binning)
             plain.update(logits, torch.tensor(reference))
             assert unpack(packed)[:4] == pytest.approx(plain.sums[0][:4], abs=1e-4)
-        scan = unpack(value["scan"]).reshape(len(TEMPERATURES), -1)
-        for t, sums in zip(TEMPERATURES, scan, strict=True):
+        for t, sums in zip(TEMPERATURES, map(unpack, value["scan"]), strict=True):
             nll = -(logits[0] / t).log_softmax(-1)[reference[0]]
             assert (sums[0], sums[2]) == (1, pytest.approx(float(nll), abs=1e-4))
         assert value["vocabulary"] == logits.shape[1]
