@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,8 +20,17 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 FewShotBy = Literal["subject", "source"]
 
 
+PART = 1000
+"""Rows that are written and read at a time."""
+_NONE_GIVEN: set[str] = set()
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_post_init(self, context: Any, /) -> None:
+        # Which fields were given is of no interest, and a set of their names would be half of what a record weighs.
+        object.__setattr__(self, "__pydantic_fields_set__", _NONE_GIVEN)
 
 
 class Question(_Record):
@@ -123,7 +132,7 @@ def block_of(question: Question, by: FewShotBy) -> str:
 
 
 def write_records(path: Path, rows: Sequence[QueryExample]) -> None:
-    from datasets import Dataset, Features, List, Value
+    from datasets import Dataset, Features, List, Value, concatenate_datasets
 
     answer = {
         "token_ids": List(Value("int32")),
@@ -143,25 +152,18 @@ def write_records(path: Path, rows: Sequence[QueryExample]) -> None:
             "samples": List({"answer": Value("string"), **answer}),
         }
     )
-    dumped = [row.model_dump() for row in rows]
-    columns = {name: [row[name] for row in dumped] for name in features}
-    Dataset.from_dict(columns, features=features).to_parquet(path)
+
+    def part(start: int) -> Dataset:
+        dumped = [row.model_dump() for row in rows[start : start + PART]]
+        return Dataset.from_dict({name: [row[name] for row in dumped] for name in features}, features=features)
+
+    concatenate_datasets([part(start) for start in range(0, len(rows) or 1, PART)]).to_parquet(path)
 
 
 def read_records(path: Path) -> list[QueryExample]:
     """Rows of a curated split. Raises `UserError` for a missing, damaged or foreign file."""
-    import pyarrow.parquet as pq
-    from pyarrow import ArrowException
-
-    try:
-        # pyarrow rather than load_dataset: one local file needs neither a cache copy nor a lock.
-        rows = pq.read_table(path).to_pylist()
-    except FileNotFoundError:
-        raise UserError(f"{path}: not there; run `calibration-tuning curate CONFIG` first") from None
-    except (ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a readable parquet file ({error}); run curate again with --force") from None
     records = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(_rows(path)):
         try:
             records.append(QueryExample.model_validate(row))
         except ValidationError as error:
@@ -169,3 +171,18 @@ def read_records(path: Path) -> list[QueryExample]:
     if not records:
         raise UserError(f"{path}: holds no examples; raise curation.sizes.{path.stem}")
     return records
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
+    try:
+        # pyarrow rather than load_dataset: one local file needs neither a cache copy nor a lock.
+        with pq.ParquetFile(path) as file:
+            for part in file.iter_batches(PART):
+                yield from part.to_pylist()
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run `calibration-tuning curate CONFIG` first") from None
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable parquet file ({error}); run curate again with --force") from None

@@ -7,12 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 from calibration_tuning.grading import normalise
 from calibration_tuning.progress import progress
 from calibration_tuning.records import Question
 
+Array = np.ndarray
 _WORD = re.compile(r"\w+|[^\w\s]")
 SHINGLE = 3
 PERMUTATIONS = 128
@@ -51,14 +53,33 @@ def near_duplicates(sets: Sequence[frozenset[str]], threshold: float) -> Iterato
     MinHash proposes pairs (Broder 1997), the exact similarity decides, so nothing dissimilar is called a duplicate.
     Proposed are pairs from three quarters of the threshold, so that hardly any just above it is missed.
     """
+    # datasketch chooses the bands. Its own index would keep 9 KiB a question, `_earlier` keeps 0.5.
     lsh = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
-    hashes = MinHash.generator(([s.encode() for s in own] for own in sets), num_perm=PERMUTATIONS)
-    with progress(len(sets), "comparing", "questions") as bar:
-        for j, hashed in enumerate(hashes):
-            if sets[j]:
-                yield from ((i, j) for i in sorted(lsh.query(hashed)) if _alike(sets[i], sets[j], threshold))
-                lsh.insert(j, hashed)
+    numbers = [number for number, own in enumerate(sets) if own]
+    signatures = np.empty((len(numbers), PERMUTATIONS), dtype=np.uint32)  # MinHash values have 32 bits
+    hashes = MinHash.generator(([s.encode() for s in sets[number]] for number in numbers), num_perm=PERMUTATIONS)
+    with progress(len(numbers), "comparing", "questions") as bar:
+        for row, hashed in zip(signatures, hashes, strict=True):
+            row[:] = hashed.hashvalues
             bar.update(1)
+    for place, before in _earlier(signatures, lsh.b, lsh.r):
+        j = numbers[place]
+        yield from ((i, j) for i in (numbers[one] for one in before) if _alike(sets[i], sets[j], threshold))
+
+
+def _earlier(signatures: Array, bands: int, width: int) -> Iterator[tuple[int, list[int]]]:
+    """Rows j of the signatures [n, P], each with the rows i < j that have one of its `bands` of `width` values."""
+    rows = np.arange(len(signatures), dtype=np.int32)
+    orders, begins, places = (np.empty((bands, len(rows)), dtype=np.int32) for _ in range(3))
+    for band in range(bands):
+        own = signatures[:, band * width : (band + 1) * width]
+        order = np.lexsort(own.T)  # stable: equal rows stay in their order
+        is_new = np.append([True], (own[order[1:]] != own[order[:-1]]).any(1))[: len(rows)]
+        orders[band], places[band, order] = order, rows
+        begins[band, order] = np.maximum.accumulate(np.where(is_new, rows, 0))
+    for j in np.flatnonzero((begins < places).any(0)).tolist():
+        ends = zip(orders, begins[:, j], places[:, j], strict=True)
+        yield j, np.unique(np.concatenate([order[begin:end] for order, begin, end in ends])).tolist()
 
 
 def drop_duplicates(
@@ -88,7 +109,9 @@ def drop_duplicates(
     nearly: set[int] = set()
     if threshold < 1:
         alone = _without_form(unique, [shingles(question.question) for question in unique])
-        whole = _without_form(unique, [shingles(f"{q.context or ''} {q.question}") for q in unique])
+        whole = alone
+        if any(question.context for question in unique):
+            whole = _without_form(unique, [shingles(f"{q.context or ''} {q.question}") for q in unique])
         for i, j in near_duplicates(whole, threshold):
             groups.join(unique[i].group, unique[j].group)
             same_answer = _key(unique[i])[1] == _key(unique[j])[1] and unique[i].group != unique[j].group

@@ -1,5 +1,9 @@
+import numpy as np
+import pytest
+from datasketch import MinHash, MinHashLSH
+
 from calibration_tuning.records import Question
-from data_curation.duplicates import drop_duplicates, near_duplicates, shingles
+from data_curation.duplicates import PERMUTATIONS, drop_duplicates, near_duplicates, shingles
 
 
 def question(identity: str, text: str, answer: str = "x", group: str | None = None) -> Question:
@@ -37,6 +41,25 @@ def test_near_duplicates_are_those_of_a_plain_comparison() -> None:
     }
     assert len(expected) > 400
     assert set(near_duplicates(sets, 0.8)) == expected
+
+
+def test_proposed_are_the_pairs_of_datasketch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index of arrays against the library's own, on sets of which many are empty, equal or alike."""
+    generator = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(40)]
+    sets = [frozenset(generator.choice(words, size).tolist()) for size in generator.integers(0, 12, 400)]
+    lsh = MinHashLSH(threshold=0.75 * 0.6, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
+    expected: list[tuple[int, int]] = []
+    for j, own in enumerate(sets):
+        hashed = MinHash(num_perm=PERMUTATIONS)
+        hashed.update_batch([one.encode() for one in own])
+        if own:
+            expected += [(i, j) for i in sorted(lsh.query(hashed))]
+            lsh.insert(j, hashed)
+    monkeypatch.setattr("data_curation.duplicates._alike", lambda one, other, threshold: True)
+    assert list(near_duplicates(sets, 0.6)) == expected
+    assert len(expected) > 400
+    assert list(near_duplicates([frozenset()] * 3, 0.6)) == list(near_duplicates([], 0.6)) == []
 
 
 def test_the_first_of_equal_questions_is_kept() -> None:
