@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from calibration_tuning.errors import RunError, UserError
 
@@ -21,7 +22,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, writer: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._file = folder / f"{writer}.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -32,15 +33,7 @@ class Journal:
 
     def rows(self) -> Rows:
         """Everything finished so far, by key; the first row of a key counts."""
-        places: dict[str, tuple[Path, int]] = {}
-        for path in sorted(self._folder.glob("*.jsonl")):
-            with path.open("rb") as file:
-                begin = 0
-                for line in file:
-                    if line.endswith(b"\n") and (row := _checked(line)) is not None:
-                        places.setdefault(row["key"], (path, begin))
-                    begin += len(line)
-        return Rows(places)
+        return Rows(sorted(self.folder.glob("*.jsonl")))
 
     def append_rows(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows and wait until they are on disk. Raises `RunError` if that cannot be."""
@@ -54,17 +47,27 @@ class Journal:
 
 
 class Rows(Mapping[str, dict[str, Any]]):
-    """Rows by key, as they were when they were looked for: in memory is where they lie, and they are read when asked
-    for, so that it does not grow with what is in them."""
+    """Rows of some files by key. Only their places are in memory; a row is read whenever it is asked for, also from a
+    file that has been deleted meanwhile."""
 
-    def __init__(self, places: Mapping[str, tuple[Path, int]]) -> None:
-        self._places = places
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files = [path.open("rb") for path in paths]
+        weakref.finalize(self, _close, self._files)
+        self._places: dict[str, tuple[int, int, int]] = {}
+        for number, file in enumerate(self._files):
+            begin = 0
+            for line in file:
+                if line.endswith(b"\n") and (row := _checked(line)) is not None:
+                    self._places.setdefault(row["key"], (number, begin, len(line)))
+                begin += len(line)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        path, begin = self._places[key]
-        with path.open("rb") as file:
-            file.seek(begin)
-            row: dict[str, Any] = json.loads(file.readline())
+        number, begin, length = self._places[key]
+        file = self._files[number]
+        try:
+            row: dict[str, Any] = json.loads(os.pread(file.fileno(), length, begin))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file.name}: cannot be read any more ({error}); the same command goes on") from None
         return {name: value for name, value in row.items() if name not in ("key", "sum")}
 
     def __contains__(self, key: object) -> bool:
@@ -75,6 +78,11 @@ class Rows(Mapping[str, dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+
+def _close(files: Iterable[BinaryIO]) -> None:
+    for file in files:
+        file.close()
 
 
 def _dumped(row: dict[str, Any]) -> bytes:

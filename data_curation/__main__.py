@@ -45,6 +45,7 @@ def curate(config: RunConfig, force: bool) -> None:
     requests, results = answered(config, selection, Journal(work / "answers", f"{process_index()}"))
     graded, ungraded = grade_answers(config, requests, results, identity)
     second = second_grades(config, requests, results, identity)
+    wait_for_everyone()  # none still reads what the first one deletes
     if is_first_process():
         from calibration_tuning.models import load_tokenizer
         from calibration_tuning.prompts import PromptFormat

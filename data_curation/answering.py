@@ -24,20 +24,20 @@ def answer_all(
     The engine is only made if there is something to answer. Batches are dealt out to the processes in turn. Raises
     `RunError` if requests are left that another try may answer.
     """
-    done = journal.read()
+    done: Mapping[str, object] = journal.rows()
     failed: Counter[str] = Counter()
     if any(request.key not in done for request in requests):
         failed = _answer_share(make_engine(), requests, done, journal, description, unit)
     wait_for_everyone()
-    done = journal.read()
-    missing = [request.question.id for request in requests if request.key not in done]
+    found = journal.read()
+    missing = [request.question.id for request in requests if request.key not in found]
     if missing:
         reasons = "; ".join(failed) or "see the warnings of the other processes"
         raise RunError(
             f"{description}: {len(missing)} of {len(requests)} {unit} failed, the first for question {missing[0]} "
             f"({reasons}); all others are kept, and the same command asks just these again"
         )
-    return {request.key: done[request.key] for request in requests}
+    return {request.key: found[request.key] for request in requests}
 
 
 def _answer_share(

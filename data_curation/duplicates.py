@@ -53,18 +53,21 @@ def near_duplicates(sets: Sequence[frozenset[str]], threshold: float) -> Iterato
     MinHash proposes pairs (Broder 1997), the exact similarity decides, so nothing dissimilar is called a duplicate.
     Proposed are pairs from three quarters of the threshold, so that hardly any just above it is missed.
     """
-    # datasketch chooses the bands. Its own index would keep 9 KiB a question, `_earlier` keeps 0.5.
+    # datasketch chooses the bands; its own index would keep 9 KiB a question, signatures and `_earlier` keep 1.
     lsh = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
     numbers = [number for number, own in enumerate(sets) if own]
     signatures = np.empty((len(numbers), PERMUTATIONS), dtype=np.uint32)  # MinHash values have 32 bits
     hashes = MinHash.generator(([s.encode() for s in sets[number]] for number in numbers), num_perm=PERMUTATIONS)
-    with progress(len(numbers), "comparing", "questions") as bar:
+    with progress(len(numbers), "hashing", "questions") as bar:
         for row, hashed in zip(signatures, hashes, strict=True):
             row[:] = hashed.hashvalues
             bar.update(1)
-    for place, before in _earlier(signatures, lsh.b, lsh.r):
-        j = numbers[place]
-        yield from ((i, j) for i in (numbers[one] for one in before) if _alike(sets[i], sets[j], threshold))
+    with progress(len(numbers), "comparing", "questions") as bar:
+        for place, before in _earlier(signatures, lsh.b, lsh.r):
+            bar.update(place - bar.n)
+            j = numbers[place]
+            yield from ((i, j) for i in (numbers[one] for one in before) if _alike(sets[i], sets[j], threshold))
+        bar.update(bar.total - bar.n)
 
 
 def _earlier(signatures: Array, bands: int, width: int) -> Iterator[tuple[int, list[int]]]:

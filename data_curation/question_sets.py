@@ -61,7 +61,7 @@ def load_questions(settings: QuestionSetSettings, split: str | None) -> Loaded:
             names = (f"{question.id}+{again}" for again in count(1))
             own_id = question.id if question.id not in ids else next(name for name in names if name not in ids)
             ids.add(own_id)
-            questions.append(question.model_copy(update={"id": own_id}))
+            questions.append(question if own_id == question.id else question.model_copy(update={"id": own_id}))
     if not questions:
         what = f"row {bad[0][0]}, {bad[0][1]}" if bad else "no rows"
         raise UserError(f"questions.{settings.source}: none of {settings.path}'s {number + 1} rows is of use ({what})")

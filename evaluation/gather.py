@@ -54,7 +54,7 @@ def gather(config: RunConfig, tasks: Tasks) -> Measured:
     if missing := [unit.name for unit in everything if not unit.is_in(done)]:
         raise RunError(f"evaluating: measurements of {missing[0]} are missing; the same command makes just these")
     if is_first_process():
-        drop_outdated(config, tasks)
+        drop_outdated(config.measurements_dir, own)
     return Measured(done, method)
 
 

@@ -64,6 +64,9 @@ class _WhenAsked(Mapping[int, T]):
     def __getitem__(self, number: int) -> T:
         return self._read(self._keys[number])
 
+    def __contains__(self, number: object) -> bool:
+        return number in self._keys
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._keys)
 
@@ -87,12 +90,12 @@ def journals(config: RunConfig, names: Iterable[str]) -> dict[str, Journal]:
     return {name: Journal(folder / f"{name}-{identity(config, name)}", f"{process_index()}") for name in names}
 
 
-def drop_outdated(config: RunConfig, names: Iterable[str]) -> None:
+def drop_outdated(folder: Path, own: Mapping[str, Journal]) -> None:
     """Delete what these passes found under other checkpoints, settings or code."""
-    for name in names:
-        for folder in config.measurements_dir.glob(f"{name}-*"):
-            if folder.name != f"{name}-{identity(config, name)}":
-                shutil.rmtree(folder)
+    for name, journal in own.items():
+        for other in folder.glob(f"{name}-*"):
+            if other != journal.folder:
+                shutil.rmtree(other)
 
 
 def identity(config: RunConfig, name: str) -> str:

@@ -137,7 +137,7 @@ class TokenCalibration:
 
     def restored(self, vocabulary: int | None, sums: Mapping[int, Array]) -> TokenCalibration:
         """Another instance with these bins, which has seen `sums`. They are not copied but looked up when they are
-        needed, a few at a time, so that a mapping may read them from disk."""
+        needed, a few at a time, so that a mapping may read them from disk; they must not change afterwards."""
         other = TokenCalibration(self.num_bins, self.binning)
         other.vocabulary, other._sums = vocabulary, ChainMap({}, cast(MutableMapping[int, Array], sums))
         return other

@@ -26,7 +26,8 @@ def _state(evidence: Evidence, state: State) -> dict[str, Any]:
     fitted_on = [one["nll"] or np.inf for one in _scan(evidence, "calibration", state)]
     best = int(np.argmin(fitted_on))
     test = _scan(evidence, "test", state)
-    plain, scaled = (_seen_at(evidence, state, number) for number in (TEMPERATURES.index(1.0), best))
+    plain = _seen_at(evidence, state, TEMPERATURES.index(1.0))
+    scaled = plain if TEMPERATURES[best] == 1.0 else _seen_at(evidence, state, best)
     return {
         "temperature": TEMPERATURES[best],
         "at_edge": best in (0, len(TEMPERATURES) - 1),

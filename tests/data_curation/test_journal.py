@@ -1,3 +1,5 @@
+import dataclasses
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -126,3 +128,24 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         Journal(tmp_path / "file" / "answers", "0")
+
+
+def test_rows_are_read_when_asked_for_also_from_a_deleted_file(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "answers", "0")
+    written.append([(one, answer(one.question.id)) for one in REQUESTS])
+    rows = written.rows()
+    shutil.rmtree(tmp_path / "answers")
+    assert list(rows) == [one.key for one in REQUESTS]
+    assert rows["q7#0"] == dataclasses.asdict(answer("q7"))
+    assert "q10#0" not in rows
+    with pytest.raises(KeyError):
+        rows["q10#0"]
+
+
+def test_a_row_that_cannot_be_read_any_more(tmp_path: Path) -> None:
+    written = Journal(tmp_path, "0")
+    written.append([(one, answer(one.question.id)) for one in REQUESTS])
+    rows = written.rows()
+    (tmp_path / "0.jsonl").write_bytes(b"")
+    with pytest.raises(RunError, match=r"0\.jsonl: cannot be read any more"):
+        rows["q7#0"]

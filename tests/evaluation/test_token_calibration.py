@@ -284,6 +284,41 @@ def test_restored_sums_are_the_same() -> None:
     assert sorted(again.sums) == [1, 3, 7]
 
 
+def test_what_is_seen_later_counts_too() -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits, targets = torch.randn(30, 7, generator=generator), torch.randint(0, 7, (30,), generator=generator)
+    whole = seen(logits, targets, ids=range(30))
+    first = seen(logits[:10], targets[:10], ids=range(10))
+    first.compute()
+    first.update(logits[10:20], targets[10:20], range(10, 20))
+    assert first.compute()["n"] == 20
+    first.merge(seen(logits[20:], targets[20:], ids=range(20, 30)))
+    assert first.compute() == pytest.approx(whole.compute(), abs=1e-12)
+    assert first.compute_intervals(50)["nll"] == pytest.approx(whole.compute_intervals(50)["nll"], abs=1e-12)
+    restored = TokenCalibration().restored(7, whole.sums)
+    restored.update(logits, targets, range(30))
+    assert (restored.compute()["n"], whole.compute()["n"]) == (60, 30)
+
+
+@pytest.mark.parametrize("binning", BINNINGS)
+def test_parts_of_any_size_give_the_same(binning: Binning, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(4)
+    logits, targets = torch.randn(50, 9, generator=generator) * 3, torch.randint(0, 9, (50,), generator=generator)
+    ids = torch.randperm(50, generator=generator).tolist()
+    found = []
+    for size in (1, 7, 50, 1000):
+        monkeypatch.setattr("evaluation.token_calibration.CHUNK", size)
+        ours = seen(logits, targets, binning=binning, ids=ids)
+        found.append((ours.compute(), ours.compute_intervals(40, groups=[i // 2 for i in range(50)])))
+    plain = seen(logits, targets, binning=binning).compute()
+    for values, intervals in found:
+        assert values == pytest.approx(plain, abs=1e-12)
+        for name, entry in intervals.items():
+            assert [entry[end] for end in ("low", "high")] == pytest.approx(
+                [found[0][1][name][end] for end in ("low", "high")], abs=1e-12
+            )
+
+
 def test_no_positions_and_one() -> None:
     nothing = TokenCalibration()
     nothing.update(torch.zeros(0, 5), torch.zeros(0, dtype=torch.long))
@@ -297,86 +332,6 @@ def test_no_positions_and_one() -> None:
     one = seen(torch.tensor([[np.log(3.0), 0.0]]), [0]).compute()
     assert one["n"] == 1
     assert (one["full_ece"], one["vocabulary_brier"]) == (pytest.approx(0.5), pytest.approx(0.125))
-
-
-def test_full_ece_of_tokens_drawn_from_the_probabilities_is_as_expected() -> None:
-    generator = torch.Generator().manual_seed(6)
-    logits = torch.randn(2000, 30, generator=generator) * 2
-    values = []
-    for _ in range(30):
-        targets = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(1)
-        values.append(seen(logits, targets).compute())
-    expected = values[0]["full_ece_if_calibrated"]
-    assert np.mean([v["full_ece"] for v in values]) == pytest.approx(expected, rel=0.08)
-    entry = seen(logits, targets, ids=range(2000)).compute_intervals(200)["full_ece"]
-    assert entry["if_calibrated"]["value"] == pytest.approx(expected, rel=0.05)
-    assert entry["low"] == 0.0
-
-
-def calibrated_tokens(seed: int) -> TokenCalibration:
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(300, 40, generator=generator) * 2.5
-    targets = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(1)
-    return seen(logits, targets, ids=range(300))
-
-
-def test_intervals_of_calibrated_tokens_hold_zero() -> None:
-    held = dict.fromkeys(("full_ece", "full_ece_nk", "top1_ece", "top1_ace"), 0)
-    for seed in range(40):
-        found = calibrated_tokens(seed).compute_intervals(100)
-        for name in held:
-            held[name] += found[name]["low"] == 0
-            assert found[name]["if_calibrated"]["value"] > 0
-    assert min(held.values()) >= 35, held  # of 40; 39 expected
-
-
-def test_the_two_normalisations_say_the_same() -> None:
-    found = calibrated_tokens(1).compute_intervals(100)
-    for name in ("value", "low", "high"):
-        assert found["full_ece_nk"][name] == pytest.approx(found["full_ece"][name] / 40)
-    change = calibrated_tokens(2).difference_intervals(calibrated_tokens(1), 100)
-    assert change["full_ece_nk"]["p"] == change["full_ece"]["p"]
-    assert change["full_ece_nk"]["low"] == pytest.approx(change["full_ece"]["low"] / 40)
-
-
-def test_equal_mass_vouches_for_no_chance_value() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits, targets = torch.randn(200, 30, generator=generator), torch.randint(0, 30, (200,), generator=generator)
-    found = seen(logits, targets, 10, "equal_mass", range(200)).compute_intervals(100)["full_ece"]
-    assert "if_calibrated" not in found
-    assert found["low"] <= found["value"] <= found["high"]
-
-
-def test_wrong_certainty_keeps_its_interval_beyond_one() -> None:
-    # Full-ECE reaches 2: nothing may cut the interval, or a difference's, at 1.
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.zeros(60, 2)
-    logits[:, 0] = 6.0
-    targets = (torch.rand(60, generator=generator) < 0.8).long()
-    bad = seen(logits, targets, ids=range(60))
-    found = bad.compute_intervals(200)["full_ece"]
-    assert found["value"] > 1.3
-    assert found["high"] > found["value"]
-    good = seen(torch.zeros(60, 2), targets, ids=range(60))
-    change = good.difference_intervals(bad, 200)["full_ece"]
-    assert change["low"] < change["value"] - 0.05
-
-
-def test_intervals_resample_sequences_and_groups() -> None:
-    generator = torch.Generator().manual_seed(2)
-    logits, targets = torch.randn(60, 9, generator=generator) * 3, torch.randint(0, 9, (60,), generator=generator)
-    ids = [i // 3 for i in range(60)]
-    ours, same = seen(logits, targets, ids=ids), seen(logits, targets, ids=ids)
-    found = ours.compute_intervals(300)
-    assert found["nll"]["low"] < found["nll"]["value"] < found["nll"]["high"]
-    assert found["nll"]["value"] == pytest.approx(ours.compute()["nll"])
-    for name, entry in ours.difference_intervals(same, 50).items():
-        assert (entry["value"], entry["p"]) == (0, 1), name
-    # In groups of two, ten are left to resample; in fewer than ten groups there is no interval.
-    pairs = ours.compute_intervals(300, groups=[i // 2 for i in range(20)])["nll"]
-    assert (pairs["low"], pairs["high"]) != (found["nll"]["low"], found["nll"]["high"])
-    halves = ours.compute_intervals(300, groups=["a"] * 10 + ["b"] * 10)["nll"]
-    assert (halves["value"], halves["low"], halves["high"]) == (found["nll"]["value"], None, None)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

@@ -1,58 +1,27 @@
-import csv
-import json
+"""The vLLM engine against a stand-in that does what vllm 0.33.0 does (vllm/entrypoints/llm.py, sampling_params.py,
+v1/core/sched/utils.py)."""
+
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 
-from calibration_tuning.answering import Answerer, Request
-from calibration_tuning.engine_config import EngineSettings, ModelSettings, RecordedEngine, VllmEngine
+from calibration_tuning.engine_config import VllmEngine
 from calibration_tuning.errors import UserError
 from calibration_tuning.generation import Answer
 from calibration_tuning.prompts import PromptFormat
-from calibration_tuning.records import Demonstration, Question
 from data_curation.answering import answer_all
-from data_curation.engines import ENGINES, Failure, Job, build_engine
+from data_curation.engines import Failure, build_engine
 from data_curation.journal import Journal
+from tests.data_curation.asking import BLOCKS, CHOICES, answers, ask, in_this_process, job
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-BLOCKS = {"a": [Demonstration(question="What is 1 + 1?", answer="2")], "b": []}
-CHOICES = [["the", "France", "of"], ["correct answer", "is"], ["no", "yes", "the capital", "i", "ii"]]
-
-
-def ask(text: str, block: str = "a", sample: int = 0, tokens: int = 5, **values: Any) -> Request:
-    fields = {"id": text, "source": "s", "subject": "x", "group": text, "references": ["r"], "grader": "exact"}
-    return Request(Question(question=text, **{**fields, **values}), block, tokens, sample)
-
-
-def answers(engine: Any, requests: list[Request]) -> dict[str, Any]:
-    return {request.key: found for batch in engine.answer(engine.batches(requests)) for request, found in batch}
-
-
-def job(tokenizer: Any, style: Any = "text", **values: Any) -> Job:
-    return Job(
-        ModelSettings(path="tiny", revision="main", dtype="bfloat16"), PromptFormat(tokenizer, style), BLOCKS, **values
-    )
-
-
-def in_this_process(tiny: Any, requests: list[Request], style: Any = "text", **values: Any) -> dict[str, Answer]:
-    return answers(Answerer(tiny[0], PromptFormat(tiny[1], style), BLOCKS, 8, **values), requests)
-
-
-def test_there_is_an_engine_for_every_kind() -> None:
-    kinds = [kind.model_fields["kind"].default for kind in get_args(get_args(EngineSettings)[0])]
-    assert list(ENGINES) == kinds
-    assert len(kinds) == 4
-
-
-# ---- vLLM, by what vllm 0.33.0 does (vllm/entrypoints/llm.py, sampling_params.py, v1/core/sched/utils.py) ----
 
 
 @dataclass
@@ -319,116 +288,3 @@ def test_one_process_leaves_the_environment_to_vllm(vllm: FakeVllm, monkeypatch:
     before = dict(os.environ)
     vllm_engine(vllm, tensor_parallel_size=2)
     assert vllm.environments == [before]
-
-
-# ---- Answers made elsewhere ----
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    if path.suffix == ".csv":
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
-            writer.writeheader()
-            writer.writerows(rows)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def recorded(tokenizer: Any, path: Path, style: Any = "text") -> Any:
-    return build_engine(RecordedEngine(path=path), job(tokenizer, style))
-
-
-@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
-@pytest.mark.parametrize("style", ["text", "chat"])
-def test_recorded_answers(tiny: Any, tmp_path: Path, suffix: str, style: Any) -> None:
-    prompt_format = PromptFormat(tiny[1], style)
-    ids = prompt_format.answer_ids("the capital")
-    logprobs = [-0.5 - i for i in range(len(ids))]
-    rows: list[dict[str, Any]] = [
-        {"id": "Who?", "answer": " the capital ", "sample": 0, "token_logprobs": logprobs},
-        {"id": "Who?", "answer": "東京", "sample": 2, "token_logprobs": None},
-        {"id": "Where?", "answer": "", "sample": None, "note": "columns of others are left alone"},
-    ]  # csv files hold the list as "[-0.5, -1.5]", and nothing where there is None
-    engine = recorded(tiny[1], write(tmp_path / f"answers.{suffix}", rows), style)
-    requests = [ask("Who?"), ask("Who?", sample=1), ask("Who?", sample=2), ask("Where?"), ask("When?")]
-    missing = Failure("not among the recorded answers", lasting=True)
-    assert answers(engine, requests) == {
-        "Who?#0": Answer("the capital", ids, logprobs),
-        "Who?#1": missing,
-        "Who?#2": Answer("東京", prompt_format.answer_ids("東京"), []),
-        "Where?#0": Answer("", [], []),
-        "When?#0": missing,
-    }
-
-
-def test_recorded_answers_go_through_the_journal(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_curation.engines.recorded.BATCH", 2)
-    path = write(tmp_path / "a.jsonl", [{"id": f"Who is {n}?", "answer": str(n)} for n in range(5)])
-    requests = [ask(f"Who is {n}?") for n in range(7)]
-    found = answer_all(lambda: recorded(tiny[1], path), requests, Journal(tmp_path / "j", "0"), "answering", "answers")
-    assert [f.text if isinstance(f, Answer) else f.lasting for f in found.values()] == [*"01234", True, True]
-    assert Journal(tmp_path / "j", "0").read() == found
-
-
-def test_numbers_are_ids_and_answers_too(tiny: Any, tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", [{"id": 7, "answer": 3.5}])
-    assert answers(recorded(tiny[1], path), [ask("Who?", id="7")])["7#0"].text == "3.5"
-
-
-GOOD = {"id": "Who?", "answer": "the capital"}
-OTHER = {"id": "Where?", "answer": "the capital"}
-
-
-@pytest.mark.parametrize(
-    ("bad", "what"),
-    [
-        ({"answer": "x"}, "id: Field required"),
-        ({"id": "Where?"}, "answer: Field required"),
-        ({"id": "Where?", "answer": None}, "answer: Input should be a valid string"),
-        ({"id": "Where?", "answer": ["x"]}, "answer: Input should be a valid string"),
-        (OTHER | {"sample": -1}, "sample: Input should be greater than or equal to 0"),
-        (OTHER | {"sample": "first"}, "sample: Input should be a valid integer"),
-        (OTHER | {"token_logprobs": ["x", -1.0]}, "token_logprobs.0: Input should be a valid number"),
-        (OTHER | {"token_logprobs": [-1.0, None]}, "token_logprobs.1: Input should be a valid number"),
-        (OTHER | {"token_logprobs": -0.5}, "token_logprobs: Input should be a valid list"),
-        (OTHER | {"token_logprobs": "-0.5,"}, "token_logprobs: .*Extra data"),
-        (OTHER | {"token_logprobs": [-1.0] * 3}, "token_logprobs: 3 values, but the answer has 2 tokens"),
-        ({"id": "Where?", "answer": "", "token_logprobs": [-1.0]}, "token_logprobs: 1 values, .* has 0 tokens"),
-        ({"id": "Who?", "answer": "another"}, "id: 'Who\\?' has another answer above"),
-    ],
-)
-def test_bad_rows_name_file_row_and_field(tiny: Any, tmp_path: Path, bad: dict[str, Any], what: str) -> None:
-    path = write(tmp_path / "a.jsonl", [GOOD, bad])
-    with pytest.raises(UserError, match=f"{path}, row 1, {what}") as caught:
-        recorded(tiny[1], path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"{not json}\n",
-        b'["a list"]\n',
-        b'{"id": "a", "answer": "x", "token_logprobs": [-Infinity]}\n',
-        b'{"id": "\xff"}\n',
-    ],
-)
-def test_unreadable_rows_name_file_and_row(tiny: Any, tmp_path: Path, line: bytes) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(json.dumps(GOOD).encode() + b"\n" + line)
-    with pytest.raises(UserError, match=f"{path}, row 1: not |{path}, row 1: a JSON list"):
-        recorded(tiny[1], path)
-
-
-def test_the_same_row_twice_is_no_contradiction(tiny: Any, tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", [GOOD, GOOD, GOOD | {"sample": 1, "answer": "another"}])
-    assert answers(recorded(tiny[1], path), [ask("Who?")])["Who?#0"].text == "the capital"
-
-
-@pytest.mark.parametrize(
-    ("name", "what"), [("a.txt", "none of jsonl, "), ("a", "none of jsonl, "), ("a.csv", "no such")]
-)
-def test_files_that_cannot_be_read(tiny: Any, tmp_path: Path, name: str, what: str) -> None:
-    with pytest.raises(UserError, match=what):
-        recorded(tiny[1], tmp_path / name)
