@@ -57,6 +57,10 @@ def launch(
     overrides: OverridesArgument = None,
     on: Annotated[str, typer.Option(help="A file of launch/accelerate/ such as ddp_8gpu, or slurm, or skypilot.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and start nothing.")] = False,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="Processes here, if not those of the file.", show_default=False)
+    ] = None,
+    force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Run all stages on many GPUs: here, through Slurm, or in a cloud.
@@ -69,7 +73,7 @@ def launch(
 
         load_run_config(config, overrides or [])
         _in_clone()
-        for command in launch_commands(on, config, overrides or []):
+        for command in launch_commands(on, config, overrides or [], ["--force"] if force else [], gpus):
             if dry_run:
                 print(shlex.join(command))
             else:

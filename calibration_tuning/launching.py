@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from calibration_tuning.errors import UserError
 
 FOLDER = Path("launch")
 STAGES = {"curate": "data_curation", "train": "training", "evaluate": "evaluation"}
-SHARED = tuple(STAGES)
-"""Stages whose work several processes share."""
+SKYPILOT = ("BUCKET", "HF_TOKEN", "WANDB_API_KEY")
+"""Variables that the task in the cloud is given."""
 
 
-def stage_command(stage: str, config: Path, overrides: list[str], launch: Path | None, flags: list[str]) -> list[str]:
-    """With `launch`, an accelerate file, through accelerate's launcher."""
+def stage_command(
+    stage: str,
+    config: Path,
+    overrides: list[str],
+    launch: Path | None,
+    flags: Sequence[str] = (),
+    gpus: int | None = None,
+) -> list[str]:
+    """With `launch`, an accelerate file, through accelerate's launcher; on `gpus` processes instead of the file's."""
     start = ["python", "-m"]
-    if launch is not None and stage in SHARED:
-        start += ["accelerate.commands.launch", "--config_file", str(launch), "-m"]
+    if launch is not None:
+        processes = [] if gpus is None else ["--num_processes", str(gpus)]
+        start += ["accelerate.commands.launch", "--config_file", str(launch), *processes, "-m"]
     return [*start, STAGES[stage], str(config), *overrides, *flags]
 
 
-def launch_commands(on: str, config: Path, overrides: list[str]) -> list[list[str]]:
+def launch_commands(
+    on: str, config: Path, overrides: list[str], flags: Sequence[str] = (), gpus: int | None = None
+) -> list[list[str]]:
     """What `calibration-tuning launch CONFIG --on NAME` starts, one after the other. Raises `UserError` for a name that
     is none."""
     here = sorted(path.stem for path in (FOLDER / "accelerate").glob("*.yaml") if path.stem != "multi_node")
     if on in here:
         launch = FOLDER / "accelerate" / f"{on}.yaml"
-        return [stage_command(stage, config, overrides, launch, []) for stage in STAGES]
+        return [stage_command(stage, config, overrides, launch, flags, gpus) for stage in STAGES]
+    if gpus is not None:
+        raise UserError(f"--gpus: --on {on} has its number of GPUs in its own file; change it there")
+    if flags:
+        raise UserError(f"{flags[0]}: not with --on {on}, where a job that is put back would begin anew; use name=NEW")
     if on == "slurm":
         return [["bash", str(FOLDER / "slurm" / "pipeline.sbatch"), str(config), *overrides]]
     if on == "skypilot":
         if overrides:
             raise UserError(f"{overrides[0]}: skypilot takes settings from the config file alone; change them there")
-        return [["sky", "jobs", "launch", str(FOLDER / "skypilot.yaml"), "--env", f"CONFIG={config}"]]
+        if missing := [name for name in SKYPILOT if not os.environ.get(name)]:
+            raise UserError(f"--on skypilot: set {', '.join(missing)} in your shell; see {FOLDER / 'skypilot.yaml'}")
+        task = ["sky", "jobs", "launch", str(FOLDER / "skypilot.yaml"), "--env", f"CONFIG={config}", "--env", "BUCKET"]
+        return [[*task, "--secret", "HF_TOKEN", "--secret", "WANDB_API_KEY"]]
     if on == "multi_node":
         raise UserError(
             "--on multi_node: needs a launcher on every machine; use slurm, or the command in "

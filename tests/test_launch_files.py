@@ -30,6 +30,25 @@ def test_accelerate_accepts_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", [2, 3])
+def test_deepspeed_on_two_machines_is_one_training(stage: int) -> None:
+    """torchrun on each machine, as with DDP, and not DeepSpeed's launcher, which would start them by ssh."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env
+
+    where = ["--num_machines", "2", "--num_processes", "16", "--machine_rank", "1", "--main_process_ip", "node7"]
+    parsed = launch_command_parser().parse_args(
+        ["--config_file", f"launch/accelerate/deepspeed_zero{stage}.yaml", *where, "--main_process_port", "29500"]
+        + ["-m", "training", "configs/llama2_7b.yaml"]
+    )
+    arguments, defaults, _ = _validate_launch_command(parsed)
+    arguments.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)
+    command, _ = prepare_deepspeed_cmd_env(arguments)
+    assert not command
+    assert (arguments.nnodes, arguments.nproc_per_node, arguments.node_rank) == ("2", "8", 1)
+    assert (arguments.rdzv_backend, arguments.rdzv_endpoint) == ("static", "node7:29500")
+
+
+@pytest.mark.parametrize("stage", [2, 3])
 def test_deepspeed_accepts_it(stage: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment that `accelerate launch` makes of the file, through accelerate's plugin into DeepSpeed's parser,
     for a rank of eight."""

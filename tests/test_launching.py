@@ -40,11 +40,39 @@ def test_every_stage_through_the_launcher() -> None:
         ("abacus", [], "--on abacus: not a set-up"),
         ("multi_node", [], "use slurm"),
         ("skypilot", ["seed=1"], "from the config file alone"),
+        ("skypilot", [], "set BUCKET, HF_TOKEN in your shell"),
     ],
 )
-def test_set_ups_that_are_none(on: str, overrides: list[str], message: str) -> None:
+def test_set_ups_that_are_none(
+    on: str, overrides: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "k")
+    for name in ("BUCKET", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match=message):
         launch_commands(on, CONFIG, overrides)
+
+
+def test_fewer_gpus_and_anew() -> None:
+    for command in launch_commands("ddp_8gpu", CONFIG, [], ["--force"], gpus=4):
+        assert command[5:8] == ["--num_processes", "4", "-m"]
+        assert command[-1] == "--force"
+    for on in ("slurm", "skypilot"):
+        with pytest.raises(UserError, match=f"--gpus: --on {on} has"):
+            launch_commands(on, CONFIG, [], gpus=4)
+        with pytest.raises(UserError, match="--force: not with"):
+            launch_commands(on, CONFIG, [], ["--force"])
+
+
+def test_the_cloud_is_given_bucket_and_secrets_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = yaml.safe_load(Path("launch/skypilot.yaml").read_text())
+    for name in ("BUCKET", "HF_TOKEN", "WANDB_API_KEY"):
+        monkeypatch.setenv(name, "hush")
+    (command,) = launch_commands("skypilot", CONFIG, [])
+    assert command[:4] == ["sky", "jobs", "launch", "launch/skypilot.yaml"]
+    assert "hush" not in " ".join(command)
+    given = [command[place + 1].partition("=")[0] for place, word in enumerate(command) if word.startswith("--")]
+    assert given == [*task["envs"], *task["secrets"]]
 
 
 def test_a_dry_run_prints_what_would_be_started() -> None:

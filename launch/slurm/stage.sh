@@ -14,6 +14,8 @@ stage() {
   # To the processes of the step; srun itself would kill them.
   trap 'scancel --signal=TERM "$SLURM_JOB_ID"' USR1
   trap : TERM # sent to the step as well
+  # srun has not taken this over from the job since Slurm 22.05: all ranks of a node would share one core.
+  [[ -z ${SLURM_CPUS_PER_TASK:-} ]] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
   ended=$(mktemp) # a wait that a signal ends at the moment the step does can lose its exit code
   {
     trap : TERM USR1
