@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from scipy.special import expit
 from calibration_tuning.batches import by_length, encode_prefix
 from calibration_tuning.checkpoint import Checkpoint, load_checkpoint
 from calibration_tuning.checksums import SUMS
-from calibration_tuning.errors import UserError
+from calibration_tuning.engine_config import MAX_BATCH_TOKENS
+from calibration_tuning.errors import UserError, reason
 from calibration_tuning.generation import Answer, Decoding, generate_answers
 from calibration_tuning.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.models import adapter_off, default_device
@@ -60,15 +62,21 @@ class CalibratedModel:
         error_rate: float | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
+        **loaded_as: Any,
     ) -> CalibratedModel:
         """Load a checkpoint folder or a hub repository (at `revision`).
+
+        The base model is loaded as it was for training, but for what `loaded_as` says: `dtype`, `attn_implementation` or
+        `load_in_4bit`, as in a run's `model:` settings (on a machine without CUDA, say).
 
         `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one
         that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint, it is damaged, or
         no threshold was looked for at that rate.
         """
         folder = checkpoint_folder(path_or_repo, revision)
-        checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code)
+        if unknown := loaded_as.keys() - {"dtype", "attn_implementation", "load_in_4bit"}:
+            raise TypeError(f"from_pretrained() takes no {', '.join(sorted(unknown))}")
+        checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code, changes=loaded_as)
         thresholds = read_thresholds(folder, checkpoint.record.inputs_fingerprint)
         if thresholds is None and error_rate is not None:
             raise UserError(f"{path_or_repo}: has no thresholds, as it was not evaluated; leave error_rate out")
@@ -110,7 +118,11 @@ class CalibratedModel:
 
     def _answers(self, ids: list[list[int]], choices: list[Choices]) -> list[Answer]:
         block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
-        self._fit(block, ids, self.record.max_new_tokens)
+        self._fit(
+            block,
+            [own for own, offered in zip(ids, choices, strict=True) if offered is None],
+            self.record.max_new_tokens,
+        )
         free = [i for i, own in enumerate(choices) if own is None]
         found: dict[int, Answer] = {}
         if free:
@@ -131,10 +143,13 @@ class CalibratedModel:
             raise UserError("choices: at least two of them, none empty")
         encoded = {i: [self.prompt_format.answer_ids(choice) for choice in choices[i]] for i in own}
         widest = max(len(choices[i]) for i in own)
+        longest = {i: len(ids[i]) + max(map(len, encoded[i])) for i in own}
+        self._fit(block, [range(longest[i]) for i in own], 0)
         found: dict[int, Answer] = {}
         with torch.no_grad():
             prefix = encode_prefix(self.model, block)
-        for batch in by_length([ids[i] for i in own], max(1, self.batch_size // widest)):
+        lengths, size = [range(longest[i]) for i in own], max(1, self.batch_size // widest)
+        for batch in by_length(lengths, size, MAX_BATCH_TOKENS // widest, len(block)):
             rows = [own[k] for k in batch]
             continuations = [encoded[i] for i in rows]
             read = continuation_logprobs(self.model, self.prompt_format, prefix, [ids[i] for i in rows], continuations)
@@ -149,7 +164,7 @@ class CalibratedModel:
         scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size, probe=self.probe)
         return scores.logit.tolist()
 
-    def _fit(self, block: list[int], sequences: list[list[int]], more: int) -> None:
+    def _fit(self, block: list[int], sequences: Sequence[Sequence[int]], more: int) -> None:
         """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""
         room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         longest = max(map(len, sequences), default=0)
@@ -179,7 +194,6 @@ def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> 
     try:
         return Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=FILES))
     except (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{path_or_repo}: neither a checkpoint folder nor a repository that can be fetched ({first})"
+            f"{path_or_repo}: neither a checkpoint folder nor a repository that can be fetched ({reason(error)})"
         ) from None

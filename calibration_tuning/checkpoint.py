@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -85,15 +86,19 @@ class Checkpoint:
         return replace(self, model=self.model.to(device), probe=self.probe and self.probe.to(device))
 
 
-def load_checkpoint(folder: Path, base: Any = None, trust_remote_code: bool = False) -> Checkpoint:
-    """`base` is an already loaded base model; without it the model named in the record is loaded.
+def load_checkpoint(
+    folder: Path, base: Any = None, trust_remote_code: bool = False, changes: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """`base` is an already loaded base model; without it the model named in the record is loaded, with `changes` to how
+    it was loaded for training.
 
     Whether code that comes with that model may run is the caller's decision, never that of a downloaded record.
     """
     from peft import PeftModel
 
     found = read_record(folder)
-    record = found.model_copy(update={"model": found.model.model_copy(update={"trust_remote_code": trust_remote_code})})
+    model_settings = found.model.model_copy(update={**(changes or {}), "trust_remote_code": trust_remote_code})
+    record = found.model_copy(update={"model": model_settings})
     prompt_format = PromptFormat.of(load_tokenizer(record.model), record.prompt_style)
     if prompt_format.answer_tokens != record.answer_tokens:
         raise UserError(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+
+_REQUEST = re.compile(r"\s*\(Request ID: [^)]*\)")
 
 
 class UserError(Exception):
@@ -18,6 +22,14 @@ class RunError(UserError):
     """A run that failed although its settings and inputs were right. Exit code 1."""
 
     exit_code = 1
+
+
+def reason(error: Exception) -> str:
+    """What a library's error says, in one line: the answer of the hub's server if it has one, else its first two lines
+    (the second says what to do about a gated or private repository); without the numbers of requests."""
+    told = _REQUEST.sub("", str(getattr(error, "server_message", None) or error))
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(error).__name__
 
 
 def first_problem(error: ValidationError) -> str:

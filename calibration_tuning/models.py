@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, reason
 from calibration_tuning.files import sha256_file
 from calibration_tuning.processes import local_process_index
 from calibration_tuning.pypi_source import resolve_wheel
@@ -136,7 +136,10 @@ def _four_bits(settings: ModelSettings) -> Any:
     if not settings.load_in_4bit:
         return None
     if not torch.cuda.is_available():
-        raise UserError("model.load_in_4bit: needs a CUDA device; set it to false")
+        raise UserError(
+            "model.load_in_4bit: needs a CUDA device; set it to false (of a checkpoint: from_pretrained(..., "
+            "load_in_4bit=False))"
+        )
     if find_spec("bitsandbytes") is None:
         raise UserError('model.load_in_4bit: needs bitsandbytes; pip install -e ".[gpu]"')
     return BitsAndBytesConfig(
@@ -153,8 +156,7 @@ def loading(settings: ModelSettings) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"model.path: {settings.path!r} cannot be loaded ({first})") from error
+        raise UserError(f"model.path: {settings.path!r} cannot be loaded ({reason(error)})") from error
 
 
 def adapter_off(model: Any) -> Any:

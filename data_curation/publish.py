@@ -8,7 +8,7 @@ import typer
 
 from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, with_errors
 from calibration_tuning.curated_set import read_manifest
-from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.errors import RunError, UserError, reason
 from calibration_tuning.run_config import RunConfig, load_run_config
 
 FILES = ["*.parquet", "README.md", "manifest.json", "few_shot.json", "dropped.jsonl", "SHA256SUMS"]
@@ -27,6 +27,8 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
     api = HfApi()
     try:
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+        if not public and api.repo_info(repo, repo_type="dataset").private is False:
+            raise UserError(f"{repo}: is there already, for everybody to see; --public says that this is wanted")
         commit = api.upload_folder(
             repo_id=repo,
             repo_type="dataset",
@@ -39,8 +41,9 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
             f"{repo}: not a repository name ({str(error).splitlines()[0]}); use organisation/name"
         ) from None
     except (HTTPError, OSError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{repo}: the hub did not take it ({first}); check `hf auth whoami` and try again") from None
+        raise RunError(
+            f"{repo}: the hub did not take it ({reason(error)}); check `hf auth whoami` and try again"
+        ) from None
     return str(commit.repo_url)
 
 

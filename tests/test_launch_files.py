@@ -36,10 +36,8 @@ def test_deepspeed_on_two_machines_is_one_training(stage: int) -> None:
     from accelerate.utils.launch import prepare_deepspeed_cmd_env
 
     where = ["--num_machines", "2", "--num_processes", "16", "--machine_rank", "1", "--main_process_ip", "node7"]
-    parsed = launch_command_parser().parse_args(
-        ["--config_file", f"launch/accelerate/deepspeed_zero{stage}.yaml", *where, "--main_process_port", "29500"]
-        + ["-m", "training", "configs/llama2_7b.yaml"]
-    )
+    file, what = f"launch/accelerate/deepspeed_zero{stage}.yaml", ["-m", "training", "configs/llama2_7b.yaml"]
+    parsed = launch_command_parser().parse_args(["--config_file", file, *where, "--main_process_port", "29500", *what])
     arguments, defaults, _ = _validate_launch_command(parsed)
     arguments.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)
     command, _ = prepare_deepspeed_cmd_env(arguments)

@@ -43,9 +43,7 @@ def test_every_stage_through_the_launcher() -> None:
         ("skypilot", [], "set BUCKET, HF_TOKEN in your shell"),
     ],
 )
-def test_set_ups_that_are_none(
-    on: str, overrides: list[str], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_set_ups_that_are_none(on: str, overrides: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "k")
     for name in ("BUCKET", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)

@@ -13,6 +13,8 @@ from calibration_tuning.ask import CheckpointArgument, ErrorRateOption
 from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
 from calibration_tuning.errors import UserError
 
+CONNECTIONS = 256
+"""Beside those of requests that wait."""
 TOKEN = "CALIBRATION_TUNING_TOKEN"
 
 
@@ -50,7 +52,11 @@ def serve(checkpoint: str, host: str, port: int, waiting: int, error_rate: float
     model = CalibratedModel.from_pretrained(folder, error_rate=error_rate)
     picture = folder / "reliability.png"
     app = make_app(model, checkpoint.rstrip("/"), token, waiting, picture if picture.is_file() else None)
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_keep_alive=30)
+    # Those that are refused are told so; only what could exhaust memory before that is cut off.
+    most = CONNECTIONS + waiting
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", timeout_keep_alive=30, limit_concurrency=most
+    )
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:

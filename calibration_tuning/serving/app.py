@@ -148,6 +148,11 @@ def _errors_like_openai(app: FastAPI) -> None:
     def failed(request: Request, error: RunError) -> JSONResponse:
         return JSONResponse(problem(str(error), "server_error"), 500)
 
+    @app.exception_handler(Exception)
+    def broken(request: Request, error: Exception) -> JSONResponse:
+        # Out of memory, say; the traceback goes to the server's log, not to the client.
+        return JSONResponse(problem(f"the server failed ({type(error).__name__})", "server_error"), 500)
+
     @app.exception_handler(StarletteHTTPException)
     def told(request: Request, error: StarletteHTTPException) -> JSONResponse:
         headers = dict(error.headers or {}) | ({"Retry-After": "1"} if error.status_code == 503 else {})

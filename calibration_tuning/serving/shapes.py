@@ -24,6 +24,13 @@ class Message(BaseModel):
     role: str
     content: Text | Annotated[list[TextPart], Field(min_length=1)]
 
+    @field_validator("content")
+    @classmethod
+    def _not_longer_in_parts(cls, value: str | list[TextPart]) -> str | list[TextPart]:
+        if not isinstance(value, str) and sum(len(part.text) for part in value) > LONGEST:
+            raise ValueError(f"the parts may have {LONGEST:,} characters together")
+        return value
+
     @property
     def text(self) -> str:
         return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
@@ -47,6 +54,13 @@ class ChatRequest(BaseModel):
     def _one_question(cls, value: list[Message]) -> list[Message]:
         if [message.role for message in value] != ["user"]:
             raise ValueError("must be one user message: checkpoints are tuned on single questions")
+        return value
+
+    @field_validator("choices")
+    @classmethod
+    def _not_longer_together(cls, value: list[str] | None) -> list[str] | None:
+        if sum(map(len, value or ())) > LONGEST:
+            raise ValueError(f"may have {LONGEST:,} characters together")
         return value
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from scipy.special import expit
 
 from calibration_tuning import CalibratedModel
@@ -70,6 +71,23 @@ def test_thresholds_are_those_of_the_report(tiny_run: Path, model: CalibratedMod
     assert strict.threshold == Threshold.model_validate(found["rates"][0])
     vouched = [one for one in found["rates"] if one["threshold"] is not None]
     assert model.threshold == (Threshold.model_validate(vouched[0]) if vouched else None)
+
+
+def test_a_checkpoint_of_another_machine_is_loaded_as_this_one_can(tiny_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_run / "checkpoint", folder)
+    (folder / "SHA256SUMS").unlink()
+    record = json.loads((folder / "calibration.json").read_text())
+    made_on = {"load_in_4bit": True, "attn_implementation": "flash_attention_2"}
+    (folder / "calibration.json").write_text(json.dumps(record | {"model": record["model"] | made_on}))
+    with pytest.raises(UserError, match=r"from_pretrained\(\.\.\., load_in_4bit=False\)"):
+        CalibratedModel.from_pretrained(folder, device="cpu")
+    here = CalibratedModel.from_pretrained(
+        folder, device="cpu", load_in_4bit=False, attn_implementation="sdpa", dtype="bfloat16"
+    )
+    assert here.model.dtype == torch.bfloat16
+    with pytest.raises(TypeError, match="takes no temperature"):
+        CalibratedModel.from_pretrained(folder, temperature=1.0)
 
 
 def test_answers_from_the_threshold_on_are_trusted(tiny_run: Path, model: CalibratedModel) -> None:

@@ -60,7 +60,7 @@ def post(address: str, path: str, body: Any, token: str | None = TOKEN) -> httpx
     return httpx.post(f"{address}{path}", json=body, headers=headers, timeout=60)
 
 
-def chat(text: str = "What is 1 plus 2?", **more: Any) -> dict[str, Any]:
+def chat(text: Any = "What is 1 plus 2?", **more: Any) -> dict[str, Any]:
     return {"model": "tiny", "messages": [{"role": "user", "content": text}], **more}
 
 
@@ -110,6 +110,9 @@ def test_confidences_of_given_answers(address: str, model: CalibratedModel) -> N
         ("/v1/chat/completions", chat(choices=["one"]), 400, "choices: "),
         ("/v1/chat/completions", chat("so " * 2000), 400, "more than the 512 the model reads"),
         ("/v1/chat/completions", chat("x" * 20_001), 400, "at most 20000 characters"),
+        ("/v1/chat/completions", chat([{"type": "text", "text": "x" * 15_000}] * 2), 400, "20,000 characters together"),
+        ("/v1/chat/completions", chat(choices=["x" * 15_000] * 2), 400, "choices: may have 20,000 characters together"),
+        ("/v1/chat/completions", chat(choices=["no", "so " * 2000]), 400, "more than the 512 the model reads"),
         ("/v1/confidence", {"question": "a"}, 400, "answer"),
         ("/v1/confidence", [{"question": "a", "answer": "b"}] * 65, 400, "at most 64 items"),
         ("/v1/confidence", ["x" * LARGEST], 413, "larger than 2,000,000 bytes"),
@@ -120,6 +123,19 @@ def test_bad_requests_are_one_sentence(address: str, path: str, body: Any, statu
     reply = post(address, path, body)
     assert reply.status_code == status
     assert message in reply.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_whatever_fails_is_an_error_that_clients_can_read(
+    address: str, model: CalibratedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*arguments: Any) -> Any:
+        raise MemoryError("of no interest to clients")
+
+    monkeypatch.setattr(model, "judge_batch", exhausted)
+    reply = post(address, "/v1/confidence", [{"question": "a", "answer": "b"}])
+    assert reply.status_code == 500
+    assert reply.json()["error"]["message"] == "the server failed (MemoryError)"
 
 
 @pytest.mark.slow

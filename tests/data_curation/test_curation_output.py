@@ -149,10 +149,14 @@ def test_examples_are_shown_exactly_as_the_model_sees_them(run: RunConfig) -> No
 
 def test_publishing_sends_the_finished_files_in_one_commit(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[str, Any]] = []
+    is_public = False
 
     class Api:
         def create_repo(self, repo: str, **options: Any) -> None:
             calls.append((repo, options))
+
+        def repo_info(self, repo: str, repo_type: str) -> Any:
+            return SimpleNamespace(private=not is_public)
 
         def upload_folder(self, **options: Any) -> Any:
             calls.append(("upload", options))
@@ -163,6 +167,10 @@ def test_publishing_sends_the_finished_files_in_one_commit(run: RunConfig, monke
     assert calls[0] == ("org/set", {"repo_type": "dataset", "private": True, "exist_ok": True})
     assert calls[1][1]["folder_path"] == run.curation_dir
     assert manifest(run)["fingerprint"] in calls[1][1]["commit_message"]
+    is_public = True
+    with pytest.raises(UserError, match=r"org/set: is there already, for everybody to see; --public"):
+        publish(run, "org/set", public=False)
+    assert [name for name, _ in calls].count("upload") == 1
 
 
 def test_publishing_fails_in_one_sentence(run: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,7 +17,9 @@ import pytest
 import yaml
 
 from calibration_tuning import CalibratedModel
-from tests.training.hub_server import Hub, running
+from tests.training.hub_server import Hub, Repository, running
+from training.hub.bundle import collect
+from training.hub.card import hub_sets
 
 pytestmark = pytest.mark.slow
 QUESTIONS = ["What is 1 plus 2?", "What is 8 plus 8?", "Why?"]
@@ -102,7 +105,7 @@ def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp
 def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
     result = publish(hub, tiny_run, "--base-model", "org/base", "--license", "apache-2.0")
     assert result.returncode == 0, result.stderr
-    assert "warning" not in result.stdout
+    assert "warning" not in result.stderr
     files = hub.repositories["org/tiny"].commits[-1]
     _, head, body = files["README.md"].decode().split("---\n", 2)
     found = yaml.safe_load(head)
@@ -132,8 +135,30 @@ def test_a_dry_run_asks_nobody(tiny_run: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "adapter_model.safetensors" in result.stdout
     assert "license_name: that-of-the-base-model" in result.stdout
-    assert "which others lack" in result.stdout
+    assert "others lack the base model" in result.stderr
     assert "nothing was uploaded" in result.stdout
+
+
+def test_private_is_not_published_where_everybody_sees_it(hub: Hub, tiny_run: Path) -> None:
+    hub.repositories["org/tiny"] = Repository(private=False)
+    result = publish(hub, tiny_run, "--private")
+    assert result.returncode == 2
+    assert "--private: org/tiny is there already, for everybody to see" in result.stderr
+    assert hub.repositories["org/tiny"].commits == [{}]
+    assert publish(hub, tiny_run).returncode == 0
+
+
+def test_what_the_hub_says_is_passed_on(hub: Hub, tiny_run: Path) -> None:
+    hub.fail_commits = 100
+    assert "the hub did not take it (out of order)" in publish(hub, tiny_run).stderr
+
+
+def test_the_card_names_the_sets_that_were_tuned_on(tiny_run: Path) -> None:
+    bundle = collect(tiny_run)
+    sets = [("org/asked", "train"), ("org/held_out", "evaluation"), ("embedded:countries", "train")]
+    questions = [{"path": path, "role": role} for path, role in sets]
+    other = dataclasses.replace(bundle, manifest=bundle.manifest | {"settings": {"questions": questions}})
+    assert hub_sets(other) == ["org/asked"]
 
 
 def test_an_upload_that_failed_goes_on(hub: Hub, tiny_run: Path) -> None:

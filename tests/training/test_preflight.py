@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -195,6 +196,36 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
     assert status(run, "disk").status == "fails"
 
 
+def test_only_training_is_split_over_gpus(llama: RunConfig) -> None:
+    paper = paper_of(llama, gpus=8, gpu="rtx-4090", tokens_per_batch=512, gradient_checkpointing=True)
+    assert checks.whole_model(paper) == checks.Finding(
+        "ok", "curation and evaluation put the whole model on each GPU: 14.1 of 23.5 GiB"
+    )
+    paper.gpu = dataclasses.replace(paper.gpu, memory=12.0)
+    assert "ZeRO-3" in fitting(paper)
+    assert checks.whole_model(paper).status == "fails"
+
+
+def test_packed_weights_are_not_split(llama: RunConfig) -> None:
+    quantized = llama.model_copy(update={"model": llama.model.model_copy(update={"load_in_4bit": True})})
+    paper = paper_of(quantized)
+    assert paper.memory(ENGINES["FSDP2"]).weights == paper.memory(ENGINES["DDP"]).weights
+
+
+def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = paper_of(llama.model_copy(update={"output_dir": tmp_path / "runs"}))
+    assert "; " not in checks.disk(paper).detail, "a folder's weights are there already"
+    monkeypatch.setattr(checks, "_is_here", lambda path: False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    room = {tmp_path: 40 << 30}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 50, 0, room[path]))  # type: ignore[attr-defined]
+    found = checks.disk(paper)
+    assert found.status == "ok"
+    assert found.detail.endswith(f"40 GiB free at {tmp_path / 'cache'}, about 12.6 GiB needed")
+    room[tmp_path] = 25 << 30
+    assert checks.disk(paper).status == "fails", "twice 12.6 GiB and the run's own files on one disk"
+
+
 def preflight(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "training.preflight", *arguments],
@@ -218,4 +249,4 @@ def test_the_command(llama: RunConfig, tmp_path: Path, seven_billion: Path) -> N
     assert "fails   memory: fits with no engine" in refused.stdout
     unknown = preflight("configs/llama2_7b.yaml", "--gpu", "abacus")
     assert unknown.returncode == 2
-    assert "known: a100-40gb" in unknown.stderr
+    assert "known: l4, a10g" in unknown.stderr

@@ -64,7 +64,9 @@ def is_hub_id(path: str) -> bool:
 
 
 def hub_sets(bundle: Bundle) -> list[str]:
-    paths = (question.path for question in bundle.config.questions)
+    """Those tuned on, by the manifest: the run's own settings are another set's where `curated` names one."""
+    questions = bundle.manifest["settings"]["questions"]
+    paths = (question["path"] for question in questions if question["role"] == "train")
     return sorted({path for path in paths if is_hub_id(path) and not Path(path).suffix})
 
 

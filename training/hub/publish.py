@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
-from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.errors import RunError, UserError, reason
 
 CARD = "README.md"
 
@@ -47,7 +48,8 @@ def _publish(run: Path, repo: str, private: bool, base_model: str | None, licens
     files: dict[str, Path | bytes] = bundle.files() | {CARD: card(bundle, repo, license).encode()}
     if not is_hub_id(bundle.base_model) and not bundle.base_model.startswith("pypi:"):
         print(
-            f"warning: the base model is {bundle.base_model}, which others lack; --base-model ORG/NAME says where it is"
+            f"warning: others lack the base model {bundle.base_model}; --base-model ORG/NAME says where they find it",
+            file=sys.stderr,
         )
     if dry_run:
         for name, content in files.items():
@@ -62,21 +64,28 @@ def upload(repo: str, files: dict[str, Path | bytes], private: bool, message: st
     """Make the repository if need be and send all files in one commit; returns its address.
 
     Weights that an interrupted upload has sent already are known to the hub by their hash and not sent again. Raises
-    `UserError` for a wrong name, `RunError` where the hub refuses or is out of reach; nothing is half published.
+    `UserError` for a wrong name and where a `private` one is public already, `RunError` where the hub refuses or is out
+    of reach; nothing is half published.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError  # the latter of whichever client it uses
 
     api = HfApi()
     try:
-        address = api.create_repo(repo, private=private, exist_ok=True)
+        # Not asked to be private, a new one is what its organisation wants new ones to be.
+        address = api.create_repo(repo, private=private or None, exist_ok=True)
+        if private and api.repo_info(repo).private is False:
+            raise UserError(
+                f"--private: {repo} is there already, for everybody to see; make it private or name another"
+            )
         operations = [CommitOperationAdd(name, content) for name, content in files.items()]
         api.create_commit(repo, operations, commit_message=message)
     except HFValidationError as error:
         raise UserError(f"--repo {repo}: not a repository's name ({str(error).splitlines()[0]})") from None
     except (HTTPError, OSError, ValueError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{repo}: the hub did not take it ({first}); see `hf auth whoami` and run it again") from None
+        raise RunError(
+            f"{repo}: the hub did not take it ({reason(error)}); see `hf auth whoami` and run it again"
+        ) from None
     return str(address)
 
 

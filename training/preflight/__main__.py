@@ -25,7 +25,9 @@ def main(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     gpus: Annotated[int, typer.Option(min=1)] = 8,
-    gpu: Annotated[str, typer.Option(help="a100-40gb, a100-80gb, h100-80gb, h200, l40s or rtx-4090.")] = "a100-80gb",
+    gpu: Annotated[
+        str, typer.Option(help="Such as a100-40gb, h100-80gb or rtx-4090; a wrong one lists all.")
+    ] = "a100-80gb",
     debug: DebugOption = False,
 ) -> None:
     """Say what a training will take and what would stop it; needs neither a GPU nor weights.

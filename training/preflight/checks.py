@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,6 +14,7 @@ from typing import Literal
 from calibration_tuning.errors import UserError
 from calibration_tuning.models import PYPI, context_length
 from training.memory import GIB, counts
+from training.preflight.machines import CONTEXT
 from training.preflight.plan import Paper, fitting
 
 SPARE = 2.0
@@ -110,16 +112,31 @@ def memory(paper: Paper) -> Finding:
     return Finding("fails", f"fits with no engine; {hint}")
 
 
+def whole_model(paper: Paper) -> Finding:
+    """Only training is ever split over GPUs."""
+    needed, room = paper.base_bytes / GIB + CONTEXT, paper.gpu.memory
+    detail = f"curation and evaluation put the whole model on each GPU: {needed:.1f} of {room:g} GiB"
+    return Finding("ok", detail) if needed < room else Finding("fails", f"{detail}; set model.load_in_4bit")
+
+
 def disk(paper: Paper) -> Finding:
-    folder = _existing(paper.config.output_dir)
-    free = shutil.disk_usage(folder).free
+    from huggingface_hub.constants import HF_HUB_CACHE
+
     trained, _ = counts(paper.model)
     kept = paper.config.training.keep_checkpoints
-    run = trained * (12 * (kept + 1) + 4 * 2)  # weights and moments of each checkpoint, the best, the finished adapter
-    weights = 0.0 if _is_here(paper.config.model.path) else paper.base_bytes
-    needed = SPARE * (run + weights)
-    detail = f"{free / GIB:.0f} GiB free at {paper.config.output_dir}, about {(run + weights) / GIB:.1f} GiB needed"
-    return Finding("ok" if free > needed else "fails", detail)
+    # Weights and moments of each checkpoint, the best, the finished adapter.
+    wanted = {paper.config.output_dir: trained * (12 * (kept + 1) + 4 * 2)}
+    if not _is_here(paper.config.model.path):
+        wanted[Path(HF_HUB_CACHE)] = paper.base_bytes
+    disks: dict[int, float] = defaultdict(float)
+    for folder, size in wanted.items():
+        disks[_existing(folder).stat().st_dev] += size
+    details, is_short = [], False
+    for folder, size in wanted.items():
+        free = shutil.disk_usage(_existing(folder)).free
+        is_short |= free <= SPARE * disks[_existing(folder).stat().st_dev]
+        details.append(f"{free / GIB:.0f} GiB free at {folder}, about {size / GIB:.1f} GiB needed")
+    return Finding("fails" if is_short else "ok", "; ".join(details))
 
 
 def _existing(folder: Path) -> Path:
@@ -162,6 +179,7 @@ CHECKS: dict[str, Callable[[Paper], Finding]] = {
     "context": context,
     "batch": batch,
     "memory": memory,
+    "whole model": whole_model,
     "disk": disk,
     "W&B": wandb,
     "hub": hub,

@@ -119,6 +119,8 @@ class Paper:
     def memory(self, engine: Engine) -> Memory:
         """On one device, of the largest forward pass."""
         shards = lambda split: self.gpus if split else 1  # noqa: E731
+        # bitsandbytes' packed weights are left out of the splitting.
+        is_split = engine.base and not self.config.model.load_in_4bit
         return estimate_memory(
             self.model.config.get_text_config(),
             self.base_bytes,
@@ -127,7 +129,7 @@ class Paper:
             self.pass_tokens,
             self.config.training.gradient_checkpointing,
             adapted(self.model),
-            shards(engine.base),
+            shards(is_split),
             shards(engine.optimizer),
             shards(engine.gradients),
         )
