@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
+from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import write_text
 from calibration_tuning.progress import progress
@@ -176,4 +176,4 @@ def _file(model: CalibratedModel, rows: list[Row], output: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

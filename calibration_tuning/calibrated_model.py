@@ -66,8 +66,8 @@ class CalibratedModel:
     ) -> CalibratedModel:
         """Load a checkpoint folder or a hub repository (at `revision`).
 
-        The base model is loaded as it was for training, but for what `loaded_as` says: `dtype`, `attn_implementation` or
-        `load_in_4bit`, as in a run's `model:` settings (on a machine without CUDA, say).
+        The base model is loaded as it was for training, but for what `loaded_as` says: `dtype`, `attn_implementation`
+        or `load_in_4bit`, as in a run's `model:` settings (on a machine without CUDA, say).
 
         `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one
         that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint, it is damaged, or

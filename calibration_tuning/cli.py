@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from calibration_tuning.children import PYTHON, run_child
-from calibration_tuning.command_line import ConfigArgument, DebugOption, ForceOption, OverridesArgument, with_errors
+from calibration_tuning.command_line import (
+    PROGRAM,
+    ConfigArgument,
+    DebugOption,
+    ForceOption,
+    OverridesArgument,
+    with_errors,
+)
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.launching import STAGES, launch_commands, stage_command
 
@@ -155,7 +163,7 @@ def compare(context: typer.Context) -> None:
 
     Example: calibration-tuning compare runs/demo runs/brier
     """
-    _forward("evaluation.compare", context.args)
+    _forward("evaluation.compare", context)
 
 
 @app.command(**FORWARDED)
@@ -164,7 +172,7 @@ def score(context: typer.Context) -> None:
 
     Example: calibration-tuning score answers.csv --calibrate platt
     """
-    _forward("evaluation.score", context.args)
+    _forward("evaluation.score", context)
 
 
 @app.command(**FORWARDED)
@@ -173,7 +181,7 @@ def preflight(context: typer.Context) -> None:
 
     Example: calibration-tuning preflight configs/llama2_7b.yaml --gpus 8 --gpu a100-80gb
     """
-    _forward("training.preflight", context.args)
+    _forward("training.preflight", context)
 
 
 @app.command(**FORWARDED)
@@ -182,7 +190,7 @@ def publish(context: typer.Context) -> None:
 
     Example: calibration-tuning publish runs/demo --repo me/demo-calibrated --private
     """
-    _forward("training.hub.publish", context.args)
+    _forward("training.hub.publish", context)
 
 
 @app.command(**FORWARDED)
@@ -191,7 +199,7 @@ def ask(context: typer.Context) -> None:
 
     Example: calibration-tuning ask runs/demo/checkpoint "What is the capital of France?"
     """
-    _forward("calibration_tuning.ask", context.args, needs_clone=False)
+    _forward("calibration_tuning.ask", context, needs_clone=False)
 
 
 @app.command(**FORWARDED)
@@ -200,7 +208,7 @@ def serve(context: typer.Context) -> None:
 
     Example: calibration-tuning serve runs/demo/checkpoint --port 8000
     """
-    _forward("calibration_tuning.serving", context.args, needs_clone=False)
+    _forward("calibration_tuning.serving", context, needs_clone=False)
 
 
 def _run(
@@ -227,11 +235,12 @@ def _run(
         _start(stage_command(stage, config, overrides, launch, flags))
 
 
-def _forward(module: str, arguments: list[str], needs_clone: bool = True) -> None:
+def _forward(module: str, context: typer.Context, needs_clone: bool = True) -> None:
     def work() -> None:
         if needs_clone:
             _in_clone()
-        raise typer.Exit(run_child([PYTHON, "-m", module, *arguments])[0])
+        os.environ[PROGRAM] = f"calibration-tuning {context.info_name}"
+        raise typer.Exit(run_child([PYTHON, "-m", module, *context.args])[0])
 
     with_errors(work, debug=False)
 

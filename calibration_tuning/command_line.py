@@ -23,6 +23,17 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Make it again even i
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+PROGRAM = "CALIBRATION_TUNING_PROGRAM"
+"""Variable with what was typed, for a module that `calibration-tuning` hands a command on to."""
+
+
+def run_command(main: Callable[..., None]) -> None:
+    """`typer.run`, whose help says what was typed."""
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    app(prog_name=os.environ.pop(PROGRAM, None))
+
+
 def with_errors(work: Callable[[], None], debug: bool) -> None:
     try:
         work()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from calibration_tuning.command_line import DebugOption, with_errors
+from calibration_tuning.command_line import DebugOption, run_command, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import read_json, write_json
 
@@ -148,4 +148,4 @@ def _confidences(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from calibration_tuning.command_line import DebugOption, with_errors
+from calibration_tuning.command_line import DebugOption, run_command, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.files import whole_folder, write_json
 from calibration_tuning.training_config import CalibratorName
@@ -162,4 +162,4 @@ def _print(title: str, sides: dict[str, Any], quantities: Any) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from calibration_tuning.ask import CheckpointArgument, ErrorRateOption
-from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
+from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError
 
 CONNECTIONS = 256
@@ -74,4 +74,4 @@ def _is_this_machine(host: str) -> bool:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from calibration_tuning.command_line import DebugOption, quiet_libraries, with_errors
+from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import RunError, UserError, reason
 
 CARD = "README.md"
@@ -90,4 +90,4 @@ def upload(repo: str, files: dict[str, Path | bytes], private: bool, message: st
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

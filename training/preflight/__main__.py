@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, quiet_libraries, with_errors
+from calibration_tuning.command_line import (
+    ConfigArgument,
+    DebugOption,
+    OverridesArgument,
+    quiet_libraries,
+    run_command,
+    with_errors,
+)
 from calibration_tuning.errors import UserError
 from calibration_tuning.run_config import load_run_config
 
@@ -102,4 +109,4 @@ def _time(hours: float) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -125,7 +125,7 @@ def disk(paper: Paper) -> Finding:
     trained, _ = counts(paper.model)
     kept = paper.config.training.keep_checkpoints
     # Weights and moments of each checkpoint, the best, the finished adapter.
-    wanted = {paper.config.output_dir: trained * (12 * (kept + 1) + 4 * 2)}
+    wanted: dict[Path, float] = {paper.config.output_dir: trained * (12 * (kept + 1) + 4 * 2)}
     if not _is_here(paper.config.model.path):
         wanted[Path(HF_HUB_CACHE)] = paper.base_bytes
     disks: dict[int, float] = defaultdict(float)
