@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +109,9 @@ def load_checkpoint(
     model = base if base is not None else load_model(record.model)
     if record.method != "probe":
         _only_lora(folder)
-        model = PeftModel.from_pretrained(model, folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers, nothing to act on
+            model = PeftModel.from_pretrained(model, folder)
     probe = None if record.method == "lora_prompt" else load_probe(folder)
     return Checkpoint(model.eval(), prompt_format, record, probe)
 
