@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -62,21 +61,23 @@ class CalibratedModel:
         error_rate: float | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
-        **loaded_as: Any,
+        dtype: str | None = None,
+        attn_implementation: str | None = None,
+        load_in_4bit: bool | None = None,
     ) -> CalibratedModel:
         """Load a checkpoint folder or a hub repository (at `revision`).
 
-        The base model is loaded as it was for training, but for what `loaded_as` says: `dtype`, `attn_implementation`
-        or `load_in_4bit`, as in a run's `model:` settings (on a machine without CUDA, say).
+        The base model is loaded as it was for training, but for `dtype`, `attn_implementation` and `load_in_4bit`
+        where given, which are as in a run's `model:` settings (for a machine without CUDA, say).
 
         `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one
         that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint, it is damaged, or
         no threshold was looked for at that rate.
         """
         folder = checkpoint_folder(path_or_repo, revision)
-        if unknown := loaded_as.keys() - {"dtype", "attn_implementation", "load_in_4bit"}:
-            raise TypeError(f"from_pretrained() takes no {', '.join(sorted(unknown))}")
-        checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code, changes=loaded_as)
+        changes = {"dtype": dtype, "attn_implementation": attn_implementation, "load_in_4bit": load_in_4bit}
+        given = {name: value for name, value in changes.items() if value is not None}
+        checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code, changes=given)
         thresholds = read_thresholds(folder, checkpoint.record.inputs_fingerprint)
         if thresholds is None and error_rate is not None:
             raise UserError(f"{path_or_repo}: has no thresholds, as it was not evaluated; leave error_rate out")
@@ -118,14 +119,10 @@ class CalibratedModel:
 
     def _answers(self, ids: list[list[int]], choices: list[Choices]) -> list[Answer]:
         block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
-        self._fit(
-            block,
-            [own for own, offered in zip(ids, choices, strict=True) if offered is None],
-            self.record.max_new_tokens,
-        )
         free = [i for i, own in enumerate(choices) if own is None]
         found: dict[int, Answer] = {}
         if free:
+            self._fit(block, [ids[i] for i in free], self.record.max_new_tokens)
             decoding = Decoding(self.record.max_new_tokens)
             rows = [ids[i] for i in free]
             answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)
@@ -142,20 +139,26 @@ class CalibratedModel:
         if any(len(choices[i]) < 2 or not all(choice.strip() for choice in choices[i]) for i in own):
             raise UserError("choices: at least two of them, none empty")
         encoded = {i: [self.prompt_format.answer_ids(choice) for choice in choices[i]] for i in own}
-        widest = max(len(choices[i]) for i in own)
-        longest = {i: len(ids[i]) + max(map(len, encoded[i])) for i in own}
-        self._fit(block, [range(longest[i]) for i in own], 0)
-        found: dict[int, Answer] = {}
+        longest = {i: range(len(ids[i]) + max(map(len, encoded[i]))) for i in own}
+        self._fit(block, list(longest.values()), 0)
+        # Every choice has a copy of its question's cache: where that is long, not all of them at a time.
+        parts: list[tuple[int, list[list[int]]]] = []
+        for i in own:
+            size = max(1, MAX_BATCH_TOKENS // (len(longest[i]) + len(block)))
+            parts += [(i, encoded[i][start : start + size]) for start in range(0, len(encoded[i]), size)]
+        widest = max(len(part) for _, part in parts)
+        read: dict[int, list[list[float]]] = {}
         with torch.no_grad():
             prefix = encode_prefix(self.model, block)
-        lengths, size = [range(longest[i]) for i in own], max(1, self.batch_size // widest)
-        for batch in by_length(lengths, size, MAX_BATCH_TOKENS // widest, len(block)):
-            rows = [own[k] for k in batch]
-            continuations = [encoded[i] for i in rows]
-            read = continuation_logprobs(self.model, self.prompt_format, prefix, [ids[i] for i in rows], continuations)
-            for i, logprobs in zip(rows, read, strict=True):
-                found[i] = cloze_answer(choices[i], encoded[i], logprobs, "per_character")
-        return found
+        lengths = [longest[i] for i, _ in parts]
+        for batch in by_length(lengths, max(1, self.batch_size // widest), MAX_BATCH_TOKENS // widest, len(block)):
+            rows, continuations = [ids[parts[k][0]] for k in batch], [parts[k][1] for k in batch]
+            found = continuation_logprobs(self.model, self.prompt_format, prefix, rows, continuations)
+            read |= dict(zip(batch, found, strict=True))
+        logprobs: dict[int, list[list[float]]] = {i: [] for i in own}
+        for k, (i, _) in enumerate(parts):
+            logprobs[i] += read[k]
+        return {i: cloze_answer(choices[i], encoded[i], logprobs[i], "per_character") for i in own}
 
     def _logits(self, sequences: list[list[int]]) -> list[float]:
         """Log-odds of "correct", before the calibrator."""

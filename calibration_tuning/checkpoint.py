@@ -98,8 +98,11 @@ def load_checkpoint(
     from peft import PeftModel
 
     found = read_record(folder)
-    model_settings = found.model.model_copy(update={**(changes or {}), "trust_remote_code": trust_remote_code})
-    record = found.model_copy(update={"model": model_settings})
+    wanted = {**found.model.model_dump(), **(changes or {}), "trust_remote_code": trust_remote_code}
+    try:
+        record = found.model_copy(update={"model": ModelSettings.model_validate(wanted)})
+    except ValidationError as error:
+        raise UserError(f"{folder}{first_problem(error)}") from None
     prompt_format = PromptFormat.of(load_tokenizer(record.model), record.prompt_style)
     if prompt_format.answer_tokens != record.answer_tokens:
         raise UserError(

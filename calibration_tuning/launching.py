@@ -10,8 +10,8 @@ from calibration_tuning.errors import UserError
 
 FOLDER = Path("launch")
 STAGES = {"curate": "data_curation", "train": "training", "evaluate": "evaluation"}
-SKYPILOT = ("BUCKET", "HF_TOKEN", "WANDB_API_KEY")
-"""Variables that the task in the cloud is given."""
+SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
+"""Variables that the task in the cloud is given where they are set: not every run needs them."""
 
 
 def stage_command(
@@ -37,21 +37,23 @@ def launch_commands(
     is none."""
     here = sorted(path.stem for path in (FOLDER / "accelerate").glob("*.yaml") if path.stem != "multi_node")
     if on in here:
+        if on == "single_gpu" and gpus not in (None, 1):
+            raise UserError("--gpus: single_gpu is one process; use --on ddp_8gpu")
         launch = FOLDER / "accelerate" / f"{on}.yaml"
         return [stage_command(stage, config, overrides, launch, flags, gpus) for stage in STAGES]
-    if gpus is not None:
+    if on in ("slurm", "skypilot") and gpus is not None:
         raise UserError(f"--gpus: --on {on} has its number of GPUs in its own file; change it there")
-    if flags:
-        raise UserError(f"{flags[0]}: not with --on {on}, where a job that is put back would begin anew; use name=NEW")
+    if on in ("slurm", "skypilot") and flags:
+        raise UserError(f"{flags[0]}: not with --on {on}, where a job that is put back would begin anew; change `name`")
     if on == "slurm":
         return [["bash", str(FOLDER / "slurm" / "pipeline.sbatch"), str(config), *overrides]]
     if on == "skypilot":
         if overrides:
             raise UserError(f"{overrides[0]}: skypilot takes settings from the config file alone; change them there")
-        if missing := [name for name in SKYPILOT if not os.environ.get(name)]:
-            raise UserError(f"--on skypilot: set {', '.join(missing)} in your shell; see {FOLDER / 'skypilot.yaml'}")
+        if not os.environ.get("BUCKET"):
+            raise UserError(f"--on skypilot: set BUCKET in your shell; see {FOLDER / 'skypilot.yaml'}")
         task = ["sky", "jobs", "launch", str(FOLDER / "skypilot.yaml"), "--env", f"CONFIG={config}", "--env", "BUCKET"]
-        return [[*task, "--secret", "HF_TOKEN", "--secret", "WANDB_API_KEY"]]
+        return [[*task, *(word for name in SECRETS if os.environ.get(name) for word in ("--secret", name))]]
     if on == "multi_node":
         raise UserError(
             "--on multi_node: needs a launcher on every machine; use slurm, or the command in "

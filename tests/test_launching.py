@@ -40,13 +40,11 @@ def test_every_stage_through_the_launcher() -> None:
         ("abacus", [], "--on abacus: not a set-up"),
         ("multi_node", [], "use slurm"),
         ("skypilot", ["seed=1"], "from the config file alone"),
-        ("skypilot", [], "set BUCKET, HF_TOKEN in your shell"),
+        ("skypilot", [], "set BUCKET in your shell"),
     ],
 )
 def test_set_ups_that_are_none(on: str, overrides: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", "k")
-    for name in ("BUCKET", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("BUCKET", raising=False)
     with pytest.raises(UserError, match=message):
         launch_commands(on, CONFIG, overrides)
 
@@ -55,6 +53,10 @@ def test_fewer_gpus_and_anew() -> None:
     for command in launch_commands("ddp_8gpu", CONFIG, [], ["--force"], gpus=4):
         assert command[5:8] == ["--num_processes", "4", "-m"]
         assert command[-1] == "--force"
+    with pytest.raises(UserError, match="single_gpu is one process"):
+        launch_commands("single_gpu", CONFIG, [], gpus=4)
+    with pytest.raises(UserError, match="not a set-up; known"):
+        launch_commands("ddp_8gpus", CONFIG, [], gpus=4)
     for on in ("slurm", "skypilot"):
         with pytest.raises(UserError, match=f"--gpus: --on {on} has"):
             launch_commands(on, CONFIG, [], gpus=4)
@@ -63,14 +65,15 @@ def test_fewer_gpus_and_anew() -> None:
 
 
 def test_the_cloud_is_given_bucket_and_secrets_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = yaml.safe_load(Path("launch/skypilot.yaml").read_text())
-    for name in ("BUCKET", "HF_TOKEN", "WANDB_API_KEY"):
+    for name in ("BUCKET", "HF_TOKEN"):
         monkeypatch.setenv(name, "hush")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
     (command,) = launch_commands("skypilot", CONFIG, [])
     assert command[:4] == ["sky", "jobs", "launch", "launch/skypilot.yaml"]
     assert "hush" not in " ".join(command)
     given = [command[place + 1].partition("=")[0] for place, word in enumerate(command) if word.startswith("--")]
-    assert given == [*task["envs"], *task["secrets"]]
+    assert given == ["CONFIG", "BUCKET", "HF_TOKEN"]
+    assert {"CONFIG", "BUCKET"} == yaml.safe_load(Path("launch/skypilot.yaml").read_text())["envs"].keys()
 
 
 def test_a_dry_run_prints_what_would_be_started() -> None:

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from calibration_tuning import CalibratedModel
 from calibration_tuning.errors import UserError
+from calibration_tuning.likelihood import continuation_logprobs
 from calibration_tuning.models import adapter_off
 from calibration_tuning.thresholds import Threshold, Thresholds
 
@@ -73,21 +74,47 @@ def test_thresholds_are_those_of_the_report(tiny_run: Path, model: CalibratedMod
     assert model.threshold == (Threshold.model_validate(vouched[0]) if vouched else None)
 
 
-def test_a_checkpoint_of_another_machine_is_loaded_as_this_one_can(tiny_run: Path, tmp_path: Path) -> None:
+def test_choices_of_long_questions_are_read_a_few_at_a_time(
+    model: CalibratedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, offered = ["What is 1 plus 2?", "What is 8 plus 9?"], [CHOICES, ["17", "71", "3", "a long wrong one"]]
+    encoded = [model.prompt_format.question_ids(question) for question in questions]
+    together = model._chosen(encoded, offered, [0, 1], [])
+    monkeypatch.setattr("calibration_tuning.calibrated_model.MAX_BATCH_TOKENS", 40)
+    widths: list[int] = []
+    plain = continuation_logprobs
+
+    def counted(*arguments: Any) -> Any:
+        widths.append(sum(map(len, arguments[-1])))
+        return plain(*arguments)
+
+    monkeypatch.setattr("calibration_tuning.calibrated_model.continuation_logprobs", counted)
+    apart = model._chosen(encoded, offered, [0, 1], [])
+    assert len(widths) > 2
+    assert max(widths) < 4
+    for one, other in zip(together.values(), apart.values(), strict=True):
+        assert one.text == other.text
+        assert one.choice_logprobs == pytest.approx(other.choice_logprobs, abs=1e-5)
+
+
+def test_a_checkpoint_of_another_machine_is_loaded_as_this_one_can(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(tiny_run / "checkpoint", folder)
     (folder / "SHA256SUMS").unlink()
     record = json.loads((folder / "calibration.json").read_text())
     made_on = {"load_in_4bit": True, "attn_implementation": "flash_attention_2"}
     (folder / "calibration.json").write_text(json.dumps(record | {"model": record["model"] | made_on}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=r"from_pretrained\(\.\.\., load_in_4bit=False\)"):
         CalibratedModel.from_pretrained(folder, device="cpu")
     here = CalibratedModel.from_pretrained(
         folder, device="cpu", load_in_4bit=False, attn_implementation="sdpa", dtype="bfloat16"
     )
     assert here.model.dtype == torch.bfloat16
-    with pytest.raises(TypeError, match="takes no temperature"):
-        CalibratedModel.from_pretrained(folder, temperature=1.0)
+    with pytest.raises(UserError, match=r"checkpoint, dtype: Input should be"):
+        CalibratedModel.from_pretrained(folder, device="cpu", load_in_4bit=False, dtype="bf16")
 
 
 def test_answers_from_the_threshold_on_are_trusted(tiny_run: Path, model: CalibratedModel) -> None:

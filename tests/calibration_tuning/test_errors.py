@@ -9,6 +9,10 @@ class HubError(Exception):
         self.server_message = server_message
 
 
+class RepositoryNotFoundError(HubError):
+    pass
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -20,6 +24,10 @@ class HubError(Exception):
         ),
         (HubError(" (Request ID: Root=1-2;a)\n\nBad request:\nno"), "Bad request: no"),
         (HubError(" (Request ID: Root=1-2;a)\n\nBad request:", 'license: "x" is none'), 'license: "x" is none'),
+        (
+            RepositoryNotFoundError("Not Found for url: x.\nCheck it.", "Invalid password."),
+            "Not Found for url: x. Check it.",
+        ),
     ],
 )
 def test_the_reason_in_one_line(error: Exception, said: str) -> None:

@@ -105,7 +105,7 @@ def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp
 def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
     result = publish(hub, tiny_run, "--base-model", "org/base", "--license", "apache-2.0")
     assert result.returncode == 0, result.stderr
-    assert "warning" not in result.stderr
+    assert "others lack the base model" not in result.stderr
     files = hub.repositories["org/tiny"].commits[-1]
     _, head, body = files["README.md"].decode().split("---\n", 2)
     found = yaml.safe_load(head)

@@ -216,6 +216,8 @@ def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkey
     paper = paper_of(llama.model_copy(update={"output_dir": tmp_path / "runs"}))
     assert "; " not in checks.disk(paper).detail, "a folder's weights are there already"
     monkeypatch.setattr(checks, "_is_here", lambda path: False)
+    cached: str | None = None
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda path, name, revision: cached)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     room = {tmp_path: 40 << 30}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 50, 0, room[path]))  # type: ignore[attr-defined]
@@ -224,6 +226,11 @@ def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkey
     assert found.detail.endswith(f"40 GiB free at {tmp_path / 'cache'}, about 12.6 GiB needed")
     room[tmp_path] = 25 << 30
     assert checks.disk(paper).status == "fails", "twice 12.6 GiB and the run's own files on one disk"
+    quantized = paper.config.model.model_copy(update={"load_in_4bit": True})
+    packed = paper_of(paper.config.model_copy(update={"model": quantized}))
+    assert "about 12.6 GiB" in checks.disk(packed).detail, "they are fetched as they are"
+    cached = "/cache/model.safetensors.index.json"
+    assert checks.disk(paper).status == "ok"
 
 
 def preflight(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.models import PYPI, context_length
+from calibration_tuning.run_config import ModelSettings
 from training.memory import GIB, counts
 from training.preflight.machines import CONTEXT
 from training.preflight.plan import Paper, fitting
@@ -116,7 +117,8 @@ def whole_model(paper: Paper) -> Finding:
     """Only training is ever split over GPUs."""
     needed, room = paper.base_bytes / GIB + CONTEXT, paper.gpu.memory
     detail = f"curation and evaluation put the whole model on each GPU: {needed:.1f} of {room:g} GiB"
-    return Finding("ok", detail) if needed < room else Finding("fails", f"{detail}; set model.load_in_4bit")
+    hint = "take a larger GPU" if paper.config.model.load_in_4bit else "set model.load_in_4bit, or take a larger GPU"
+    return Finding("ok", detail) if needed < room else Finding("fails", f"{detail}; {hint}")
 
 
 def disk(paper: Paper) -> Finding:
@@ -126,8 +128,8 @@ def disk(paper: Paper) -> Finding:
     kept = paper.config.training.keep_checkpoints
     # Weights and moments of each checkpoint, the best, the finished adapter.
     wanted: dict[Path, float] = {paper.config.output_dir: trained * (12 * (kept + 1) + 4 * 2)}
-    if not _is_here(paper.config.model.path):
-        wanted[Path(HF_HUB_CACHE)] = paper.base_bytes
+    if not _is_here(paper.config.model.path) and not _is_cached(paper.config.model):
+        wanted[Path(HF_HUB_CACHE)] = paper.file_bytes
     disks: dict[int, float] = defaultdict(float)
     for folder, size in wanted.items():
         disks[_existing(folder).stat().st_dev] += size
@@ -143,6 +145,13 @@ def _existing(folder: Path) -> Path:
     return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
 
 
+def _is_cached(model: ModelSettings) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "model.safetensors.index.json")
+    return any(isinstance(try_to_load_from_cache(model.path, name, revision=model.revision), str) for name in names)
+
+
 def _is_here(model: str) -> bool:
     return model.startswith(PYPI) or Path(model).is_dir()
 
@@ -154,7 +163,7 @@ def wandb(paper: Paper) -> Finding:
         return Finding("ok", mode)
     import wandb
 
-    if os.environ.get("WANDB_API_KEY") or wandb.api.api_key:
+    if os.environ.get("WANDB_API_KEY") or wandb.login(prompt=False, verify=False):
         return Finding("ok", "online, and there is an API key")
     return Finding("fails", "online, but there is no API key: `wandb login`, or tracking.wandb=offline")
 

@@ -138,6 +138,11 @@ class Paper:
         return self.memory(engine).total / GIB + CONTEXT <= self.gpu.memory
 
     @property
+    def file_bytes(self) -> float:
+        """Of the base model's weights as they are fetched, quantized or not."""
+        return float(sum(p.numel() * p.element_size() for p in self.model.parameters() if not p.requires_grad))
+
+    @property
     def base_bytes(self) -> float:
         frozen = [(name, p) for name, p in self.model.named_parameters() if not p.requires_grad]
         linear = {id(m.weight) for m in self.model.modules() if isinstance(m, nn.Linear)}
