@@ -6,9 +6,10 @@ that the data cannot define is None with a reason, never made up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -164,16 +165,15 @@ def _resampled(
     values = point_metrics(p, c, num_bins, only)
     draws: dict[str, list[float | None]] = {}
     null: dict[str, list[float]] = {}
-    labels = None
+    simulated = max(LEAST_SIMULATED, count // SIMULATED)
     for slow in (False, True):
         if not (own := [name for name in only if METRICS[name].slow == slow]):
             continue
         number = max(LEAST_SLOW, count // SLOW) if slow else count
         draws |= draws_of(partial(_at, p, c, num_bins, own), units, number, seed)
         if errors := [name for name in own if METRICS[name].calibration_error]:
-            if labels is None:
-                labels = labels_if_calibrated(p, c, units, max(LEAST_SIMULATED, count // SIMULATED), seed)
-            null |= _if_calibrated(p, labels[: max(LEAST_SIMULATED, number // SIMULATED)], num_bins, errors)
+            labels = labels_if_calibrated(p, c, units, simulated, seed)
+            null |= _if_calibrated(p, islice(labels, max(LEAST_SIMULATED, number // SIMULATED)), num_bins, errors)
     return {name: Resampled(values[name], draws.get(name, ()), null.get(name, ())) for name in only}
 
 
@@ -181,8 +181,10 @@ def _at(p: Array, c: Array, num_bins: int, only: Collection[str], indices: Array
     return point_metrics(p[indices], c[indices], num_bins, only)
 
 
-def labels_if_calibrated(confidence: Array, correct: Array, units: Array | int, count: int, seed: int) -> Array:
-    """[count, n] draws of labels by which each confidence is exactly right.
+def labels_if_calibrated(
+    confidence: Array, correct: Array, units: Array | int, count: int, seed: int
+) -> Iterator[Array]:
+    """`count` draws of labels [n] by which each confidence is exactly right; one at a time, as all are many.
 
     Answers of one group are right or wrong together as far as they are in the data: standard normals with the
     correlation of the residuals within groups (that of binary variables, 0 at least) decide, a Gaussian copula.
@@ -190,12 +192,20 @@ def labels_if_calibrated(confidence: Array, correct: Array, units: Array | int, 
     generator = np.random.default_rng(seed)
     n = len(confidence)
     if isinstance(units, int):
-        return (generator.random((count, n)) < confidence).astype(np.float64)
+        for _ in range(count):
+            yield (generator.random(n) < confidence).astype(np.float64)
+        return
     _, groups = np.unique(units, return_inverse=True)
     shared = np.sqrt(_correlation_within(confidence, correct, groups))
-    common = generator.normal(size=(count, groups.max() + 1))[:, groups]
-    latent = shared * common + np.sqrt(1 - shared**2) * generator.normal(size=(count, n))
-    return (ndtr(latent) < confidence).astype(np.float64)
+    size = int(groups.max()) + 1
+    # The groups' numbers of all draws come first, then those of the answers: a second generator is led up to these.
+    answers = np.random.default_rng(seed)
+    for _ in range(count):
+        answers.normal(size=size)
+    for _ in range(count):
+        common = generator.normal(size=size)[groups]
+        latent = shared * common + np.sqrt(1 - shared**2) * answers.normal(size=n)
+        yield (ndtr(latent) < confidence).astype(np.float64)
 
 
 def _correlation_within(confidence: Array, correct: Array, groups: Array) -> float:
@@ -209,8 +219,10 @@ def _correlation_within(confidence: Array, correct: Array, groups: Array) -> flo
     return float(np.sin(np.pi / 2 * np.clip(binary, 0, 1)))  # exact for the sign of normals
 
 
-def _if_calibrated(confidence: Array, labels: Array, num_bins: int, names: Collection[str]) -> dict[str, list[float]]:
-    """What these confidences score by each row of `labels` [draws, n]."""
+def _if_calibrated(
+    confidence: Array, labels: Iterable[Array], num_bins: int, names: Collection[str]
+) -> dict[str, list[float]]:
+    """What these confidences score by each of `labels` [n]."""
     found: dict[str, list[float]] = {name: [] for name in names}
     for own in labels:
         for name, value in point_metrics(confidence, own, num_bins, names).items():

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from evaluation.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
-from evaluation.confidence_metrics import METRICS, confidence_metrics, paired_difference, point_metrics
+from evaluation.confidence_metrics import (
+    METRICS,
+    _correlation_within,
+    confidence_metrics,
+    labels_if_calibrated,
+    paired_difference,
+    point_metrics,
+)
 from evaluation.ranking import auprc, aurc, auroc, risk_coverage
 from evaluation.scoring_rules import brier_parts
 
@@ -208,6 +216,21 @@ def test_intervals_cover_and_shrink() -> None:
     narrow = confidence_metrics(p, y, bootstrap_samples=200, only=("brier",))["brier"]
     assert wide["low"] < wide["value"] < wide["high"]
     assert narrow["high"] - narrow["low"] < 0.5 * (wide["high"] - wide["low"])
+
+
+def test_labels_are_drawn_one_at_a_time_as_all_at_once() -> None:
+    generator = np.random.default_rng(1)
+    p, groups = generator.random(300), np.arange(300) % 70
+    correct = (generator.random(70)[groups] < p).astype(float)
+    shared = np.sqrt(_correlation_within(p, correct, groups))
+    plain = np.random.default_rng(5)
+    common = plain.normal(size=(20, 70))[:, groups]
+    latent = shared * common + np.sqrt(1 - shared**2) * plain.normal(size=(20, 300))
+    assert shared > 0.1
+    drawn = list(labels_if_calibrated(p, correct, groups, 20, 5))
+    np.testing.assert_array_equal(drawn, ndtr(latent) < p)
+    alone = np.random.default_rng(5).random((20, 300)) < p
+    np.testing.assert_array_equal(list(labels_if_calibrated(p, correct, 300, 20, 5)), alone)
 
 
 def test_a_calibrated_model_scores_the_errors_it_should() -> None:
