@@ -148,6 +148,19 @@ def slurm(tmp_path: Path) -> Slurm:
     return Slurm(tmp_path)
 
 
+@pytest.mark.parametrize("cpus", ["32", None])
+def test_ranks_have_all_cores_of_the_job(slurm: Slurm, cpus: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """srun goes by a variable of its own since Slurm 22.05."""
+    monkeypatch.delenv("SRUN_CPUS_PER_TASK", raising=False)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    if cpus is not None:
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", cpus)
+    slurm.accelerate("import os; print('cores:', os.environ.get('SRUN_CPUS_PER_TASK'))")
+    process = slurm.start("train", str(CONFIG))
+    assert f"cores: {cpus}" in process.communicate(timeout=30)[0]
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("stage", "module"), [("curate", "data_curation"), ("train", "training"), ("evaluate", "evaluation")]
 )

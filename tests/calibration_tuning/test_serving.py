@@ -126,34 +126,23 @@ def test_bad_requests_are_one_sentence(address: str, path: str, body: Any, statu
 
 
 @pytest.mark.slow
-def test_whatever_fails_is_an_error_that_clients_can_read(
-    address: str, model: CalibratedModel, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RunError("the model has diverged"), "the model has diverged"),
+        (MemoryError("of no interest to clients"), "the server failed (MemoryError)"),
+    ],
+)
+def test_what_fails_is_no_bad_request_and_clients_can_read_it(
+    address: str, model: CalibratedModel, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
-    def exhausted(*arguments: Any) -> Any:
-        raise MemoryError("of no interest to clients")
+    def fails(*arguments: Any) -> Any:
+        raise error
 
-    monkeypatch.setattr(model, "judge_batch", exhausted)
+    monkeypatch.setattr(model, "judge_batch", fails)
     reply = post(address, "/v1/confidence", [{"question": "a", "answer": "b"}])
     assert reply.status_code == 500
-    assert reply.json()["error"]["message"] == "the server failed (MemoryError)"
-
-
-@pytest.mark.slow
-def test_a_model_that_has_diverged_is_no_bad_request(
-    address: str, model: CalibratedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def diverged(*arguments: Any) -> Any:
-        raise RunError("the model has diverged")
-
-    monkeypatch.setattr(model, "judge_batch", diverged)
-    reply = post(address, "/v1/confidence", [{"question": "a", "answer": "b"}])
-    assert reply.status_code == 500
-    assert reply.json()["error"] == {
-        "message": "the model has diverged",
-        "type": "server_error",
-        "param": None,
-        "code": None,
-    }
+    assert reply.json()["error"] == {"message": message, "type": "server_error", "param": None, "code": None}
 
 
 @pytest.mark.slow
