@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from benchmarks.paired import machine, paired, table
-from calibration_tuning.answering import Answerer, requests_for
-from calibration_tuning.batches import left_pad
-from calibration_tuning.engine_config import ModelSettings
-from calibration_tuning.models import default_device, load_model, load_tokenizer
-from calibration_tuning.prompts import PromptFormat
-from calibration_tuning.question_config import MixtureEntry
+from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.questions import MixtureEntry
+from calibration_tuning.lm.answering import Answerer, requests_for
+from calibration_tuning.lm.batches import left_pad
+from calibration_tuning.lm.models import default_device, load_model, load_tokenizer
+from calibration_tuning.lm.prompts import PromptFormat
 from data_curation.question_sets import load_questions
 from data_curation.selection import shuffled, take_demonstrations
 

@@ -11,8 +11,8 @@ import typer
 
 from benchmarks.paired import machine, paired, table
 from benchmarks.token_metrics import BINS, DTYPES, naive
-from calibration_tuning.models import default_device
-from evaluation.token_calibration import HEAD_CHUNK, TokenCalibration
+from calibration_tuning.lm.models import default_device
+from calibration_tuning.metrics.token_calibration import HEAD_CHUNK, TokenCalibration
 
 
 def main(

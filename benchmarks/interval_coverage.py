@@ -1,8 +1,8 @@
 """How often do 95% intervals of calibration errors hold the truth? python -m benchmarks interval_coverage
 
 Draws confidences and labels from models whose true ECE is known, and counts how often the percentile bootstrap, the
-basic bootstrap and `evaluation.bootstrap.error_interval` cover it. Ours is the one that reports use. "Groups of 5": in
-every second group all answers are decided by one draw, and all three resample groups.
+basic bootstrap and `metrics.bootstrap.error_interval` cover it. Reports use ours. "Groups of 5": in every
+second group all answers are decided by one draw, and all three resample groups.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from calibration_tuning.progress import progress
-from evaluation.bootstrap import draws_of, error_interval, percentile_interval
-from evaluation.calibration_error import bin_index, ece
-from evaluation.confidence_metrics import labels_if_calibrated
+from calibration_tuning.metrics.bootstrap import draws_of, error_interval, percentile_interval
+from calibration_tuning.metrics.calibration_error import bin_index, ece
+from calibration_tuning.metrics.confidence_metrics import labels_if_calibrated
+from calibration_tuning.runs.progress import progress
 
 Array = np.ndarray
 BINS, RESAMPLES, LABEL_DRAWS = 10, 300, 200

@@ -15,14 +15,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from calibration_tuning.calibrators import fit, log_odds
 from calibration_tuning.checkpoint import load_checkpoint
-from calibration_tuning.files import read_json, write_json
-from calibration_tuning.models import adapter_off, default_device
+from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.lm.models import adapter_off, default_device
+from calibration_tuning.lm.query import score_answers
+from calibration_tuning.metrics.calibrators import fit, log_odds
+from calibration_tuning.metrics.confidence_metrics import confidence_metrics
 from calibration_tuning.records import FewShot, QueryExample, read_records
-from calibration_tuning.run_config import RunConfig, load_run_config
-from calibration_tuning.scoring import score_answers
-from evaluation.confidence_metrics import confidence_metrics
+from calibration_tuning.runs.files import read_json, write_json
 
 CONFIG = "configs/methods.yaml"
 NO_KL = "training.objective.kl_weight=0"

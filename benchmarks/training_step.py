@@ -20,10 +20,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from benchmarks.paired import Measured, machine, matmul_rate, paired, table
-from calibration_tuning.batches import left_pad
-from calibration_tuning.engine_config import ModelSettings
-from calibration_tuning.models import default_device, load_model
-from calibration_tuning.training_config import ObjectiveSettings
+from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.training import ObjectiveSettings
+from calibration_tuning.lm.batches import left_pad
+from calibration_tuning.lm.models import default_device, load_model
 from training.examples import Example
 from training.layout import Batch, Layout, rounds_of
 from training.query_model import QueryModel

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import write_text
-from calibration_tuning.progress import progress
 from calibration_tuning.question_rows import Row, read_rows
+from calibration_tuning.runs.files import write_text
+from calibration_tuning.runs.progress import progress
 
 if TYPE_CHECKING:
     from calibration_tuning.calibrated_model import CalibratedAnswer, CalibratedModel

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from calibration_tuning.batches import by_length, encode_prefix
 from calibration_tuning.checkpoint import Checkpoint, load_checkpoint
-from calibration_tuning.checksums import SUMS
-from calibration_tuning.engine_config import MAX_BATCH_TOKENS
+from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.errors import UserError, reason
-from calibration_tuning.generation import Answer, Decoding, generate_answers
-from calibration_tuning.likelihood import cloze_answer, continuation_logprobs
-from calibration_tuning.models import adapter_off, default_device
-from calibration_tuning.scoring import score_answers
+from calibration_tuning.lm.batches import by_length, encode_prefix
+from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
+from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
+from calibration_tuning.lm.models import adapter_off, default_device
+from calibration_tuning.lm.query import score_answers
+from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
 
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png", SUMS]

@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from calibration_tuning.calibrators import AnyCalibrator
-from calibration_tuning.checksums import check_sums
+from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.config.training import Method
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.files import read_json
-from calibration_tuning.models import load_model, load_tokenizer
-from calibration_tuning.probe import Probe, load_probe
-from calibration_tuning.prompts import NO, QUERY, YES, PromptFormat
+from calibration_tuning.lm.models import load_model, load_tokenizer
+from calibration_tuning.lm.probe import Probe, load_probe
+from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
+from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.records import Demonstration
-from calibration_tuning.run_config import ModelSettings
-from calibration_tuning.training_config import Method
+from calibration_tuning.runs.checksums import check_sums
+from calibration_tuning.runs.files import read_json
 
 FILE = "calibration.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from calibration_tuning.children import PYTHON, run_child
 from calibration_tuning.command_line import (
     PROGRAM,
     ConfigArgument,
@@ -20,7 +19,8 @@ from calibration_tuning.command_line import (
     with_errors,
 )
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.launching import STAGES, launch_commands, stage_command
+from calibration_tuning.runs.children import PYTHON, run_child
+from calibration_tuning.runs.launching import STAGES, launch_commands, stage_command
 
 app = typer.Typer(
     help="Fine-tune a language model to know what it knows, and prove it.",
@@ -77,7 +77,7 @@ def launch(
     """
 
     def work() -> None:
-        from calibration_tuning.run_config import load_run_config
+        from calibration_tuning.config.run import load_run_config
 
         load_run_config(config, overrides or [])
         _in_clone()
@@ -190,7 +190,7 @@ def publish(context: typer.Context) -> None:
 
     Example: calibration-tuning publish runs/demo --repo me/demo-calibrated --private
     """
-    _forward("training.hub.publish", context)
+    _forward("publishing.publish", context)
 
 
 @app.command(**FORWARDED)
@@ -220,8 +220,8 @@ def _run(
     force: bool,
     debug: bool,
 ) -> None:
-    from calibration_tuning.run_config import load_run_config
-    from calibration_tuning.settings import to_yaml
+    from calibration_tuning.config.run import load_run_config
+    from calibration_tuning.config.settings import to_yaml
 
     found = load_run_config(config, overrides)
     if print_config:

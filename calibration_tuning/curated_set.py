@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.checksums import check_sums
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import read_json
+from calibration_tuning.runs.checksums import check_sums
+from calibration_tuning.runs.files import read_json
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 2

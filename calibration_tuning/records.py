@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from calibration_tuning.config.questions import Style
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.question_config import Style
 
 CHOICE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Split = Literal["train", "validation", "calibration", "test", "evaluation"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.files import read_json
+from calibration_tuning.runs.files import read_json
 
 FILE = "thresholds.json"
 MADE_BY = "calibration-tuning evaluate CONFIG"

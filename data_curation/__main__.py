@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.checksums import write_sums
-from calibration_tuning.files import fingerprint, whole_folder, write_json, write_text
-from calibration_tuning.locks import lock_folder
-from calibration_tuning.process_group import wait_for_everyone
-from calibration_tuning.processes import is_first_process, process_index
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.records import SPLITS, FewShot, QueryExample, write_records
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.stage import already_made, run_stage
+from calibration_tuning.runs.checksums import write_sums
+from calibration_tuning.runs.files import fingerprint, whole_folder, write_json, write_text
+from calibration_tuning.runs.locks import lock_folder
+from calibration_tuning.runs.processes import is_first_process, process_index, wait_for_everyone
+from calibration_tuning.runs.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import dataset
 
@@ -26,7 +25,7 @@ def curate(config: RunConfig, force: bool) -> None:
         print(f"curated: {config.curated} is used as it is")
         return
 
-    from data_curation.plan import inputs_of
+    from data_curation.selection_cache import inputs_of
 
     inputs = inputs_of(config)
     identity = fingerprint(inputs)
@@ -35,22 +34,22 @@ def curate(config: RunConfig, force: bool) -> None:
         shutil.rmtree(work, ignore_errors=True)  # killed after the set was finished, before this
         return
 
+    from data_curation.answering import AnswerJournal
     from data_curation.grade_answers import agreement, grade_answers, second_grades
-    from data_curation.journal import Journal
-    from data_curation.plan import planned
+    from data_curation.selection_cache import planned
 
     # Held until this function returns or the process dies.
     lock = lock_folder(work) if is_first_process() else None
     selection = planned(config, work)
-    requests, results = answered(config, selection, Journal(work / "answers", f"{process_index()}"))
+    requests, results = answered(config, selection, AnswerJournal(work / "answers", f"{process_index()}"))
     graded, ungraded = grade_answers(config, requests, results, identity)
     second = second_grades(config, requests, results, identity)
     wait_for_everyone()  # none still reads what the first one deletes
     if is_first_process():
-        from calibration_tuning.models import load_tokenizer
-        from calibration_tuning.prompts import PromptFormat
+        from calibration_tuning.lm.models import load_tokenizer
+        from calibration_tuning.lm.prompts import PromptFormat
+        from data_curation.assemble import curated
         from data_curation.card import data_card
-        from data_curation.finish import curated
         from data_curation.manifest import manifest
 
         prompt_format = PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format)
@@ -73,9 +72,9 @@ def curate(config: RunConfig, force: bool) -> None:
 
 def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
     """The requests of this run and an answer, or a lasting failure, for each."""
-    from calibration_tuning.answering import requests_for
-    from calibration_tuning.models import load_tokenizer
-    from calibration_tuning.prompts import PromptFormat
+    from calibration_tuning.lm.answering import requests_for
+    from calibration_tuning.lm.models import load_tokenizer
+    from calibration_tuning.lm.prompts import PromptFormat
     from data_curation.answering import answer_all
     from data_curation.engines import Engine, Job, build_engine
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from calibration_tuning.answering import Request
 from calibration_tuning.errors import RunError
-from calibration_tuning.generation import Answer
-from calibration_tuning.process_group import wait_for_everyone
-from calibration_tuning.processes import process_count, process_index
-from calibration_tuning.progress import progress
-from data_curation.engines import Engine, Failure
-from data_curation.journal import Journal
+from calibration_tuning.lm.answering import Request
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.runs.journal import Journal
+from calibration_tuning.runs.processes import process_count, process_index, wait_for_everyone
+from calibration_tuning.runs.progress import progress
+from data_curation.engines import Engine, Failure, Finished
+
+
+class AnswerJournal(Journal):
+    """Answers, and failures that another try would not mend, by the key of their request."""
+
+    def read(self) -> dict[str, Answer | Failure]:
+        return {key: (Failure if "reason" in row else Answer)(**row) for key, row in self.rows().items()}
+
+    def append(self, finished: Iterable[Finished]) -> None:
+        """Write lasting results; failures that another try may mend are not written."""
+        self.append_rows(
+            {"key": request.key, **dataclasses.asdict(result)}
+            for request, result in finished
+            if isinstance(result, Answer) or result.lasting
+        )
 
 
 def answer_all(
-    make_engine: Callable[[], Engine], requests: Sequence[Request], journal: Journal, description: str, unit: str
+    make_engine: Callable[[], Engine], requests: Sequence[Request], journal: AnswerJournal, description: str, unit: str
 ) -> dict[str, Answer | Failure]:
     """An answer or a lasting failure for every request, by its key, in every process.
 
@@ -44,7 +59,7 @@ def _answer_share(
     engine: Engine,
     requests: Sequence[Request],
     done: Mapping[str, object],
-    journal: Journal,
+    journal: AnswerJournal,
     description: str,
     unit: str,
 ) -> Counter[str]:

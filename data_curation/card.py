@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from calibration_tuning.prompts import NO, QUERY, YES
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.lm.prompts import NO, QUERY, YES
 from calibration_tuning.records import SPLITS, FewShot, QueryExample
-from calibration_tuning.run_config import RunConfig
 
 EXAMPLES_SHOWN = 10
 SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
-from calibration_tuning.grading import normalise
-from calibration_tuning.progress import progress
+from calibration_tuning.grading.graders import normalise
 from calibration_tuning.records import Question
+from calibration_tuning.runs.progress import progress
 
 Array = np.ndarray
 _WORD = re.compile(r"\w+|[^\w\s]")

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from calibration_tuning.answering import Request
-from calibration_tuning.generation import Answer
-from calibration_tuning.grading import grade
-from calibration_tuning.processes import is_first_process
-from calibration_tuning.progress import progress
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.grading.graders import grade
+from calibration_tuning.lm.answering import Request
+from calibration_tuning.lm.generation import Answer
 from calibration_tuning.records import GradedAnswer, Question, Sample
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.runs.processes import is_first_process
+from calibration_tuning.runs.progress import progress
 from data_curation.duplicates import Dropped, dropped
 from data_curation.engines import Failure
 from data_curation.judge import judge

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.text import Text
 
 from calibration_tuning.command_line import ConfigArgument, OverridesArgument, with_errors
+from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import read_manifest
-from calibration_tuning.files import read_json
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
-from calibration_tuning.run_config import RunConfig, load_run_config
+from calibration_tuning.runs.files import read_json
 
 # The block and the question are read only; the answer's tokens are held near the base model; the verdict is learnt.
 COLOURS = {"block": "dim", "question": "", "answer": "cyan", "query": "", "verdict": "bold green"}
@@ -64,7 +64,7 @@ def show(rows: Sequence[QueryExample], few_shot: FewShot, prompt_format: PromptF
 
 
 def inspect(config: RunConfig, count: int) -> None:
-    from calibration_tuning.models import load_tokenizer
+    from calibration_tuning.lm.models import load_tokenizer
 
     folder = config.curation_dir
     read_manifest(folder)

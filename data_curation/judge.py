@@ -6,19 +6,18 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibration_tuning.answering import Request
-from calibration_tuning.engine_config import SPEED_ONLY, JudgeSettings
+from calibration_tuning.config.engines import SPEED_ONLY, JudgeSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import fingerprint
-from calibration_tuning.generation import Answer
-from calibration_tuning.models import load_tokenizer, model_identity
-from calibration_tuning.processes import process_index
-from calibration_tuning.prompts import PromptFormat
-from calibration_tuning.pypi_source import cache_dir
+from calibration_tuning.lm.answering import Request
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.models import load_tokenizer, model_identity
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.pypi_source import cache_dir
 from calibration_tuning.records import Question
-from data_curation.answering import answer_all
+from calibration_tuning.runs.files import fingerprint
+from calibration_tuning.runs.processes import process_index
+from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import Engine, Job, build_engine
-from data_curation.journal import Journal
 
 PROMPT = Path(__file__).with_name("judge_prompt.txt")
 FIELDS = ("{question}", "{references}", "{answer}")
@@ -40,7 +39,7 @@ def judge(settings: JudgeSettings, pairs: Sequence[tuple[Question, str]], run: s
         key: Request(_as_question(key, prompt), "judge", settings.max_new_tokens)
         for key, prompt in zip(keys, prompts, strict=True)
     }
-    journal = Journal(cache_dir() / "judge" / identity, f"{run}-{process_index()}")
+    journal = AnswerJournal(cache_dir() / "judge" / identity, f"{run}-{process_index()}")
 
     def make_engine() -> Engine:
         prompt_format = PromptFormat.of(load_tokenizer(settings.model), settings.model.prompt_format)

@@ -6,17 +6,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import SCHEMA_VERSION
-from calibration_tuning.files import fingerprint, sha256_file
-from calibration_tuning.likelihood import likeliest
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.lm.likelihood import likeliest
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import SPLITS, GradedAnswer
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.runs.files import fingerprint
+from calibration_tuning.runs.source_code import source_fingerprint
+from data_curation.assemble import Curated, sequence_length
 from data_curation.duplicates import Dropped
-from data_curation.finish import Curated, sequence_length
 from data_curation.selection import Selection
 
 LENGTH_BIN = 64
@@ -39,7 +39,7 @@ def manifest(
         "inputs_fingerprint": fingerprint(inputs),
         "fingerprint": fingerprint([found.few_shot.model_dump(), *(row.model_dump() for row in rows)]),
         **inputs,
-        "code": code_fingerprint(),
+        "code": source_fingerprint("data_curation.__main__"),
         "questions": selection.read,
         "versions": {name: version(name) for name in ("calibration-tuning", "torch", "transformers", "datasets")},
         "counts": {
@@ -99,12 +99,6 @@ def cloze_accuracy(rows: Sequence[GradedAnswer]) -> dict[str, dict[str, float]]:
         }
         for source, own in sorted(by_source.items())
     }
-
-
-def code_fingerprint() -> str:
-    """Of the code that made the set: the Python files of this package and of the ground floor."""
-    folders = [Path(__file__).parent, Path(__file__).parents[1] / "calibration_tuning"]
-    return fingerprint([[p.name, sha256_file(p)] for folder in folders for p in sorted(folder.rglob("*.py"))])
 
 
 def _is_right(row: GradedAnswer, by: Any) -> bool:

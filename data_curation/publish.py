@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, with_errors
+from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.errors import RunError, UserError, reason
-from calibration_tuning.run_config import RunConfig, load_run_config
 
 FILES = ["*.parquet", "README.md", "manifest.json", "few_shot.json", "dropped.jsonl", "SHA256SUMS"]
 

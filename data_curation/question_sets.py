@@ -8,12 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from calibration_tuning.config.questions import MixtureEntry, QuestionSetSettings, last_part
+from calibration_tuning.config.templates import TemplateFailed, compiled
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import fingerprint
-from calibration_tuning.grading import as_number
-from calibration_tuning.question_config import MixtureEntry, QuestionSetSettings, last_part
+from calibration_tuning.grading.graders import as_number
 from calibration_tuning.records import CHOICE_LETTERS, Question
-from calibration_tuning.templates import TemplateFailed, compiled
+from calibration_tuning.runs.files import fingerprint
 from data_curation.embedded.arithmetic import arithmetic_rows
 from data_curation.embedded.build import FACTS
 from data_curation.read_rows import Row, Unreadable, is_file_path, read_file

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from statistics import median_low
 from typing import TypeVar
 
+from calibration_tuning.config.questions import MixtureEntry
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import fingerprint
-from calibration_tuning.progress import progress
-from calibration_tuning.question_config import MixtureEntry
 from calibration_tuning.records import Demonstration, FewShotBy, Question, block_of
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.runs.files import fingerprint
+from calibration_tuning.runs.progress import progress
 from data_curation.decontamination import decontaminate
 from data_curation.duplicates import Dropped, drop_duplicates, dropped
 from data_curation.question_sets import Loaded, load_questions, local_file

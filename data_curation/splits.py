@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from calibration_tuning.config.run import CurationSettings
 from calibration_tuning.records import GradedAnswer, QueryExample, Split
-from calibration_tuning.run_config import CurationSettings
 from data_curation.selection import shuffled
 
 SIDES: tuple[Split, ...] = ("train", "validation", "calibration", "test")

@@ -6,20 +6,19 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import read_manifest
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import (
+from calibration_tuning.runs.files import (
     fingerprint,
     recover_folder,
     sha256_file,
     whole_folder,
     write_json,
 )
-from calibration_tuning.locks import lock_folder
-from calibration_tuning.process_group import wait_for_everyone
-from calibration_tuning.processes import is_first_process
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.stage import already_made, run_stage
+from calibration_tuning.runs.locks import lock_folder
+from calibration_tuning.runs.processes import is_first_process, wait_for_everyone
+from calibration_tuning.runs.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import checkpoint, dataset, report
 
@@ -77,12 +76,12 @@ def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
 
 
 def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: Any) -> None:
+    from calibration_tuning.metrics.cross_fitting import FILE, dump
     from evaluation.checkpoint_thresholds import write_thresholds
+    from evaluation.metrics_json import metrics_of
     from evaluation.model_card import update_card
     from evaluation.per_example import write_per_example
-    from evaluation.posthoc import FILE, dump
     from evaluation.report import confidently_wrong, write_report
-    from evaluation.results import metrics_of
     from evaluation.sentences import verdict_sentence
     from evaluation.tables import console_table
     from evaluation.tracking_log import log_evaluation

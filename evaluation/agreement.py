@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.answer_parsing import normalise
-from calibration_tuning.grading import GRADERS, grade
+from calibration_tuning.grading.answer_parsing import normalise
+from calibration_tuning.grading.graders import GRADERS, grade
 from calibration_tuning.records import GradedAnswer
 
 Samples = Sequence[Mapping[str, Any]]

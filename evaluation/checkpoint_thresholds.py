@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.files import write_json
+from calibration_tuning.runs.files import write_json
 from calibration_tuning.thresholds import FILE, Threshold, Thresholds
 
 

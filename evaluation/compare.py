@@ -10,7 +10,7 @@ import typer
 
 from calibration_tuning.command_line import DebugOption, run_command, with_errors
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import read_json, write_json
+from calibration_tuning.runs.files import read_json, write_json
 
 FILE = "per_example.parquet"
 SUFFIX = "_calibrated"
@@ -35,7 +35,7 @@ def main(
 
 
 def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
-    from evaluation.confidence_metrics import METRICS
+    from calibration_tuning.metrics.confidence_metrics import METRICS
     from evaluation.tables import number, print_rows, row
 
     found = compare(run_a, run_b, split)
@@ -68,8 +68,8 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> dict[str, Any]:
     """
     import numpy as np
 
-    from evaluation.comparison import adjust
-    from evaluation.confidence_metrics import METRICS, before_and_after
+    from calibration_tuning.metrics.comparison import adjust
+    from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after
 
     a, b = (_rows(run, split) for run in (run_a, run_b))
     shared = [key for key in a if key in b]

@@ -14,12 +14,12 @@ from typing import Literal
 
 import numpy as np
 
-from calibration_tuning.answer_parsing import choice_index
-from calibration_tuning.calibrators import log_odds
-from calibration_tuning.evaluation_config import EstimatorName
+from calibration_tuning.config.evaluation import EstimatorName
+from calibration_tuning.grading.answer_parsing import choice_index
+from calibration_tuning.metrics.calibrators import log_odds
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, semantic_entropy
-from evaluation.measurements import Measured
+from evaluation.findings import Measured
 from evaluation.passes.asked import BOTH, Found, State
 from evaluation.passes.expressed import read_percent, read_words
 from evaluation.probing import probe

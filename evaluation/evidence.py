@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.calibrators import AnyCalibrator
 from calibration_tuning.checkpoint import CalibrationRecord, read_record
-from calibration_tuning.models import load_tokenizer
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.config.training import CalibratorName
+from calibration_tuning.lm.models import load_tokenizer
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.metrics.bootstrap import Interval
+from calibration_tuning.metrics.calibrators import AnyCalibrator
+from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after, confidence_metrics
+from calibration_tuning.metrics.cross_fitting import all_fits, apply
 from calibration_tuning.records import GradedAnswer, QueryExample, read_records
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.training_config import CalibratorName
-from evaluation.bootstrap import Interval
-from evaluation.confidence_metrics import METRICS, before_and_after, confidence_metrics
 from evaluation.estimators import ESTIMATORS
-from evaluation.gather import Tasks, gather
-from evaluation.measurements import Measured
+from evaluation.findings import Measured
 from evaluation.other_answers import other_splits
 from evaluation.passes import PASSES
 from evaluation.passes.asked import State
-from evaluation.posthoc import all_fits, apply
+from evaluation.run_passes import Tasks, gather
 
 Array = np.ndarray
 Side = tuple[str, State]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.files import write_text
+from calibration_tuning.runs.files import write_text
 from evaluation import sentences, tables
 from evaluation.report import markdown_cell
 

@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from calibration_tuning.config.evaluation import OtherAnswers
 from calibration_tuning.errors import UserError
-from calibration_tuning.evaluation_config import OtherAnswers
-from calibration_tuning.grading import grade
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.grading.graders import grade
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import SPLITS, GradedAnswer, read_records
 from evaluation.passes.writing import can_be_graded
 

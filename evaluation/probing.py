@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from calibration_tuning.records import GradedAnswer
-from evaluation.measurements import Measured
+from evaluation.findings import Measured
 from evaluation.passes.asked import State, unpack
 
 FOLDS = 5

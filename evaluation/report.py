@@ -13,13 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from calibration_tuning.files import write_text
+from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
+from calibration_tuning.metrics.plots.theme import inline_svg, save_png
+from calibration_tuning.runs.files import write_text
 from evaluation import sentences, tables
 from evaluation.evidence import Evidence
-from evaluation.plots import plot_reliability, prepare_reliability
 from evaluation.plots.curves import plot_compute, plot_decisions
 from evaluation.plots.groups import plot_estimators, plot_shift, plot_subjects
-from evaluation.plots.theme import inline_svg, save_png
 from evaluation.plots.tokens import plot_full_ece, plot_temperature
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from calibration_tuning.command_line import DebugOption, run_command, with_errors
+from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import whole_folder, write_json
-from calibration_tuning.training_config import CalibratorName
+from calibration_tuning.runs.files import whole_folder, write_json
 from evaluation.score_files import TABLES, TENSORS, read_pairs, token_chunks
 
 FileArgument = Annotated[
@@ -80,10 +80,10 @@ def _pairs(
 ) -> None:
     import numpy as np
 
-    from calibration_tuning.calibrators import CALIBRATORS, log_odds
-    from evaluation.comparison import adjust
-    from evaluation.confidence_metrics import METRICS, before_and_after, confidence_metrics
-    from evaluation.posthoc import cross_fitted
+    from calibration_tuning.metrics.calibrators import CALIBRATORS, log_odds
+    from calibration_tuning.metrics.comparison import adjust
+    from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after, confidence_metrics
+    from calibration_tuning.metrics.cross_fitting import cross_fitted
 
     if calibrate is not None and calibrate not in CALIBRATORS:
         raise UserError(f"--calibrate {calibrate}: not a calibrator; known: {', '.join(CALIBRATORS)}")
@@ -106,8 +106,8 @@ def _pairs(
     title = f"{file.name}: {found['n']} answers" + (f" in {groups} groups" if groups < found["n"] else "")
     _print(title, {name: found[name] for name in (*sides, "difference") if name in found}, METRICS)
     if output is not None:
-        from evaluation.plots import plot_reliability, prepare_reliability
-        from evaluation.plots.theme import save_png
+        from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
+        from calibration_tuning.metrics.plots.theme import save_png
 
         panels = {name: prepare_reliability(c, pairs.correct, bins) for name, c in sides.items()}
         with whole_folder(output) as folder:
@@ -117,9 +117,9 @@ def _pairs(
 
 
 def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None) -> None:
-    from evaluation.bootstrap import FEWEST
-    from evaluation.token_bins import BINNINGS
-    from evaluation.token_calibration import TOKEN_METRICS, TokenCalibration
+    from calibration_tuning.metrics.bootstrap import FEWEST
+    from calibration_tuning.metrics.token_bins import BINNINGS
+    from calibration_tuning.metrics.token_calibration import TOKEN_METRICS, TokenCalibration
 
     if binning not in BINNINGS:
         raise UserError(f"--binning {binning}: not a binning; known: {', '.join(BINNINGS)}")

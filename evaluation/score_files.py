@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from calibration_tuning.config.settings import nearest
 from calibration_tuning.errors import UserError
-from calibration_tuning.settings import nearest
 
 TABLES = ("csv", "tsv", "json", "jsonl", "parquet")
 TENSORS = ("safetensors", "npz")

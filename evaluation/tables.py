@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.bootstrap import Interval
-from evaluation.confidence_metrics import METRICS
-from evaluation.token_calibration import TOKEN_METRICS
+from calibration_tuning.metrics.bootstrap import Interval
+from calibration_tuning.metrics.confidence_metrics import METRICS
+from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
 
 MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "aurc", "mean_confidence", "accuracy")
 """Of the first table; the others are in the second one."""

@@ -107,8 +107,8 @@ def tiny_config_path(tmp_path: Path, write_tiny_config: Callable[[Path], Path]) 
 @pytest.fixture
 def tiny(tiny_model_path: Path):
     """(model, tokenizer) of the tiny model, fresh for each test."""
-    from calibration_tuning.models import load_model, load_tokenizer
-    from calibration_tuning.run_config import ModelSettings
+    from calibration_tuning.config.run import ModelSettings
+    from calibration_tuning.lm.models import load_model, load_tokenizer
 
     settings = ModelSettings(path=str(tiny_model_path), dtype="float32")
     return load_model(settings), load_tokenizer(settings)
@@ -182,9 +182,9 @@ def wandb_history() -> Callable[[Path], list[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]) -> Path:
     """Folder of a whole run on the tiny model: curated, trained, evaluated. Not to be written to."""
-    from calibration_tuning.files import write_text
-    from calibration_tuning.run_config import load_run_config
-    from calibration_tuning.settings import to_yaml
+    from calibration_tuning.config.run import load_run_config
+    from calibration_tuning.config.settings import to_yaml
+    from calibration_tuning.runs.files import write_text
     from data_curation.__main__ import curate
     from evaluation.__main__ import evaluate
     from training.__main__ import train

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from calibration_tuning.cli import app
-from calibration_tuning.run_config import load_run_config
-from calibration_tuning.settings import to_yaml
+from calibration_tuning.config.run import load_run_config
+from calibration_tuning.config.settings import to_yaml
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
 FORWARDED = ("compare", "score", "preflight", "publish", "ask", "serve")

@@ -19,11 +19,11 @@ import yaml
 from safetensors.torch import load_file
 
 from calibration_tuning.checkpoint import load_checkpoint
-from calibration_tuning.checksums import SUMS
-from calibration_tuning.engine_config import ModelSettings
+from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.models import load_model, load_tokenizer
+from calibration_tuning.lm.models import load_model, load_tokenizer
 from calibration_tuning.records import read_records
+from calibration_tuning.runs.checksums import SUMS
 
 STAGES = ("data_curation", "training", "evaluation")
 

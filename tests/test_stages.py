@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from calibration_tuning.config.run import load_run_config
 from calibration_tuning.errors import UserError
-from calibration_tuning.run_config import load_run_config
 from data_curation.__main__ import curate
 from evaluation.__main__ import evaluate
 from training.__main__ import train

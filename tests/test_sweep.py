@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from calibration_tuning.run_config import RunConfig, load_run_config
+from calibration_tuning.config.run import RunConfig, load_run_config
 
 SWEEP = yaml.safe_load(Path("configs/sweep.yaml").read_text())
 PARAMETERS: dict[str, dict[str, Any]] = SWEEP["parameters"]

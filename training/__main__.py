@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import read_manifest
-from calibration_tuning.files import fingerprint, whole_folder, write_text
-from calibration_tuning.locks import lock_folder
-from calibration_tuning.processes import is_first_process, leave, process_count
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.stage import already_made, run_stage
+from calibration_tuning.runs.files import fingerprint, whole_folder, write_text
+from calibration_tuning.runs.locks import lock_folder
+from calibration_tuning.runs.processes import is_first_process, leave, process_count
+from calibration_tuning.runs.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import checkpoint, dataset
 
@@ -27,10 +27,10 @@ def train(config: RunConfig, force: bool) -> None:
             shutil.rmtree(work, ignore_errors=True)  # killed after the checkpoint was finished, before this
         return
 
-    from training.engine import make_accelerator
     from training.overview import show_overview
     from training.resume import resumed
     from training.setup import build_run, load_inputs, uses_bf16
+    from training.strategy import make_accelerator
 
     lock = lock_folder(work) if is_first_process() else None
     if is_first_process() and ((force and not is_forced) or config.training.resume == "never"):

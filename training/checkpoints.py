@@ -21,10 +21,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from calibration_tuning.checksums import SUMS, damaged, write_sums
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.files import write_json
-from calibration_tuning.processes import is_first_process
+from calibration_tuning.runs.checksums import SUMS, damaged, write_sums
+from calibration_tuning.runs.files import write_json
+from calibration_tuning.runs.processes import is_first_process
 
 STATE, TRAINED, OPTIMIZER = "state.json", "trained.safetensors", "optimizer.safetensors"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration_tuning.config.training import ObjectiveSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import GradedAnswer
-from calibration_tuning.training_config import ObjectiveSettings
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ import numpy as np
 from scipy.special import expit
 from torch import Tensor
 
-from calibration_tuning.calibrators import AnyCalibrator, fit
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
-from calibration_tuning.checksums import write_sums
-from calibration_tuning.files import sha256_file, write_json, write_text
-from calibration_tuning.probe import Probe, save_probe
-from calibration_tuning.progress import progress
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.lm.probe import Probe, save_probe
+from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
+from calibration_tuning.metrics.confidence_metrics import nll
 from calibration_tuning.records import Demonstration
-from calibration_tuning.run_config import RunConfig
-from evaluation.confidence_metrics import nll
+from calibration_tuning.runs.checksums import write_sums
+from calibration_tuning.runs.files import sha256_file, write_json, write_text
+from calibration_tuning.runs.progress import progress
 from training.examples import query_example
-from training.judge import logits_of
 from training.loop import Run
 from training.setup import Inputs
+from training.validation import logits_of
 
 ANSWER_FEW_SHOT = 4
 SPLITS = ("train", "validation", "calibration")

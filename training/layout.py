@@ -25,9 +25,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from calibration_tuning.batches import left_pad
+from calibration_tuning.lm.batches import left_pad
 from training.examples import Example
-from training.plan import passes
+from training.step_order import passes
 
 Batch = dict[str, Tensor]
 

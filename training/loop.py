@@ -14,19 +14,19 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+from calibration_tuning.config.training import TrainingSettings
 from calibration_tuning.errors import RunError
-from calibration_tuning.progress import progress
+from calibration_tuning.metrics.confidence_metrics import point_metrics
 from calibration_tuning.records import QueryExample
-from calibration_tuning.training_config import TrainingSettings
-from evaluation.confidence_metrics import point_metrics
+from calibration_tuning.runs.progress import progress
 from training.checkpoints import State
-from training.engine import Engine
 from training.examples import Example
-from training.judge import logits_of
 from training.layout import Layout, rounds_of
 from training.objective import CHUNK
-from training.plan import Plan
+from training.step_order import Plan
 from training.stopping import Stopped
+from training.strategy import Engine
+from training.validation import logits_of
 from training.watch import Watch
 
 LOGGED = 200

@@ -8,10 +8,10 @@ from typing import Any
 from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.config.training import LoraSettings, Method
 from calibration_tuning.errors import UserError
-from calibration_tuning.probe import Probe
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.training_config import LoraSettings, Method
+from calibration_tuning.lm.probe import Probe
 
 
 def lora_prompt(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from calibration_tuning.training_config import ObjectiveSettings
+from calibration_tuning.config.training import ObjectiveSettings
 
 CHUNK = 256
 """Answer positions whose vocabulary logits exist at one time, at most."""

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibration_tuning.batches import Prefix, encode_prefix, forward_inputs
-from calibration_tuning.models import adapter_off, causal_model, decoder, vocabulary_logits
-from calibration_tuning.probe import Probe
-from calibration_tuning.training_config import ObjectiveSettings
+from calibration_tuning.config.training import ObjectiveSettings
+from calibration_tuning.lm.batches import Prefix, encode_prefix, forward_inputs
+from calibration_tuning.lm.models import adapter_off, causal_model, decoder, vocabulary_logits
+from calibration_tuning.lm.probe import Probe
 from training.layout import Batch, own_and_block
 from training.objective import AnswerTokens, objective
 

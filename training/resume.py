@@ -8,9 +8,9 @@ from collections.abc import Callable
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import RunError
-from calibration_tuning.processes import is_first_process
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.runs.processes import is_first_process
 from training.checkpoints import (
     OPTIMIZER,
     TRAINED,
@@ -22,7 +22,7 @@ from training.checkpoints import (
     step_folder,
     write_checkpoint,
 )
-from training.engine import Engine
+from training.strategy import Engine
 
 
 def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:

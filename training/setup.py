@@ -10,13 +10,13 @@ import torch
 from accelerate import Accelerator
 from transformers import get_scheduler, set_seed
 
-from calibration_tuning.batches import check_window
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import read_json
-from calibration_tuning.models import context_length, decoder, load_model, load_tokenizer, resolve_dtype
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.lm.batches import check_window
+from calibration_tuning.lm.models import context_length, decoder, load_model, load_tokenizer, resolve_dtype
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import FewShot, QueryExample, read_records
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.runs.files import read_json
 from calibration_tuning.tracking import Tracker
 from training.checkpoints import (
     OPTIMIZER,
@@ -24,14 +24,14 @@ from training.checkpoints import (
     Checkpoint,
     State,
 )
-from training.engine import Engine, start_engine
 from training.examples import query_example, training_examples
 from training.layout import Layout
 from training.loop import Run
 from training.methods import METHODS, parameter_groups
-from training.plan import Plan
 from training.query_model import QueryModel
 from training.resume import saver
+from training.step_order import Plan
+from training.strategy import Engine, start_engine
 from training.watch import Watch
 
 

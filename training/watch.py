@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.files import append_text, write_text
-from calibration_tuning.processes import is_first_process
 from calibration_tuning.records import QueryExample
+from calibration_tuning.runs.files import append_text, write_text
+from calibration_tuning.runs.processes import is_first_process
 from calibration_tuning.tracking import Table, Tracker
 
 SHOWN = 50
@@ -55,7 +55,7 @@ class Watch:
         if is_first_process():
             self._write(step, "validation", scores)
         if is_first_process() and not self.tracker.disabled:
-            from evaluation.plots import plot_reliability, prepare_reliability
+            from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
 
             correct = np.array([row.correct for row in rows])
             figure = plot_reliability({f"step {step}": prepare_reliability(confidence, correct, BINS)}, BINS)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from calibration_tuning.processes import is_first_process
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.config.tracking import check_installed
+from calibration_tuning.runs.processes import is_first_process
 from calibration_tuning.tracking.no_tracker import open_nothing
 from calibration_tuning.tracking.tensorboard_tracker import open_tensorboard
 from calibration_tuning.tracking.tracker import Artifact, Table, Tracker
 from calibration_tuning.tracking.trackio_tracker import open_trackio
 from calibration_tuning.tracking.wandb_tracker import open_wandb
-from calibration_tuning.tracking_config import check_installed
 
 __all__ = ["TRACKERS", "Artifact", "Table", "Tracker", "tracked"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.tracking.tracker import Artifact
 
 

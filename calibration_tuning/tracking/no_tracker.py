@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.tracking.tracker import Artifact, Table
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.settings import to_yaml
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.tracking.tracker import Artifact, Table
 
 

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.tracking.tracker import Artifact, Table
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.run_config import RunConfig
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.tracking.no_tracker import NoTracker
 from calibration_tuning.tracking.tracker import Artifact, Table, Tracker
 

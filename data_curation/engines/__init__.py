@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from calibration_tuning.answering import Request
-from calibration_tuning.engine_config import ModelSettings
-from calibration_tuning.generation import Answer
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.lm.answering import Request
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import Demonstration
 
 
@@ -48,8 +48,8 @@ class Job:
 
 
 def _transformers(settings: Any, job: Job) -> Engine:
-    from calibration_tuning.answering import Answerer
-    from calibration_tuning.models import default_device, load_model
+    from calibration_tuning.lm.answering import Answerer
+    from calibration_tuning.lm.models import default_device, load_model
 
     model = load_model(job.model).to(default_device())
     return Answerer(

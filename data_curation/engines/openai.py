@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from calibration_tuning.answering import Request, uniforms
-from calibration_tuning.engine_config import OpenAIEngine
+from calibration_tuning.config.engines import OpenAIEngine
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.generation import Answer
+from calibration_tuning.lm.answering import Request, uniforms
+from calibration_tuning.lm.generation import Answer
 from data_curation.engines import Failure, Finished, Job
 
 GIVE_UP = 8

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat, NonNegativeInt, ValidationError
 
-from calibration_tuning.answering import Request
-from calibration_tuning.engine_config import RecordedEngine
+from calibration_tuning.config.engines import RecordedEngine
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.generation import Answer
+from calibration_tuning.lm.answering import Request
+from calibration_tuning.lm.generation import Answer
 from data_curation.engines import Failure, Finished, Job
 from data_curation.read_rows import READERS, Unreadable, is_file_path, read_file
 

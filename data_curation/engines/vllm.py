@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from calibration_tuning.answering import Request, uniforms
-from calibration_tuning.engine_config import VllmEngine
+from calibration_tuning.config.engines import VllmEngine
 from calibration_tuning.errors import UserError
-from calibration_tuning.generation import Answer, finished
-from calibration_tuning.likelihood import cloze_answer
-from calibration_tuning.models import resolve_model_path
-from calibration_tuning.processes import process_count
+from calibration_tuning.lm.answering import Request, uniforms
+from calibration_tuning.lm.generation import Answer, finished
+from calibration_tuning.lm.likelihood import cloze_answer
+from calibration_tuning.lm.models import resolve_model_path
+from calibration_tuning.runs.processes import process_count
 from data_curation.engines import Failure, Finished, Job
 
 # Large, as vLLM schedules within one call; small enough that a killed run loses little.

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from calibration_tuning.batches import Prefix, encode_prefix
 from calibration_tuning.checkpoint import Checkpoint
-from calibration_tuning.evaluation_config import EvaluationSettings
-from calibration_tuning.models import adapter_off
+from calibration_tuning.config.evaluation import EvaluationSettings
+from calibration_tuning.lm.batches import Prefix, encode_prefix
+from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 
 State = Literal["before", "after"]

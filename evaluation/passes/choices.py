@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibration_tuning.likelihood import continuation_logprobs
+from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.records import CHOICE_LETTERS, Demonstration, GradedAnswer
 from evaluation.passes.asked import Asked, Found, State
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from calibration_tuning.generation import Decoding, generate_batch
-from calibration_tuning.likelihood import continuation_logprobs
+from calibration_tuning.lm.generation import Decoding, generate_batch
+from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.records import Demonstration, GradedAnswer
 from evaluation.passes.asked import Asked, Found, State
 

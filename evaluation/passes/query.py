@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from calibration_tuning.evaluation_config import EvaluationSettings
+from calibration_tuning.config.evaluation import EvaluationSettings
+from calibration_tuning.lm.query import score_batch
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
-from calibration_tuning.scoring import score_batch
 from evaluation.passes.asked import Asked, Found, State, pack
-from evaluation.token_calibration import TokenCalibration
 
 
 def few_shot(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calibration_tuning.generation import Answer, Decoding, generate_batch
-from calibration_tuning.grading import grade
+from calibration_tuning.grading.graders import grade
+from calibration_tuning.lm.generation import Answer, Decoding, generate_batch
+from calibration_tuning.lm.query import score_batch
 from calibration_tuning.records import Demonstration, GradedAnswer
-from calibration_tuning.scoring import score_batch
 from evaluation.passes.asked import Asked, Found, State
 
 

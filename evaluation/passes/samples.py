@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from calibration_tuning.answering import requests_for, uniforms
-from calibration_tuning.generation import Decoding, generate_batch
-from calibration_tuning.grading import grade
+from calibration_tuning.grading.graders import grade
+from calibration_tuning.lm.answering import requests_for, uniforms
+from calibration_tuning.lm.generation import Decoding, generate_batch
 from calibration_tuning.records import Demonstration, GradedAnswer
 from evaluation.passes.asked import Asked, Found, State
 

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from calibration_tuning.likelihood import CHUNK, continue_rows, token_logprobs
-from calibration_tuning.models import vocabulary_logits
+from calibration_tuning.lm.likelihood import CHUNK, continue_rows, token_logprobs
+from calibration_tuning.lm.models import vocabulary_logits
+from calibration_tuning.metrics.token_bins import BINNINGS
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 from evaluation.passes.asked import Asked, Found, State, pack
-from evaluation.token_bins import BINNINGS
-from evaluation.token_calibration import TokenCalibration
 
 TEMPERATURES = tuple(float(t) for t in np.round(np.arange(0.5, 1.501, 0.05), 2))
 """By which token logits are divided, in the scan."""

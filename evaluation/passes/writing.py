@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from calibration_tuning.answering import Answerer, requests_for
-from calibration_tuning.grading import GRADERS
-from calibration_tuning.grading import grade as grade_answer
+from calibration_tuning.grading.graders import GRADERS
+from calibration_tuning.grading.graders import grade as grade_answer
+from calibration_tuning.lm.answering import Answerer, requests_for
 from calibration_tuning.records import Demonstration, GradedAnswer
 from evaluation.passes.asked import Asked, Found, State
 

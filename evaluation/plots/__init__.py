@@ -1,7 +1,1 @@
-"""Plots of the report: `prepare_*` returns the data where there is something to compute, `plot_*` draws it."""
-
-from __future__ import annotations
-
-from evaluation.plots.reliability import plot_reliability, prepare_reliability
-
-__all__ = ["plot_reliability", "prepare_reliability"]
+"""Plots of the report. `metrics.plots` holds the reliability diagram and the theme, which others use too."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from evaluation.confidence_metrics import METRICS
-from evaluation.plots.theme import AFTER, BEFORE, GREEN, MUTED, error_bars, figure, themed
+from calibration_tuning.metrics.confidence_metrics import METRICS
+from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, GREEN, MUTED, error_bars, figure, themed
 
 
 def plot_decisions(decisions: dict[str, Any]) -> Figure:

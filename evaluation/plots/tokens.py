@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.plots.theme import AFTER, BEFORE, MUTED, figure, themed
+from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, MUTED, figure, themed
 
 SIDES = (("before", BEFORE), ("after", AFTER))
 

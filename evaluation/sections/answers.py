@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import draws_of, percentile_interval
+from calibration_tuning.metrics.bootstrap import draws_of, percentile_interval
 from evaluation.evidence import Evidence
 from evaluation.passes.asked import BOTH
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.models import load_tokenizer
+from calibration_tuning.lm.models import load_tokenizer
+from calibration_tuning.metrics.confidence_metrics import confidence_metrics
 from calibration_tuning.records import GradedAnswer
-from evaluation.confidence_metrics import confidence_metrics
 from evaluation.evidence import Evidence
 from evaluation.passes.asked import BOTH, State
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from calibration_tuning.metrics.confidence_metrics import confidence_metrics
+from calibration_tuning.metrics.cross_fitting import apply
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import majority
-from evaluation.confidence_metrics import confidence_metrics
 from evaluation.evidence import Evidence
-from evaluation.posthoc import apply
 
 SHOWN = ("accuracy", "brier", "ece", "auroc", "mean_confidence")
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from evaluation.choice import best_other
-from evaluation.decisions import answered_above, find_threshold, one_of_each, unavoidable_abstention
+from calibration_tuning.metrics.abstention import answered_above, find_threshold, one_of_each, unavoidable_abstention
+from calibration_tuning.metrics.ranking import risk_coverage
+from evaluation.best_other import best_other
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import AFTER, BEFORE, Evidence, Side
-from evaluation.ranking import risk_coverage
 
 POINTS = 200
 
@@ -22,8 +22,8 @@ def decisions(evidence: Evidence) -> dict[str, Any]:
     calibrator keeps the order, `calibrated`, and what it does on the test split. `curves`: the risk-coverage curve of
     each confidence, thinned to 200 points, and that of a perfect one.
 
-    The confidences: the query `before` and `after` tuning, and `best_other` (see `evaluation.choice`; its name stands
-    under `best_other`), whose guarantee is corrected for having been chosen among all. Thresholds are of raw scores,
+    The confidences: the query `before` and `after` tuning, and `best_other` (its name stands under
+    `best_other`), whose guarantee is corrected for having been chosen among all. Thresholds are of raw scores,
     as calibrators are fitted on the very answers that vouch, and are found on one answer of each group.
     """
     settings = evidence.config.evaluation

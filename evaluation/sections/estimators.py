@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.comparison import adjust
-from evaluation.confidence_metrics import MAIN, METRICS
+from calibration_tuning.metrics.comparison import adjust
+from calibration_tuning.metrics.confidence_metrics import MAIN, METRICS
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import AFTER, Evidence, Side
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from calibration_tuning.metrics.grader_error import compared_with_grader_error, counts_of
 from evaluation.evidence import Evidence
-from evaluation.grader_error import compared_with_grader_error, counts_of
 
 
 def grader(evidence: Evidence) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import FEWEST, LEVEL, draws_of, percentile_interval
+from calibration_tuning.metrics.bootstrap import FEWEST, LEVEL, draws_of, percentile_interval
 from evaluation.evidence import Evidence
 
 SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")

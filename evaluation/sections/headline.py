@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.bootstrap import Interval, draws_of, percentile_interval
-from evaluation.confidence_metrics import MAIN
+from calibration_tuning.metrics.bootstrap import Interval, draws_of, percentile_interval
+from calibration_tuning.metrics.confidence_metrics import MAIN
 from evaluation.evidence import AFTER, BEFORE, Evidence
 from evaluation.passes.asked import BOTH, State
 

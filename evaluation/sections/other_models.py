@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.calibrators import fit
-from evaluation.comparison import adjust
-from evaluation.confidence_metrics import METRICS
+from calibration_tuning.metrics.calibrators import fit
+from calibration_tuning.metrics.comparison import adjust
+from calibration_tuning.metrics.confidence_metrics import METRICS
 from evaluation.evidence import AFTER, BEFORE, Evidence
 from evaluation.other_answers import OWN, split_of
 

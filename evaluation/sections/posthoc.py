@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from calibration_tuning.calibrators import CALIBRATORS
-from evaluation.choice import best_other
+from calibration_tuning.metrics.calibrators import CALIBRATORS
+from calibration_tuning.metrics.cross_fitting import FOLDS, cross_fitted
+from calibration_tuning.metrics.scoring_rules import brier
+from evaluation.best_other import best_other
 from evaluation.evidence import Evidence, Side
-from evaluation.posthoc import FOLDS, cross_fitted
-from evaluation.scoring_rules import brier
 
 SHOWN = ("brier", "ece", "nll")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
 from evaluation.passes.asked import State, unpack
 from evaluation.passes.tokens import TEMPERATURES
-from evaluation.token_calibration import TokenCalibration
 
 SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from calibration_tuning.metrics.token_bins import BINNINGS, Binning
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
 from evaluation.passes.asked import BOTH, Found, State, unpack
-from evaluation.token_bins import BINNINGS, Binning
-from evaluation.token_calibration import TokenCalibration
 
 
 def tokens(evidence: Evidence) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from scipy.special import expit
 
 from calibration_tuning import CalibratedModel
 from calibration_tuning.errors import UserError
-from calibration_tuning.likelihood import continuation_logprobs
-from calibration_tuning.models import adapter_off
+from calibration_tuning.lm.likelihood import continuation_logprobs
+from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.thresholds import Threshold, Thresholds
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ import torch
 
 from calibration_tuning.calibrated_model import CalibratedModel
 from calibration_tuning.errors import RunError
-from calibration_tuning.prompts import PromptFormat
-from calibration_tuning.scoring import score_answers
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.query import score_answers
 
 
 @pytest.fixture(scope="module")

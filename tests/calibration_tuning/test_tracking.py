@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.errors import UserError
-from calibration_tuning.run_config import RunConfig, load_run_config
 from calibration_tuning.tracking import Artifact, Table, tracked
 from calibration_tuning.tracking.tensorboard_tracker import markdown
 from calibration_tuning.tracking.wandb_tracker import WandbTracker
@@ -80,7 +80,7 @@ def test_trackio_goes_on_with_a_run_and_stays_on_this_machine(tmp_path: Path) ->
     """In a process of its own, as trackio keeps the folder it was imported with."""
     code = (
         "import os\n"
-        "from calibration_tuning.run_config import load_run_config\n"
+        "from calibration_tuning.config.run import load_run_config\n"
         "from calibration_tuning.tracking import tracked\n"
         f"config = load_run_config('configs/demo.yaml', ['output_dir={tmp_path}', 'tracking.to=trackio'])\n"
         "for begin in (0, 2, 0):\n"
@@ -100,7 +100,7 @@ def test_trackio_goes_on_with_a_run_and_stays_on_this_machine(tmp_path: Path) ->
 
 def test_trackio_links_the_stages_of_a_run(tmp_path: Path) -> None:
     code = (
-        "from calibration_tuning.run_config import load_run_config\n"
+        "from calibration_tuning.config.run import load_run_config\n"
         "from calibration_tuning.tracking import tracked\n"
         "from calibration_tuning.tracking.artifacts import dataset\n"
         f"config = load_run_config('configs/demo.yaml', ['output_dir={tmp_path}', 'tracking.to=trackio'])\n"

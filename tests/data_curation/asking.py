@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from calibration_tuning.answering import Answerer, Request
-from calibration_tuning.engine_config import ModelSettings
-from calibration_tuning.generation import Answer
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.lm.answering import Answerer, Request
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import Demonstration, Question
 from data_curation.engines import Job
 

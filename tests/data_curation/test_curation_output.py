@@ -12,11 +12,11 @@ import pytest
 import yaml
 from rich.console import Console
 
+from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.models import load_tokenizer
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.lm.models import load_tokenizer
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import SPLITS, FewShot, GradedAnswer, read_records
-from calibration_tuning.run_config import RunConfig, load_run_config
 from data_curation.__main__ import curate
 from data_curation.grade_answers import agreement
 from data_curation.inspect import example_parts, show

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from calibration_tuning.answering import Request
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.generation import Answer
+from calibration_tuning.lm.answering import Request
+from calibration_tuning.lm.generation import Answer
 from calibration_tuning.records import Question
-from data_curation.answering import answer_all
+from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import Failure, Finished
-from data_curation.journal import Journal
 
 
 def request(name: str) -> Request:
@@ -48,7 +47,7 @@ class Engine:
 
 
 def run(engine: Engine, folder: Path, writer: str = "0") -> dict[str, Answer | Failure]:
-    return answer_all(lambda: engine, REQUESTS, Journal(folder, writer), "answering", "answers")
+    return answer_all(lambda: engine, REQUESTS, AnswerJournal(folder, writer), "answering", "answers")
 
 
 def test_an_interrupted_run_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
@@ -110,9 +109,9 @@ def test_lasting_failures_are_results(tmp_path: Path) -> None:
 def test_a_full_disk_says_so_and_keeps_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from calibration_tuning import journal
+    from calibration_tuning.runs import journal
 
-    journal_of_run = Journal(tmp_path, "0")
+    journal_of_run = AnswerJournal(tmp_path, "0")
     journal_of_run.append([(REQUESTS[0], answer("q0"))])
 
     def full(descriptor: int) -> None:
@@ -127,11 +126,11 @@ def test_a_full_disk_says_so_and_keeps_what_is_there(tmp_path: Path, monkeypatch
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        Journal(tmp_path / "file" / "answers", "0")
+        AnswerJournal(tmp_path / "file" / "answers", "0")
 
 
 def test_rows_are_read_when_asked_for_also_from_a_deleted_file(tmp_path: Path) -> None:
-    written = Journal(tmp_path / "answers", "0")
+    written = AnswerJournal(tmp_path / "answers", "0")
     written.append([(one, answer(one.question.id)) for one in REQUESTS])
     rows = written.rows()
     shutil.rmtree(tmp_path / "answers")
@@ -143,7 +142,7 @@ def test_rows_are_read_when_asked_for_also_from_a_deleted_file(tmp_path: Path) -
 
 
 def test_a_row_that_cannot_be_read_any_more(tmp_path: Path) -> None:
-    written = Journal(tmp_path, "0")
+    written = AnswerJournal(tmp_path, "0")
     written.append([(one, answer(one.question.id)) for one in REQUESTS])
     rows = written.rows()
     (tmp_path / "0.jsonl").write_bytes(b"")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from calibration_tuning.engine_config import JudgeSettings, ModelSettings, OpenAIEngine
+from calibration_tuning.config.engines import JudgeSettings, ModelSettings, OpenAIEngine
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.prompts import QUERY
+from calibration_tuning.lm.prompts import QUERY
 from calibration_tuning.records import Question
 from data_curation.judge import PROMPT, judge
 

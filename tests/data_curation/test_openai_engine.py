@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from calibration_tuning.answering import Answerer, Request
-from calibration_tuning.engine_config import ModelSettings, OpenAIEngine
+from calibration_tuning.config.engines import ModelSettings, OpenAIEngine
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.generation import Answer
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.lm.answering import Answerer, Request
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import Demonstration, Question
-from data_curation.answering import answer_all
+from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import Failure, Job
 from data_curation.engines.openai import OpenAI
-from data_curation.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -151,18 +150,20 @@ def spoken(text: Any, tokens: Any = None, values: Any = None) -> dict[str, Any]:
 @pytest.mark.parametrize("text", ["Zürich – 東京 🗼", "naïve\u2028line", "", "\ud83d\ude00", "<|im_end|>"])
 def test_any_text_is_an_answer(endpoint: Any, tmp_path: Path, text: str) -> None:
     endpoint.change = lambda reply: spoken(f" {text} ", [f" {text}"], [-1.0])
-    found = answer_all(lambda: engine_for(endpoint), [ask("Who?")], Journal(tmp_path, "0"), "answering", "answers")[
-        "Who?#0"
-    ]
+    found = answer_all(
+        lambda: engine_for(endpoint), [ask("Who?")], AnswerJournal(tmp_path, "0"), "answering", "answers"
+    )["Who?#0"]
     assert isinstance(found, Answer)
     assert found.text == text.encode("utf-16", "surrogatepass").decode("utf-16")
     assert len(found.token_ids) == 0 if not text else found.token_ids
-    assert Journal(tmp_path, "0").read() == {"Who?#0": found}
+    assert AnswerJournal(tmp_path, "0").read() == {"Who?#0": found}
 
 
 def test_half_a_surrogate_pair_does_not_stop_the_run(endpoint: Any, tmp_path: Path) -> None:
     endpoint.change = lambda reply: spoken(" so \ud83d", [" so", " \ud83d"], [-1.0, -1.0])
-    found = answer_all(lambda: engine_for(endpoint), [ask("Who?")], Journal(tmp_path, "0"), "answering", "answers")
+    found = answer_all(
+        lambda: engine_for(endpoint), [ask("Who?")], AnswerJournal(tmp_path, "0"), "answering", "answers"
+    )
     assert found["Who?#0"].text == "so ?"  # type: ignore[union-attr]
 
 
@@ -257,7 +258,7 @@ def test_one_question_that_fails_is_asked_again_by_the_next_run_and_no_other(
         f"warning: answering: 1 answers failed: {said.partition('(')[2].partition(');')[0]}" in capsys.readouterr().err
     )
     assert endpoint.questions.count("What is 7?") == tries
-    assert Journal(tmp_path, "0").read().keys() == {request.key for request in MANY} - {"What is 7?#0"}
+    assert AnswerJournal(tmp_path, "0").read().keys() == {request.key for request in MANY} - {"What is 7?#0"}
 
     endpoint.script = lambda seen: good
     endpoint.seen.clear()
@@ -269,7 +270,7 @@ def test_one_question_that_fails_is_asked_again_by_the_next_run_and_no_other(
 
 def run(endpoint: Any, folder: Path, requests: list[Request], style: Any = "text", **settings: Any) -> Any:
     return answer_all(
-        lambda: engine_for(endpoint, style, **settings), requests, Journal(folder, "0"), "answering", "answers"
+        lambda: engine_for(endpoint, style, **settings), requests, AnswerJournal(folder, "0"), "answering", "answers"
     )
 
 
@@ -298,7 +299,7 @@ def test_a_setting_that_is_refused_uses_up_no_question(endpoint: Any, tmp_path: 
     endpoint.script = lambda seen: endpoint.reply(status=400, body=body)
     with pytest.raises(RunError, match=r"\(tiny\) answers none of 12 requests: .*logprobs is not supported.*; mend"):
         run(endpoint, tmp_path, MANY)
-    assert Journal(tmp_path, "0").read() == {}
+    assert AnswerJournal(tmp_path, "0").read() == {}
     endpoint.script = lambda seen: None
     assert all(isinstance(answer, Answer) for answer in run(endpoint, tmp_path, MANY).values())
 
@@ -329,7 +330,7 @@ def test_a_wrong_key_or_model_ends_the_run_at_once(
     assert "\n" not in said
     assert KEY not in said + "".join(capfd.readouterr())
     assert len(endpoint.seen) <= 4  # one for each worker
-    assert Journal(tmp_path, "0").read() == {}
+    assert AnswerJournal(tmp_path, "0").read() == {}
 
 
 @pytest.mark.parametrize("concurrency", [1, 12])
@@ -344,7 +345,7 @@ def test_a_server_that_is_gone_ends_the_run_and_what_is_finished_stays(
     requests = [ask(f"What is {n}?") for n in range(200)]
     with pytest.raises(RunError, match=r"answers no longer: no connection .*see that it runs"):
         run(endpoint, tmp_path, requests, concurrency=concurrency, max_retries=1)
-    kept = Journal(tmp_path, "0").read()
+    kept = AnswerJournal(tmp_path, "0").read()
     assert 30 - concurrency <= len(kept) <= 30
     # Two tries for each of the eight failures in a row (or one from each worker), twice that for what was under way.
     assert len(endpoint.seen) <= 30 + 4 * (max(8, concurrency) + concurrency)
@@ -363,7 +364,7 @@ def test_failures_here_and_there_do_not_end_the_run(endpoint: Any, tmp_path: Pat
     requests = [ask(f"What is {n}?") for n in range(24)]
     with pytest.raises(RunError, match=r"12 of 24 answers failed, the first for question What is 1\?"):
         run(endpoint, tmp_path, requests, concurrency=1, max_retries=0)
-    assert len(Journal(tmp_path, "0").read()) == 12
+    assert len(AnswerJournal(tmp_path, "0").read()) == 12
 
 
 def test_no_server_at_all(endpoint: Any, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from calibration_tuning.config.questions import MixtureEntry, QuestionSetSettings, read_set
+from calibration_tuning.config.settings import validate
 from calibration_tuning.errors import UserError
-from calibration_tuning.question_config import MixtureEntry, QuestionSetSettings, read_set
 from calibration_tuning.records import Question
-from calibration_tuning.settings import validate
 from data_curation.question_sets import load_questions
 
 ROWS = [

@@ -7,13 +7,12 @@ from typing import Any, get_args
 
 import pytest
 
-from calibration_tuning.engine_config import EngineSettings, RecordedEngine
+from calibration_tuning.config.engines import EngineSettings, RecordedEngine
 from calibration_tuning.errors import UserError
-from calibration_tuning.generation import Answer
-from calibration_tuning.prompts import PromptFormat
-from data_curation.answering import answer_all
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.prompts import PromptFormat
+from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import ENGINES, Failure, build_engine
-from data_curation.journal import Journal
 from tests.data_curation.asking import answers, ask, job
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,9 +66,11 @@ def test_recorded_answers_go_through_the_journal(tiny: Any, tmp_path: Path, monk
     monkeypatch.setattr("data_curation.engines.recorded.BATCH", 2)
     path = write(tmp_path / "a.jsonl", [{"id": f"Who is {n}?", "answer": str(n)} for n in range(5)])
     requests = [ask(f"Who is {n}?") for n in range(7)]
-    found = answer_all(lambda: recorded(tiny[1], path), requests, Journal(tmp_path / "j", "0"), "answering", "answers")
+    found = answer_all(
+        lambda: recorded(tiny[1], path), requests, AnswerJournal(tmp_path / "j", "0"), "answering", "answers"
+    )
     assert [f.text if isinstance(f, Answer) else f.lasting for f in found.values()] == [*"01234", True, True]
-    assert Journal(tmp_path / "j", "0").read() == found
+    assert AnswerJournal(tmp_path / "j", "0").read() == found
 
 
 def test_numbers_are_ids_and_answers_too(tiny: Any, tmp_path: Path) -> None:

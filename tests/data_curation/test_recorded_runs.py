@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.files import fingerprint
 from calibration_tuning.records import read_records
-from calibration_tuning.run_config import RunConfig, load_run_config
+from calibration_tuning.runs.files import fingerprint
 from data_curation.__main__ import curate
-from data_curation.plan import inputs_of
 from data_curation.question_sets import load_questions
+from data_curation.selection_cache import inputs_of
 
 FIXTURE = Path(__file__).with_name("fixtures") / "humaneval.jsonl"
 

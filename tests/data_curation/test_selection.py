@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from calibration_tuning.config.questions import MixtureEntry
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import UserError
-from calibration_tuning.question_config import MixtureEntry
 from calibration_tuning.records import Question
-from calibration_tuning.run_config import RunConfig
 from data_curation.decontamination import decontaminate
 from data_curation.duplicates import drop_duplicates
 from data_curation.question_sets import render_question

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from calibration_tuning.files import fingerprint
-from calibration_tuning.question_config import QuestionSetSettings, read_set, shipped_sets
+from calibration_tuning.config.questions import QuestionSetSettings, read_set, shipped_sets
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.config.settings import read_yaml, validate
 from calibration_tuning.records import CHOICE_LETTERS, Question
-from calibration_tuning.run_config import RunConfig
-from calibration_tuning.settings import read_yaml, validate
+from calibration_tuning.runs.files import fingerprint
 from data_curation.question_sets import BadRow, load_questions, render_question
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calibration_tuning.curation_config import CurationSettings, SplitSizes
+from calibration_tuning.config.curation import CurationSettings, SplitSizes
 from calibration_tuning.records import GradedAnswer, QueryExample, Question
 from data_curation.query_block import take_query_block
 from data_curation.splits import SIDES, assign_splits, thin

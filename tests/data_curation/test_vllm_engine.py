@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from calibration_tuning.engine_config import VllmEngine
+from calibration_tuning.config.engines import VllmEngine
 from calibration_tuning.errors import UserError
-from calibration_tuning.generation import Answer
-from calibration_tuning.prompts import PromptFormat
-from data_curation.answering import answer_all
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.prompts import PromptFormat
+from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import Failure, build_engine
-from data_curation.journal import Journal
 from tests.data_curation.asking import BLOCKS, CHOICES, answers, ask, in_this_process, job
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -220,7 +219,7 @@ def test_vllm_samples_do_not_depend_on_what_else_is_asked(tiny: Any, vllm: FakeV
 def test_vllm_leaves_out_only_what_is_too_long(vllm: FakeVllm, tmp_path: Path) -> None:
     long = "why " * 300
     requests = [ask("Who?"), ask(long), ask("Which?", style="cloze", choices=["the", long]), ask("Where?")]
-    found = answer_all(lambda: vllm_engine(vllm), requests, Journal(tmp_path, "0"), "answering", "answers")
+    found = answer_all(lambda: vllm_engine(vllm), requests, AnswerJournal(tmp_path, "0"), "answering", "answers")
     assert [isinstance(found[request.key], Answer) for request in requests] == [True, False, False, True]
     assert found[requests[1].key] == Failure("longer than the 256 tokens that the model reads", lasting=True)
     only_long = answers(vllm_engine(vllm), requests[1:2])

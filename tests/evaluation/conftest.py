@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from calibration_tuning.calibrators import Calibrator
 from calibration_tuning.checkpoint import CalibrationRecord
+from calibration_tuning.config.run import ModelSettings, RunConfig
+from calibration_tuning.metrics.calibrators import Calibrator
+from calibration_tuning.metrics.token_bins import BINNINGS
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import GradedAnswer
-from calibration_tuning.run_config import ModelSettings, RunConfig
 from evaluation.evidence import Evidence
-from evaluation.measurements import Measured, key
+from evaluation.findings import Measured, key
 from evaluation.passes.asked import BOTH, Found, pack
 from evaluation.passes.tokens import TEMPERATURES
-from evaluation.token_bins import BINNINGS
-from evaluation.token_calibration import TokenCalibration
 
 HOSTILE = "<script>document.title = 'broken'</script> | `a` [b](c) <img src=x onerror=\"document.title = 'broken'\">"
 VOCABULARY = 9

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from evaluation.evidence import Evidence
+from evaluation.metrics_json import metrics_of
 from evaluation.report import write_report
-from evaluation.results import metrics_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [

@@ -10,7 +10,7 @@ import pytest
 
 from calibration_tuning.records import GradedAnswer
 from evaluation.evidence import Evidence
-from evaluation.measurements import key
+from evaluation.findings import key
 from evaluation.sections import code
 
 

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.files import write_json
+from calibration_tuning.runs.files import write_json
 from evaluation.compare import compare, main
 from evaluation.evidence import Evidence
 from evaluation.per_example import write_per_example

@@ -12,7 +12,7 @@ from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, clusters, majority, same_answer, semantic_entropy
 from evaluation.estimators import ESTIMATORS, SURE, of_logprob
 from evaluation.evidence import some_of
-from evaluation.measurements import Measured, key
+from evaluation.findings import Measured, key
 
 
 def row(**changes: Any) -> GradedAnswer:

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from calibration_tuning.calibrators import Calibrator
 from calibration_tuning.checkpoint import CalibrationRecord, Checkpoint
-from calibration_tuning.evaluation_config import EvaluationSettings
-from calibration_tuning.grading import grade
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.config.evaluation import EvaluationSettings
+from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.grading.graders import grade
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.metrics.calibrators import Calibrator
+from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
-from calibration_tuning.run_config import ModelSettings
 from evaluation.passes import PASSES
 from evaluation.passes.asked import BOTH, Asked, pack, unpack
 from evaluation.passes.expressed import P_TRUE, read_percent, read_words
 from evaluation.passes.tokens import TEMPERATURES
-from evaluation.token_calibration import TokenCalibration
 
 SHOWN = [Demonstration(question="What is 1 plus 1?", answer="2")]
 JUDGED = [

@@ -14,10 +14,10 @@ import pytest
 
 from evaluation import sentences, tables
 from evaluation.evidence import Evidence
+from evaluation.metrics_json import metrics_of
 from evaluation.model_card import BEGIN, END, update_card
 from evaluation.per_example import write_per_example
 from evaluation.report import stacked, write_report
-from evaluation.results import metrics_of
 from evaluation.sections import SECTIONS
 
 

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from calibration_tuning.evaluation_config import EstimatorName
-from calibration_tuning.run_config import RunConfig, load_run_config
+from calibration_tuning.config.evaluation import EstimatorName
+from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.metrics.cross_fitting import load
 from evaluation.__main__ import evaluate
-from evaluation.posthoc import load
 from evaluation.sections import SECTIONS
 
 COLOURS = ["red", "green", "blue", "grey"]
@@ -135,7 +135,7 @@ def test_the_card_has_the_results(evaluated: RunConfig) -> None:
 
 
 def test_another_report_asks_the_model_nothing(trained: Path, evaluated: RunConfig, monkeypatch: Any) -> None:
-    monkeypatch.setattr("evaluation.gather.asked_of", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("evaluation.run_passes.asked_of", lambda *_: pytest.fail("the model was loaded"))
     other = load_run_config(trained, ["evaluation.bootstrap_samples=150", "evaluation.error_rates=[0.3]"])
     evaluate(other, True)
     assert metrics(other)["bootstrap_samples"] == 150
@@ -147,7 +147,7 @@ def test_killed_before_the_card_has_it_it_is_written_again(
     evaluated: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # run.json comes last: without it card and tracking may lack the numbers.
-    monkeypatch.setattr("evaluation.gather.asked_of", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("evaluation.run_passes.asked_of", lambda *_: pytest.fail("the model was loaded"))
     (evaluated.evaluation_dir / "run.json").unlink()
     card = evaluated.checkpoint_dir / "README.md"
     text = card.read_text()
@@ -247,7 +247,7 @@ def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: Ru
 
 def test_a_second_evaluation_at_once_is_refused(evaluated: RunConfig, trained: Path) -> None:
     from calibration_tuning.errors import UserError
-    from calibration_tuning.locks import lock_folder
+    from calibration_tuning.runs.locks import lock_folder
 
     lock = lock_folder(evaluated.measurements_dir)
     with pytest.raises(UserError, match="another process is at work here"):
@@ -267,10 +267,10 @@ def test_a_second_evaluation_at_once_is_refused(evaluated: RunConfig, trained: P
     ],
 )
 def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path, content: str, message: str) -> None:
+    from calibration_tuning.config.evaluation import OtherAnswers
     from calibration_tuning.errors import UserError
-    from calibration_tuning.evaluation_config import OtherAnswers
-    from calibration_tuning.models import load_tokenizer
-    from calibration_tuning.prompts import PromptFormat
+    from calibration_tuning.lm.models import load_tokenizer
+    from calibration_tuning.lm.prompts import PromptFormat
     from calibration_tuning.records import read_records
     from evaluation.other_answers import other_splits
 
@@ -288,9 +288,9 @@ def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path,
 
 
 def test_another_runs_set_is_a_file_of_answers(evaluated: RunConfig) -> None:
-    from calibration_tuning.evaluation_config import OtherAnswers
-    from calibration_tuning.models import load_tokenizer
-    from calibration_tuning.prompts import PromptFormat
+    from calibration_tuning.config.evaluation import OtherAnswers
+    from calibration_tuning.lm.models import load_tokenizer
+    from calibration_tuning.lm.prompts import PromptFormat
     from calibration_tuning.records import read_records
     from evaluation.other_answers import other_splits
 

@@ -11,8 +11,8 @@ import pytest
 
 from calibration_tuning.tracking import tracked
 from evaluation.evidence import Evidence
+from evaluation.metrics_json import metrics_of
 from evaluation.report import confidently_wrong, write_report
-from evaluation.results import metrics_of
 from evaluation.tracking_log import log_evaluation
 
 

@@ -21,9 +21,9 @@ from typing import Any
 
 HEAVY = (
     *("accelerate", "peft", "datasets", "matplotlib.pyplot", "transformers.models.llama.modeling_llama"),
-    *("data_curation.plan", "data_curation.finish", "data_curation.card", "data_curation.answering"),
+    *("data_curation.selection_cache", "data_curation.assemble", "data_curation.card", "data_curation.answering"),
     *("training.setup", "training.finish", "training.resume", "training.overview", "data_curation.grade_answers"),
-    *("evaluation.evidence", "evaluation.report", "evaluation.results", "evaluation.tracking_log"),
+    *("evaluation.evidence", "evaluation.report", "evaluation.metrics_json", "evaluation.tracking_log"),
 )
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")

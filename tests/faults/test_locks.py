@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.faults.conftest import Outcomes, Stages
 
 pytestmark = pytest.mark.slow
-HOLD = "import sys, time; from pathlib import Path; from calibration_tuning.locks import lock_folder\n"
+HOLD = "import sys, time; from pathlib import Path; from calibration_tuning.runs.locks import lock_folder\n"
 HOLD += "lock = lock_folder(Path(sys.argv[1])); print('locked', flush=True); time.sleep(600)"
 
 

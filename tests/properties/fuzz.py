@@ -20,8 +20,8 @@ with atheris.instrument_imports(
     include=["calibration_tuning", "data_curation", "yaml", "json", "csv"],
     exclude=["calibration_tuning.command_line"],
 ):
+    from calibration_tuning.config.run import load_run_config
     from calibration_tuning.errors import UserError
-    from calibration_tuning.run_config import load_run_config
     from tests.properties.reading import KINDS, rows_or_one_sentence
 
 FOLDER = Path(tempfile.mkdtemp())

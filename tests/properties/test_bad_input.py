@@ -17,15 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import TemplateSyntaxError
 
-from calibration_tuning.calibrators import CALIBRATORS, fit
+from calibration_tuning.config.run import load_run_config
+from calibration_tuning.config.templates import TemplateFailed, compiled
 from calibration_tuning.errors import UserError
-from calibration_tuning.grading import GRADERS, grade
-from calibration_tuning.prompts import NO, QUERY, YES, PromptFormat
+from calibration_tuning.grading.graders import GRADERS, grade
+from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
+from calibration_tuning.metrics.calibrators import CALIBRATORS, fit
+from calibration_tuning.metrics.confidence_metrics import METRICS, point_metrics
 from calibration_tuning.records import Demonstration, GradedAnswer, QueryExample, Question, read_records, write_records
-from calibration_tuning.run_config import load_run_config
-from calibration_tuning.templates import TemplateFailed, compiled
 from data_curation.read_rows import Unreadable, read_file
-from evaluation.confidence_metrics import METRICS, point_metrics
 from tests.properties.reading import KINDS, rows_or_one_sentence
 from training.examples import query_example
 from training.layout import Layout
@@ -102,8 +102,8 @@ def test_what_is_asked_moves_no_supervised_position(
 
 @pytest.fixture(scope="module")
 def tiny_format(tiny_model_path: Path) -> dict[str, PromptFormat]:
-    from calibration_tuning.models import load_tokenizer
-    from calibration_tuning.run_config import ModelSettings
+    from calibration_tuning.config.run import ModelSettings
+    from calibration_tuning.lm.models import load_tokenizer
 
     tokenizer = load_tokenizer(ModelSettings(path=str(tiny_model_path)))
     return {style: PromptFormat(tokenizer, style) for style in ("text", "chat")}  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ LAUNCH = Path("launch/accelerate")
 @pytest.fixture(scope="session")
 def curated(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]) -> Path:
     """The YAML of a run that has been curated: 24 examples to train on, with three sampled answers each."""
-    from calibration_tuning.run_config import load_run_config
+    from calibration_tuning.config.run import load_run_config
     from data_curation.__main__ import curate
     from data_curation.question_sets import load_questions
 

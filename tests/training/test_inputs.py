@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from calibration_tuning.config.run import load_run_config
+from calibration_tuning.config.training import ObjectiveSettings
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.files import read_json, write_json
 from calibration_tuning.records import QueryExample, Sample, read_records
-from calibration_tuning.run_config import load_run_config
-from calibration_tuning.training_config import ObjectiveSettings
+from calibration_tuning.runs.files import read_json, write_json
 from training.__main__ import train
 from training.checkpoints import (
     OPTIMIZER,
@@ -46,7 +46,7 @@ def test_soft_targets_are_the_share_of_all_graded_answers(rows: list[QueryExampl
 
 
 def test_soft_targets_without_samples_are_refused(rows: list[QueryExample], tiny: tuple, tmp_path: Path) -> None:
-    from calibration_tuning.prompts import PromptFormat
+    from calibration_tuning.lm.prompts import PromptFormat
 
     prompt_format = PromptFormat(tiny[1], "text")
     bare = [row.model_copy(update={"samples": []}) for row in rows]
@@ -57,7 +57,7 @@ def test_soft_targets_without_samples_are_refused(rows: list[QueryExample], tiny
 
 
 def test_nothing_is_cut_off(rows: list[QueryExample], tiny: tuple) -> None:
-    from calibration_tuning.prompts import PromptFormat
+    from calibration_tuning.lm.prompts import PromptFormat
 
     prompt_format = PromptFormat(tiny[1], "text")
     with pytest.raises(UserError, match=r"x\.parquet, row 0 .* tokens, but the model reads 20"):

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from calibration_tuning import CalibratedModel
+from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.config.training import LoraSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.models import load_model
-from calibration_tuning.run_config import RunConfig, load_run_config
-from calibration_tuning.training_config import LoraSettings
+from calibration_tuning.lm.models import load_model
 from training.__main__ import train
 from training.methods import METHODS
 
@@ -179,7 +179,7 @@ def test_curves_are_kept_without_wandb(curated: Path, tmp_path: Path) -> None:
 def test_a_sliding_window_that_does_not_reach_is_refused() -> None:
     from transformers import MistralConfig
 
-    from calibration_tuning.batches import check_window
+    from calibration_tuning.lm.batches import check_window
 
     config = MistralConfig(sliding_window=16)
     check_window(config, 16)

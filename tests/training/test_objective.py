@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from calibration_tuning.training_config import ObjectiveSettings
+from calibration_tuning.config.training import ObjectiveSettings
 from training.objective import DIVERGENCES, QUERY_LOSSES, AnswerTokens, answer_terms, objective
 
 NO, YES = 1, 2

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
 
+from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.records import read_records, write_records
-from calibration_tuning.run_config import RunConfig, load_run_config
 from training.memory import counts
 from training.preflight import checks
 from training.preflight.machines import ENGINES, GPUS
-from training.preflight.plan import Paper, fitting
+from training.preflight.paper import Paper, fitting
 
 GPU = GPUS["a100-80gb"]
 
@@ -82,7 +82,7 @@ def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
     """Floating-point operations counted by torch in a real forward and backward pass of a batch."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from calibration_tuning.models import load_model
+    from calibration_tuning.lm.models import load_model
     from training.layout import Layout
     from training.methods import METHODS
     from training.query_model import QueryModel

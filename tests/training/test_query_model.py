@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
 
-from calibration_tuning.prompts import PromptFormat
+from calibration_tuning.config.training import ObjectiveSettings
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.query import score_answers
 from calibration_tuning.records import Demonstration
-from calibration_tuning.scoring import score_answers
-from calibration_tuning.training_config import ObjectiveSettings
 from training.examples import Example
 from training.layout import Layout
 from training.query_model import QueryModel

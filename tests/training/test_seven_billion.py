@@ -9,11 +9,11 @@ import torch
 from peft import get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config
 
-from calibration_tuning.run_config import load_run_config
-from training.engine import make_accelerator
+from calibration_tuning.config.run import load_run_config
 from training.memory import GIB, adapted, counts, estimate_memory
 from training.methods import lora_config
 from training.query_model import QueryModel
+from training.strategy import make_accelerator
 
 A100 = 80 * 1e9 / GIB
 SHAPES: dict[str, tuple[PretrainedConfig, float]] = {

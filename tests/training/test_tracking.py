@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calibration_tuning.run_config import RunConfig, load_run_config
+from calibration_tuning.config.run import RunConfig, load_run_config
 
 if TYPE_CHECKING:
     from tests.training.conftest import Command

@@ -17,11 +17,11 @@ from calibration_tuning.command_line import (
     run_command,
     with_errors,
 )
+from calibration_tuning.config.run import load_run_config
 from calibration_tuning.errors import UserError
-from calibration_tuning.run_config import load_run_config
 
 if TYPE_CHECKING:
-    from training.preflight.plan import Paper
+    from training.preflight.paper import Paper
 
 COLOURS = {"ok": "green", "warning": "yellow", "fails": "red"}
 PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "logits")
@@ -48,7 +48,7 @@ def main(
         quiet_libraries()
         from training.preflight.checks import findings
         from training.preflight.machines import GPUS
-        from training.preflight.plan import Paper, chosen_gpu
+        from training.preflight.paper import Paper, chosen_gpu
 
         paper = Paper(load_run_config(config, overrides or []), gpus, chosen_gpu(gpu, GPUS))
         console = Console()

@@ -11,12 +11,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
+from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.models import PYPI, context_length
-from calibration_tuning.run_config import ModelSettings
+from calibration_tuning.lm.models import PYPI, context_length
 from training.memory import GIB, counts
 from training.preflight.machines import CONTEXT
-from training.preflight.plan import Paper, fitting
+from training.preflight.paper import Paper, fitting
 
 SPARE = 2.0
 """Times the disk space that the files are expected to take."""

@@ -1,0 +1,31 @@
+"""Settings of tracking: where a stage shows its numbers while it runs."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Literal
+
+from calibration_tuning.config.settings import Settings
+from calibration_tuning.errors import UserError
+
+TrackerName = Literal["wandb", "tensorboard", "trackio", "none"]
+EXTRAS = ("tensorboard", "trackio")
+"""Packages that are not installed unless asked for; the extra is named after the package."""
+
+
+class TrackingSettings(Settings):
+    to: TrackerName = "wandb"
+    """`tensorboard` and `trackio` write into the run's folder alone."""
+    wandb: Literal["online", "offline", "disabled"] = "online"
+    """Of W&B alone: `offline` writes to disk, to be sent later with `wandb sync`; `disabled` logs nothing."""
+    project: str = "calibration-tuning"
+    entity: str | None = None
+
+
+def check_installed(settings: TrackingSettings) -> None:
+    """Raises `UserError` if the package that `settings.to` needs is missing."""
+    if settings.to in EXTRAS and find_spec(settings.to) is None:
+        raise UserError(
+            f'tracking.to: {settings.to} is not installed; run `pip install -e ".[{settings.to}]"`, or choose '
+            "tracking.to=none"
+        )

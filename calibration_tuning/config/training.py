@@ -1,0 +1,115 @@
+"""Settings of the training stage: what is trained, on which objective, in which batches, and what is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+
+from calibration_tuning.config.engines import Fraction
+from calibration_tuning.config.settings import Settings
+
+NonNegative = Annotated[float, Field(ge=0)]
+CalibratorName = Literal["temperature", "platt", "beta", "isotonic", "histogram"]
+Method = Literal["lora_prompt", "lora_probe", "probe"]
+
+HOW_IT_RUNS = {
+    "tokens_per_batch",
+    "batching",
+    "gradient_checkpointing",
+    "torch_compile",
+    "checkpoints",
+    "keep_checkpoints",
+    "resume",
+}
+"""Settings that change speed, memory and safety, and the result by rounding (and by which draws of dropout go where): a
+run may go on under others."""
+
+
+class LoraSettings(Settings):
+    """Names are peft's own."""
+
+    r: PositiveInt = 8
+    lora_alpha: PositiveInt = 32
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    target_modules: str | list[str] = "all-linear"
+    layers_to_transform: list[int] | None = None
+    use_rslora: bool = False
+    use_dora: bool = False
+    init_lora_weights: Literal[True, "gaussian", "orthogonal"] = True
+    """Initialisations that begin as the base model. PiSSA, OLoRA and their like move the base weights, so that the
+    adapter switched off would no longer be the model the regulariser has to stay near."""
+
+    @field_validator("target_modules")
+    @classmethod
+    def _leave_the_vocabulary_alone(cls, value: str | list[str]) -> str | list[str]:
+        if touched := {"lm_head", "embed_tokens"} & set([value] if isinstance(value, str) else value):
+            raise ValueError(
+                f"{', '.join(touched)}: the vocabulary projection is shared with the reference model and stays as it is"
+            )
+        return value
+
+
+class ProbeSettings(Settings):
+    """The head of `lora_probe` and `probe`: layer norm, one hidden layer, two logits."""
+
+    hidden_size: PositiveInt = 256
+    learning_rate: PositiveFloat = 1e-3
+
+
+class ObjectiveSettings(Settings):
+    query_loss: Literal["cross_entropy", "brier", "focal"] = "cross_entropy"
+    targets: Literal["hard", "soft"] = "hard"
+    """`hard`: the grade of the proposed answer. `soft`: the share k/n of correct ones among all graded answers to the
+    question, the proposed one and the sampled ones (`curation.samples`)."""
+    focal_gamma: NonNegative = 2.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mass_weight: NonNegative = 0.1
+    """Weight of -log(mass on the two answer tokens); 1 with cross_entropy is cross-entropy over the vocabulary, 0 is
+    over the two answer tokens alone. Probes have no use for it."""
+    kl: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl"
+    kl_weight: NonNegative = 1.0
+    """Weight of the divergence from the adapter-free model on the answer's tokens; 0 switches the term off."""
+    answer_nll_weight: NonNegative = 0.0
+    """Weight of -log p(answer token) on proposed answers that were graded correct; moves token-level calibration."""
+
+
+class TrainingSettings(Settings):
+    method: Method = "lora_prompt"
+    """`lora_prompt`: an adapter, read off the query's answer tokens. `lora_probe`: an adapter with a head on the last
+    hidden state. `probe`: the head alone, on the untouched model."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Of initialisation, data order and dropout; by default the run's. Another seed needs no new curation."""
+    lora: LoraSettings = LoraSettings()
+    probe: ProbeSettings = ProbeSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    learning_rate: PositiveFloat = 1e-4
+    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Fraction = 0.05
+    weight_decay: NonNegative = 0.0
+    max_grad_norm: PositiveFloat = 1.0
+    epochs: PositiveFloat = 3
+    batch_size: PositiveInt = 32
+    """Examples per optimizer step, over all processes: but for dropout's draws, the result does not depend on how many
+    there are."""
+    tokens_per_batch: PositiveInt = 8192
+    """Tokens of one forward pass on one device, at most, padding counted in. A step is cut into as many passes as that
+    takes (gradient accumulation); lower it when memory runs out."""
+    batching: Literal["padded", "packed"] = "padded"
+    """`padded`: rows of similar length behind a shared few-shot block. `packed`: all examples of a pass in one row
+    without padding, none attending to another; shares the block under gradient checkpointing too."""
+    gradient_checkpointing: bool = False
+    torch_compile: bool = False
+    """Compile the decoder layers; pays off after some hundred steps."""
+    evaluations: PositiveInt = 5
+    """How often, evenly over training, the validation split is scored."""
+    select_by: Literal["brier", "nll"] = "brier"
+    """The proper score on the validation split by which the best adapter is kept."""
+    checkpoints: PositiveInt = 20
+    """How often, evenly over training, everything needed to go on is written."""
+    keep_checkpoints: PositiveInt = 2
+    """How many of these stay on disk, beside the best."""
+    resume: Literal["auto", "never"] = "auto"
+    """`auto`: the same command goes on from the last whole checkpoint; `never` starts over."""
+    calibrator: CalibratorName = "temperature"
+    """Post-hoc map fitted on the `calibration` split after training."""

@@ -1,0 +1,133 @@
+"""Greedy or sampled answers in batches behind a shared few-shot block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from calibration_tuning.lm.batches import Prefix, by_length, encode_prefix, forward_inputs, left_pad
+from calibration_tuning.lm.models import float64
+from calibration_tuning.lm.prompts import PromptFormat
+
+
+@dataclass(frozen=True)
+class Answer:
+    text: str
+    token_ids: list[int]
+    """Without the stop token."""
+    token_logprobs: list[float]
+    """Natural log-probabilities at temperature 1, [len(token_ids)]; empty where an engine offers none."""
+    choice_logprobs: list[float] | None = None
+    """Cloze only: log-likelihood of each choice."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an answer's tokens are chosen and where it ends."""
+
+    max_new_tokens: int
+    multiline: bool = False
+    """Text prompts only: let the answer run over line breaks, until the next question would begin."""
+    temperature: float = 1.0
+    """Of sampled answers; greedy ones ignore it."""
+
+
+@torch.no_grad()
+def generate_answers(
+    model: Any,
+    prompt_format: PromptFormat,
+    few_shot_ids: Sequence[int],
+    question_ids: Sequence[Sequence[int]],
+    decoding: Decoding,
+    batch_size: int,
+) -> list[Answer]:
+    """Greedy answers to questions behind one block, in the order given."""
+    prefix = encode_prefix(model, few_shot_ids)
+    answers: dict[int, Answer] = {}
+    for batch in by_length(question_ids, batch_size):
+        rows = [question_ids[i] for i in batch]
+        answers.update(zip(batch, generate_batch(model, prompt_format, prefix, rows, decoding), strict=True))
+    return [answers[i] for i in range(len(question_ids))]
+
+
+@torch.no_grad()
+def generate_batch(
+    model: Any,
+    prompt_format: PromptFormat,
+    prefix: Prefix,
+    rows: Sequence[Sequence[int]],
+    decoding: Decoding,
+    uniforms: Tensor | None = None,
+) -> list[Answer]:
+    """Answers to `rows` (question ids), each the greedy one, or sampled by inverse CDF from `uniforms`
+    ([len(rows), max_new_tokens] in [0, 1)), so that a row's draw does not depend on its batch.
+
+    A plain decoding loop: `generate` would need the block's ids repeated in every row and recounts positions.
+    """
+    stop = torch.tensor(prompt_format.stop_ids(decoding.multiline), device=model.device)
+    end = prompt_format.next_question if decoding.multiline else None
+    input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
+    inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
+    alive = torch.arange(len(rows), device=model.device)
+    ids: list[list[int]] = [[] for _ in rows]
+    logprobs: list[list[float]] = [[] for _ in rows]
+    for step in range(decoding.max_new_tokens):
+        output = model(**inputs, logits_to_keep=1)
+        drawn = None if uniforms is None else uniforms[alive.cpu(), step]
+        tokens, values = _choose(output.logits[:, -1].float(), decoding.temperature, drawn)
+        going = ~torch.isin(tokens, stop)
+        for row, token, value, goes in zip(*(t.tolist() for t in (alive, tokens, values, going)), strict=True):
+            if goes:
+                ids[row].append(token)
+                logprobs[row].append(value)
+        if end is not None:
+            ended = [end in prompt_format.tokenizer.decode(ids[row]) for row in alive.tolist()]
+            going &= ~torch.tensor(ended, device=going.device)
+        kept = going.nonzero().flatten()
+        if not len(kept):
+            break
+        alive = alive[kept]
+        cache = output.past_key_values
+        # Finished rows leave the batch: one long answer must not keep all the others computing.
+        cache.batch_select_indices(kept)
+        inputs = {
+            "input_ids": tokens[kept].unsqueeze(1),
+            "attention_mask": F.pad(inputs["attention_mask"][kept], (0, 1), value=1),
+            "position_ids": inputs["position_ids"][kept, -1:] + 1,
+            "past_key_values": cache,
+            "use_cache": True,
+        }
+    return [finished(prompt_format, *row, end) for row in zip(ids, logprobs, strict=True)]
+
+
+def finished(
+    prompt_format: PromptFormat, token_ids: list[int], token_logprobs: list[float], end: str | None = None
+) -> Answer:
+    """The answer in these tokens, without what follows `end` (tokens that only lead up to it go as well)."""
+    decode = prompt_format.tokenizer.decode
+    kept = len(token_ids)
+    if end is not None and end in (text := str(decode(token_ids))):
+        wanted = text[: text.index(end)].rstrip()
+        while kept and len(str(decode(token_ids[:kept])).rstrip()) > len(wanted):
+            kept -= 1
+    text = str(decode(token_ids[:kept], skip_special_tokens=True)).strip()
+    return Answer(text, token_ids[:kept], token_logprobs[:kept])
+
+
+def _choose(logits: Tensor, temperature: float, uniforms: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Tokens [B] and their log-probabilities [B] from logits [B, K]."""
+    logprobs = logits.log_softmax(-1)
+    if uniforms is None:
+        values, tokens = logprobs.max(-1)
+        return tokens, values
+    cumulative = float64(logits / temperature).softmax(-1).cumsum(-1)
+    # Scaled by the last value, which rounding leaves a little off 1.
+    target = uniforms.to(cumulative).unsqueeze(1) * cumulative[:, -1:]
+    found = torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    tokens = found.to(logits.device)
+    return tokens, logprobs.gather(1, tokens.unsqueeze(1)).squeeze(1)

@@ -1,0 +1,124 @@
+"""How likely a model finds given continuations: the cloze way of answering a multiple-choice question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from calibration_tuning.lm.batches import Prefix, forward_inputs, left_pad
+from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.models import decoder, vocabulary_logits
+from calibration_tuning.lm.prompts import PromptFormat
+
+CHUNK = 128
+"""Positions whose vocabulary logits exist at a time."""
+
+
+@dataclass(frozen=True)
+class Continued:
+    """Hidden states [N, H] that predict the tokens `targets` [N] of all continuations, one after the other."""
+
+    hidden: Tensor
+    targets: Tensor
+    lengths: list[list[int]]
+    """Number of tokens of each continuation of each row; they add up to N."""
+
+    def split(self, values: Sequence[Any]) -> list[list[Sequence[Any]]]:
+        """`values` [N] by row and continuation."""
+        parts: list[list[Sequence[Any]]] = []
+        start = 0
+        for own in self.lengths:
+            parts.append([])
+            for length in own:
+                parts[-1].append(values[start : start + length])
+                start += length
+        return parts
+
+
+@torch.no_grad()
+def continue_rows(
+    model: Any,
+    prompt_format: PromptFormat,
+    prefix: Prefix,
+    rows: Sequence[Sequence[int]],
+    continuations: Sequence[Sequence[Sequence[int]]],
+) -> Continued:
+    """Read each of `continuations[i]` (token ids, at least one) after `rows[i]` and the block before them.
+
+    A row is read once, whatever the number of its continuations: these start from copies of its KV cache.
+    """
+    input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
+    inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
+    read = decoder(model)(**inputs)
+    owner = torch.tensor([i for i, own in enumerate(continuations) for _ in own], device=model.device)
+    flat = [list(tokens) for own in continuations for tokens in own]
+    hidden = read.last_hidden_state[:, -1][owner].unsqueeze(1)
+    width = max(map(len, flat)) - 1
+    if width:  # the last token of a continuation predicts nothing, so it is not fed
+        fed = [tokens[:-1] for tokens in flat]
+        tokens = torch.tensor([row + [0] * (width - len(row)) for row in fed], device=model.device)
+        real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in fed], device=model.device)
+        cache = read.past_key_values
+        cache.batch_select_indices(owner)
+        steps = torch.arange(1, width + 1, device=model.device)
+        more = decoder(model)(
+            input_ids=tokens,
+            attention_mask=torch.cat([inputs["attention_mask"][owner], real], dim=1),
+            position_ids=inputs["position_ids"][owner, -1:] + steps,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        hidden = torch.cat([hidden, more.last_hidden_state], dim=1)
+    lengths = torch.tensor([len(row) for row in flat], device=model.device)
+    predicts = torch.arange(width + 1, device=model.device) < lengths.unsqueeze(1)
+    targets = torch.tensor([token for row in flat for token in row], device=model.device)
+    return Continued(hidden[predicts], targets, [[len(tokens) for tokens in own] for own in continuations])
+
+
+@torch.no_grad()
+def continuation_logprobs(
+    model: Any,
+    prompt_format: PromptFormat,
+    prefix: Prefix,
+    rows: Sequence[Sequence[int]],
+    continuations: Sequence[Sequence[Sequence[int]]],
+) -> list[list[list[float]]]:
+    """Natural log-probability of each token of each of `continuations[i]` after `rows[i]`."""
+    found = continue_rows(model, prompt_format, prefix, rows, continuations)
+    return [[list(part) for part in own] for own in found.split(token_logprobs(model, found))]
+
+
+def token_logprobs(model: Any, found: Continued) -> list[float]:
+    """Natural log-probability of every token of `found.targets`, [N]."""
+    values: list[float] = []
+    for start in range(0, len(found.targets), CHUNK):
+        part = slice(start, start + CHUNK)
+        logits = vocabulary_logits(model, found.hidden[part])
+        values += (-F.cross_entropy(logits, found.targets[part], reduction="none")).tolist()
+    return values
+
+
+def cloze_answer(
+    choices: Sequence[str],
+    token_ids: Sequence[list[int]],
+    token_logprobs: Sequence[list[float]],
+    by: Literal["per_character", "raw"],
+) -> Answer:
+    """The likeliest choice, by its log-likelihood or by that per character (`acc` and `acc_norm` of
+    lm-evaluation-harness)."""
+    totals = [sum(logprobs) for logprobs in token_logprobs]
+    best = likeliest(choices, totals, by)
+    return Answer(choices[best], token_ids[best], token_logprobs[best], totals)
+
+
+def likeliest(choices: Sequence[str], logprobs: Sequence[float], by: Literal["per_character", "raw"]) -> int:
+    """Index of the choice with the highest log-likelihood; the first of equals."""
+    scores = [
+        total / len(choice) if by == "per_character" else total for choice, total in zip(choices, logprobs, strict=True)
+    ]
+    return max(range(len(scores)), key=scores.__getitem__)

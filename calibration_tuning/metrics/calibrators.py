@@ -1,0 +1,162 @@
+"""Post-hoc calibrators: maps from log-odds to a probability, fitted on held-out answers (the calibration split).
+
+A new one is a class with `kind` and `__call__`, a function that fits it, and a line in `CALIBRATORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Discriminator
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
+
+from calibration_tuning.config.training import CalibratorName
+
+MAX_SCALE = 20.0
+MAX_BIAS = 20.0
+HISTOGRAM_BINS = 10
+CLIP = 1e-6
+
+
+class _Calibrator(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Calibrator(_Calibrator):
+    """confidence = sigmoid(scale * log-odds + bias); temperature scaling (Guo et al. 2017) has scale 1/T and bias 0,
+    Platt scaling (Platt 1999) both."""
+
+    kind: Literal["none", "temperature", "platt"] = "none"
+    scale: float = 1.0
+    bias: float = 0.0
+
+    @property
+    def temperature(self) -> float:
+        return 1.0 / self.scale
+
+    def __call__(self, logit: np.ndarray) -> np.ndarray:
+        return expit(self.scale * np.asarray(logit, dtype=np.float64) + self.bias)
+
+
+class BetaCalibrator(_Calibrator):
+    """confidence = sigmoid(a log p - b log(1 - p) + c) with a, b >= 0 (Kull, Silva Filho and Flach 2017)."""
+
+    kind: Literal["beta"] = "beta"
+    a: float
+    b: float
+    c: float
+
+    def __call__(self, logit: np.ndarray) -> np.ndarray:
+        return expit(_beta_features(logit) @ np.array([self.a, self.b, self.c]))
+
+
+class IsotonicCalibrator(_Calibrator):
+    """A monotone map (Zadrozny and Elkan 2002), linear between its knots and constant outside of them."""
+
+    kind: Literal["isotonic"] = "isotonic"
+    logits: list[float]
+    confidences: list[float]
+
+    def __call__(self, logit: np.ndarray) -> np.ndarray:
+        return np.interp(_finite(logit), self.logits, self.confidences)
+
+
+class HistogramCalibrator(_Calibrator):
+    """Histogram binning (Zadrozny and Elkan 2001): each bin says how often answers in it were correct."""
+
+    kind: Literal["histogram"] = "histogram"
+    edges: list[float]
+    """Inner edges in log-odds, rising; a value on an edge belongs to the bin above it."""
+    confidences: list[float]
+    """Of the bins, [len(edges) + 1]."""
+
+    def __call__(self, logit: np.ndarray) -> np.ndarray:
+        return np.array(self.confidences)[np.searchsorted(self.edges, logit, side="right")]
+
+
+AnyCalibrator = Annotated[Calibrator | BetaCalibrator | IsotonicCalibrator | HistogramCalibrator, Discriminator("kind")]
+
+
+def log_odds(confidence: np.ndarray) -> np.ndarray:
+    """Log-odds of confidences in [0, 1], which are clipped to 1e-6 from its ends; NaN stays NaN."""
+    p = np.clip(np.asarray(confidence, dtype=np.float64), CLIP, 1 - CLIP)
+    return np.log(p) - np.log1p(-p)
+
+
+def fit(kind: CalibratorName, logit: np.ndarray, correct: np.ndarray) -> AnyCalibrator:
+    """The calibrator of that kind for log-odds `logit` [n] and correctness `correct` [n] in [0, 1].
+
+    Raises ValueError for an empty input. Separable or constant data has no finite optimum: scales then end at a bound
+    (0.05 or 20; 0 or 20 for beta) and biases within +-20.
+    """
+    if not len(logit):
+        raise ValueError(f"a {kind} calibrator cannot be fitted on no examples")
+    return CALIBRATORS[kind](_finite(logit), np.asarray(correct, dtype=np.float64))
+
+
+def _temperature(logit: np.ndarray, correct: np.ndarray) -> Calibrator:
+    (scale,) = _logistic(logit[:, None], correct, [(1 / MAX_SCALE, MAX_SCALE)], [1.0])
+    return Calibrator(kind="temperature", scale=scale)
+
+
+def _platt(logit: np.ndarray, correct: np.ndarray) -> Calibrator:
+    features = np.stack([logit, np.ones_like(logit)], 1)
+    scale, bias = _logistic(features, correct, [(1 / MAX_SCALE, MAX_SCALE), (-MAX_BIAS, MAX_BIAS)], [1.0, 0.0])
+    return Calibrator(kind="platt", scale=scale, bias=bias)
+
+
+def _beta(logit: np.ndarray, correct: np.ndarray) -> BetaCalibrator:
+    bounds = [(0.0, MAX_SCALE), (0.0, MAX_SCALE), (-MAX_BIAS, MAX_BIAS)]
+    a, b, c = _logistic(_beta_features(logit), correct, bounds, [1.0, 1.0, 0.0])
+    return BetaCalibrator(a=a, b=b, c=c)
+
+
+def _isotonic(logit: np.ndarray, correct: np.ndarray) -> IsotonicCalibrator:
+    from sklearn.isotonic import IsotonicRegression
+
+    found = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(logit, correct)
+    return IsotonicCalibrator(logits=found.X_thresholds_.tolist(), confidences=found.y_thresholds_.tolist())
+
+
+def _histogram(logit: np.ndarray, correct: np.ndarray) -> HistogramCalibrator:
+    inner = np.linspace(0, 1, min(HISTOGRAM_BINS, len(logit)) + 1)[1:-1]
+    # An edge at the lowest value would leave the bin below it empty.
+    edges = [edge for edge in np.unique(np.quantile(logit, inner, method="higher")) if edge > logit.min()]
+    index = np.searchsorted(edges, logit, side="right")
+    means = np.bincount(index, weights=correct) / np.bincount(index)
+    return HistogramCalibrator(edges=[float(edge) for edge in edges], confidences=means.tolist())
+
+
+CALIBRATORS: dict[str, Callable[[np.ndarray, np.ndarray], AnyCalibrator]] = {
+    "temperature": _temperature,
+    "platt": _platt,
+    "beta": _beta,
+    "isotonic": _isotonic,
+    "histogram": _histogram,
+}
+
+
+def _beta_features(logit: np.ndarray) -> np.ndarray:
+    z = np.asarray(logit, dtype=np.float64)
+    return np.stack([log_expit(z), -log_expit(-z), np.ones_like(z)], -1)
+
+
+def _finite(logit: np.ndarray) -> np.ndarray:
+    return np.clip(np.asarray(logit, dtype=np.float64), -700, 700)
+
+
+def _logistic(
+    features: np.ndarray, correct: np.ndarray, bounds: Sequence[tuple[float, float]], start: Sequence[float]
+) -> list[float]:
+    """Coefficients within `bounds` that minimise the negative log-likelihood of sigmoid(features @ coefficients)."""
+
+    def nll(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+        z = features @ coefficients
+        gradient = features.T @ (expit(z) - correct) / len(z)
+        return float(np.mean(np.logaddexp(0.0, z) - correct * z)), gradient
+
+    found = minimize(nll, np.array(start), jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-12})
+    return [float(value) for value in found.x]

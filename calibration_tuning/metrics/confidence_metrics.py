@@ -1,0 +1,231 @@
+"""How good are n confidences in [0, 1], given whether each answer was correct?
+
+A new metric is a function `(confidence [n], correct [n], num_bins) -> float | None` and a line in `METRICS`. A number
+that the data cannot define is None with a reason, never made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from calibration_tuning.metrics.bootstrap import Interval, draws_of
+from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
+from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
+from calibration_tuning.metrics.ranking import auprc, aurc, auroc
+from calibration_tuning.metrics.scoring_rules import brier, brier_parts, brier_skill, nll
+
+Array = np.ndarray
+Values = Array | Sequence[float]
+SIMULATED = 5
+"""Labels are drawn once for so many resamples, to see what chance alone would score, and at least a hundred times."""
+LEAST_SIMULATED = 100
+SLOW = 10
+"""Metrics that take ten milliseconds a time have so many times fewer resamples, and at least a hundred."""
+LEAST_SLOW = 100
+
+
+@dataclass(frozen=True)
+class Metric(Quantity):
+    compute: Callable[[Array, Array, int], float | None] = field(kw_only=True)
+    slow: bool = False
+
+
+ONE_CLASS = "undefined: all answers are correct, or all are wrong"
+FEW = "undefined: fewer examples than bins"
+
+METRICS: dict[str, Metric] = {
+    "brier": Metric("Brier score", compute=lambda p, c, m: brier(p, c)),
+    "brier_skill": Metric(
+        "Brier skill over the base rate", 1, undefined=ONE_CLASS, compute=lambda p, c, m: brier_skill(p, c)
+    ),
+    "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c)),
+    "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
+    "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
+    "debiased_ece": Metric("ECE, debiased", calibration_error=True, undefined=FEW, compute=debiased_ece),
+    "smooth_ece": Metric("Smooth ECE", calibration_error=True, slow=True, compute=lambda p, c, m: smooth_ece(p, c)),
+    "mce": Metric("MCE (worst bin)", calibration_error=True, undefined=FEW, compute=mce),
+    "auroc": Metric("AUROC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
+    "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
+    "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c)),
+    "brier_reliability": Metric(
+        "Brier: reliability", calibration_error=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
+    ),
+    "brier_resolution": Metric("Brier: resolution", 1, compute=lambda p, c, m: brier_parts(p, c, m)[1]),
+    "brier_uncertainty": Metric("Brier: uncertainty", 0, compute=lambda p, c, m: brier_parts(p, c, m)[2]),
+    "mean_confidence": Metric("Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p))),
+    "accuracy": Metric("Accuracy of the answers", 0, compute=lambda p, c, m: float(np.mean(c))),
+}
+MAIN = ("brier", "nll", "ece", "ace", "auroc", "aurc")
+"""What is shown where many confidences stand side by side."""
+
+
+def point_metrics(
+    confidence: Array, correct: Array, num_bins: int = 10, only: Collection[str] = tuple(METRICS)
+) -> dict[str, float | None]:
+    """The metrics without intervals."""
+    return {name: METRICS[name].compute(confidence, correct, num_bins) for name in only}
+
+
+def confidence_metrics(
+    confidence: Values,
+    correct: Values,
+    num_bins: int = 10,
+    seed: int = 0,
+    bootstrap_samples: int = 1000,
+    groups: Array | Sequence[Any] | None = None,
+    only: Collection[str] = tuple(METRICS),
+) -> dict[str, Interval]:
+    """Every metric of `METRICS` (or of `only`) as `{"value", "low", "high"}` with a 95% bootstrap interval.
+
+    confidence [n] and correct [n], both in [0, 1]; `groups` [n] says which examples belong together, each to itself by
+    default. Calibration errors hold under `if_calibrated` what these confidences would score if each were exactly
+    right (mean and 95% range): an ECE is never 0 in a finite sample. Raises ValueError for other shapes or values, NaN
+    or an empty input.
+    """
+    units = len(confidence) if groups is None else np.asarray(groups)
+    found = _resampled(*check(confidence, correct, num_bins), units, num_bins, seed, bootstrap_samples, only)
+    return {name: interval(METRICS[name], one) for name, one in found.items()}
+
+
+def before_and_after(
+    before: Values,
+    after: Values,
+    correct: Values,
+    num_bins: int = 10,
+    seed: int = 0,
+    bootstrap_samples: int = 1000,
+    groups: Array | Sequence[Any] | None = None,
+    only: Collection[str] = tuple(METRICS),
+    correct_after: Values | None = None,
+) -> dict[str, dict[str, Interval]]:
+    """`before` and `after` as by `confidence_metrics`, and their paired `difference` on the same n questions.
+
+    Each difference, after - before, holds `value`, `low`, `high`, the p-value `p` of no difference, and the `verdict`:
+    better, worse, unclear (p above 0.05), or "" where neither direction is better. `correct_after` [n] is for two
+    models that answered the questions each in its own way. `comparison.adjust` corrects p-values and verdicts of a
+    whole table.
+    """
+    first, truth = check(before, correct, num_bins)
+    second, other = check(after, correct if correct_after is None else correct_after, num_bins)
+    if len(first) != len(second):
+        raise ValueError(f"before has {len(first)} confidences, after {len(second)}: not of the same questions")
+    units = len(first) if groups is None else np.asarray(groups)
+    settings = (units, num_bins, seed, bootstrap_samples, only)
+    one, two = _resampled(first, truth, *settings), _resampled(second, other, *settings)
+    return {
+        "before": {name: interval(METRICS[name], one[name]) for name in only},
+        "after": {name: interval(METRICS[name], two[name]) for name in only},
+        "difference": {name: compared(METRICS[name], one[name], two[name]) for name in only},
+    }
+
+
+def paired_difference(
+    before: Values,
+    after: Values,
+    correct: Values,
+    num_bins: int = 10,
+    seed: int = 0,
+    bootstrap_samples: int = 1000,
+    groups: Array | Sequence[Any] | None = None,
+    only: Collection[str] = tuple(METRICS),
+    correct_after: Values | None = None,
+) -> dict[str, Interval]:
+    """The `difference` of `before_and_after`."""
+    settings = (num_bins, seed, bootstrap_samples, groups, only, correct_after)
+    return before_and_after(before, after, correct, *settings)["difference"]
+
+
+def check(confidence: Values, correct: Values, num_bins: int = 10) -> tuple[Array, Array]:
+    p, c = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if num_bins < 2:
+        raise ValueError(f"num_bins is {num_bins}; at least 2 bins are needed")
+    if p.ndim != 1 or p.shape != c.shape:
+        raise ValueError(f"confidence {p.shape} and correct {c.shape} must be two lists of the same length")
+    if not len(p):
+        raise ValueError("no examples: calibration of nothing is undefined")
+    for name, values in (("confidence", p), ("correct", c)):
+        bad = ~((values >= 0) & (values <= 1))
+        if bad.any():
+            where = int(np.flatnonzero(bad)[0])
+            raise ValueError(f"{name}[{where}] is {values[where]}, outside [0, 1] ({int(bad.sum())} such values)")
+    return p, c
+
+
+def _resampled(
+    p: Array, c: Array, units: Array | int, num_bins: int, seed: int, count: int, only: Collection[str]
+) -> dict[str, Resampled]:
+    """Values, and values on resamples that depend on `units` and `seed` alone, so that two sides are paired."""
+    values = point_metrics(p, c, num_bins, only)
+    draws: dict[str, list[float | None]] = {}
+    null: dict[str, list[float]] = {}
+    simulated = max(LEAST_SIMULATED, count // SIMULATED)
+    for slow in (False, True):
+        if not (own := [name for name in only if METRICS[name].slow == slow]):
+            continue
+        number = max(LEAST_SLOW, count // SLOW) if slow else count
+        draws |= draws_of(partial(_at, p, c, num_bins, own), units, number, seed)
+        if errors := [name for name in own if METRICS[name].calibration_error]:
+            labels = labels_if_calibrated(p, c, units, simulated, seed)
+            null |= _if_calibrated(p, islice(labels, max(LEAST_SIMULATED, number // SIMULATED)), num_bins, errors)
+    return {name: Resampled(values[name], draws.get(name, ()), null.get(name, ())) for name in only}
+
+
+def _at(p: Array, c: Array, num_bins: int, only: Collection[str], indices: Array) -> dict[str, float | None]:
+    return point_metrics(p[indices], c[indices], num_bins, only)
+
+
+def labels_if_calibrated(
+    confidence: Array, correct: Array, units: Array | int, count: int, seed: int
+) -> Iterator[Array]:
+    """`count` draws of labels [n] by which each confidence is exactly right; one at a time, as all are many.
+
+    Answers of one group are right or wrong together as far as they are in the data: standard normals with the
+    correlation of the residuals within groups (that of binary variables, 0 at least) decide, a Gaussian copula.
+    """
+    generator = np.random.default_rng(seed)
+    n = len(confidence)
+    if isinstance(units, int):
+        for _ in range(count):
+            yield (generator.random(n) < confidence).astype(np.float64)
+        return
+    _, groups = np.unique(units, return_inverse=True)
+    shared = np.sqrt(_correlation_within(confidence, correct, groups))
+    size = int(groups.max()) + 1
+    # The groups' numbers of all draws come first, then those of the answers: a second generator is led up to these.
+    answers = np.random.default_rng(seed)
+    for _ in range(count):
+        answers.normal(size=size)
+    for _ in range(count):
+        common = generator.normal(size=size)[groups]
+        latent = shared * common + np.sqrt(1 - shared**2) * answers.normal(size=n)
+        yield (ndtr(latent) < confidence).astype(np.float64)
+
+
+def _correlation_within(confidence: Array, correct: Array, groups: Array) -> float:
+    """Latent correlation of two answers of one group, by the moments of their residuals, in [0, 1]."""
+    spread = np.sqrt(np.clip(confidence * (1 - confidence), 1e-4, None))
+    residual = np.clip((correct - confidence) / spread, -10, 10)
+    sums, squares = np.bincount(groups, weights=residual), np.bincount(groups, weights=residual**2)
+    sizes = np.bincount(groups)
+    pairs = float((sizes * (sizes - 1)).sum())
+    binary = float((sums**2 - squares).sum() / pairs) if pairs else 0.0
+    return float(np.sin(np.pi / 2 * np.clip(binary, 0, 1)))  # exact for the sign of normals
+
+
+def _if_calibrated(
+    confidence: Array, labels: Iterable[Array], num_bins: int, names: Collection[str]
+) -> dict[str, list[float]]:
+    """What these confidences score by each of `labels` [n]."""
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for own in labels:
+        for name, value in point_metrics(confidence, own, num_bins, names).items():
+            if value is not None:
+                found[name].append(value)
+    return found

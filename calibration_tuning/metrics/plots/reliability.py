@@ -1,0 +1,72 @@
+"""Reliability diagrams: how often answers are correct against how sure the model was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import binom, norm
+
+from calibration_tuning.metrics.calibration_error import bin_index
+from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, LINE, MUTED, figure, themed
+
+COLOURS = {"before": BEFORE, "after": AFTER}
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Per non-empty bin: its number, mean confidence, accuracy with its 95% Wilson interval, and count; and the band
+    that the accuracy of a perfectly calibrated model lies in 95 times in 100 (Bröcker and Smith 2007)."""
+
+    bin: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    count: np.ndarray
+    band_low: np.ndarray
+    band_high: np.ndarray
+
+
+def prepare_reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> Reliability:
+    index = bin_index(confidence, num_bins)
+    rows = []
+    for m in np.unique(index):
+        own = index == m
+        n, hits, mean = int(own.sum()), float(correct[own].sum()), float(confidence[own].mean())
+        low, high = wilson(hits / n, n)
+        band = [float(binom.ppf(q, n, mean)) / n for q in (0.025, 0.975)]
+        rows.append((m, mean, hits / n, low, high, n, *band))
+    return Reliability(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95% interval (Wilson 1927) of a share of n, which need not be a whole number of them: sets earn part marks."""
+    z = float(norm.ppf(0.975))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return min(share, middle - half), max(share, middle + half)
+
+
+def plot_reliability(sides: dict[str, Reliability], num_bins: int) -> Figure:
+    """One panel a side: accuracy against confidence with intervals, and how many answers each bin holds."""
+    tallest = max(side.count.max() for side in sides.values())
+    with themed():
+        drawn = figure(3.7 * len(sides), 4.3)
+        grid = drawn.subplots(2, len(sides), height_ratios=[4, 1], sharex=True, squeeze=False)
+        for (title, side), top, bottom in zip(sides.items(), grid[0], grid[1], strict=True):
+            colour, middle = COLOURS.get(title, AFTER), (side.bin + 0.5) / num_bins
+            # A bar a bin: between bins nothing is known, and a band across them would say otherwise.
+            band = side.band_high - side.band_low
+            top.bar(middle, band, 0.96 / num_bins, side.band_low, color=LINE, label="if perfectly calibrated")
+            top.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
+            error = np.stack([side.accuracy - side.low, side.high - side.accuracy])
+            look: Any = {"fmt": "o-", "color": colour, "capsize": 3, "label": "this model"}
+            top.errorbar(side.confidence, side.accuracy, yerr=error, **look)
+            top.set(title=title, xlim=(0, 1), ylim=(0, 1), ylabel="answers that are correct")
+            top.legend(loc="upper left")
+            bottom.bar(middle, side.count, 0.96 / num_bins, color=colour, alpha=0.6)
+            bottom.set(xlabel="confidence", ylabel="answers", ylim=(0, tallest * 1.1))
+    return drawn

@@ -1,0 +1,80 @@
+"""One look for all plots, and figures as files: PNG on white, or SVG that takes the page's colours, light or dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from calibration_tuning.metrics.bootstrap import Interval
+
+mpl.use("Agg")
+TEXT, MUTED, LINE = "#101827", "#64758b", "#cbd5e2"
+BLUE, ORANGE, GREEN = "#3b82f6", "#ea7317", "#16a34a"
+BEFORE, AFTER = ORANGE, BLUE
+"""Colours of the model before and after tuning, everywhere."""
+PAGE_COLOURS = {TEXT: "var(--text)", MUTED: "var(--muted)", LINE: "var(--line)"}
+STYLE: Any = {
+    "text.color": TEXT,
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": MUTED,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": TEXT,
+    "ytick.labelcolor": TEXT,
+    "legend.frameon": False,
+    "font.size": 10,
+    "text.parse_math": False,  # names of subjects and sets may hold dollar signs
+    "svg.fonttype": "none",
+    "svg.hashsalt": "calibration-tuning",
+}
+
+
+@contextmanager
+def themed() -> Iterator[None]:
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def error_bars(entries: Sequence[Interval]) -> np.ndarray:
+    """[2, n]: how far each interval reaches below and above its value; NaN, which draws none, where there is none."""
+    found = [
+        (e["value"] - e["low"], e["high"] - e["value"]) if e["low"] is not None else (np.nan, np.nan) for e in entries
+    ]
+    return np.array(found).reshape(-1, 2).T
+
+
+def save_png(drawn: Figure, path: Path) -> None:
+    with themed():
+        drawn.savefig(path, dpi=110, facecolor="white")
+
+
+def inline_svg(drawn: Figure, title: str) -> str:
+    """The figure as an <svg> element to put into a page; `title` is what a screen reader says."""
+    file = io.StringIO()
+    with themed():
+        drawn.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    for colour, variable in PAGE_COLOURS.items():
+        svg = svg.replace(colour, variable)
+    # The page scales it: the viewBox stays, the size in points goes.
+    head, body = svg.split(">", 1)
+    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
+    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return f'{head} role="img" aria-label="{label}">{body}'

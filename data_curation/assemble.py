@@ -1,0 +1,71 @@
+"""From graded answers to a curated set: the block of the query, the splits, and what is left over."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.errors import RunError
+from calibration_tuning.lm.models import context_length
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.records import FewShot, GradedAnswer, QueryExample
+from data_curation.duplicates import Dropped, dropped
+from data_curation.query_block import take_query_block
+from data_curation.selection import Selection
+from data_curation.splits import SIDES, assign_splits
+
+
+@dataclass(frozen=True)
+class Curated:
+    few_shot: FewShot
+    rows: list[QueryExample]
+    left_over: list[Dropped]
+
+
+def curated(
+    config: RunConfig, prompt_format: PromptFormat, selection: Selection, graded: Sequence[GradedAnswer]
+) -> Curated:
+    """Graded answers with their splits, behind one block of demonstrations of the uncertainty query."""
+    settings = config.curation
+    training = {entry.source for entry in config.questions if entry.role == "train"}
+    block, left = take_query_block([row for row in graded if row.source in training], settings.query_few_shot)
+    examples, surplus = assign_splits(left, settings, config.seed)
+    rows = [
+        *examples,
+        *(QueryExample(**row.model_dump(), split="evaluation") for row in graded if row.source not in training),
+    ]
+    few_shot = FewShot(by=settings.few_shot_by, answer=selection.demonstrations, query=block)
+    room = context_length(config.model, prompt_format.tokenizer) - len(prompt_format.few_shot_ids(block))
+    fitting = [row for row in rows if sequence_length(row, prompt_format) <= room]
+    _check_sizes(config, fitting, len(graded))
+    accounted = {row.id for row in rows} | {row.id for row in surplus}
+    there = {row.id for row in fitting}
+    return Curated(
+        few_shot,
+        fitting,
+        [
+            *(dropped(row, "query_demonstration") for row in graded if row.id not in accounted),
+            *(dropped(row, "beyond_sizes") for row in surplus),
+            *(dropped(row, "too_long_for_query") for row in rows if row.id not in there),
+        ],
+    )
+
+
+def _check_sizes(config: RunConfig, rows: Sequence[QueryExample], graded: int) -> None:
+    """Raises `RunError` for a split without examples; a split that is short is said."""
+    for side in SIDES:
+        wanted, found = getattr(config.curation.sizes, side), sum(row.split == side for row in rows)
+        if not found:
+            raise RunError(
+                f"curation.sizes.{side}: {wanted} examples are wanted, but none of the {graded} graded answers is left "
+                "for it (unanswered, or too long for the uncertainty query); dropping fewer or asking more mends it"
+            )
+        if found < 0.98 * wanted:
+            print(f"warning: curation.sizes.{side}: {wanted} are wanted, {found} are there", file=sys.stderr)
+
+
+def sequence_length(row: GradedAnswer, prompt_format: PromptFormat) -> int:
+    """Tokens of question, answer and query, without the block before them."""
+    return len(prompt_format.question_ids(row.text)) + len(row.token_ids) + len(prompt_format.query_ids)

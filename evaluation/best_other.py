@@ -1,0 +1,35 @@
+"""The best of the other confidences, chosen without the test split."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calibration_tuning.metrics.cross_fitting import FOLDS, cross_fitted
+from calibration_tuning.metrics.scoring_rules import brier
+from evaluation.evidence import Evidence, Side
+
+
+def best_other(evidence: Evidence) -> Side | None:
+    """The confidence besides the query with the lowest Brier score within the calibration split, under the run's kind
+    of calibrator cross-fitted; None where no other is there for every answer, or there are too few groups to fold.
+
+    A probe is left out: its scores on that split are of other fits than those on the test split.
+    """
+    scores = {
+        side: cross_fitted_brier(evidence, side)
+        for side, own in evidence.scores.items()
+        if side[0] not in ("query", "probe")
+        and not any(np.isnan(own[split]).any() for split in ("calibration", "test"))
+    }
+    found = {side: score for side, score in scores.items() if score is not None}
+    return min(found, key=lambda side: found[side]) if found else None
+
+
+def cross_fitted_brier(evidence: Evidence, side: Side) -> float | None:
+    """Brier score on the calibration answers that have this confidence, by calibrators of the other folds."""
+    score = evidence.scores[side]["calibration"]
+    there = ~np.isnan(score)
+    correct, groups = evidence.correct("calibration")[there], evidence.groups("calibration")[there]
+    if len(np.unique(groups)) < FOLDS:
+        return None
+    return brier(cross_fitted(evidence.kind, score[there], correct, groups, seed=evidence.config.seed), correct)

@@ -1,0 +1,114 @@
+"""What passes have found, on disk: a folder for each pass and for everything that its findings depend on.
+
+So another report, with other confidences, error rates or resamples, asks the model nothing again, and another
+checkpoint, set or number of bins, or another version of code or libraries, asks anew what it changes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.config.training import Method
+from calibration_tuning.records import GradedAnswer
+from calibration_tuning.runs.files import fingerprint, sha256_file
+from calibration_tuning.runs.journal import Journal
+from calibration_tuning.runs.processes import process_index
+from calibration_tuning.runs.source_code import source_fingerprint
+from evaluation.passes import PASSES
+from evaluation.passes.asked import BOTH, Found, State
+
+T = TypeVar("T")
+PACKAGES = ("torch", "transformers", "peft")
+PASSES_MODULE = "evaluation.passes"
+"""What this module imports decides what a pass finds, kernels and graders included."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the passes found: by pass, then by `key`."""
+
+    values: Mapping[str, Mapping[str, Found]]
+    method: Method
+
+    def of(self, name: str, state: State, row: GradedAnswer) -> Found | None:
+        """None where the pass did not look at the row."""
+        return self.values.get(name, {}).get(self._key(name, state, row))
+
+    def each(
+        self, name: str, state: State, rows: Mapping[int, GradedAnswer], read: Callable[[Found], T]
+    ) -> Mapping[int, T]:
+        """What `read` makes of the findings about those rows that the pass looked at, by the rows' numbers.
+
+        Nothing is read before it is looked up, and nothing is kept: what is found about all rows may be large.
+        """
+        found = self.values.get(name, {})
+        keys = {number: own for number, row in rows.items() if (own := self._key(name, state, row)) in found}
+        return _WhenAsked(keys, lambda own: read(found[own]))
+
+    def _key(self, name: str, state: State, row: GradedAnswer) -> str:
+        return key(state if state in states_of(name, self.method) else "before", row)
+
+
+class _WhenAsked(Mapping[int, T]):
+    def __init__(self, keys: Mapping[int, str], read: Callable[[str], T]) -> None:
+        self._keys, self._read = keys, read
+
+    def __getitem__(self, number: int) -> T:
+        return self._read(self._keys[number])
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._keys
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def key(state: State, row: GradedAnswer) -> str:
+    return f"{state}/{row.source}/{row.id}"
+
+
+def states_of(name: str, method: Method) -> tuple[State, ...]:
+    """A bare probe leaves the model as it came: only what is read off the probe has an `after` of its own."""
+    states = PASSES[name].states
+    return ("before",) if method == "probe" and states == BOTH and not PASSES[name].reads_probe else states
+
+
+def journals(config: RunConfig, names: Iterable[str]) -> dict[str, Journal]:
+    """This process's journal of each pass."""
+    folder = config.measurements_dir
+    return {name: Journal(folder / f"{name}-{identity(config, name)}", f"{process_index()}") for name in names}
+
+
+def drop_outdated(folder: Path, own: Mapping[str, Journal]) -> None:
+    """Delete what these passes found under other checkpoints, settings or code."""
+    for name, journal in own.items():
+        for other in folder.glob(f"{name}-*"):
+            if other != journal.folder:
+                shutil.rmtree(other)
+
+
+def identity(config: RunConfig, name: str) -> str:
+    """Of everything that the findings of a pass depend on, but for the rows themselves, which the checkpoint names."""
+    return fingerprint(
+        [
+            [sha256_file(path) for path in _inputs(config)],
+            PASSES[name].settings(config.evaluation),
+            [config.curation.cloze, config.curation.temperature, config.curation.max_new_tokens, config.seed],
+            source_fingerprint(PASSES_MODULE),
+            {package: version(package) for package in PACKAGES},
+        ]
+    )
+
+
+def _inputs(config: RunConfig) -> list[Path]:
+    checkpoint, curated = config.checkpoint_dir, config.curation_dir
+    return [curated / "few_shot.json", checkpoint / "calibration.json", *sorted(checkpoint.glob("*.safetensors"))]

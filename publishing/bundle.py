@@ -1,0 +1,105 @@
+"""What is published of a run: files that belong together, or a sentence on why they do not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibration_tuning.checkpoint import ADAPTER_CONFIG, FILE, CalibrationRecord, read_record
+from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.curated_set import read_manifest
+from calibration_tuning.errors import UserError
+from calibration_tuning.runs.checksums import SUMS, sums
+from calibration_tuning.runs.files import read_json, sha256_file
+from calibration_tuning.thresholds import FILE as THRESHOLDS
+from calibration_tuning.thresholds import read_thresholds
+
+CHECKPOINT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "reliability.png")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    run: Path
+    config: RunConfig
+    record: CalibrationRecord
+    metrics: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    base_model: str
+    """What others load: the run's own `model.path`, or the name given instead of it."""
+
+    def files(self) -> dict[str, Path | bytes]:
+        """By path in the repository. The report stays at home: it quotes questions that others may have licensed."""
+        checkpoint, evaluation = self.run / "checkpoint", self.run / "evaluation"
+        found: dict[str, Path | bytes] = {
+            path.name: path for pattern in CHECKPOINT for path in sorted(checkpoint.glob(pattern))
+        }
+        found |= {f"plots/{path.name}": path for path in sorted((evaluation / "plots").glob("*.png"))}
+        found["evaluation/metrics.json"] = evaluation / "metrics.json"
+        if self.base_model != self.record.model.path:
+            model = self.record.model.model_copy(update={"path": self.base_model})
+            found[FILE] = _json(self.record.model_copy(update={"model": model}).model_dump(mode="json"))
+            if ADAPTER_CONFIG in found:
+                adapter = read_json(checkpoint / ADAPTER_CONFIG, "calibration-tuning train CONFIG")
+                found[ADAPTER_CONFIG] = _json(adapter | {"base_model_name_or_path": self.base_model})
+        own = sorted(name for name in found if "/" not in name and not name.endswith(".png"))
+        found[SUMS] = sums({name: _digest(found[name]) for name in own}).encode()
+        return found
+
+
+def collect(run: Path, base_model: str | None = None) -> Bundle:
+    """Raises `UserError` where something is missing, or was made with something else than what lies beside it."""
+    if not (run / "config.yaml").is_file():
+        raise UserError(f"{run}: not the folder of a run (no config.yaml); name one such as runs/demo")
+    config = load_run_config(run / "config.yaml", [])
+    record = read_record(run / "checkpoint")
+    metrics = read_json(run / "evaluation" / "metrics.json", "calibration-tuning evaluate CONFIG")
+    if not (run / "evaluation" / "run.json").is_file():
+        raise UserError(f"{run / 'evaluation'}: was not finished; run `calibration-tuning evaluate CONFIG` again")
+    curated = config.curated or run / "curation"
+    manifest = read_manifest(curated)
+    _belong_together(run, curated, record, metrics, manifest)
+    _weights(run / "checkpoint", record)
+    return Bundle(run, config, record, metrics, manifest, base_model or record.model.path)
+
+
+def _belong_together(
+    run: Path, curated: Path, record: CalibrationRecord, metrics: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> None:
+    evaluated = "calibration-tuning evaluate CONFIG --force"
+    if metrics.get("inputs_fingerprint") != record.inputs_fingerprint:
+        raise UserError(f"{run / 'evaluation'}: is of another checkpoint than {run / 'checkpoint'}; run `{evaluated}`")
+    if manifest["fingerprint"] != record.curation_fingerprint:
+        raise UserError(f"{run / 'checkpoint'}: was trained on another curated set than {curated}; train again")
+    for split, digest in record.splits_sha256.items():
+        path = curated / f"{split}.parquet"
+        if not path.is_file() or sha256_file(path) != digest:
+            raise UserError(f"{path}: is not the file that the checkpoint was made from; curate and train again")
+    if read_thresholds(run / "checkpoint", record.inputs_fingerprint) is None:
+        raise UserError(f"{run / 'checkpoint' / THRESHOLDS}: not there; run `{evaluated}`")
+
+
+def _weights(checkpoint: Path, record: CalibrationRecord) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    names = {"lora_prompt": ("adapter_model",), "probe": ("probe",), "lora_probe": ("adapter_model", "probe")}
+    for name in names[record.method]:
+        path = checkpoint / f"{name}.safetensors"
+        try:
+            with safe_open(path, framework="numpy") as file:
+                tensors = list(file.keys())
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path}: not a readable safetensors file ({error}); train again with --force") from None
+        if not tensors:
+            raise UserError(f"{path}: holds no weights; train again with --force")
+
+
+def _digest(content: Path | bytes) -> str:
+    return sha256_file(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

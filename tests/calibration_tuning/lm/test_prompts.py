@@ -1,0 +1,116 @@
+from typing import Any
+
+import pytest
+import torch
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.records import Demonstration
+
+SHOWN = [Demonstration(question="What is 1 + 1?", answer="2", correct=True)]
+
+
+def test_text_prompt_bytes(tiny: Any) -> None:
+    _, tokenizer = tiny
+    prompt = PromptFormat(tokenizer, "text")
+    ids = prompt.few_shot_ids(SHOWN) + prompt.question_ids("Why?") + prompt.answer_ids("So") + prompt.query_ids
+    assert tokenizer.decode(ids) == (
+        "Question: What is 1 + 1?\nAnswer: 2\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\n"
+        "Answer: ii\n\nQuestion: Why?\nAnswer: So\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\n"
+        "Answer:"
+    )
+    assert [tokenizer.decode([t]) for t in prompt.answer_tokens] == [" i", " ii"]
+
+
+def test_chat_prompt_bytes_are_the_templates_own(tiny: Any) -> None:
+    _, tokenizer = tiny
+    prompt = PromptFormat(tokenizer, "chat")
+    ids = prompt.few_shot_ids(SHOWN) + prompt.question_ids("Why?") + prompt.answer_ids("So") + prompt.query_ids
+    query = "Is the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
+    turns = ["What is 1 + 1?", "2", query, "ii", "Why?", "So", query]
+    messages = [{"role": ("user", "assistant")[i % 2], "content": turn} for i, turn in enumerate(turns)]
+    assert tokenizer.decode(ids) == tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert [tokenizer.decode([t]) for t in prompt.answer_tokens] == ["i", "ii"]
+
+
+@pytest.mark.parametrize("style", ["text", "chat"])
+def test_joined_ids_are_those_of_the_whole_text(tiny: Any, style: Any) -> None:
+    _, tokenizer = tiny
+    prompt = PromptFormat(tokenizer, style)
+    ids = prompt.few_shot_ids(SHOWN) + prompt.question_ids("Why?")
+    text = tokenizer.decode(ids)
+    assert tokenizer.encode(text, add_special_tokens=False) == ids
+
+
+def test_auto_takes_the_template_where_there_is_one(tiny: Any) -> None:
+    _, tokenizer = tiny
+    assert PromptFormat.of(tokenizer, "auto").style == "chat"
+    tokenizer.chat_template = None
+    assert PromptFormat.of(tokenizer, "auto").style == "text"
+    with pytest.raises(UserError, match="no chat template"):
+        PromptFormat.of(tokenizer, "chat")
+
+
+def test_answers_that_are_not_one_token_are_refused() -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.train_from_iterator([], trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="a")
+    with pytest.raises(UserError, match="one token"):
+        PromptFormat(tokenizer, "text")
+
+
+def test_sentencepiece_tokenizers_get_no_extra_space() -> None:
+    """A Llama-2-like tokenizer writes a space before every text; joined parts must not have it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["<unk>", "</s>", "\u2581", "\u2581i", "\u2581ii", "i", "ii", "\n", *"IQAstheproposdanwrc?C:(y)no"]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    sp = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>", continuing_subword_prefix=""))
+    sp.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    sp.decoder = decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=sp, eos_token="</s>", unk_token="<unk>")
+    assert tokenizer.tokenize("\n") == ["\u2581", "\n"]
+    prompt = PromptFormat(tokenizer, "text")
+    assert prompt.answer_tokens == (vocabulary["\u2581i"], vocabulary["\u2581ii"])
+    assert tokenizer.convert_ids_to_tokens(prompt.query_ids)[:2] == ["\n", "\n"]
+
+
+def test_stop_tokens_hold_every_line_break(tiny: Any) -> None:
+    _, tokenizer = tiny
+    stops = PromptFormat(tokenizer, "text").stop_ids()
+    assert tokenizer.eos_token_id in stops
+    assert all("\n" in tokenizer.decode([i]) for i in stops if i != tokenizer.eos_token_id)
+    assert len(stops) > 1
+    assert PromptFormat(tokenizer, "chat").stop_ids() == [tokenizer.eos_token_id]
+
+
+def test_query_scores_equal_a_plain_forward_pass(tiny: Any) -> None:
+    from calibration_tuning.lm.query import score_answers
+
+    model, tokenizer = tiny
+    prompt = PromptFormat(tokenizer, "text")
+    block = prompt.few_shot_ids(SHOWN)
+    sequences = [prompt.question_ids(q) + prompt.answer_ids(a) for q, a in [("Why?", "So"), ("Is it far?", "no, not")]]
+    found = score_answers(model, prompt, block, sequences, batch_size=2)
+    no, yes = prompt.answer_tokens
+    for i, sequence in enumerate(sequences):
+        with torch.no_grad():
+            p = model(input_ids=torch.tensor([[*block, *sequence, *prompt.query_ids]])).logits[0, -1].softmax(-1)
+        assert found.confidence[i] == pytest.approx((p[yes] / (p[yes] + p[no])).item(), abs=1e-5)
+        assert found.mass[i] == pytest.approx((p[yes] + p[no]).item(), abs=1e-5)
+
+
+def test_a_template_that_tells_the_date_tells_the_same_on_every_day(tiny: Any) -> None:
+    tokenizer = tiny[1]
+    dated = "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+    tokenizer.chat_template = "Today: {{ date_string }}, {{ strftime_now('%d %b %Y') }}" + tokenizer.chat_template
+    ids = PromptFormat(tokenizer, "chat").few_shot_ids([])
+    assert tokenizer.decode(ids).startswith("Today: 26 Jul 2024, 26 Jul 2024<|im_start|>")
+    tokenizer.chat_template = dated + "{{ date_string }}" + tokenizer.chat_template
+    assert tokenizer.decode(PromptFormat(tokenizer, "chat").few_shot_ids([])).startswith("26 Jul 2024Today")

@@ -1,0 +1,183 @@
+"""Intervals, p-values and corrections, against hand-derived cases and by how often intervals hold the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from calibration_tuning.metrics.bootstrap import draws_of, error_interval, holm, p_value, percentile_interval, resamples
+from calibration_tuning.metrics.calibration_error import ece
+from calibration_tuning.metrics.comparison import Quantity, Resampled, adjust, compared, verdict
+from calibration_tuning.metrics.confidence_metrics import confidence_metrics, paired_difference
+
+
+def test_resamples_are_the_same_for_the_same_seed() -> None:
+    first, second = ([i.tolist() for i in resamples(9, 5, seed)] for seed in (3, 3))
+    assert first == second
+    assert [i.tolist() for i in resamples(9, 5, 4)] != first
+
+
+def test_groups_are_drawn_whole() -> None:
+    groups = np.array(["a", "b", "a", "c", "b", "a"])
+    for indices in resamples(groups, 50, 0):
+        drawn = np.bincount(indices, minlength=6)
+        assert drawn[0] == drawn[2] == drawn[5]
+        assert drawn[1] == drawn[4]
+
+
+def test_groups_widen_the_interval_of_what_they_share() -> None:
+    # Ten answers each to thirty questions, right or wrong together: thirty observations, not three hundred.
+    generator = np.random.default_rng(0)
+    correct = np.repeat((generator.random(30) < 0.5).astype(float), 10)
+    groups = np.repeat(np.arange(30), 10)
+    confidence = np.full(300, 0.5)
+    wide, narrow = (
+        confidence_metrics(confidence, correct, groups=g, only=("accuracy",))["accuracy"] for g in (groups, None)
+    )
+    assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
+
+
+def test_undefined_resamples_are_left_out() -> None:
+    assert percentile_interval(1.0, [None, 2.0, 2.0]) == {"value": 1.0, "low": 2.0, "high": 2.0}
+    assert percentile_interval(1.0, [None]) == {"value": 1.0, "low": None, "high": None}
+
+
+def test_error_interval_by_hand() -> None:
+    # Draws 0..100 hundredths: percentiles 0.025 and 0.975, mean 0.5. Value 0.6: low = 1.2 - 0.975 = 0.225;
+    # high = max(1.2 - 0.025, 0.6 + 0.975 - 0.5) = 1.175, cut to 1.
+    draws = (np.arange(101) / 100).tolist()
+    found = error_interval(0.6, draws, largest=1.0)
+    assert found == {"value": 0.6, "low": pytest.approx(0.225), "high": 1.0}
+    # No higher than chance makes it: perfect calibration is not excluded.
+    assert error_interval(0.6, draws, null=[0.5, 0.7])["low"] == 0.0
+    assert error_interval(0.6, draws, null=[0.1, 0.2])["low"] == pytest.approx(0.225)
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.1, 0.2])
+def test_intervals_of_ece_hold_the_truth(bend: float) -> None:
+    # Confidence p, truth p + bend: the ECE is bend. Percentile intervals of a calibrated model hold 0 never.
+    held = {"ours": 0, "percentile": 0}
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        p = generator.uniform(0.2, 0.7, 300)
+        y = (generator.random(300) < p + bend).astype(float)
+        found = confidence_metrics(p, y, seed=seed, bootstrap_samples=200, only=("ece",))["ece"]
+        draws = draws_of(lambda i, p=p, y=y: {"ece": ece(p[i], y[i])}, 300, 200, seed)["ece"]  # type: ignore[misc]
+        plain = percentile_interval(found["value"], draws)
+        held["ours"] += found["low"] <= bend <= found["high"]
+        held["percentile"] += plain["low"] <= bend <= plain["high"]
+    assert held["ours"] >= 52  # of 60; 57 expected
+    if bend == 0:
+        assert held["percentile"] == 0
+
+
+def test_intervals_of_ece_hold_the_truth_in_groups() -> None:
+    # Ten answers each, decided by one draw: 30 observations, not 300. Taken for 300, chance looks smaller than it is.
+    groups, held = np.arange(300) // 10, {"grouped": 0, "taken for independent": 0}
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        p = generator.uniform(0.2, 0.7, 300)
+        y = (generator.random(30)[groups] < p).astype(float)
+        for name, units in (("grouped", groups), ("taken for independent", None)):
+            found = confidence_metrics(p, y, seed=seed, bootstrap_samples=200, groups=units, only=("ece",))["ece"]
+            held[name] += found["low"] == 0.0
+    assert held["grouped"] >= 52
+    assert held["taken for independent"] < held["grouped"] - 10
+
+
+@pytest.mark.parametrize(("size", "known"), [(9, False), (10, True)])
+def test_few_groups_have_no_interval_and_no_verdict(size: int, known: bool) -> None:
+    generator = np.random.default_rng(0)
+    p, y = generator.random(200), (np.arange(200) % 2).astype(float)
+    found = paired_difference(p, y * 0.9, y, groups=np.arange(200) % size, bootstrap_samples=100)
+    for name in ("brier", "ece", "auroc", "smooth_ece"):
+        assert (found[name]["low"] is not None) == (found[name]["p"] is not None) == known, name
+        assert bool(found[name]["verdict"]) == known, name
+        assert found[name]["value"] != 0
+
+
+def test_p_value_by_hand() -> None:
+    # The draws' standard deviation is 1, and 1.959964 of those leave 5% outside.
+    assert p_value(1.959964, [1.0, 2.0, 3.0]) == pytest.approx(0.05, abs=1e-6)
+    assert p_value(0.0, [1.0, -1.0]) == 1.0
+    # No spread at all: as sure as nine draws can be.
+    assert p_value(5.0, [5.0] * 9) == 0.1
+    assert p_value(0.0, [0.0] * 9) == 1.0
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.01, 0.02, 0.03, 0.5 times 4, 3, 2, 1 = 0.04, 0.06, 0.06 (not below the one before), 0.5.
+    assert holm([0.5, 0.01, 0.03, 0.02]) == pytest.approx([0.5, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_correction_takes_verdicts_back() -> None:
+    lower = Quantity("x")
+    neutral = Quantity("y", better=0)
+    table = [(lower, {"value": -1.0, "p": 0.04, "verdict": "better"}) for _ in range(3)]
+    table.append((neutral, {"value": 1.0, "p": 0.001, "verdict": ""}))
+    table.append((lower, {"value": None, "p": None, "verdict": ""}))
+    adjust(table)
+    assert [entry["p_holm"] for _, entry in table[:3]] == pytest.approx([0.12] * 3)
+    assert [entry["verdict"] for _, entry in table] == ["unclear"] * 3 + ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "better", "expected"),
+    [(-1, 0.01, -1, "better"), (1, 0.01, -1, "worse"), (1, 0.01, 1, "better"), (1, 0.2, 1, "unclear"), (1, 0, 0, "")],
+)
+def test_verdict(value: float, p: float, better: int, expected: str) -> None:
+    assert verdict(value, p, better) == expected
+
+
+def test_paired_difference_is_tighter_than_unpaired() -> None:
+    generator = np.random.default_rng(3)
+    y = (generator.random(300) < 0.4).astype(float)
+    before = generator.random(300)
+    after = 0.9 * before + 0.1 * y
+    change = paired_difference(before, after, y, bootstrap_samples=300)
+    assert change["brier"]["value"] == pytest.approx(np.mean((after - y) ** 2) - np.mean((before - y) ** 2))
+    assert change["brier"]["low"] < change["brier"]["value"] < change["brier"]["high"] < 0
+    assert change["brier"]["verdict"] == "better"
+    assert change["accuracy"]["verdict"] == ""
+    same = paired_difference(before, before, y, bootstrap_samples=100)
+    assert {(entry["value"], entry["p"]) for entry in same.values()} == {(0.0, 1.0)}
+    worse = paired_difference(after, before, y, bootstrap_samples=300)["brier"]
+    assert (worse["verdict"], worse["value"]) == ("worse", pytest.approx(-change["brier"]["value"]))
+
+
+def test_two_models_are_judged_by_their_own_answers() -> None:
+    p = np.full(40, 0.5)
+    found = paired_difference(p, p, np.zeros(40), correct_after=np.ones(40), bootstrap_samples=100)
+    assert found["accuracy"]["value"] == 1.0
+    assert found["brier"]["value"] == 0.0
+
+
+def test_no_difference_is_seldom_found() -> None:
+    """Two forecasts of equal quality: at level 0.05 few comparisons may say otherwise."""
+    found = dict.fromkeys(("brier", "ece", "auroc"), 0)
+    for seed in range(60):
+        generator = np.random.default_rng(1000 + seed)
+        truth = generator.uniform(0.2, 0.8, 300)
+        y = (generator.random(300) < truth).astype(float)
+        one, other = (np.clip(truth + generator.normal(0, 0.1, 300), 0, 1) for _ in range(2))
+        change = paired_difference(one, other, y, bootstrap_samples=200, only=tuple(found))
+        for name in found:
+            found[name] += change[name]["verdict"] != "unclear"
+    assert max(found.values()) <= 8, found  # of 60; 3 expected
+
+
+def test_undefined_sides_have_no_difference() -> None:
+    found = compared(Quantity("x", undefined="why"), Resampled(None, []), Resampled(0.5, [0.5]))
+    assert found == {"value": None, "low": None, "high": None, "undefined": "why", "p": None, "verdict": ""}
+
+
+def test_whole_groups_are_drawn_as_if_one_by_one() -> None:
+    groups = np.array(["b", "a", "b", "c", "a", "b", "d"])
+    _, labels = np.unique(groups, return_inverse=True)
+    members = [np.flatnonzero(labels == label) for label in range(4)]
+    generator = np.random.default_rng(3)
+    for indices in resamples(groups, 20, 3):
+        drawn = generator.integers(0, 4, 4)
+        assert indices.tolist() == [row for group in drawn for row in members[group]]

@@ -1,0 +1,78 @@
+"""Post-hoc calibrators are never scored on what they were fitted on; files of them are checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.metrics.calibrators import fit
+from calibration_tuning.metrics.cross_fitting import all_fits, apply, cross_fitted, dump, fit_defined, load
+
+
+def data(n: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    logit = generator.normal(size=n)
+    return logit, (generator.random(n) < expit(3 * logit)).astype(float)
+
+
+def test_no_example_is_in_its_own_fit() -> None:
+    # Labels are noise: an isotonic fit on the very data looks better than chance, cross-fitted it must not.
+    generator = np.random.default_rng(1)
+    logit, correct = generator.normal(size=300), (generator.random(300) < 0.5).astype(float)
+    itself = fit("isotonic", logit, correct)(logit)
+    crossed = cross_fitted("isotonic", logit, correct)
+    assert np.mean((itself - correct) ** 2) < 0.247
+    assert np.mean((crossed - correct) ** 2) > 0.25
+
+
+def test_changing_an_example_does_not_change_its_own_confidence() -> None:
+    logit, correct = data()
+    first = cross_fitted("platt", logit, correct)
+    correct[7] = 1 - correct[7]
+    second = cross_fitted("platt", logit, correct)
+    assert second[7] == first[7]
+    assert (second != first).any()
+
+
+def test_groups_share_a_fold() -> None:
+    logit, correct = data(100)
+    groups = np.arange(100) // 10
+    first = cross_fitted("platt", logit, correct, groups)
+    correct[0:10] = 1 - correct[0:10]
+    second = cross_fitted("platt", logit, correct, groups)
+    assert (second[:10] == first[:10]).all()
+    with pytest.raises(ValueError, match="3 independent examples cannot be cut into 5 folds"):
+        cross_fitted("platt", logit[:30], correct[:30], np.arange(30) // 10)
+
+
+def test_missing_scores_stay_missing() -> None:
+    logit, correct = data(50)
+    logit[3] = np.nan
+    calibrator = fit_defined("platt", logit, correct)
+    assert calibrator is not None
+    found = apply(calibrator, logit)
+    assert np.flatnonzero(np.isnan(found)).tolist() == [3]
+    assert fit_defined("platt", np.full(5, np.nan), np.zeros(5)) is None
+    assert all_fits(np.full(5, np.nan), np.zeros(5)) == {}
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    fits = {"query/after": all_fits(*data()), "p_true/before": {}}
+    path = tmp_path / "calibrators.json"
+    path.write_text(json.dumps(dump(fits)))
+    again = load(path)
+    assert again == fits
+    grid = np.linspace(-3, 3, 20)
+    for kind, calibrator in fits["query/after"].items():
+        assert (again["query/after"][kind](grid) == calibrator(grid)).all()
+    path.write_text('{"query/after": {"platt": {"kind": "platt", "scale": "wide"}}}')
+    with pytest.raises(UserError, match=r"calibrators.json, query/after.platt.platt.scale: .* --force"):
+        load(path)
+    path.write_text('{"query/after": {"magic": {"kind": "magic"}}}')
+    with pytest.raises(UserError, match=r"calibrators.json, query/after.magic"):
+        load(path)

@@ -1,0 +1,229 @@
+"""Publishing a run, and loading it back, through the real client against a hub on the loopback."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from calibration_tuning import CalibratedModel
+from publishing.bundle import collect
+from publishing.card import hub_sets
+from tests.publishing.hub_server import Hub, Repository, running
+
+pytestmark = pytest.mark.slow
+QUESTIONS = ["What is 1 plus 2?", "What is 8 plus 8?", "Why?"]
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    shutil.copytree(tiny_run, tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with running(Hub()) as found:
+        yield found
+
+
+def client(hub: Hub | None, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, as the client reads its endpoint when it is imported."""
+    endpoint = {} if hub is None else {"HF_ENDPOINT": hub.endpoint}
+    environment = os.environ | {"HF_HOME": str(folder / "hf"), "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"} | endpoint
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment | {"PYTHONPATH": "."}
+    )
+
+
+def publish(hub: Hub | None, run: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return client(hub, run.parent, "-m", "publishing.publish", str(run), "--repo", "org/tiny", *arguments)
+
+
+def test_what_is_published_comes_back_with_the_same_confidences(hub: Hub, tiny_run: Path, tmp_path: Path) -> None:
+    result = publish(hub, tiny_run, "--private", "--license", "apache-2.0")
+    assert result.returncode == 0, result.stderr
+    assert f"published: {hub.endpoint}/org/tiny" in result.stdout
+    repository = hub.repositories["org/tiny"]
+    assert repository.private
+    assert repository.messages == ["tiny: adapter, calibrator and evaluation"], "one commit"
+    files = repository.commits[-1]
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "calibration.json"} <= {*files}
+    summed = {line.partition("  ")[2]: line.partition("  ")[0] for line in files["SHA256SUMS"].decode().splitlines()}
+    assert {"adapter_model.safetensors", "calibration.json", "tokenizer.json", "thresholds.json"} <= summed.keys()
+    assert all(hashlib.sha256(files[name]).hexdigest() == digest for name, digest in summed.items())
+    assert {"README.md", "thresholds.json", "evaluation/metrics.json", "plots/reliability_after.png"} <= {*files}
+    assert not any("report" in name or name.endswith(".parquet") for name in files)
+    code = (
+        "import json, sys; from calibration_tuning import CalibratedModel; "
+        "m = CalibratedModel.from_pretrained('org/tiny', device='cpu'); "
+        "print(json.dumps([[a.text, a.confidence] for a in m.answer_batch(json.loads(sys.argv[1]))]))"
+    )
+    loaded = client(hub, tmp_path, "-c", code, json.dumps(QUESTIONS))
+    assert loaded.returncode == 0, loaded.stderr
+    own = CalibratedModel.from_pretrained(tiny_run / "checkpoint", device="cpu").answer_batch(QUESTIONS)
+    found = json.loads(loaded.stdout.splitlines()[-1])
+    assert [text for text, _ in found] == [answer.text for answer in own]
+    assert [p for _, p in found] == pytest.approx([answer.confidence for answer in own], abs=1e-6)
+
+
+def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp_path: Path) -> None:
+    if "org/tiny" not in hub.repositories:
+        assert publish(hub, tiny_run).returncode == 0
+    repository = hub.repositories["org/tiny"]
+    whole = repository.commits[-1]
+    code = "import sys; from calibration_tuning import CalibratedModel; CalibratedModel.from_pretrained(sys.argv[1])"
+    hostile = {"own.py": b"import os", "adapter_model.bin": b"\x80", "plots/x.pkl": b"\x80"}
+    try:
+        repository.commits.append(whole | hostile)
+        loaded = client(hub, tmp_path, "-c", code, "org/tiny")
+        assert loaded.returncode == 0, loaded.stderr
+        fetched = {path.name for path in (tmp_path / "hf").rglob("*")}
+        assert "adapter_model.safetensors" in fetched
+        assert not fetched & {"own.py", "adapter_model.bin", "x.pkl"}
+        weights = bytearray(whole["adapter_model.safetensors"])
+        weights[-1] ^= 1
+        repository.commits.append(whole | {"adapter_model.safetensors": bytes(weights)})
+        damaged = client(hub, tmp_path, "-c", code, "org/tiny")
+        assert damaged.returncode == 1
+        assert "adapter_model.safetensors: is not what was written" in damaged.stderr
+    finally:
+        repository.commits[:] = repository.commits[: repository.commits.index(whole) + 1]
+
+
+def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
+    result = publish(hub, tiny_run, "--base-model", "org/base", "--license", "apache-2.0")
+    assert result.returncode == 0, result.stderr
+    assert "others lack the base model" not in result.stderr
+    files = hub.repositories["org/tiny"].commits[-1]
+    _, head, body = files["README.md"].decode().split("---\n", 2)
+    found = yaml.safe_load(head)
+    assert (found["base_model"], found["library_name"], found["license"]) == ("org/base", "peft", "apache-2.0")
+    metrics = json.loads(files["evaluation/metrics.json"])
+    (model,) = found["model-index"]
+    results = {m["name"]: m for result in model["results"] for m in result["metrics"]}
+    brier = metrics["headline"]["test"]["after"]["brier"]
+    assert results["Brier score, after tuning"]["value"] == pytest.approx(brier["value"], abs=1e-6)
+    assert results["Brier score, after tuning"]["args"]["interval_95"]["low"] == pytest.approx(brier["low"], abs=1e-6)
+    assert results["Brier score, before tuning"]["args"]["n"] == 16
+    assert "Full-ECE of reference-answer tokens, after tuning" in results
+    for said in ('from_pretrained("org/tiny")', "## Quantified uncertainty", "## Limits", "## What it was tuned on"):
+        assert said in body
+    assert f"{brier['value']:.3f}" in body
+    for line in body.splitlines():  # pictures that are there
+        if line.startswith("!["):
+            assert line.partition("](")[2].rstrip(")") in files
+    assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "org/base"
+    assert json.loads(files["calibration.json"])["model"]["path"] == "org/base"
+    digest = hashlib.sha256(files["calibration.json"]).hexdigest()
+    assert f"{digest}  calibration.json" in files["SHA256SUMS"].decode().splitlines(), "of what is published"
+
+
+def test_a_dry_run_asks_nobody(tiny_run: Path) -> None:
+    result = publish(None, tiny_run, "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "adapter_model.safetensors" in result.stdout
+    assert "license_name: that-of-the-base-model" in result.stdout
+    assert "others lack the base model" in result.stderr
+    assert "nothing was uploaded" in result.stdout
+
+
+def test_private_is_not_published_where_everybody_sees_it(hub: Hub, tiny_run: Path) -> None:
+    hub.repositories["org/tiny"] = Repository(private=False)
+    result = publish(hub, tiny_run, "--private")
+    assert result.returncode == 2
+    assert "--private: org/tiny is there already, for everybody to see" in result.stderr
+    assert hub.repositories["org/tiny"].commits == [{}]
+    assert publish(hub, tiny_run).returncode == 0
+
+
+def test_what_the_hub_says_is_passed_on(hub: Hub, tiny_run: Path) -> None:
+    hub.fail_commits = 100
+    assert "the hub did not take it (out of order)" in publish(hub, tiny_run).stderr
+
+
+def test_the_card_names_the_sets_that_were_tuned_on(tiny_run: Path) -> None:
+    bundle = collect(tiny_run)
+    sets = [("org/asked", "train"), ("org/held_out", "evaluation"), ("embedded:countries", "train")]
+    questions = [{"path": path, "role": role} for path, role in sets]
+    other = dataclasses.replace(bundle, manifest=bundle.manifest | {"settings": {"questions": questions}})
+    assert hub_sets(other) == ["org/asked"]
+
+
+def test_an_upload_that_failed_goes_on(hub: Hub, tiny_run: Path) -> None:
+    hub.fail_commits = 10
+    assert publish(hub, tiny_run).returncode == 1
+    assert hub.repositories["org/tiny"].commits == [{}], "nothing is half published"
+    sent, hub.fail_commits = hub.uploads, 0
+    assert sent > 0
+    assert publish(hub, tiny_run).returncode == 0
+    assert hub.uploads == sent, "weights are not sent again"
+    assert "adapter_model.safetensors" in hub.repositories["org/tiny"].commits[-1]
+
+
+def change(path: Path, **values: Any) -> None:
+    """As somebody would who takes the checksums away."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    unsummed(path.parent)
+
+
+def unsummed(folder: Path) -> Path:
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: shutil.rmtree(run / "evaluation"), "run `calibration-tuning evaluate CONFIG` first"),
+        (lambda run: (run / "evaluation/run.json").unlink(), "was not finished"),
+        (lambda run: change(run / "evaluation/metrics.json", inputs_fingerprint="x"), "is of another checkpoint"),
+        (lambda run: change(run / "curation/manifest.json", fingerprint="x"), "trained on another curated set"),
+        (
+            lambda run: shutil.copy(run / "curation/test.parquet", run / "curation/train.parquet"),
+            r"train\.parquet: is not what was written",
+        ),
+        (
+            lambda run: shutil.copy(run / "curation/test.parquet", unsummed(run / "curation") / "train.parquet"),
+            "is not the file that",
+        ),
+        (lambda run: (run / "checkpoint/thresholds.json").unlink(), "not there"),
+        (lambda run: change(run / "checkpoint/thresholds.json", inputs_fingerprint="x"), "is of another checkpoint"),
+        (lambda run: (run / "checkpoint/adapter_model.safetensors").write_bytes(b"x"), "is not what was written"),
+        (
+            lambda run: (unsummed(run / "checkpoint") / "adapter_model.safetensors").write_bytes(b"x"),
+            "not a readable safetensors",
+        ),
+        (lambda run: (run / "config.yaml").unlink(), "not the folder of a run"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(run: Path, spoil: Callable[[Path], Any], message: str) -> None:
+    from calibration_tuning.errors import UserError
+    from publishing.bundle import collect
+
+    collect(run)
+    spoil(run)
+    with pytest.raises(UserError, match=message):
+        collect(run)
+
+
+def test_names_and_hubs_that_are_none(tiny_run: Path, hub: Hub) -> None:
+    arguments = ["-m", "publishing.publish", str(tiny_run), "--repo", "tiny"]
+    refused = client(hub, tiny_run.parent, *arguments)
+    assert refused.returncode == 2
+    assert "use ORG/NAME" in refused.stderr
+    hub.endpoint = "http://127.0.0.1:9"
+    unreachable = publish(hub, tiny_run)
+    assert unreachable.returncode == 1
+    assert "the hub did not take it" in unreachable.stderr

@@ -1,0 +1,198 @@
+"""The run on paper: the model on the meta device, its memory on each engine, its steps, time and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
+
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.errors import UserError
+from calibration_tuning.lm.models import load_tokenizer, loading, resolve_model_path
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.records import FewShot, QueryExample, read_records
+from calibration_tuning.runs.files import read_json
+from training.examples import Example, query_example
+from training.memory import GIB, Memory, adapted, counts, estimate_memory
+from training.methods import METHODS
+from training.preflight.machines import CONTEXT, ENGINES, MFU, Engine, Gpu
+from training.query_model import QueryModel
+from training.step_order import Plan
+
+ASSUMED_LENGTH = 200
+"""Tokens of an example, and of the few-shot block, as long as nothing is curated."""
+SPLITS = ("train", "validation", "calibration", "test")
+QUANTIZED = 0.53
+"""Bytes of a weight in NF4 with double quantization (Dettmers et al. 2023)."""
+
+
+@dataclass
+class Paper:
+    """What is known of a run without its weights. Raises `UserError` where the model or the set cannot be read."""
+
+    config: RunConfig
+    gpus: int
+    gpu: Gpu
+
+    @property
+    def model(self) -> QueryModel:
+        """On the meta device: shapes without numbers, with adapter and head."""
+        if isinstance(self._model, UserError):
+            raise self._model
+        return self._model
+
+    @cached_property
+    def _model(self) -> QueryModel | UserError:
+        # A hub out of reach is tried for half a minute, which must not be so for every check.
+        try:
+            return self._build()
+        except UserError as error:
+            return error
+
+    def _build(self) -> QueryModel:
+        settings = self.config.model
+        with loading(settings):
+            shape = AutoConfig.from_pretrained(
+                resolve_model_path(settings.path),
+                revision=settings.revision,
+                trust_remote_code=settings.trust_remote_code,
+            )
+        whole = self.config.model_copy(update={"model": settings.model_copy(update={"load_in_4bit": False})})
+        with torch.device("meta"):
+            lm = AutoModelForCausalLM.from_config(shape, dtype=self.dtype, trust_remote_code=settings.trust_remote_code)
+            lm, head = METHODS[self.config.training.method](whole, lm)
+            return QueryModel(lm, (0, 1), self.config.training.objective, head)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        name = self.config.model.dtype
+        return torch.bfloat16 if name == "auto" else getattr(torch, name)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        _ = self.model  # where it cannot be had, its tokenizer cannot either
+        return load_tokenizer(self.config.model)
+
+    @cached_property
+    def prompt_format(self) -> PromptFormat:
+        return PromptFormat.of(self.tokenizer, self.config.model.prompt_format)
+
+    @property
+    def is_curated(self) -> bool:
+        return (self.config.curation_dir / "manifest.json").is_file()
+
+    @cached_property
+    def rows(self) -> dict[str, list[QueryExample]]:
+        return {split: read_records(self.config.curation_dir / f"{split}.parquet") for split in SPLITS}
+
+    @cached_property
+    def block(self) -> list[int]:
+        few_shot = read_json(self.config.curation_dir / "few_shot.json", "calibration-tuning curate CONFIG")
+        return self.prompt_format.few_shot_ids(FewShot.model_validate(few_shot).query)
+
+    @cached_property
+    def examples(self) -> dict[str, list[Example]]:
+        return {split: [query_example(row, self.prompt_format) for row in rows] for split, rows in self.rows.items()}
+
+    @cached_property
+    def lengths(self) -> dict[str, list[int]]:
+        """Tokens of every example, without the block."""
+        if self.is_curated:
+            return {split: [len(example.input_ids) for example in own] for split, own in self.examples.items()}
+        sizes = self.config.curation.sizes
+        return {split: [ASSUMED_LENGTH] * getattr(sizes, split) for split in SPLITS}
+
+    @property
+    def block_length(self) -> int:
+        return len(self.block) if self.is_curated else ASSUMED_LENGTH
+
+    @property
+    def steps(self) -> Plan:
+        training = self.config.training
+        return Plan(len(self.lengths["train"]), training.batch_size, training.epochs, self.config.training_seed)
+
+    def memory(self, engine: Engine) -> Memory:
+        """On one device, of the largest forward pass."""
+        shards = lambda split: self.gpus if split else 1  # noqa: E731
+        # bitsandbytes' packed weights are left out of the splitting.
+        is_split = engine.base and not self.config.model.load_in_4bit
+        return estimate_memory(
+            self.model.config.get_text_config(),
+            self.base_bytes,
+            counts(self.model)[0],
+            2 if self.dtype != torch.float32 else 4,
+            self.pass_tokens,
+            self.config.training.gradient_checkpointing,
+            adapted(self.model),
+            shards(is_split),
+            shards(engine.optimizer),
+            shards(engine.gradients),
+        )
+
+    def fits(self, engine: Engine) -> bool:
+        return self.memory(engine).total / GIB + CONTEXT <= self.gpu.memory
+
+    @property
+    def file_bytes(self) -> float:
+        """Of the base model's weights as they are fetched, quantized or not."""
+        return float(sum(p.numel() * p.element_size() for p in self.model.parameters() if not p.requires_grad))
+
+    @property
+    def base_bytes(self) -> float:
+        frozen = [(name, p) for name, p in self.model.named_parameters() if not p.requires_grad]
+        linear = {id(m.weight) for m in self.model.modules() if isinstance(m, nn.Linear)}
+        head = self.model.lm.get_output_embeddings().weight
+        quantized = self.config.model.load_in_4bit
+        sizes = [
+            p.numel() * (QUANTIZED if quantized and id(p) in linear and p is not head else p.element_size())
+            for _, p in frozen
+        ]
+        return float(sum(sizes))
+
+    @property
+    def pass_tokens(self) -> int:
+        """Tokens of the largest forward pass on one device."""
+        own = max(self.lengths["train"]) + self.block_length // 8
+        rows = ceil(self.config.training.batch_size / self.gpus)
+        return min(self.config.training.tokens_per_batch, rows * own) + self.block_length
+
+    @property
+    def flops(self) -> float:
+        """Of training, its validations and the calibrator: 2 x parameters a token forward, as much again backward for
+        the activations, a forward without the adapter where the KL term is on, and attention."""
+        config, training = self.model.config.get_text_config(), self.config.training
+        embedded = sum(p.numel() for name, p in self.model.named_parameters() if "embed" in name or "lm_head" in name)
+        weights = counts(self.model)[1] - embedded
+        mean = sum(self.lengths["train"]) / len(self.lengths["train"])
+        attention = 2 * config.num_hidden_layers * config.hidden_size * (mean + self.block_length)
+        forward = 2 * weights + attention
+        trains_decoder = training.method != "probe"
+        passes = 1 + trains_decoder * (1 + training.gradient_checkpointing + (training.objective.kl_weight > 0))
+        blocks = ceil(training.batch_size / self.gpus * mean / training.tokens_per_batch) * self.gpus
+        learnt = self.steps.steps * (training.batch_size * mean + blocks * self.block_length)
+        judged = (training.evaluations + 1) * sum(self.lengths["validation"]) + sum(self.lengths["calibration"])
+        return forward * (passes * learnt + judged)
+
+    def hours(self) -> tuple[float, float]:
+        """At the high and the low guess of the share of the peak that is reached."""
+        low, high = (self.flops / (self.gpus * self.gpu.tflops * 1e12 * mfu) / 3600 for mfu in reversed(MFU))
+        return low, high
+
+    def dollars(self) -> tuple[float, float]:
+        (low, high), (cheap, dear) = self.hours(), self.gpu.dollars
+        return low * self.gpus * cheap, high * self.gpus * dear
+
+
+def fitting(paper: Paper) -> Sequence[str]:
+    return [name for name, engine in ENGINES.items() if paper.fits(engine)]
+
+
+def chosen_gpu(name: str, known: dict[str, Gpu]) -> Gpu:
+    if name not in known:
+        raise UserError(f"--gpu {name}: not known; known: {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,235 @@
+"""One model over one or many devices, by accelerate: plain, data parallel, DeepSpeed ZeRO or FSDP2.
+
+Whatever the engine, what is trained is read and written as whole float32 tensors under the names of the unwrapped
+model. Checkpoints are made of these, so that a run can go on under another engine or number of processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, InitProcessGroupKwargs, gather_object
+from torch import Tensor, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from calibration_tuning.runs.processes import process_count
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+TIMEOUT = timedelta(hours=6)
+"""Of a collective. Rank 0 writes checkpoints and plots while the others wait; ten minutes can be too short for that."""
+
+
+def make_accelerator(bf16: bool) -> Accelerator:
+    """From what `accelerate launch` put into the environment; a process that was started alone is a single device."""
+    on_cpu = not torch.accelerator.is_available()
+    several = process_count() > 1
+    handlers = [InitProcessGroupKwargs(backend="gloo" if on_cpu else None, timeout=TIMEOUT)] if several else []
+    # accelerate takes cpu=True as a wish for plain data parallelism, DeepSpeed's CPU engine for an accelerator.
+    return Accelerator(
+        cpu=on_cpu and not _wants_deepspeed(),
+        mixed_precision="bf16" if bf16 and not on_cpu else "no",
+        kwargs_handlers=handlers,
+    )
+
+
+def _wants_deepspeed() -> bool:
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
+
+
+@dataclass
+class Engine:
+    """The wrapped model and its optimizer."""
+
+    accelerator: Accelerator
+    model: Any
+    optimizer: Any
+    raw_optimizer: torch.optim.Optimizer
+    max_grad_norm: float
+    trained: dict[str, nn.Parameter] = field(init=False)
+    """Trained parameters by their names in the unwrapped model, in a fixed order."""
+
+    def __post_init__(self) -> None:
+        module = self.accelerator.unwrap_model(self.model)
+        self.trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+    @property
+    def processes(self) -> int:
+        return self.accelerator.num_processes
+
+    @property
+    def is_deepspeed(self) -> bool:
+        return self.accelerator.distributed_type == DistributedType.DEEPSPEED
+
+    @property
+    def is_fsdp(self) -> bool:
+        return self.accelerator.distributed_type == DistributedType.FSDP
+
+    def backward(self, loss: Tensor, is_last: bool) -> None:
+        """`loss` is this process's share of the sum over all processes; engines average, so it is scaled up first."""
+        self.accelerator.gradient_state._set_sync_gradients(is_last)
+        self.accelerator.backward(loss * self.processes)
+
+    def pass_context(self, is_last: bool) -> Any:
+        """Gradients are exchanged once a step. ZeRO exchanges in every pass, as it keeps no full gradients."""
+        return nullcontext() if is_last or self.is_deepspeed else self.accelerator.no_sync(self.model)
+
+    def step(self) -> float:
+        """Clip, update, and return the gradient norm before clipping."""
+        if self.is_deepspeed:  # it clipped and updated in `backward`
+            return float(self.model.get_global_grad_norm())
+        norm = self.accelerator.clip_grad_norm_(list(self.trained.values()), self.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+    def set_learning_rate(self, factor: float) -> None:
+        """To be called before a step's passes, as DeepSpeed updates within the last one."""
+        for group in self.raw_optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def any_process(self, value: bool) -> bool:
+        """Is `value` true on any process?"""
+        if self.processes == 1:
+            return value
+        found = torch.tensor([float(value)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(found, "sum").item())
+
+    def gather(self, value: Any) -> list[Any]:
+        """`value` of every process, in order."""
+        return gather_object([value])
+
+    def values(self) -> dict[str, Tensor]:
+        """Trained parameters, whole, float32, on the CPU. All processes must call it."""
+        return {name: self._whole(p, p) for name, p in self.trained.items()}
+
+    def moments(self) -> dict[str, Tensor]:
+        """Adam's moments as `<name>.exp_avg` and `<name>.exp_avg_sq`. All processes must call it."""
+        return {
+            f"{name}.{moment}": self._whole(p, self._moment(p, moment), moment)
+            for name, p in self.trained.items()
+            for moment in MOMENTS
+        }
+
+    def _moment(self, parameter: nn.Parameter, moment: str) -> Tensor:
+        return parameter if self.is_deepspeed else self.raw_optimizer.state[parameter][moment]
+
+    def _whole(self, parameter: nn.Parameter, value: Tensor, moment: str | None = None) -> Tensor:
+        if self.is_deepspeed:
+            from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+            found = (
+                safe_get_full_fp32_param(parameter)
+                if moment is None
+                else safe_get_full_optimizer_state(parameter, moment)
+            )
+            value = found.reshape(getattr(parameter, "ds_shape", parameter.shape))
+        whole = value.full_tensor() if isinstance(value, DTensor) else value
+        return whole.detach().float().cpu().clone()
+
+    def load_values(self, values: dict[str, Tensor]) -> None:
+        """Raises KeyError where a trained parameter is missing: going on with a fresh one would be silent nonsense."""
+        self._same_names(set(values))
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                self._put(parameter, parameter, values[name])
+
+    def load_moments(self, moments: dict[str, Tensor], step: int) -> None:
+        self._same_names({name.rpartition(".")[0] for name in moments})
+        # The optimizer makes its state at the first step, which is still to come.
+        for p in self._optimized():
+            zeros = {moment: torch.zeros_like(p) for moment in MOMENTS}
+            self.raw_optimizer.state[p] = {"step": torch.tensor(float(step)), **zeros}
+        if self.is_deepspeed and hasattr(self.model.optimizer, "_lazy_init_hp_params_optimizer_state"):
+            self.model.optimizer._lazy_init_hp_params_optimizer_state()  # ZeRO 1 and 2 find their shares by it
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                for moment in MOMENTS:
+                    target = parameter if self.is_deepspeed else self.raw_optimizer.state[parameter][moment]
+                    self._put(parameter, target, moments[f"{name}.{moment}"], moment)
+
+    def _optimized(self) -> list[Tensor]:
+        """The tensors that the optimizer itself updates: under ZeRO flat shares of many parameters."""
+        zero3 = getattr(self.model.optimizer, "fp32_partitioned_groups_flat", None) if self.is_deepspeed else None
+        return zero3 or [p for group in self.raw_optimizer.param_groups for p in group["params"]]
+
+    def _put(self, parameter: nn.Parameter, target: Tensor, whole: Tensor, moment: str | None = None) -> None:
+        whole = whole.to(self.accelerator.device)
+        if self.is_deepspeed:
+            self._put_deepspeed(parameter, whole, moment)
+        elif isinstance(target, DTensor):
+            target.copy_(distribute_tensor(whole, target.device_mesh, target.placements))
+        else:
+            target.copy_(whole)
+
+    def _put_deepspeed(self, parameter: nn.Parameter, whole: Tensor, moment: str | None) -> None:
+        from deepspeed import utils
+        from deepspeed.runtime.zero.partition_parameters import GatheredParameters
+
+        if hasattr(parameter, "ds_tensor"):
+            # ZeRO-3 pads shares to one length; its own setter for whole tensors runs over the end of the last one.
+            length = parameter.ds_tensor.numel()
+            flat = whole.flatten().float()
+            padded = F.pad(flat, (0, length * self.processes - len(flat)))
+            own = padded[length * self.accelerator.process_index :][:length]
+            if moment is None:
+                utils.safe_set_local_fp32_param(parameter, own)
+            else:
+                utils.safe_set_local_optimizer_state(parameter, own, moment)
+        elif moment is None:
+            utils.safe_set_full_fp32_param(parameter, whole)
+        else:
+            utils.safe_set_full_optimizer_state(parameter, whole, moment)
+        if moment is None:
+            with GatheredParameters([parameter], modifier_rank=0):  # what the model computes with is a copy of it
+                parameter.data.copy_(whole)
+
+    def _same_names(self, found: set[str]) -> None:
+        if found != set(self.trained):
+            missing, unknown = set(self.trained) - found, found - set(self.trained)
+            raise KeyError(f"checkpoint and model differ: missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}")
+
+
+def start_engine(
+    accelerator: Accelerator, model: nn.Module, groups: list[dict[str, Any]], weight_decay: float, max_grad_norm: float
+) -> Engine:
+    """Wrap the model and make its optimizer, AdamW with a learning rate for each group."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        plugin = accelerator.state.deepspeed_plugin.deepspeed_config
+        # The loop cuts steps into passes itself; gradients are means over the step's examples already.
+        plugin |= {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": 1,
+            "gradient_clipping": max_grad_norm,
+        }
+    if accelerator.distributed_type == DistributedType.FSDP and accelerator.mixed_precision == "bf16":
+        # accelerate's own policy also rounds the targets, the loss and the exchanged gradients to bfloat16.
+        accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
+        )
+    optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    wrapped, prepared = accelerator.prepare(model, optimizer)
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        optimizer = wrapped.optimizer.optimizer  # with offloading, one that DeepSpeed has put in its place
+    return Engine(accelerator, wrapped, prepared, optimizer, max_grad_norm)
+
+
+@contextmanager
+def judging(engine: Engine) -> Iterator[None]:
+    """Evaluation mode without gradients."""
+    engine.model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        engine.model.train()
