@@ -54,7 +54,7 @@ def main(
         with torch.no_grad():
             prefix = encode_prefix(model, prompt_format.few_shot_ids(block))
         found: dict[int, list[float]] = {}
-        for batch in by_length(rows, batch_size):
+        for batch in by_length(list(map(len, rows)), batch_size):
             taken = [rows[i] for i in batch], [continuations[i] for i in batch]
             for i, own in zip(batch, continuation_logprobs(model, prompt_format, prefix, *taken), strict=True):
                 found[i] = [sum(tokens) for tokens in own]

@@ -17,11 +17,12 @@ import typer
 
 from calibration_tuning.checkpoint import load_checkpoint
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.lm.models import adapter_off, default_device
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.metrics.calibrators import fit, log_odds
 from calibration_tuning.metrics.confidence_metrics import confidence_metrics
-from calibration_tuning.records import FewShot, QueryExample, read_records
+from calibration_tuning.records import QueryExample, Split
 from calibration_tuning.runs.files import read_json, write_json
 
 CONFIG = "configs/methods.yaml"
@@ -37,7 +38,7 @@ VARIANTS: dict[str, list[str]] = {
     "probe, cross-entropy, 4 epochs": ["training.method=probe", "training.epochs=4"],
 }
 SEEDS = {"lora_prompt, cross-entropy": (0, 1, 2)}
-SPLITS = {"test": "held-out questions of the sets trained on", "evaluation": "a set never trained on"}
+SPLITS: dict[Split, str] = {"test": "held-out questions of the sets trained on", "evaluation": "a set never trained on"}
 SHOWN = ("brier", "ece", "auroc")
 BATCH = 32
 
@@ -76,9 +77,9 @@ def score(config: RunConfig) -> None:
     if target.is_file():
         return
     checkpoint = load_checkpoint(config.checkpoint_dir).to(default_device())
-    splits = {name: read_records(config.curation_dir / f"{name}.parquet") for name in ("calibration", *SPLITS)}
-    few_shot = FewShot.model_validate(read_json(config.curation_dir / "few_shot.json", "curate"))
-    block = checkpoint.prompt_format.few_shot_ids(few_shot.query)
+    curated = CuratedSet.read(config.curation_dir)
+    splits = {name: curated.split(name) for name in (*SPLITS, "calibration")}
+    block = checkpoint.prompt_format.few_shot_ids(curated.few_shot.query)
 
     def logits(rows: list[QueryExample], probe: Any) -> np.ndarray:
         sequences = [[*checkpoint.prompt_format.question_ids(row.text), *row.token_ids] for row in rows]

@@ -14,14 +14,16 @@ import torch
 import typer
 
 from benchmarks.paired import machine, markdown
+from calibration_tuning.checkpoint import read_record
 from calibration_tuning.command_line import quiet_libraries
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.metrics.confidence_metrics import point_metrics
 from calibration_tuning.metrics.token_calibration import TokenCalibration
-from calibration_tuning.records import GradedAnswer, read_records
+from calibration_tuning.records import GradedAnswer
 from evaluation.passes import PASSES
-from evaluation.passes.asked import BOTH, unpack
-from evaluation.run_passes import asked_of, units
+from evaluation.passes.base import BOTH, unpack
+from evaluation.run_passes import build_context, units
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SHOWN = ("brier", "ece", "auroc")
@@ -33,8 +35,9 @@ def main(
 ) -> None:
     quiet_libraries()
     config = load_run_config(run / "config.yaml", [])
-    rows = read_records(config.curation_dir / "test.parquet")
-    found = {name: asked_in(config, rows, dtype) for name, dtype in PRECISIONS.items()}
+    curated = CuratedSet.read(config.curation_dir)
+    rows = curated.split("test")
+    found = {name: measured_in(config, curated, rows, dtype) for name, dtype in PRECISIONS.items()}
     print(f"{machine('transformers', 'peft')}; n = {len(rows)}\n")
     table = []
     for state in BOTH:
@@ -56,17 +59,19 @@ def shown(value: float) -> str:
     return f"{value:.4f}"
 
 
-def asked_in(config: RunConfig, rows: Sequence[GradedAnswer], dtype: torch.dtype) -> dict[str, dict[str, Any]]:
+def measured_in(
+    config: RunConfig, curated: CuratedSet, rows: Sequence[GradedAnswer], dtype: torch.dtype
+) -> dict[str, dict[str, Any]]:
     """By state: `confidence` [n], calibrated where tuned, and metrics."""
-    asked = asked_of(config)
-    asked.checkpoint.model.to(dtype)
+    context = build_context(config, curated, read_record(config.checkpoint_dir))
+    context.checkpoint.model.to(dtype)
     logits = {state: np.zeros(len(rows)) for state in BOTH}
     tokens = {state: TokenCalibration(config.evaluation.num_bins) for state in BOTH}
     place = {row.id: number for number, row in enumerate(rows)}
-    for unit in units(asked, {"query": rows, "tokens": rows}):
-        block = PASSES[unit.name].block(asked.few_shot, unit.rows[0])
-        with torch.no_grad(), asked.in_state(unit.state):
-            values = PASSES[unit.name].measure(asked, unit.rows, unit.state, block)
+    for unit in units(context, {"query": rows, "tokens": rows}):
+        block = PASSES[unit.name].block(context.few_shot, unit.rows[0])
+        with torch.no_grad(), context.in_state(unit.state):
+            values = PASSES[unit.name].measure(context, unit.rows, unit.state, block)
         for row, value in zip(unit.rows, values, strict=True):
             if unit.name == "query":
                 logits[unit.state][place[row.id]] = value["logit"]
@@ -76,7 +81,7 @@ def asked_in(config: RunConfig, rows: Sequence[GradedAnswer], dtype: torch.dtype
     correct = np.array([row.correct for row in rows])
     found: dict[str, dict[str, Any]] = {}
     for state in BOTH:
-        calibrator = asked.checkpoint.record.calibrator
+        calibrator = context.checkpoint.record.calibrator
         confidence = calibrator(logits[state]) if state == "after" else 1 / (1 + np.exp(-logits[state]))
         metrics, of_tokens = point_metrics(confidence, correct), tokens[state].compute()
         found[state] = {"confidence": confidence, **{name: metrics[name] for name in SHOWN}}

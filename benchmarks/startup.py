@@ -80,7 +80,7 @@ def parts(config: str) -> None:
 
     done("import datasets")
     from calibration_tuning.config.run import load_run_config
-    from calibration_tuning.runs.files import read_json
+    from calibration_tuning.curated_set import CuratedSet
     from calibration_tuning.tracking.no_tracker import NoTracker
     from training.checkpoints import State
     from training.loop import one_step, validate
@@ -89,7 +89,7 @@ def parts(config: str) -> None:
 
     done("import of the rest")
     settings = load_run_config(config, [])
-    inputs = load_inputs(settings, read_json(settings.curation_dir / "manifest.json", "curate"))
+    inputs = load_inputs(settings, CuratedSet.read(settings.curation_dir))
     done("settings, curated set and tokenizer")
     state = State(inputs_fingerprint="", step=0, processes=1, wandb_id="")
     run = build_run(settings, inputs, make_accelerator(uses_bf16(settings)), state, None, NoTracker())

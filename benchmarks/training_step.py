@@ -25,7 +25,7 @@ from calibration_tuning.config.training import ObjectiveSettings
 from calibration_tuning.lm.batches import left_pad
 from calibration_tuning.lm.models import default_device, load_model
 from training.examples import Example
-from training.layout import Batch, Layout, rounds_of
+from training.layout import Batch, Layout
 from training.query_model import QueryModel
 
 QUERY = 24
@@ -105,7 +105,7 @@ def rows(examples: int, question: int, spread: float) -> list[Example]:
 
 
 def cut(layout: Layout, made: list[Example], budget: int) -> list[list[int]]:
-    return [share for one in rounds_of(layout, made, range(len(made)), budget, 1) for share in one]
+    return [share for round_ in layout.rounds(made, budget, 1) for share in round_]
 
 
 def passes(layout: Layout, made: list[Example], budget: int, as_they_come: bool) -> list[Batch]:

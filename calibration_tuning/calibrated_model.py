@@ -16,7 +16,7 @@ from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.batches import by_length, encode_prefix
 from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
 from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
-from calibration_tuning.lm.models import adapter_off, default_device
+from calibration_tuning.lm.models import adapter_off, context_length, default_device
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
@@ -122,7 +122,7 @@ class CalibratedModel:
         free = [i for i, own in enumerate(choices) if own is None]
         found: dict[int, Answer] = {}
         if free:
-            self._fit(block, [ids[i] for i in free], self.record.max_new_tokens)
+            self._fit(block, [len(ids[i]) for i in free], self.record.max_new_tokens)
             decoding = Decoding(self.record.max_new_tokens)
             rows = [ids[i] for i in free]
             answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)
@@ -139,19 +139,19 @@ class CalibratedModel:
         if any(len(choices[i]) < 2 or not all(choice.strip() for choice in choices[i]) for i in own):
             raise UserError("choices: at least two of them, none empty")
         encoded = {i: [self.prompt_format.answer_ids(choice) for choice in choices[i]] for i in own}
-        longest = {i: range(len(ids[i]) + max(map(len, encoded[i]))) for i in own}
+        longest = {i: len(ids[i]) + max(map(len, encoded[i])) for i in own}
         self._fit(block, list(longest.values()), 0)
         # Every choice has a copy of its question's cache: where that is long, not all of them at a time.
         parts: list[tuple[int, list[list[int]]]] = []
         for i in own:
-            size = max(1, MAX_BATCH_TOKENS // (len(longest[i]) + len(block)))
+            size = max(1, MAX_BATCH_TOKENS // (longest[i] + len(block)))
             parts += [(i, encoded[i][start : start + size]) for start in range(0, len(encoded[i]), size)]
         widest = max(len(part) for _, part in parts)
         read: dict[int, list[list[float]]] = {}
         with torch.no_grad():
             prefix = encode_prefix(self.model, block)
         lengths = [longest[i] for i, _ in parts]
-        for batch in by_length(lengths, max(1, self.batch_size // widest), MAX_BATCH_TOKENS // widest, len(block)):
+        for batch in by_length(lengths, self.batch_size, MAX_BATCH_TOKENS, len(block), widest):
             rows, continuations = [ids[parts[k][0]] for k in batch], [parts[k][1] for k in batch]
             found = continuation_logprobs(self.model, self.prompt_format, prefix, rows, continuations)
             read |= dict(zip(batch, found, strict=True))
@@ -163,15 +163,15 @@ class CalibratedModel:
     def _logits(self, sequences: list[list[int]]) -> list[float]:
         """Log-odds of "correct", before the calibrator."""
         block = self.prompt_format.few_shot_ids(self.record.query_few_shot)
-        self._fit(block, sequences, len(self.prompt_format.query_ids))
+        self._fit(block, list(map(len, sequences)), len(self.prompt_format.query_ids))
         scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size, probe=self.probe)
         return scores.logit.tolist()
 
-    def _fit(self, block: list[int], sequences: Sequence[Sequence[int]], more: int) -> None:
+    def _fit(self, block: list[int], lengths: Sequence[int], more: int) -> None:
         """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""
-        room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        longest = max(map(len, sequences), default=0)
-        if room is not None and len(block) + longest + more > room:
+        room = context_length(self.model.config, self.prompt_format.tokenizer)
+        longest = max(lengths, default=0)
+        if len(block) + longest + more > room:
             raise UserError(
                 f"a question with its answer is {longest:,} tokens long; with {len(block) + more:,} around it that is "
                 f"more than the {room:,} the model reads"

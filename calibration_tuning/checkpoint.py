@@ -88,19 +88,26 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    folder: Path, base: Any = None, trust_remote_code: bool = False, changes: Mapping[str, Any] | None = None
+    folder: Path,
+    base: Any = None,
+    trust_remote_code: bool = False,
+    changes: Mapping[str, Any] | None = None,
+    record: CalibrationRecord | None = None,
 ) -> Checkpoint:
-    """`base` is an already loaded base model; without it the model named in the record is loaded, with `changes` to how
-    it was loaded for training.
+    """The checkpoint in `folder`, on the CPU.
 
-    Whether code that comes with that model may run is the caller's decision, never that of a downloaded record.
+    `base` is an already loaded base model. Without it the model named in the record is loaded, with `changes` to how it
+    was loaded for training. `record` is what `read_record(folder)` gave, so that files are not hashed twice.
+
+    Whether code that comes with that model may run is the caller's decision, never that of a downloaded record. Raises
+    `UserError` where files are missing, damaged, or of another model.
     """
     from peft import PeftModel
 
-    found = read_record(folder)
-    wanted = {**found.model.model_dump(), **(changes or {}), "trust_remote_code": trust_remote_code}
+    record = record or read_record(folder)
+    wanted = {**record.model.model_dump(), **(changes or {}), "trust_remote_code": trust_remote_code}
     try:
-        record = found.model_copy(update={"model": ModelSettings.model_validate(wanted)})
+        record = record.model_copy(update={"model": ModelSettings.model_validate(wanted)})
     except ValidationError as error:
         raise UserError(f"{folder}{first_problem(error)}") from None
     prompt_format = PromptFormat.of(load_tokenizer(record.model), record.prompt_style)

@@ -1,27 +1,64 @@
-"""A curated set as the other stages find it."""
+"""A finished curated set: what curation hands to training and evaluation."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.errors import UserError
+from pydantic import ValidationError
+
+from calibration_tuning.errors import UserError, first_problem
+from calibration_tuning.records import FewShot, QueryExample, Split, read_records
 from calibration_tuning.runs.checksums import check_sums
 from calibration_tuning.runs.files import read_json
 
 MANIFEST = "manifest.json"
+FEW_SHOT = "few_shot.json"
 SCHEMA_VERSION = 2
 """Of the manifest and the splits beside it."""
 MADE_BY = "calibration-tuning curate CONFIG"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Raises `UserError` where the set is missing, damaged, or of another version."""
-    manifest = read_json(folder / MANIFEST, MADE_BY)
-    if (found := manifest.get("schema_version")) != SCHEMA_VERSION:
-        raise UserError(
-            f"{folder / MANIFEST}, schema_version: {found}, but this version of calibration-tuning reads "
-            f"{SCHEMA_VERSION}; run `{MADE_BY}` again with --force"
-        )
-    check_sums(folder, MADE_BY)
-    return manifest
+@dataclass(frozen=True)
+class CuratedSet:
+    folder: Path
+    manifest: dict[str, Any]
+    few_shot: FewShot
+
+    @classmethod
+    def read(cls, folder: Path) -> CuratedSet:
+        """Manifest and few-shot blocks; splits are read when they are asked for.
+
+        Raises `UserError` where the set is missing, damaged, or of another version. Every file is read once for that,
+        to compare it with SHA256SUMS.
+        """
+        manifest = read_json(folder / MANIFEST, MADE_BY)
+        if (version := manifest.get("schema_version")) != SCHEMA_VERSION:
+            raise UserError(
+                f"{folder / MANIFEST}, schema_version: {version}, but this version of calibration-tuning reads "
+                f"{SCHEMA_VERSION}; run `{MADE_BY}` again with --force"
+            )
+        check_sums(folder, MADE_BY)
+        path = folder / FEW_SHOT
+        try:
+            few_shot = FewShot.model_validate(read_json(path, MADE_BY))
+        except ValidationError as error:
+            raise UserError(f"{path}{first_problem(error)}; run `{MADE_BY}` again with --force") from None
+        return cls(folder, manifest, few_shot)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the settings and files that the set was made from."""
+        return str(self.manifest["fingerprint"])
+
+    def path(self, split: Split) -> Path:
+        return self.folder / f"{split}.parquet"
+
+    def split(self, name: Split) -> list[QueryExample]:
+        """The examples of one split, in the file's order. Raises `UserError` where the file is missing or damaged."""
+        return read_records(self.path(name))
+
+    def has(self, name: Split) -> bool:
+        """Is there such a split? Only `evaluation` may be missing from a set that curation made."""
+        return self.path(name).is_file()

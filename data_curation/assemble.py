@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import RunError
-from calibration_tuning.lm.models import context_length
+from calibration_tuning.lm.models import context_length, load_model_config
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import FewShot, GradedAnswer, QueryExample
 from data_curation.duplicates import Dropped, dropped
@@ -37,7 +37,8 @@ def curated(
         *(QueryExample(**row.model_dump(), split="evaluation") for row in graded if row.source not in training),
     ]
     few_shot = FewShot(by=settings.few_shot_by, answer=selection.demonstrations, query=block)
-    room = context_length(config.model, prompt_format.tokenizer) - len(prompt_format.few_shot_ids(block))
+    longest = context_length(load_model_config(config.model), prompt_format.tokenizer)
+    room = longest - len(prompt_format.few_shot_ids(block))
     fitting = [row for row in rows if sequence_length(row, prompt_format) <= room]
     _check_sizes(config, fitting, len(graded))
     accounted = {row.id for row in rows} | {row.id for row in surplus}

@@ -12,10 +12,9 @@ from rich.text import Text
 
 from calibration_tuning.command_line import ConfigArgument, OverridesArgument, with_errors
 from calibration_tuning.config.run import RunConfig, load_run_config
-from calibration_tuning.curated_set import read_manifest
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.lm.prompts import PromptFormat
-from calibration_tuning.records import FewShot, QueryExample, read_records
-from calibration_tuning.runs.files import read_json
+from calibration_tuning.records import FewShot, QueryExample
 
 # The block and the question are read only; the answer's tokens are held near the base model; the verdict is learnt.
 COLOURS = {"block": "dim", "question": "", "answer": "cyan", "query": "", "verdict": "bold green"}
@@ -66,13 +65,11 @@ def show(rows: Sequence[QueryExample], few_shot: FewShot, prompt_format: PromptF
 def inspect(config: RunConfig, count: int) -> None:
     from calibration_tuning.lm.models import load_tokenizer
 
-    folder = config.curation_dir
-    read_manifest(folder)
-    rows = read_records(folder / "train.parquet")
-    few_shot = FewShot.model_validate(read_json(folder / "few_shot.json", "calibration-tuning curate CONFIG"))
+    curated = CuratedSet.read(config.curation_dir)
+    rows = curated.split("train")
     prompt_format = PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format)
     chosen = rows[:: max(1, len(rows) // count)][:count]
-    show(chosen, few_shot, prompt_format, Console())
+    show(chosen, curated.few_shot, prompt_format, Console())
 
 
 def main(

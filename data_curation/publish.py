@@ -8,7 +8,7 @@ import typer
 
 from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, with_errors
 from calibration_tuning.config.run import RunConfig, load_run_config
-from calibration_tuning.curated_set import read_manifest
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import RunError, UserError, reason
 
 FILES = ["*.parquet", "README.md", "manifest.json", "few_shot.json", "dropped.jsonl", "SHA256SUMS"]
@@ -22,8 +22,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError  # the latter of whichever client it uses
 
-    folder = config.curation_dir
-    record = read_manifest(folder)
+    curated = CuratedSet.read(config.curation_dir)
     api = HfApi()
     try:
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
@@ -32,9 +31,9 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
         commit = api.upload_folder(
             repo_id=repo,
             repo_type="dataset",
-            folder_path=folder,
+            folder_path=curated.folder,
             allow_patterns=FILES,
-            commit_message=f"{config.name}, fingerprint {record['fingerprint']}",
+            commit_message=f"{config.name}, fingerprint {curated.fingerprint}",
         )
     except HFValidationError as error:
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.lm.models import context_length, load_tokenizer, model_identity
+from calibration_tuning.lm.models import context_length, load_model_config, load_tokenizer, model_identity
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import Demonstration, Question
 from calibration_tuning.runs.files import sha256_file, write_text
@@ -63,7 +63,7 @@ def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration
     """Does a question behind its demonstrations, with room for an answer, fit into the model's context?"""
     tokenizer = load_tokenizer(config.model)
     prompt_format = PromptFormat.of(tokenizer, config.model.prompt_format)
-    limit = context_length(config.model, tokenizer)
+    limit = context_length(load_model_config(config.model), tokenizer)
     blocks: dict[tuple[Demonstration, ...], int] = {}
 
     def fits(question: Question, demonstrations: Sequence[Demonstration]) -> bool:

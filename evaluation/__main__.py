@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.curated_set import read_manifest
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
 from calibration_tuning.runs.files import (
     fingerprint,
@@ -30,26 +30,25 @@ DONE = "run.json"
 
 
 def evaluate(config: RunConfig, force: bool) -> None:
-    manifest = read_manifest(config.curation_dir)
+    curated = CuratedSet.read(config.curation_dir)
     from calibration_tuning.checkpoint import read_record
 
     trained = read_record(config.checkpoint_dir)
-    if trained.curation_fingerprint != manifest["fingerprint"]:
+    if trained.curation_fingerprint != curated.fingerprint:
         raise UserError(
             f"{config.checkpoint_dir}: was trained on another curated set than {config.curation_dir}; train again"
         )
     inputs = inputs_of(config, trained)
-    # Held until this function returns or the process dies; the others go on when the folders are in order.
-    lock = lock_folder(config.measurements_dir) if is_first_process() else None
+    # Held until this function returns or the process dies; `already_made` lets the others go on after that.
+    lock = lock_folder(config.findings_dir) if is_first_process() else None
     if is_first_process():
         _recover(config.evaluation_dir)
-    wait_for_everyone()
     if already_made(config.evaluation_dir, DONE, inputs, force):
         return
 
     from evaluation.evidence import collect
 
-    evidence = collect(config, manifest)
+    evidence = collect(config, curated, trained)
     if is_first_process():
         write(config, inputs, trained, evidence)
     wait_for_everyone()

@@ -19,8 +19,8 @@ from calibration_tuning.grading.answer_parsing import choice_index
 from calibration_tuning.metrics.calibrators import log_odds
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, semantic_entropy
-from evaluation.findings import Measured
-from evaluation.passes.asked import BOTH, Found, State
+from evaluation.findings import Findings
+from evaluation.passes.base import BOTH, Finding, State
 from evaluation.passes.expressed import read_percent, read_words
 from evaluation.probing import probe
 
@@ -38,16 +38,18 @@ class Estimator:
     label: str
     family: Family
     passes: tuple[str, ...]
-    scores: Callable[[Splits, Measured, State], Scores]
+    scores: Callable[[Splits, Findings, State], Scores]
     states: tuple[State, ...] = BOTH
 
 
-def each(name: str, read: Callable[[GradedAnswer, Found], float | None]) -> Callable[[Splits, Measured, State], Scores]:
+def each(
+    name: str, read: Callable[[GradedAnswer, Finding], float | None]
+) -> Callable[[Splits, Findings, State], Scores]:
     """Scores from a function of one answer and what the pass `name` found about it: log-odds, or None for none."""
 
-    def scores(splits: Splits, measured: Measured, state: State) -> Scores:
+    def scores(splits: Splits, findings: Findings, state: State) -> Scores:
         def one(row: GradedAnswer) -> float:
-            found = measured.of(name, state, row)
+            found = findings.of(name, state, row)
             value = None if found is None else read(row, found)
             return np.nan if value is None else value
 
@@ -67,20 +69,20 @@ def of_logprob(logprob: float) -> float:
     return float(np.clip(logprob - np.log(-np.expm1(logprob)), -700.0, SURE))
 
 
-def _average(row: GradedAnswer, found: Found) -> float | None:
+def _average(row: GradedAnswer, found: Finding) -> float | None:
     logprobs = found["answer_logprobs"]
     # The mean of probabilities, not of logarithms; an empty answer has none.
     return of_probability(float(np.exp(logprobs).mean())) if logprobs else None
 
 
-def _of_logprobs(reduce: Callable[[list[float]], float]) -> Callable[[GradedAnswer, Found], float | None]:
-    def read(row: GradedAnswer, found: Found) -> float | None:
+def _of_logprobs(reduce: Callable[[list[float]], float]) -> Callable[[GradedAnswer, Finding], float | None]:
+    def read(row: GradedAnswer, found: Finding) -> float | None:
         return of_logprob(reduce(found["answer_logprobs"])) if found["answer_logprobs"] else None
 
     return read
 
 
-def _choice(row: GradedAnswer, found: Found) -> float | None:
+def _choice(row: GradedAnswer, found: Finding) -> float | None:
     """log-odds of the chosen answer among the choices, by their likelihoods; of the likeliest if none was chosen."""
     logprobs = np.array(found["choice_logprobs"])
     chosen = choice_index(row.answer, row.choices or [], lettered=row.style == "choice")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,22 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.checkpoint import CalibrationRecord, read_record
+from calibration_tuning.checkpoint import CalibrationRecord
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import CalibratorName
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.lm.models import load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after, confidence_metrics
 from calibration_tuning.metrics.cross_fitting import all_fits, apply
-from calibration_tuning.records import GradedAnswer, QueryExample, read_records
+from calibration_tuning.records import GradedAnswer
 from evaluation.estimators import ESTIMATORS
-from evaluation.findings import Measured
+from evaluation.findings import Findings
 from evaluation.other_answers import other_splits
 from evaluation.passes import PASSES
-from evaluation.passes.asked import State
-from evaluation.run_passes import Tasks, gather
+from evaluation.passes.base import State
+from evaluation.passes.rows import Answers
+from evaluation.run_passes import Tasks, run_passes
 
 Array = np.ndarray
 Side = tuple[str, State]
@@ -41,13 +42,13 @@ class Evidence:
     record: CalibrationRecord
     splits: Mapping[str, Sequence[GradedAnswer]]
     """`calibration`, `test`, `evaluation` where there is one, and those of other models' answers (`test@NAME`)."""
-    measured: Measured
+    findings: Findings
 
     @cached_property
     def scores(self) -> dict[Side, dict[str, Array]]:
         """Log-odds by estimator and state, then by split; [n], NaN where an answer has none."""
         return {
-            (name, state): ESTIMATORS[name].scores(self.splits, self.measured, state)
+            (name, state): ESTIMATORS[name].scores(self.splits, self.findings, state)
             for name in self.config.evaluation.estimators
             for state in ESTIMATORS[name].states
         }
@@ -121,50 +122,22 @@ class Evidence:
         return float(self.correct("calibration").mean())
 
 
-def collect(config: RunConfig, manifest: Mapping[str, Any]) -> Evidence:
+def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -> Evidence:
     """Read the curated set and ask the model; every process calls it."""
-    record = read_record(config.checkpoint_dir)
-    splits: dict[str, Sequence[GradedAnswer]] = {}
-    for split in ("calibration", "test", "evaluation"):
-        path = config.curation_dir / f"{split}.parquet"
-        if split != "evaluation" or path.is_file():
-            splits[split] = read_records(path)
+    names = ("calibration", "test", *(("evaluation",) if curated.has("evaluation") else ()))
+    splits: dict[str, Sequence[GradedAnswer]] = {name: curated.split(name) for name in names}  # type: ignore[arg-type]
     prompt_format = PromptFormat.of(load_tokenizer(config.model), record.prompt_style)
     others = other_splits(config.evaluation.other_answers, splits, prompt_format)
-    measured = gather(config, tasks(config, splits, others))
-    return Evidence(config, manifest, record, splits | others, measured)
+    tasks = pass_tasks(Answers(splits, others, config.evaluation, config.seed))
+    return Evidence(config, curated.manifest, record, splits | others, run_passes(config, curated, record, tasks))
 
 
-def tasks(
-    config: RunConfig,
-    splits: Mapping[str, Sequence[GradedAnswer]],
-    others: Mapping[str, Sequence[GradedAnswer]],
-) -> Tasks:
-    """Which answers each pass looks at."""
-    settings = config.evaluation
-    names = {"tokens": None}  # for Full-ECE, whatever the estimators
-    names |= {name: None for estimator in settings.estimators for name in ESTIMATORS[estimator].passes}
-    names |= {"samples": None} if settings.samples else {}
-    names |= {"reasoning": None} if settings.reasoning_tokens else {}
-    found: dict[str, list[GradedAnswer]] = {}
-    for name in (name for name in PASSES if name in names):
-        limit = settings.written_questions if PASSES[name].writes else None
-        chosen = ["test"] if name == "reasoning" else list(splits)
-        rows = [row for split in chosen for row in some_of(splits[split], limit, config.seed)]
-        found[name] = [row for row in rows if PASSES[name].applies(row)]
-    found["query"] = [*found["query"], *(row for rows in others.values() for row in rows)]
-    again: Sequence[QueryExample | GradedAnswer] = splits["test"][: settings.adapter_on_answers]
-    found["reanswered"] = [row for row in again if PASSES["reanswered"].applies(row)]
-    return {name: rows for name, rows in found.items() if rows}
-
-
-def some_of(rows: Sequence[GradedAnswer], limit: int | None, seed: int) -> Sequence[GradedAnswer]:
-    """At most `limit` rows, drawn by the seed and their ids alone, in their order: a split may be sorted by set."""
-    if limit is None or len(rows) <= limit:
-        return rows
-
-    def place(row: GradedAnswer) -> bytes:
-        return hashlib.sha256(f"{seed}/{row.source}/{row.id}".encode()).digest()
-
-    chosen = {id(row) for row in sorted(rows, key=place)[:limit]}
-    return [row for row in rows if id(row) in chosen]
+def pass_tasks(answers: Answers) -> Tasks:
+    """The passes that the settings or the estimators ask for, each with the answers it looks at."""
+    needed = {name for estimator in answers.settings.estimators for name in ESTIMATORS[estimator].passes}
+    tasks = {
+        name: [row for row in pass_.rows(answers) if pass_.applies(row)]
+        for name, pass_ in PASSES.items()
+        if name in needed or pass_.runs(answers.settings)
+    }
+    return {name: rows for name, rows in tasks.items() if rows}

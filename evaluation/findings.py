@@ -15,13 +15,14 @@ from typing import TypeVar
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import Method
+from calibration_tuning.errors import RunError
 from calibration_tuning.records import GradedAnswer
 from calibration_tuning.runs.files import fingerprint, sha256_file
 from calibration_tuning.runs.journal import Journal
 from calibration_tuning.runs.processes import process_index
 from calibration_tuning.runs.source_code import source_fingerprint
 from evaluation.passes import PASSES
-from evaluation.passes.asked import BOTH, Found, State
+from evaluation.passes.base import BOTH, Finding, State
 
 T = TypeVar("T")
 PACKAGES = ("torch", "transformers", "peft")
@@ -30,18 +31,28 @@ PASSES_MODULE = "evaluation.passes"
 
 
 @dataclass(frozen=True)
-class Measured:
+class Findings:
     """What the passes found: by pass, then by `key`."""
 
-    values: Mapping[str, Mapping[str, Found]]
+    values: Mapping[str, Mapping[str, Finding]]
     method: Method
 
-    def of(self, name: str, state: State, row: GradedAnswer) -> Found | None:
+    def of(self, name: str, state: State, row: GradedAnswer) -> Finding | None:
         """None where the pass did not look at the row."""
         return self.values.get(name, {}).get(self._key(name, state, row))
 
+    def need(self, name: str, state: State, row: GradedAnswer) -> Finding:
+        """Raises `RunError` naming pass and row where the pass did not look at the row."""
+        finding = self.of(name, state, row)
+        if finding is None:
+            raise RunError(
+                f"evaluating: pass {name} ({state} tuning) has not looked at {row.id} of {row.source}; run the same "
+                "command again"
+            )
+        return finding
+
     def each(
-        self, name: str, state: State, rows: Mapping[int, GradedAnswer], read: Callable[[Found], T]
+        self, name: str, state: State, rows: Mapping[int, GradedAnswer], read: Callable[[Finding], T]
     ) -> Mapping[int, T]:
         """What `read` makes of the findings about those rows that the pass looked at, by the rows' numbers.
 
@@ -84,7 +95,7 @@ def states_of(name: str, method: Method) -> tuple[State, ...]:
 
 def journals(config: RunConfig, names: Iterable[str]) -> dict[str, Journal]:
     """This process's journal of each pass."""
-    folder = config.measurements_dir
+    folder = config.findings_dir
     return {name: Journal(folder / f"{name}-{identity(config, name)}", f"{process_index()}") for name in names}
 
 

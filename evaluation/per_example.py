@@ -27,9 +27,9 @@ def columns(evidence: Evidence) -> dict[str, list[Any]]:
         found[name] = _joined([evidence.confidence(side, split) for split in splits])
         found[f"{name}_calibrated"] = _joined([evidence.confidence(side, split, evidence.kind) for split in splits])
     for state in ("before", "after"):
-        masses = [(evidence.measured.of("query", state, row) or {}).get("mass") for _, row in rows]  # type: ignore[arg-type]
+        masses = [(evidence.findings.of("query", state, row) or {}).get("mass") for _, row in rows]  # type: ignore[arg-type]
         found[f"mass_{state}"] = masses
-    again = [evidence.measured.of("reanswered", "after", row) for _, row in rows]
+    again = [evidence.findings.of("reanswered", "after", row) for _, row in rows]
     found["reanswered"] = [one and one["answer"] for one in again]
     found["reanswered_correct"] = [one and one["correct"] for one in again]
     return found

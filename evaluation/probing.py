@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from calibration_tuning.records import GradedAnswer
-from evaluation.findings import Measured
-from evaluation.passes.asked import State, unpack
+from evaluation.findings import Findings
+from evaluation.passes.base import State, unpack
 
 FOLDS = 5
 LEAST = 2 * FOLDS
 PENALTIES = np.logspace(-5, 0, 6).tolist()
 
 
-def probe(splits: Mapping[str, Sequence[GradedAnswer]], measured: Measured, state: State) -> dict[str, np.ndarray]:
+def probe(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, state: State) -> dict[str, np.ndarray]:
     """Logistic regression fitted on the calibration split, its ridge penalty chosen by cross-validated NLL.
 
     The calibration split's own scores are of folds that were fitted without the answer, so that a calibrator can be
@@ -35,7 +35,7 @@ def probe(splits: Mapping[str, Sequence[GradedAnswer]], measured: Measured, stat
     nothing = {split: np.full(len(own), np.nan) for split, own in splits.items()}
     if min(correct.sum(), (~correct).sum()) < LEAST or len(np.unique(groups)) < LEAST:
         return nothing
-    features = {split: _hidden(own, measured, state) for split, own in splits.items()}
+    features = {split: _hidden(own, findings, state) for split, own in splits.items()}
     folds = [*StratifiedGroupKFold(FOLDS).split(features["calibration"], correct, groups)]
     if any(len(set(correct[part])) < 2 for fold in folds for part in fold):  # all the right answers in one group, say
         return nothing
@@ -51,8 +51,6 @@ def probe(splits: Mapping[str, Sequence[GradedAnswer]], measured: Measured, stat
     return found
 
 
-def _hidden(rows: Sequence[GradedAnswer], measured: Measured, state: State) -> np.ndarray:
+def _hidden(rows: Sequence[GradedAnswer], findings: Findings, state: State) -> np.ndarray:
     """float32 [n, H]."""
-    return (
-        np.stack([unpack((measured.of("query", state, row) or {})["hidden"]) for row in rows]) if rows else np.zeros(0)
-    )
+    return np.stack([unpack(findings.need("query", state, row)["hidden"]) for row in rows]) if rows else np.zeros(0)

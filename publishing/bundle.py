@@ -11,7 +11,7 @@ from typing import Any
 
 from calibration_tuning.checkpoint import ADAPTER_CONFIG, FILE, CalibrationRecord, read_record
 from calibration_tuning.config.run import RunConfig, load_run_config
-from calibration_tuning.curated_set import read_manifest
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
 from calibration_tuning.runs.checksums import SUMS, sums
 from calibration_tuning.runs.files import read_json, sha256_file
@@ -59,23 +59,20 @@ def collect(run: Path, base_model: str | None = None) -> Bundle:
     metrics = read_json(run / "evaluation" / "metrics.json", "calibration-tuning evaluate CONFIG")
     if not (run / "evaluation" / "run.json").is_file():
         raise UserError(f"{run / 'evaluation'}: was not finished; run `calibration-tuning evaluate CONFIG` again")
-    curated = config.curated or run / "curation"
-    manifest = read_manifest(curated)
-    _belong_together(run, curated, record, metrics, manifest)
+    curated = CuratedSet.read(config.curated or run / "curation")
+    _belong_together(run, curated, record, metrics)
     _weights(run / "checkpoint", record)
-    return Bundle(run, config, record, metrics, manifest, base_model or record.model.path)
+    return Bundle(run, config, record, metrics, curated.manifest, base_model or record.model.path)
 
 
-def _belong_together(
-    run: Path, curated: Path, record: CalibrationRecord, metrics: Mapping[str, Any], manifest: Mapping[str, Any]
-) -> None:
+def _belong_together(run: Path, curated: CuratedSet, record: CalibrationRecord, metrics: Mapping[str, Any]) -> None:
     evaluated = "calibration-tuning evaluate CONFIG --force"
     if metrics.get("inputs_fingerprint") != record.inputs_fingerprint:
         raise UserError(f"{run / 'evaluation'}: is of another checkpoint than {run / 'checkpoint'}; run `{evaluated}`")
-    if manifest["fingerprint"] != record.curation_fingerprint:
-        raise UserError(f"{run / 'checkpoint'}: was trained on another curated set than {curated}; train again")
+    if curated.fingerprint != record.curation_fingerprint:
+        raise UserError(f"{run / 'checkpoint'}: was trained on another curated set than {curated.folder}; train again")
     for split, digest in record.splits_sha256.items():
-        path = curated / f"{split}.parquet"
+        path = curated.folder / f"{split}.parquet"
         if not path.is_file() or sha256_file(path) != digest:
             raise UserError(f"{path}: is not the file that the checkpoint was made from; curate and train again")
     if read_thresholds(run / "checkpoint", record.inputs_fingerprint) is None:

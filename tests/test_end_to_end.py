@@ -68,7 +68,7 @@ def test_leaves_the_folder_that_is_promised(finished: tuple[Path, Path, str]) ->
     found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert expected <= found
     # What the model was asked in evaluation is kept for other reports; nothing else is left over.
-    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".measurements"]
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".findings"]
 
 
 @slow

@@ -6,51 +6,60 @@ import shutil
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.curated_set import read_manifest
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.runs.files import fingerprint, whole_folder, write_text
 from calibration_tuning.runs.locks import lock_folder
-from calibration_tuning.runs.processes import is_first_process, leave, process_count
+from calibration_tuning.runs.processes import is_first_process, leave, process_count, wait_for_everyone
 from calibration_tuning.runs.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import checkpoint, dataset
 
 
 def train(config: RunConfig, force: bool) -> None:
-    manifest = read_manifest(config.curation_dir)
-    identity = fingerprint([config.training_inputs(), manifest["fingerprint"]])
+    curated = CuratedSet.read(config.curation_dir)
+    identity = fingerprint([config.training_inputs(), curated.fingerprint])
     work = config.training_dir
     # Once begun, what --force makes anew is gone on with like any other training, with --force or without.
     forced = work / "forced"
     is_forced = forced.is_file() and forced.read_text() == identity
-    if already_made(config.checkpoint_dir, "calibration.json", identity, force or is_forced):
+    # Several processes have to wait for each other already here; a single one need not load torch yet.
+    accelerator = build_accelerator(config) if process_count() > 1 else None
+    wait = accelerator.wait_for_everyone if accelerator else wait_for_everyone
+    if already_made(config.checkpoint_dir, "calibration.json", identity, force or is_forced, wait):
         if is_first_process():
             shutil.rmtree(work, ignore_errors=True)  # killed after the checkpoint was finished, before this
         return
 
     from training.overview import show_overview
     from training.resume import resumed
-    from training.setup import build_run, load_inputs, uses_bf16
-    from training.strategy import make_accelerator
+    from training.setup import build_run, load_inputs
 
     lock = lock_folder(work) if is_first_process() else None
     if is_first_process() and ((force and not is_forced) or config.training.resume == "never"):
         start_over(work)
         if force:
             write_text(forced, identity)
-    inputs = load_inputs(config, manifest)
-    accelerator = make_accelerator(uses_bf16(config))
+    inputs = load_inputs(config, curated)
+    accelerator = accelerator or build_accelerator(config)
     state, found = resumed(config, accelerator, identity)
     with tracked(config, "train", state.wandb_id, state.step) as tracker:
-        tracker.use_artifact(dataset(config, manifest["fingerprint"]))
+        tracker.use_artifact(dataset(config, curated.fingerprint))
         run = build_run(config, inputs, accelerator, state, found, tracker)
         if is_first_process():
             show_overview(run)
-        steps_and_checkpoint(config, run, inputs, manifest["fingerprint"])
+        steps_and_checkpoint(config, run, inputs, curated.fingerprint)
         tracker.log_artifact(checkpoint(config, identity))
     if lock is not None:
         lock.close()  # network file systems do not remove a folder in which a file is open
         shutil.rmtree(work, ignore_errors=True)
     accelerator.end_training()
+
+
+def build_accelerator(config: RunConfig) -> Any:
+    from training.setup import uses_bf16
+    from training.strategy import make_accelerator
+
+    return make_accelerator(uses_bf16(config))
 
 
 def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fingerprint: str) -> None:
@@ -62,7 +71,7 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     with stop_requests() as run.asked_to_stop:
         run_steps(run)
     best = best_checkpoint(config.training_dir, run.state).tensors(TRAINED)
-    run.engine.load_values(best)
+    run.strategy.load_values(best)
     calibrator, calibrated_on = fit_calibrator(config, run, inputs)
     if is_first_process():
         with whole_folder(config.checkpoint_dir) as folder:
@@ -72,7 +81,7 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
             f"{run.state.best_score:.3f}; {calibrator.kind} calibrator: NLL {calibrated_on['nll_without']:.3f} -> "
             f"{calibrated_on['nll_with']:.3f})"
         )
-    run.engine.accelerator.wait_for_everyone()
+    run.strategy.accelerator.wait_for_everyone()
 
 
 def start_over(work: Any) -> None:

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, in `<run>/.training/`: whole or not at all, and the same for every engine.
+"""Everything a run needs to go on, in `<run>/.training/`: whole or not at all, and the same for every strategy.
 
     step-000120/trained.safetensors    what is trained, under the model's own names
                 optimizer.safetensors  Adam's moments of the same

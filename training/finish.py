@@ -21,11 +21,10 @@ from calibration_tuning.runs.files import sha256_file, write_json, write_text
 from calibration_tuning.runs.progress import progress
 from training.examples import query_example
 from training.loop import Run
-from training.setup import Inputs
+from training.setup import SPLITS, Inputs
 from training.validation import logits_of
 
 ANSWER_FEW_SHOT = 4
-SPLITS = ("train", "validation", "calibration")
 
 
 def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[AnyCalibrator, dict[str, float]]:
@@ -33,7 +32,7 @@ def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[AnyCali
     rows = inputs.splits["calibration"]
     examples = [query_example(row, inputs.prompt_format) for row in rows]
     with progress(len(rows), "calibrating", "examples") as bar:
-        logits = logits_of(run.engine, run.layout, examples, config.training.tokens_per_batch, bar.update)
+        logits = logits_of(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update)
     correct = np.array([row.correct for row in rows])
     calibrator = fit(config.training.calibrator, logits, correct)
     return calibrator, {
@@ -72,7 +71,7 @@ def save_checkpoint(
         splits_sha256={split: sha256_file(config.curation_dir / f"{split}.parquet") for split in SPLITS},
         versions={p: version(p) for p in ("calibration-tuning", "torch", "transformers", "peft", "accelerate")},
     )
-    save_weights(config, folder, run.engine.accelerator.unwrap_model(run.engine.model), values)
+    save_weights(config, folder, run.strategy.accelerator.unwrap_model(run.strategy.model), values)
     inputs.prompt_format.tokenizer.save_pretrained(folder)
     write_text(folder / "README.md", _card(config, record))
     write_json(folder / FILE, record.model_dump(mode="json"))

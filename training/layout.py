@@ -25,9 +25,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.lm.batches import left_pad
 from training.examples import Example
-from training.step_order import passes
+from training.passes import cut_into_passes
 
 Batch = dict[str, Tensor]
 
@@ -44,16 +45,37 @@ class Layout:
     custom_mask: bool = True
     """Packed only: whether the attention takes a mask of its own; flash attention tells examples apart by positions."""
 
-    def width(self, example: Example) -> int:
-        """Tokens that an example adds to a pass. Of a block shared through the cache, keys and values are repeated in
-        every row; they are about an eighth of what a token of its own takes."""
+    @property
+    def shared_length(self) -> int:
+        """Tokens of the block, if a pass reads it once; else 0."""
+        return len(self.block) if self.shared_block else 0
+
+    def width(self, length: int) -> int:
+        """Tokens that an example of `length` tokens adds to a pass. A block shared through the cache is not read again,
+        but its keys and values are repeated in every row; they take about an eighth of the memory of as many tokens."""
         if not self.shared_block:
-            return len(example.input_ids) + len(self.block)
-        return len(example.input_ids) + (len(self.block) // 8 if self.kind == "padded" else 0)
+            return length + len(self.block)
+        return length + (len(self.block) // 8 if self.kind == "padded" else 0)
+
+    def rounds(self, examples: Sequence[Example], tokens_per_batch: int, processes: int) -> list[list[list[int]]]:
+        """Positions in `examples` by round and process: see `cut_into_passes`."""
+        widths = [self.width(len(example.input_ids)) for example in examples]
+        return cut_into_passes(widths, tokens_per_batch - self.shared_length, processes, self.kind == "packed")
+
+    def largest_pass(self, longest: int, rows: int, tokens_per_batch: int) -> int:
+        """Tokens of a forward pass over `rows` examples of `longest` tokens, as far as the budget takes them."""
+        width = self.width(longest)
+        return max(width, min(rows * width, tokens_per_batch - self.shared_length)) + self.shared_length
+
+    def tokens_read(self, examples: int, mean: float, passes: int) -> float:
+        """Tokens that the model reads in `passes` forward passes over `examples` examples of `mean` tokens."""
+        if self.shared_block:
+            return examples * mean + passes * len(self.block)
+        return examples * (mean + len(self.block))
 
     def batch(self, examples: Sequence[Example], weight: float, chunks: int) -> Batch:
-        """`weight` of each example in the loss, 0 for those that only fill a pass. Raises ValueError without examples
-        ."""
+        """The tensors of a pass over `examples`. `weight` is that of each example in the loss, 0 for those that only
+        fill a pass. Raises ValueError where there are no examples."""
         if not examples:
             raise ValueError("a batch without a supervised query position has no loss")
         made = (_padded if self.kind == "padded" else _packed)(self, examples)
@@ -62,6 +84,27 @@ class Layout:
         made["weight"] = torch.full((len(examples),), weight)
         made["chunks"] = torch.tensor(chunks)
         return made
+
+
+def layout_of(config: RunConfig, block: list[int], query_length: int, pad_id: int, is_fsdp: bool) -> Layout:
+    """The layout that these settings ask for.
+
+    Through a KV cache the block is a forward pass of its own. Then it cannot be shared where layers are checkpointed
+    (they recompute without a cache), under FSDP (which has freed the weights when gradients come back through it), or
+    where layers are compiled (they would be compiled again for the cache of every layer). In one row with the examples
+    it can always be shared, but for flash attention, which takes no mask of its own.
+    """
+    settings = config.training
+    custom_mask = config.model.attn_implementation != "flash_attention_2"
+    cached = not (settings.gradient_checkpointing or settings.torch_compile or is_fsdp)
+    return Layout(
+        kind=settings.batching,
+        block=block,
+        query_length=query_length,
+        pad_id=pad_id,
+        shared_block=custom_mask if settings.batching == "packed" else cached,
+        custom_mask=custom_mask,
+    )
 
 
 def _padded(layout: Layout, examples: Sequence[Example]) -> Batch:
@@ -132,12 +175,3 @@ def _answers(layout: Layout, examples: Sequence[Example], rows: list[int], ends:
     columns = list(zip(*found, strict=True)) if found else [()] * len(names)
     kinds = [torch.long] * 4 + [torch.float32]
     return {n: torch.tensor(c, dtype=kind) for n, c, kind in zip(names, columns, kinds, strict=True)}
-
-
-def rounds_of(
-    layout: Layout, examples: Sequence[Example], indices: Sequence[int], tokens_per_batch: int, processes: int
-) -> list[list[list[int]]]:
-    """`passes` of the examples at `indices`, with what this layout makes of their lengths."""
-    widths = [layout.width(example) for example in examples]
-    budget = tokens_per_batch - (len(layout.block) if layout.shared_block else 0)
-    return passes(indices, widths, budget, processes, layout.kind == "packed")

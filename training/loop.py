@@ -21,11 +21,11 @@ from calibration_tuning.records import QueryExample
 from calibration_tuning.runs.progress import progress
 from training.checkpoints import State
 from training.examples import Example
-from training.layout import Layout, rounds_of
+from training.layout import Layout
 from training.objective import CHUNK
-from training.step_order import Plan
+from training.step_order import StepOrder
 from training.stopping import Stopped
-from training.strategy import Engine
+from training.strategy import Strategy
 from training.validation import logits_of
 from training.watch import Watch
 
@@ -39,9 +39,9 @@ class Run:
 
     settings: TrainingSettings
     seed: int
-    engine: Engine
+    strategy: Strategy
     layout: Layout
-    plan: Plan
+    step_order: StepOrder
     schedule: Callable[[int], float]
     """Factor on the learning rates at a step."""
     train: list[Example]
@@ -70,7 +70,7 @@ class Window:
 
 def run_steps(run: Run) -> None:
     """From the state's step to the last one. Every process calls it. Raises `Stopped` where one is asked to end."""
-    settings, last = run.settings, run.plan.steps
+    settings, last = run.settings, run.step_order.steps
     evaluate_at, save_at = evenly(last, settings.evaluations), evenly(last, settings.checkpoints)
     log_every = max(1, last // LOGGED)
     if not run.state.history:
@@ -88,7 +88,7 @@ def run_steps(run: Run) -> None:
                 bar.set_postfix(loss=f"{logged['loss']:.4f}", tokens_per_s=f"{logged['tokens_per_second']:,.0f}")
             is_best = validate(run) if step + 1 in evaluate_at else False
             # All processes end at the same step, whichever of them was asked to.
-            stops = run.engine.any_process(run.asked_to_stop.is_set())
+            stops = run.strategy.any_process(run.asked_to_stop.is_set())
             if is_best or stops or step + 1 in save_at | evaluate_at:
                 run.save(run.state, is_best)
             if stops and step + 1 < last:
@@ -98,32 +98,32 @@ def run_steps(run: Run) -> None:
 def one_step(run: Run, step: int) -> None:
     """Gradients over the step's examples in as many passes as the token budget takes, then one update."""
     begun = time.perf_counter()
-    engine, layout = run.engine, run.layout
-    rank = engine.accelerator.process_index
+    strategy, layout = run.strategy, run.layout
+    rank = strategy.accelerator.process_index
     # Dropout follows from seed, step and process: a resumed run draws what an uninterrupted one would have.
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, rank]).generate_state(1)[0]))
-    engine.set_learning_rate(run.schedule(step))
-    indices = run.plan.step(step)
-    rounds = rounds_of(layout, run.train, indices, run.settings.tokens_per_batch, engine.processes)
+    strategy.set_learning_rate(run.schedule(step))
+    examples = [run.train[i] for i in run.step_order.step(step)]
+    rounds = layout.rounds(examples, run.settings.tokens_per_batch, strategy.processes)
     for number, shares in enumerate(rounds):
         is_last = number == len(rounds) - 1
-        own = [run.train[i] for i in shares[rank]]
-        chunks = max(math.ceil(sum(run.train[i].answer_length for i in share) / CHUNK) for share in shares)
-        weight = 1 / len(indices) if own else 0.0  # with nothing of its own, a process still joins in
-        batch = layout.batch(own or [run.train[shares[0][0]]], weight, chunks)
-        with engine.pass_context(is_last):
-            total, parts, z = engine.model(to_device(batch, engine))
-            engine.backward(total, is_last)
+        own = [examples[i] for i in shares[rank]]
+        chunks = max(math.ceil(sum(examples[i].answer_length for i in share) / CHUNK) for share in shares)
+        weight = 1 / len(examples) if own else 0.0  # with nothing of its own, a process still joins in
+        batch = layout.batch(own or [examples[shares[0][0]]], weight, chunks)
+        with strategy.pass_context(is_last):
+            total, parts, z = strategy.model(to_device(batch, strategy))
+            strategy.backward(total, is_last)
         if own:
             _note(run.window, total, parts, z, batch)
-    run.window.norm += engine.step()
+    run.window.norm += strategy.step()
     run.window.steps += 1
     run.window.seconds += time.perf_counter() - begun
 
 
 def validate(run: Run) -> bool:
     """Score the validation split; true if this is the best score so far."""
-    logits = logits_of(run.engine, run.layout, run.validation, run.settings.tokens_per_batch)
+    logits = logits_of(run.strategy, run.layout, run.validation, run.settings.tokens_per_batch)
     correct = np.array([example.correct for example in run.validation])
     scores = point_metrics(expit(logits), correct, only=("brier", "nll", "ece", "auroc"))
     kept: dict[str, float] = {name: value for name, value in scores.items() if value is not None}
@@ -145,7 +145,7 @@ def log_window(run: Run) -> dict[str, float]:
     window, run.window = run.window, Window()
     parts = {name: float(value) / window.steps for name, value in window.parts.items()}
     own = torch.cat([z[:, 1] - z[:, 0] for z in window.z]).tolist() if window.z else []
-    everyone = run.engine.gather((parts, own, window.correct, window.tokens))
+    everyone = run.strategy.gather((parts, own, window.correct, window.tokens))
     logged = {
         name: sum(one[0].get(name, 0.0) for one in everyone) for name in {n: 0 for one in everyone for n in one[0]}
     }
@@ -159,7 +159,7 @@ def log_window(run: Run) -> dict[str, float]:
     scores = point_metrics(expit(logits), correct, only=("auroc", "ece"))
     logged |= {f"batch_{name}": value for name, value in scores.items() if value is not None}
     logged["grad_norm"] = window.norm / window.steps
-    logged["learning_rate"] = run.engine.raw_optimizer.param_groups[0]["lr"]
+    logged["learning_rate"] = run.strategy.raw_optimizer.param_groups[0]["lr"]
     logged["tokens_per_second"] = sum(one[3] for one in everyone) / window.seconds
     run.watch.steps(run.state.step, logged)
     return logged
@@ -170,9 +170,9 @@ def evenly(steps: int, count: int) -> set[int]:
     return {max(1, round(steps * (k + 1) / count)) for k in range(count)}
 
 
-def to_device(batch: dict[str, Tensor], engine: Engine) -> dict[str, Tensor]:
+def to_device(batch: dict[str, Tensor], strategy: Strategy) -> dict[str, Tensor]:
     # Numbers stay where they are: reading one from a GPU would make it wait.
-    device = engine.accelerator.device
+    device = strategy.accelerator.device
     return {name: value.to(device, non_blocking=True) if value.ndim else value for name, value in batch.items()}
 
 

@@ -14,8 +14,8 @@ from training.query_model import QueryModel
 
 
 def show_overview(run: Run) -> None:
-    engine = run.engine
-    model = engine.accelerator.unwrap_model(engine.model)
+    strategy = run.strategy
+    model = strategy.accelerator.unwrap_model(strategy.model)
     trained, total = counts(model)
     tokens = sum(len(example.input_ids) for example in run.train)
     table = Table(title="training", show_header=False, title_justify="left")
@@ -23,8 +23,8 @@ def show_overview(run: Run) -> None:
         "method": run.settings.method,
         "parameters trained": f"{trained:,} of {total:,} ({trained / total:.2%})",
         "examples": f"{len(run.train):,} ({tokens:,} tokens, and a few-shot block of {len(run.layout.block)})",
-        "steps": f"{run.plan.steps:,} of {run.plan.batch_size} examples ({run.settings.epochs:g} epochs)",
-        "processes": f"{engine.processes} ({engine.accelerator.distributed_type.value.lower()})",
+        "steps": f"{run.step_order.steps:,} of {run.step_order.batch_size} examples ({run.settings.epochs:g} epochs)",
+        "processes": f"{strategy.processes} ({strategy.accelerator.distributed_type.value.lower()})",
         "passes": f"{run.settings.batching}, up to {run.settings.tokens_per_batch:,} tokens each",
         "memory per device": f"about {expected_memory(run, model) / GIB:.1f} GiB",
     }
@@ -34,12 +34,12 @@ def show_overview(run: Run) -> None:
 
 
 def expected_memory(run: Run, model: QueryModel) -> float:
-    accelerator = run.engine.accelerator
+    accelerator = run.strategy.accelerator
     kind = accelerator.distributed_type
     stage = accelerator.state.deepspeed_plugin.zero_stage if kind == DistributedType.DEEPSPEED else 0
-    shards = run.engine.processes
-    longest = max(run.layout.width(example) for example in run.train)
-    tokens = min(run.settings.tokens_per_batch, -(-run.plan.batch_size // shards) * longest + len(run.layout.block))
+    shards = run.strategy.processes
+    longest = max(len(example.input_ids) for example in run.train)
+    tokens = run.layout.largest_pass(longest, -(-run.step_order.batch_size // shards), run.settings.tokens_per_batch)
     trained, _ = counts(model)
     return estimate_memory(
         model.config.get_text_config(),

@@ -20,7 +20,7 @@ class QueryModel(nn.Module):
     `judge_only` it gives what evaluation needs, z and the log-mass.
 
     One pass with gradients for everything, after one without for the reference. Only hidden states come out of the
-    decoder; the vocabulary projection is applied where it is used. As a single module around all of it, any engine can
+    decoder; the vocabulary projection is applied where it is used. A single module holds all of it, so any strategy can
     wrap it and sees one forward for one backward.
     """
 

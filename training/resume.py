@@ -22,7 +22,7 @@ from training.checkpoints import (
     step_folder,
     write_checkpoint,
 )
-from training.strategy import Engine
+from training.strategy import Strategy
 
 
 def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:
@@ -50,17 +50,17 @@ def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str
     return found.state.model_copy(update={"processes": accelerator.num_processes}), found
 
 
-def saver(config: RunConfig, engine: Engine) -> Callable[[State, bool], None]:
+def saver(config: RunConfig, strategy: Strategy) -> Callable[[State, bool], None]:
     """Writes a checkpoint on the first process; the best one first, as later ones refer to it."""
     work = config.training_dir
 
     def save(state: State, is_best: bool) -> None:
-        values, moments = engine.values(), engine.moments()
+        values, moments = strategy.values(), strategy.moments()
         if is_first_process():
             if is_best:
                 write_checkpoint(best_folder(work, state.step), state, {TRAINED: values})
             write_checkpoint(step_folder(work, state.step), state, {TRAINED: values, OPTIMIZER: moments})
             rotate(work, config.training.keep_checkpoints, state.best_step)
-        engine.accelerator.wait_for_everyone()
+        strategy.accelerator.wait_for_everyone()
 
     return save

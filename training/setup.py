@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from transformers import get_scheduler, set_seed
 
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.batches import check_window
-from calibration_tuning.lm.models import context_length, decoder, load_model, load_tokenizer, resolve_dtype
+from calibration_tuning.lm.models import (
+    context_length,
+    decoder,
+    load_model,
+    load_model_config,
+    load_tokenizer,
+    resolve_dtype,
+)
 from calibration_tuning.lm.prompts import PromptFormat
-from calibration_tuning.records import FewShot, QueryExample, read_records
-from calibration_tuning.runs.files import read_json
+from calibration_tuning.records import FewShot, QueryExample, Split
 from calibration_tuning.tracking import Tracker
 from training.checkpoints import (
     OPTIMIZER,
@@ -25,14 +31,17 @@ from training.checkpoints import (
     State,
 )
 from training.examples import query_example, training_examples
-from training.layout import Layout
+from training.layout import layout_of
 from training.loop import Run
 from training.methods import METHODS, parameter_groups
 from training.query_model import QueryModel
 from training.resume import saver
-from training.step_order import Plan
-from training.strategy import Engine, start_engine
+from training.step_order import StepOrder
+from training.strategy import Strategy, start_strategy
 from training.watch import Watch
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "calibration")
+"""What training reads; nothing of it sees the test split."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +50,24 @@ class Inputs:
 
     prompt_format: PromptFormat
     few_shot: FewShot
-    splits: dict[str, list[QueryExample]]
+    splits: dict[Split, list[QueryExample]]
 
     @property
     def block(self) -> list[int]:
         return self.prompt_format.few_shot_ids(self.few_shot.query)
 
 
-def load_inputs(config: RunConfig, manifest: dict[str, Any]) -> Inputs:
-    folder = config.curation_dir
-    if (made_for := manifest["settings"]["model"]["path"]) != config.model.path:
+def load_inputs(config: RunConfig, curated: CuratedSet) -> Inputs:
+    """Raises `UserError` where the set holds the answers of another model."""
+    if (made_for := curated.manifest["settings"]["model"]["path"]) != config.model.path:
         raise UserError(
-            f"{folder}: holds answers and token ids of {made_for}, not of {config.model.path}; curate with this model"
+            f"{curated.folder}: holds answers and token ids of {made_for}, "
+            f"not of {config.model.path}; curate with this model"
         )
     return Inputs(
         PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format),
-        FewShot.model_validate(read_json(folder / "few_shot.json", "calibration-tuning curate CONFIG")),
-        {split: read_records(folder / f"{split}.parquet") for split in ("train", "validation", "calibration")},
+        curated.few_shot,
+        {split: curated.split(split) for split in SPLITS},
     )
 
 
@@ -70,7 +80,7 @@ def build_run(
     tracker: Tracker,
 ) -> Run:
     settings = config.training
-    longest = context_length(config.model, inputs.prompt_format.tokenizer) - len(inputs.block)
+    longest = context_length(load_model_config(config.model), inputs.prompt_format.tokenizer) - len(inputs.block)
     train = training_examples(
         settings.objective,
         list(inputs.splits["train"]),
@@ -78,27 +88,29 @@ def build_run(
         longest,
         config.curation_dir / "train.parquet",
     )
-    plan = Plan(len(train), settings.batch_size, settings.epochs, config.training_seed)
-    engine = build_engine(config, inputs, accelerator)
-    layout = layout_of(config, inputs, engine)
+    step_order = StepOrder(len(train), settings.batch_size, settings.epochs, config.training_seed)
+    strategy = build_strategy(config, inputs, accelerator)
+    prompt_format = inputs.prompt_format
+    query_length, pad_id = len(prompt_format.query_ids), prompt_format.tokenizer.pad_token_id
+    layout = layout_of(config, inputs.block, query_length, pad_id, strategy.is_fsdp)
     if layout.kind == "packed" and layout.custom_mask:  # which knows of no sliding window
-        unwrapped = accelerator.unwrap_model(engine.model)
+        unwrapped = accelerator.unwrap_model(strategy.model)
         check_window(unwrapped.config, len(inputs.block) + max(len(example.input_ids) for example in train))
     if found is not None:
-        engine.load_values(found.tensors(TRAINED))
-        engine.load_moments(found.tensors(OPTIMIZER), found.state.step)
+        strategy.load_values(found.tensors(TRAINED))
+        strategy.load_moments(found.tensors(OPTIMIZER), found.state.step)
     return Run(
         settings=settings,
         seed=config.training_seed,
-        engine=engine,
+        strategy=strategy,
         layout=layout,
-        plan=plan,
-        schedule=schedule(config, plan.steps),
+        step_order=step_order,
+        schedule=schedule(config, step_order.steps),
         train=train,
         validation=[query_example(row, inputs.prompt_format) for row in inputs.splits["validation"]],
         validation_rows=inputs.splits["validation"],
         state=state,
-        save=saver(config, engine),
+        save=saver(config, strategy),
         watch=Watch(tracker, config.run_dir / "training.jsonl", state.step),
     )
 
@@ -110,7 +122,7 @@ def uses_bf16(config: RunConfig) -> bool:
     return dtype == torch.bfloat16
 
 
-def build_engine(config: RunConfig, inputs: Inputs, accelerator: Accelerator) -> Engine:
+def build_strategy(config: RunConfig, inputs: Inputs, accelerator: Accelerator) -> Strategy:
     settings = config.training
     set_seed(config.training_seed)
     lm, head = METHODS[settings.method](config, load_model(config.model))
@@ -121,25 +133,7 @@ def build_engine(config: RunConfig, inputs: Inputs, accelerator: Accelerator) ->
             layer.compile(dynamic=True)
     model = QueryModel(lm, inputs.prompt_format.answer_tokens, settings.objective, head)
     groups = parameter_groups(config, lm, head)
-    return start_engine(accelerator, model.train(), groups, settings.weight_decay, settings.max_grad_norm)
-
-
-def layout_of(config: RunConfig, inputs: Inputs, engine: Engine) -> Layout:
-    settings = config.training
-    custom_mask = config.model.attn_implementation != "flash_attention_2"
-    # Through a KV cache the block is a forward pass of its own. Checkpointed layers recompute without a cache, and FSDP
-    # has freed the weights when gradients come back through it; in one row with the examples it can always be shared.
-    # Compiled layers would be compiled anew for the cache of every layer.
-    cached = not (settings.gradient_checkpointing or settings.torch_compile or engine.is_fsdp)
-    shared = custom_mask if settings.batching == "packed" else cached
-    return Layout(
-        kind=settings.batching,
-        block=inputs.block,
-        query_length=len(inputs.prompt_format.query_ids),
-        pad_id=inputs.prompt_format.tokenizer.pad_token_id,
-        shared_block=shared,
-        custom_mask=custom_mask,
-    )
+    return start_strategy(accelerator, model.train(), groups, settings.weight_decay, settings.max_grad_norm)
 
 
 def schedule(config: RunConfig, steps: int) -> Callable[[int], float]:

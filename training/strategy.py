@@ -1,7 +1,7 @@
 """One model over one or many devices, by accelerate: plain, data parallel, DeepSpeed ZeRO or FSDP2.
 
-Whatever the engine, what is trained is read and written as whole float32 tensors under the names of the unwrapped
-model. Checkpoints are made of these, so that a run can go on under another engine or number of processes.
+Whatever the strategy, what is trained is read and written as whole float32 tensors under the names of the unwrapped
+model. Checkpoints are made of these, so that a run can go on under another strategy or number of processes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def make_accelerator(bf16: bool) -> Accelerator:
     on_cpu = not torch.accelerator.is_available()
     several = process_count() > 1
     handlers = [InitProcessGroupKwargs(backend="gloo" if on_cpu else None, timeout=TIMEOUT)] if several else []
-    # accelerate takes cpu=True as a wish for plain data parallelism, DeepSpeed's CPU engine for an accelerator.
+    # accelerate takes cpu=True as a wish for plain data parallelism, DeepSpeed's CPU strategy for an accelerator.
     return Accelerator(
         cpu=on_cpu and not _wants_deepspeed(),
         mixed_precision="bf16" if bf16 and not on_cpu else "no",
@@ -46,7 +46,7 @@ def _wants_deepspeed() -> bool:
 
 
 @dataclass
-class Engine:
+class Strategy:
     """The wrapped model and its optimizer."""
 
     accelerator: Accelerator
@@ -74,7 +74,7 @@ class Engine:
         return self.accelerator.distributed_type == DistributedType.FSDP
 
     def backward(self, loss: Tensor, is_last: bool) -> None:
-        """`loss` is this process's share of the sum over all processes; engines average, so it is scaled up first."""
+        """`loss` is this process's share of a sum. It is scaled up first, as gradients are averaged over processes."""
         self.accelerator.gradient_state._set_sync_gradients(is_last)
         self.accelerator.backward(loss * self.processes)
 
@@ -198,9 +198,9 @@ class Engine:
             raise KeyError(f"checkpoint and model differ: missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}")
 
 
-def start_engine(
+def start_strategy(
     accelerator: Accelerator, model: nn.Module, groups: list[dict[str, Any]], weight_decay: float, max_grad_norm: float
-) -> Engine:
+) -> Strategy:
     """Wrap the model and make its optimizer, AdamW with a learning rate for each group."""
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         plugin = accelerator.state.deepspeed_plugin.deepspeed_config
@@ -221,15 +221,15 @@ def start_engine(
     wrapped, prepared = accelerator.prepare(model, optimizer)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         optimizer = wrapped.optimizer.optimizer  # with offloading, one that DeepSpeed has put in its place
-    return Engine(accelerator, wrapped, prepared, optimizer, max_grad_norm)
+    return Strategy(accelerator, wrapped, prepared, optimizer, max_grad_norm)
 
 
 @contextmanager
-def judging(engine: Engine) -> Iterator[None]:
+def evaluation_mode(strategy: Strategy) -> Iterator[None]:
     """Evaluation mode without gradients."""
-    engine.model.eval()
+    strategy.model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        engine.model.train()
+        strategy.model.train()

@@ -7,30 +7,30 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from training.examples import Example
-from training.layout import Layout, rounds_of
-from training.strategy import Engine, judging
+from training.layout import Layout
+from training.strategy import Strategy, evaluation_mode
 
 
 def logits_of(
-    engine: Engine,
+    strategy: Strategy,
     layout: Layout,
     examples: Sequence[Example],
     tokens_per_batch: int,
     advance: Callable[[int], object] = lambda n: None,
 ) -> np.ndarray:
     """Log-odds [n] of "correct", on every process. Every process calls it."""
-    rounds = rounds_of(layout, examples, range(len(examples)), tokens_per_batch, engine.processes)
+    rounds = layout.rounds(examples, tokens_per_batch, strategy.processes)
     found: list[tuple[int, float]] = []
-    with judging(engine):
+    with evaluation_mode(strategy):
         for shares in rounds:
-            own = shares[engine.accelerator.process_index]
+            own = shares[strategy.accelerator.process_index]
             batch = layout.batch([examples[i] for i in own or shares[0][:1]], 0.0, 0)
-            device = engine.accelerator.device
-            z, _ = engine.model({name: value.to(device) for name, value in batch.items()}, judge_only=True)
+            device = strategy.accelerator.device
+            z, _ = strategy.model({name: value.to(device) for name, value in batch.items()}, judge_only=True)
             found += zip(own, (z[:, 1] - z[:, 0]).double().tolist(), strict=False)
             advance(sum(map(len, shares)))
     logits = np.full(len(examples), np.nan)
-    for one in engine.gather(found):
+    for one in strategy.gather(found):
         for index, value in one:
             logits[index] = value
     return logits

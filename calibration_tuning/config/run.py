@@ -88,9 +88,9 @@ class RunConfig(Settings):
         return self.run_dir / "checkpoint"
 
     @property
-    def measurements_dir(self) -> Path:
+    def findings_dir(self) -> Path:
         """What evaluation has asked the model, kept so that another report does not ask again."""
-        return self.run_dir / ".measurements"
+        return self.run_dir / ".findings"
 
     @property
     def evaluation_dir(self) -> Path:

@@ -80,12 +80,11 @@ class Answerer:
         found = []
         for own in kinds.values():
             first = own[0]
-            rows = [self.prompt_format.question_ids(request.question.text) for request in own]
+            lengths = [len(self.prompt_format.question_ids(request.question.text)) for request in own]
             block = len(self.prompt_format.few_shot_ids(self.blocks.get(first.block, [])))
-            # A cloze question takes a row for each of its choices.
-            width = max(len(r.question.choices or ()) for r in own) if first.question.style == "cloze" else 1
-            size, tokens = max(1, self.batch_size // width), self.max_batch_tokens // width
-            for indices in by_length(rows, size, tokens, block + first.max_new_tokens):
+            copies = max(len(r.question.choices or ()) for r in own) if first.question.style == "cloze" else 1
+            extra = block + first.max_new_tokens
+            for indices in by_length(lengths, self.batch_size, self.max_batch_tokens, extra, copies):
                 found.append([own[i] for i in indices])
         return found
 

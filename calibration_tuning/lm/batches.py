@@ -74,17 +74,23 @@ def check_window(config: Any, tokens: int) -> None:
 
 
 def by_length(
-    rows: Sequence[Sequence[int]], batch_size: int, max_tokens: int | None = None, per_row: int = 0
+    lengths: Sequence[int],
+    batch_size: int,
+    max_tokens: int | None = None,
+    extra: int = 0,
+    copies: int = 1,
 ) -> Iterator[list[int]]:
-    """Indices of `rows` in batches of similar length, longest first (so that running out of memory comes early).
+    """Positions in `lengths` [n] in batches of similar length, longest first, so that a lack of memory shows early.
 
-    A batch has at most `batch_size` rows and, if given, `max_tokens` tokens, padding and the `per_row` tokens that
-    every row has beside its own counted in; a row that is longer by itself is a batch of its own.
+    A batch has at most `batch_size` sequences and, if given, `max_tokens` tokens, padding counted in. Every row has
+    `extra` tokens beside its own (a block before it, an answer behind it) and becomes `copies` sequences (one for each
+    choice of its question). A row that is larger by itself is a batch of its own.
     """
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    most = max(1, batch_size // copies)
     start = 0
     while start < len(order):
-        width = len(rows[order[start]]) + per_row
-        size = batch_size if max_tokens is None else max(1, min(batch_size, max_tokens // max(1, width)))
+        width = max(1, lengths[order[start]] + extra)
+        size = most if max_tokens is None else max(1, min(most, max_tokens // copies // width))
         yield order[start : start + size]
         start += size

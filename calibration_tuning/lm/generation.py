@@ -49,7 +49,7 @@ def generate_answers(
     """Greedy answers to questions behind one block, in the order given."""
     prefix = encode_prefix(model, few_shot_ids)
     answers: dict[int, Answer] = {}
-    for batch in by_length(question_ids, batch_size):
+    for batch in by_length(list(map(len, question_ids)), batch_size):
         rows = [question_ids[i] for i in batch]
         answers.update(zip(batch, generate_batch(model, prompt_format, prefix, rows, decoding), strict=True))
     return [answers[i] for i in range(len(question_ids))]

@@ -68,14 +68,18 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def context_length(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The most tokens the model can read, by its configuration (weights are not loaded)."""
+def load_model_config(settings: ModelSettings) -> Any:
+    """The model's configuration; weights are not loaded."""
     with loading(settings):
-        config = AutoConfig.from_pretrained(
+        return AutoConfig.from_pretrained(
             resolve_model_path(settings.path),
             revision=settings.revision,
             trust_remote_code=settings.trust_remote_code,
         )
+
+
+def context_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The most tokens that the model reads: the lower of its configuration's and its tokenizer's limit."""
     positions = getattr(config.get_text_config(), "max_position_embeddings", None)
     return int(min(positions or tokenizer.model_max_length, tokenizer.model_max_length))
 

@@ -80,7 +80,7 @@ def score_answers(
     """`score_batch` in batches of similar length, in the order given."""
     prefix = encode_prefix(model, few_shot_ids)
     logit, mass = np.zeros(len(sequences)), np.zeros(len(sequences))
-    for batch in by_length(sequences, batch_size):
+    for batch in by_length(list(map(len, sequences)), batch_size):
         found = score_batch(model, prompt_format, prefix, [sequences[i] for i in batch], probe)
         logit[batch], mass[batch] = found.logit, found.mass
         advance(len(batch))

@@ -20,7 +20,7 @@ from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.config.tracking import check_installed
 from calibration_tuning.errors import UserError
 from calibration_tuning.runs.files import read_json, recover_folder, write_text
-from calibration_tuning.runs.processes import is_first_process
+from calibration_tuning.runs.processes import is_first_process, wait_for_everyone
 
 
 def run_stage(work: Callable[[RunConfig, bool], None], description: str) -> None:
@@ -48,12 +48,17 @@ def _work(work: Callable[[RunConfig, bool], None], config: RunConfig, force: boo
         write_text(config.run_dir / "config.yaml", to_yaml(config))
 
 
-def already_made(folder: Path, record: str, inputs: str, force: bool) -> bool:
+def already_made(
+    folder: Path, record: str, inputs: str, force: bool, wait: Callable[[], object] = wait_for_everyone
+) -> bool:
     """Is `folder` the finished work of exactly these inputs (its `record` holds their fingerprint)?
 
-    Raises `UserError` if it is the work of other inputs and may not be replaced.
+    Every process calls it. The first one puts a half-replaced folder in order while the others are at the barrier
+    `wait`. Raises `UserError` if the folder is the work of other inputs and may not be replaced.
     """
-    recover_folder(folder)
+    if is_first_process():
+        recover_folder(folder)
+    wait()
     if force or not folder.exists():
         return False
     if not (folder / record).is_file():

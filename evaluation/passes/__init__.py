@@ -8,39 +8,66 @@ from __future__ import annotations
 
 from calibration_tuning.records import GradedAnswer
 from evaluation.passes import choices, expressed, query, reasoning, samples, tokens, writing
-from evaluation.passes.asked import Asked, Pass, State
+from evaluation.passes.base import Pass, PassContext, State
+from evaluation.passes.rows import every_answer, first_test_answers, some_answers, some_test_answers, with_other_models
 
 PASSES: dict[str, Pass] = {
-    "query": Pass(query.measure, block=query.few_shot, reads_probe=True, settings=query.settings),
-    "query_zero_shot": Pass(
-        query.measure_zero_shot, block=query.zero_shot, reads_probe=True, settings=lambda s: s.num_bins
+    "query": Pass(
+        query.measure, block=query.few_shot, rows=with_other_models, reads_probe=True, settings=query.settings
     ),
-    "tokens": Pass(tokens.measure, block=tokens.answer_block, width=lambda row: 2, settings=lambda s: s.num_bins),
-    "choices": Pass(choices.measure, block=tokens.answer_block, applies=choices.has_choices, width=choices.sequences),
-    "p_true": Pass(expressed.p_true, block=query.zero_shot, width=lambda row: 2),
-    "verbalised_percent": Pass(expressed.percent, block=query.zero_shot, writes=True),
-    "verbalised_words": Pass(expressed.words, block=query.zero_shot, writes=True),
+    "query_zero_shot": Pass(
+        query.measure_zero_shot,
+        block=query.zero_shot,
+        rows=every_answer,
+        reads_probe=True,
+        settings=lambda s: s.num_bins,
+    ),
+    "tokens": Pass(
+        tokens.measure,
+        block=tokens.answer_block,
+        rows=every_answer,
+        width=lambda row: 2,
+        settings=lambda s: s.num_bins,
+        runs=lambda settings: True,  # for Full-ECE, whatever the estimators
+    ),
+    "choices": Pass(
+        choices.measure,
+        block=tokens.answer_block,
+        rows=every_answer,
+        applies=choices.has_choices,
+        width=choices.sequences,
+    ),
+    "p_true": Pass(expressed.p_true, block=query.zero_shot, rows=every_answer, width=lambda row: 2),
+    "verbalised_percent": Pass(expressed.percent, block=query.zero_shot, rows=some_answers),
+    "verbalised_words": Pass(expressed.words, block=query.zero_shot, rows=some_answers),
     "samples": Pass(
         samples.measure,
         block=tokens.answer_block,
+        rows=some_answers,
         states=("before",),
         applies=writing.can_be_graded,
         kind=writing.kind,
         settings=lambda s: s.samples,
-        writes=True,
+        runs=lambda s: bool(s.samples),
     ),
     "reasoning": Pass(
         reasoning.measure,
         block=tokens.answer_block,
+        rows=some_test_answers,
         states=("after",),
         applies=writing.can_be_graded,
         kind=writing.kind,
         settings=lambda s: s.reasoning_tokens,
-        writes=True,
+        runs=lambda s: bool(s.reasoning_tokens),
     ),
     "reanswered": Pass(
-        writing.answer_again, block=tokens.answer_block, applies=writing.can_be_graded, kind=writing.kind
+        writing.answer_again,
+        block=tokens.answer_block,
+        rows=first_test_answers,
+        applies=writing.can_be_graded,
+        kind=writing.kind,
+        runs=lambda s: bool(s.adapter_on_answers),
     ),
 }
 
-__all__ = ["PASSES", "Asked", "GradedAnswer", "Pass", "State"]
+__all__ = ["PASSES", "GradedAnswer", "Pass", "PassContext", "State"]

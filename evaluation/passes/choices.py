@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.records import CHOICE_LETTERS, Demonstration, GradedAnswer
-from evaluation.passes.asked import Asked, Found, State
+from evaluation.passes.base import Finding, PassContext, State
 
 
 def has_choices(row: GradedAnswer) -> bool:
@@ -17,10 +17,12 @@ def sequences(row: GradedAnswer) -> int:
     return len(row.choices or ())
 
 
-def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+def measure(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
     """`choice_logprobs`: of each choice, summed over its tokens."""
     shown = [CHOICE_LETTERS[: sequences(row)] if row.style == "choice" else (row.choices or []) for row in rows]
-    ids = [[asked.prompt.answer_ids(choice) for choice in own] for own in shown]
-    questions = [asked.prompt.question_ids(row.text) for row in rows]
-    found = continuation_logprobs(asked.model, asked.prompt, asked.prefix(block, state), questions, ids)
+    ids = [[context.prompt.answer_ids(choice) for choice in own] for own in shown]
+    questions = [context.prompt.question_ids(row.text) for row in rows]
+    found = continuation_logprobs(context.model, context.prompt, context.prefix(block, state), questions, ids)
     return [{"choice_logprobs": [sum(tokens) for tokens in own]} for own in found]

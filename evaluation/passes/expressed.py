@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from calibration_tuning.lm.generation import Decoding, generate_batch
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.records import Demonstration, GradedAnswer
-from evaluation.passes.asked import Asked, Found, State
+from evaluation.passes.base import Finding, PassContext, State
 
 # Kadavath et al. 2022 (arXiv 2207.05221), section 3.2, without brainstormed samples.
 P_TRUE = "\n\nIs the proposed answer:\n(A) True\n(B) False\nThe proposed answer is:"
@@ -41,31 +41,39 @@ _NUMBER = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?)\s*(%|percent\b)?", re.IGNORECA
 _ODDS = re.compile(r"\d\s*%?\s*(?:/|:|-|–|(?:in|out|to|and|or)\b)\s*(?:of\s*)?\d|between", re.IGNORECASE)
 
 
-def p_true(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+def p_true(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
     """`logit`: log-odds of (A) True against (B) False."""
-    asking = asked.prompt.follow_up_ids(P_TRUE)
-    sequences = [[*asked.question_and_answer(row), *asking] for row in rows]
-    choices = [asked.prompt.answer_ids(choice) for choice in (TRUE, FALSE)]
+    asking = context.prompt.follow_up_ids(P_TRUE)
+    sequences = [[*context.question_and_answer(row), *asking] for row in rows]
+    choices = [context.prompt.answer_ids(choice) for choice in (TRUE, FALSE)]
     found = continuation_logprobs(
-        asked.model, asked.prompt, asked.prefix(block, state), sequences, [choices] * len(rows)
+        context.model, context.prompt, context.prefix(block, state), sequences, [choices] * len(rows)
     )
     return [{"logit": sum(true) - sum(false)} for true, false in found]
 
 
-def percent(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
-    return _replies(asked, rows, state, block, PERCENT)
+def percent(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
+    return _replies(context, rows, state, block, PERCENT)
 
 
-def words(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
-    return _replies(asked, rows, state, block, IN_WORDS)
+def words(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
+    return _replies(context, rows, state, block, IN_WORDS)
 
 
 def _replies(
-    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], question: str
-) -> list[Found]:
-    asking = asked.prompt.follow_up_ids(question)
-    sequences = [[*asked.question_and_answer(row), *asking] for row in rows]
-    replies = generate_batch(asked.model, asked.prompt, asked.prefix(block, state), sequences, Decoding(REPLY_TOKENS))
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], question: str
+) -> list[Finding]:
+    asking = context.prompt.follow_up_ids(question)
+    sequences = [[*context.question_and_answer(row), *asking] for row in rows]
+    replies = generate_batch(
+        context.model, context.prompt, context.prefix(block, state), sequences, Decoding(REPLY_TOKENS)
+    )
     return [{"reply": reply.text} for reply in replies]
 
 

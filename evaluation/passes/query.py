@@ -11,7 +11,7 @@ from calibration_tuning.config.evaluation import EvaluationSettings
 from calibration_tuning.lm.query import score_batch
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
-from evaluation.passes.asked import Asked, Found, State, pack
+from evaluation.passes.base import Finding, PassContext, State, pack
 
 
 def few_shot(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
@@ -26,27 +26,29 @@ def settings(settings: EvaluationSettings) -> Any:
     return [settings.num_bins, "probe" in settings.estimators]
 
 
-def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
-    return _measure(asked, rows, state, block, with_hidden="probe" in asked.settings.estimators)
+def measure(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
+    return _measure(context, rows, state, block, with_hidden="probe" in context.settings.estimators)
 
 
 def measure_zero_shot(
-    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
-) -> list[Found]:
-    return _measure(asked, rows, state, block, with_hidden=False)
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
+    return _measure(context, rows, state, block, with_hidden=False)
 
 
 def _measure(
-    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], with_hidden: bool
-) -> list[Found]:
-    probe = asked.checkpoint.probe if state == "after" else None
-    sequences = [asked.question_and_answer(row) for row in rows]
-    found = score_batch(asked.model, asked.prompt, asked.prefix(block, state), sequences, probe)
-    no, yes = asked.prompt.answer_tokens
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], with_hidden: bool
+) -> list[Finding]:
+    probe = context.checkpoint.probe if state == "after" else None
+    sequences = [context.question_and_answer(row) for row in rows]
+    found = score_batch(context.model, context.prompt, context.prefix(block, state), sequences, probe)
+    no, yes = context.prompt.answer_tokens
     verdicts = torch.tensor([yes if row.correct >= 0.5 else no for row in rows])
-    tokens = TokenCalibration(asked.settings.num_bins)
+    tokens = TokenCalibration(context.settings.num_bins)
     tokens.update(found.vocabulary_logits, verdicts, range(len(rows)))
-    values: list[Found] = [
+    values: list[Finding] = [
         {
             "logit": float(found.logit[i]),
             "mass": float(found.mass[i]),

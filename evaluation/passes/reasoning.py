@@ -10,34 +10,38 @@ from calibration_tuning.grading.graders import grade
 from calibration_tuning.lm.generation import Answer, Decoding, generate_batch
 from calibration_tuning.lm.query import score_batch
 from calibration_tuning.records import Demonstration, GradedAnswer
-from evaluation.passes.asked import Asked, Found, State
+from evaluation.passes.base import Finding, PassContext, State
 
 
-def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+def measure(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
     """`budgets`, one for each of `evaluation.reasoning_tokens`: the answer after at most that much reasoning, its
     grade, the tokens written, the mean probability of its own tokens, and the log-odds of the tuned query about it.
 
     With a budget of 0 the question is answered at once. Reasoning and answers are written with the adapter off.
     """
-    found: list[Found] = [{"budgets": []} for _ in rows]
-    questions = [asked.prompt.question_ids(row.text) for row in rows]
-    for budget in asked.settings.reasoning_tokens:
-        with asked.in_state("before"):
+    found: list[Finding] = [{"budgets": []} for _ in rows]
+    questions = [context.prompt.question_ids(row.text) for row in rows]
+    for budget in context.settings.reasoning_tokens:
+        with context.in_state("before"):
             thought, spent = questions, [0] * len(rows)
             if budget:
-                asking = [asked.prompt.reasoning_ids(row.text) for row in rows]
-                prefix = asked.prefix(block, "before")
-                written = generate_batch(asked.model, asked.prompt, prefix, asking, Decoding(budget, multiline=True))
-                thoughts = [_without_answer(asked, one) for one in written]
+                asking = [context.prompt.reasoning_ids(row.text) for row in rows]
+                prefix = context.prefix(block, "before")
+                written = generate_batch(
+                    context.model, context.prompt, prefix, asking, Decoding(budget, multiline=True)
+                )
+                thoughts = [_without_answer(context, one) for one in written]
                 spent = [len(one.token_ids) for one in written]
                 thought = [
-                    [*ids, *one, *asked.prompt.answer_now_ids] for ids, one in zip(asking, thoughts, strict=True)
+                    [*ids, *one, *context.prompt.answer_now_ids] for ids, one in zip(asking, thoughts, strict=True)
                 ]
-            answers = _answers(asked, rows, thought, block)
+            answers = _answers(context, rows, thought, block)
         # The judge sees what it was trained on: question and answer behind its own block, without the reasoning.
         sequences = [[*ids, *answer.token_ids] for ids, answer in zip(questions, answers, strict=True)]
-        prefix = asked.prefix(asked.few_shot.query, "after")
-        judged = score_batch(asked.model, asked.prompt, prefix, sequences, asked.checkpoint.probe)
+        prefix = context.prefix(context.few_shot.query, "after")
+        judged = score_batch(context.model, context.prompt, prefix, sequences, context.checkpoint.probe)
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
             found[i]["budgets"].append(
                 {
@@ -53,16 +57,16 @@ def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Seq
 
 
 def _answers(
-    asked: Asked, rows: Sequence[GradedAnswer], thought: Sequence[list[int]], block: Sequence[Demonstration]
+    context: PassContext, rows: Sequence[GradedAnswer], thought: Sequence[list[int]], block: Sequence[Demonstration]
 ) -> list[Answer]:
-    decoding = Decoding(rows[0].max_new_tokens or asked.max_new_tokens, rows[0].multiline)
-    return generate_batch(asked.model, asked.prompt, asked.prefix(block, "before"), thought, decoding)
+    decoding = Decoding(rows[0].max_new_tokens or context.max_new_tokens, rows[0].multiline)
+    return generate_batch(context.model, context.prompt, context.prefix(block, "before"), thought, decoding)
 
 
-def _without_answer(asked: Asked, thoughts: Answer) -> list[int]:
+def _without_answer(context: PassContext, thoughts: Answer) -> list[int]:
     """The reasoning's tokens up to where it begins to answer by itself."""
     ids = thoughts.token_ids
     kept = len(ids)
-    while kept and "Answer:" in asked.prompt.tokenizer.decode(ids[:kept]):
+    while kept and "Answer:" in context.prompt.tokenizer.decode(ids[:kept]):
         kept -= 1
     return ids[:kept]

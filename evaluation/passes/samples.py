@@ -12,37 +12,39 @@ from calibration_tuning.grading.graders import grade
 from calibration_tuning.lm.answering import requests_for, uniforms
 from calibration_tuning.lm.generation import Decoding, generate_batch
 from calibration_tuning.records import Demonstration, GradedAnswer
-from evaluation.passes.asked import Asked, Found, State
+from evaluation.passes.base import Finding, PassContext, State
 
 
-def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+def measure(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
     """`samples`, `evaluation.samples` of each row: text, number of tokens, grade.
 
     Curated samples come first; further ones are drawn with their own random numbers, so that a row's samples do not
     depend on its batch. Cloze questions, whose answer is chosen, have none.
     """
-    wanted = asked.settings.samples
+    wanted = context.settings.samples
     samples = [[_sample(s.answer, s.token_ids, s.correct) for s in row.samples[:wanted]] for row in rows]
     if rows[0].style != "cloze":
         for number in range(1, wanted + 1):
             missing = [i for i in range(len(rows)) if len(samples[i]) < number]
-            drawn = _drawn(asked, [rows[i] for i in missing], state, block, number) if missing else []
+            drawn = _drawn(context, [rows[i] for i in missing], state, block, number) if missing else []
             for i, sample in zip(missing, drawn, strict=True):
                 samples[i].append(sample)
     return [{"samples": own} for own in samples]
 
 
 def _drawn(
-    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], number: int
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], number: int
 ) -> list[dict[str, Any]]:
-    requests = [requests_for([row], asked.few_shot.by, asked.max_new_tokens, number)[number] for row in rows]
+    requests = [requests_for([row], context.few_shot.by, context.max_new_tokens, number)[number] for row in rows]
     answers = generate_batch(
-        asked.model,
-        asked.prompt,
-        asked.prefix(block, state),
-        [asked.prompt.question_ids(row.text) for row in rows],
-        Decoding(requests[0].max_new_tokens, rows[0].multiline, asked.temperature),
-        torch.from_numpy(np.stack([uniforms(request, asked.seed) for request in requests])),
+        context.model,
+        context.prompt,
+        context.prefix(block, state),
+        [context.prompt.question_ids(row.text) for row in rows],
+        Decoding(requests[0].max_new_tokens, rows[0].multiline, context.temperature),
+        torch.from_numpy(np.stack([uniforms(request, context.seed) for request in requests])),
     )
     return [
         _sample(answer.text, answer.token_ids, grade(row, answer.text))

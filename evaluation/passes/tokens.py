@@ -13,7 +13,7 @@ from calibration_tuning.lm.models import vocabulary_logits
 from calibration_tuning.metrics.token_bins import BINNINGS
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
-from evaluation.passes.asked import Asked, Found, State, pack
+from evaluation.passes.base import Finding, PassContext, State, pack
 
 TEMPERATURES = tuple(float(t) for t in np.round(np.arange(0.5, 1.501, 0.05), 2))
 """By which token logits are divided, in the scan."""
@@ -25,24 +25,26 @@ def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration
     return few_shot.before(row)
 
 
-def measure(asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]) -> list[Found]:
+def measure(
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
     """`answer_logprobs`: of the answer's tokens. `vocabulary`: its size K. `tokens`, by binning, and `scan`, by
     temperature: the sums of TokenCalibration over the reference answer's tokens."""
-    references = [asked.prompt.answer_ids(row.target) for row in rows]
+    references = [context.prompt.answer_ids(row.target) for row in rows]
     # The reference first, as an answer may be empty.
     continuations = [
         [reference, *filter(len, [row.token_ids])] for row, reference in zip(rows, references, strict=True)
     ]
-    questions = [asked.prompt.question_ids(row.text) for row in rows]
-    found = continue_rows(asked.model, asked.prompt, asked.prefix(block, state), questions, continuations)
-    logprobs = found.split(token_logprobs(asked.model, found))
+    questions = [context.prompt.question_ids(row.text) for row in rows]
+    found = continue_rows(context.model, context.prompt, context.prefix(block, state), questions, continuations)
+    logprobs = found.split(token_logprobs(context.model, found))
     places = found.split(range(len(found.targets)))
     mine = [place for own in places for place in own[0]]
     owners = np.array([i for i, reference in enumerate(references) for _ in reference])
     first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
-    by_binning = {binning: TokenCalibration(asked.settings.num_bins, binning) for binning in BINNINGS}
-    scan = {t: TokenCalibration(asked.settings.num_bins) for t in TEMPERATURES}
-    head = partial(vocabulary_logits, asked.model)
+    by_binning = {binning: TokenCalibration(context.settings.num_bins, binning) for binning in BINNINGS}
+    scan = {t: TokenCalibration(context.settings.num_bins) for t in TEMPERATURES}
+    head = partial(vocabulary_logits, context.model)
     for start in range(0, len(mine), CHUNK):
         part = slice(start, start + CHUNK)
         logits, targets = head(found.hidden[mine[part]]), found.targets[mine[part]]

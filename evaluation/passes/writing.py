@@ -9,7 +9,7 @@ from calibration_tuning.grading.graders import GRADERS
 from calibration_tuning.grading.graders import grade as grade_answer
 from calibration_tuning.lm.answering import Answerer, requests_for
 from calibration_tuning.records import Demonstration, GradedAnswer
-from evaluation.passes.asked import Asked, Found, State
+from evaluation.passes.base import Finding, PassContext, State
 
 
 def can_be_graded(row: GradedAnswer) -> bool:
@@ -23,13 +23,15 @@ def kind(row: GradedAnswer) -> Any:
 
 
 def answer_again(
-    asked: Asked, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
-) -> list[Found]:
+    context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
+) -> list[Finding]:
     """`answer` and its grade `correct`: the greedy answer, as curation asked for it.
 
     Asked of both states: an answer that an engine or another machine gave in curation may differ by itself."""
-    answerer = Answerer(asked.model, asked.prompt, asked.few_shot.answer, asked.settings.batch_size, cloze=asked.cloze)
-    requests = requests_for(rows, asked.few_shot.by, asked.max_new_tokens)
+    answerer = Answerer(
+        context.model, context.prompt, context.few_shot.answer, context.settings.batch_size, cloze=context.cloze
+    )
+    requests = requests_for(rows, context.few_shot.by, context.max_new_tokens)
     answers = {
         request.key: answer for found in answerer.answer(answerer.batches(requests)) for request, answer in found
     }

@@ -8,15 +8,15 @@ import numpy as np
 
 from calibration_tuning.metrics.bootstrap import draws_of, percentile_interval
 from evaluation.evidence import Evidence
-from evaluation.passes.asked import BOTH
+from evaluation.passes.base import BOTH
 
 
 def answers(evidence: Evidence) -> dict[str, Any] | None:
     """Share of answers that differ, and their accuracy off and on; None where none were asked for."""
-    rows = [row for row in evidence.splits["test"] if evidence.measured.of("reanswered", "before", row)]
+    rows = [row for row in evidence.splits["test"] if evidence.findings.of("reanswered", "before", row)]
     if not rows:
         return None
-    off, on = ([evidence.measured.of("reanswered", state, row) or {} for row in rows] for state in BOTH)
+    off, on = ([evidence.findings.of("reanswered", state, row) or {} for row in rows] for state in BOTH)
     changed = np.array([one["answer"] != other["answer"] for one, other in zip(off, on, strict=True)])
     before, after = (np.array([one["correct"] for one in found]) for found in (off, on))
 

@@ -10,7 +10,7 @@ from calibration_tuning.lm.models import load_tokenizer
 from calibration_tuning.metrics.confidence_metrics import confidence_metrics
 from calibration_tuning.records import GradedAnswer
 from evaluation.evidence import Evidence
-from evaluation.passes.asked import BOTH, State
+from evaluation.passes.base import BOTH, State
 
 SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
 LEAST = 10
@@ -49,7 +49,7 @@ def _state(evidence: Evidence, state: State, rows: list[GradedAnswer], tokenizer
 
 
 def _logprobs(evidence: Evidence, state: State, row: GradedAnswer) -> list[float]:
-    return (evidence.measured.of("tokens", state, row) or {}).get("answer_logprobs", [])
+    return (evidence.findings.of("tokens", state, row) or {}).get("answer_logprobs", [])
 
 
 def line_confidences(tokenizer: Any, row: GradedAnswer, logprobs: list[float]) -> list[float]:

@@ -28,7 +28,7 @@ def _samples(evidence: Evidence) -> list[dict[str, Any]]:
     rows = [
         (row, seen["samples"])
         for row in evidence.splits["test"]
-        if (seen := evidence.measured.of("samples", "before", row)) and seen["samples"]
+        if (seen := evidence.findings.of("samples", "before", row)) and seen["samples"]
     ]
     if not rows:
         return []
@@ -43,7 +43,7 @@ def _samples(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _reasoning(evidence: Evidence) -> list[dict[str, Any]]:
-    seen = [(row, evidence.measured.of("reasoning", "after", row)) for row in evidence.splits["test"]]
+    seen = [(row, evidence.findings.of("reasoning", "after", row)) for row in evidence.splits["test"]]
     rows = [(row, found["budgets"]) for row, found in seen if found]
     points = []
     for number in range(len(rows[0][1]) if rows else 0):

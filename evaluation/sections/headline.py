@@ -9,7 +9,7 @@ import numpy as np
 from calibration_tuning.metrics.bootstrap import Interval, draws_of, percentile_interval
 from calibration_tuning.metrics.confidence_metrics import MAIN
 from evaluation.evidence import AFTER, BEFORE, Evidence
-from evaluation.passes.asked import BOTH, State
+from evaluation.passes.base import BOTH, State
 
 
 def headline(evidence: Evidence) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _masses(evidence: Evidence) -> dict[str, Interval] | None:
 
 def _mass(evidence: Evidence, state: State) -> Interval:
     rows = evidence.splits["test"]
-    masses = np.array([(evidence.measured.of("query", state, row) or {})["mass"] for row in rows])
+    masses = np.array([evidence.findings.need("query", state, row)["mass"] for row in rows])
     settings = evidence.config.evaluation
     draws = draws_of(
         lambda i: {"mass": float(masses[i].mean())},

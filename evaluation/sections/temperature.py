@@ -8,7 +8,7 @@ import numpy as np
 
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
-from evaluation.passes.asked import State, unpack
+from evaluation.passes.base import State, unpack
 from evaluation.passes.tokens import TEMPERATURES
 
 SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
@@ -45,7 +45,7 @@ def _state(evidence: Evidence, state: State) -> dict[str, Any]:
 def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float | None]]:
     """The metrics at each temperature; of the sums only the total is kept, as those of all questions are many."""
     rows = dict(enumerate(evidence.splits[split]))
-    sums = evidence.measured.each("tokens", state, rows, lambda found: np.stack([*map(unpack, found["scan"])]))
+    sums = evidence.findings.each("tokens", state, rows, lambda found: np.stack([*map(unpack, found["scan"])]))
     totals = sum(sums.values(), np.zeros((len(TEMPERATURES), 1)))
     bins = TokenCalibration(evidence.config.evaluation.num_bins)
     return [bins.restored(None, {0: total} if sums else {}).compute() for total in totals]
@@ -54,7 +54,7 @@ def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float 
 def _seen_at(evidence: Evidence, state: State, number: int) -> TokenCalibration:
     """What was seen of the test split at one temperature."""
     rows = dict(enumerate(evidence.splits["test"]))
-    sums = evidence.measured.each("tokens", state, rows, lambda found: unpack(found["scan"][number]))
+    sums = evidence.findings.each("tokens", state, rows, lambda found: unpack(found["scan"][number]))
     return TokenCalibration(evidence.config.evaluation.num_bins).restored(None, sums)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from calibration_tuning.metrics.token_bins import BINNINGS, Binning
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
-from evaluation.passes.asked import BOTH, Found, State, unpack
+from evaluation.passes.base import BOTH, Finding, State, unpack
 
 
 def tokens(evidence: Evidence) -> dict[str, Any]:
@@ -38,14 +38,14 @@ def _seen(
     split: str,
     name: str,
     state: State,
-    packed: Callable[[Found], str],
+    packed: Callable[[Finding], str],
     binning: Binning = "equal_width",
     source: str | None = None,
 ) -> TokenCalibration:
     """What a pass has seen of a split (or of one source in it), its rows numbered by their place."""
     rows = {number: row for number, row in enumerate(evidence.splits[split]) if source in (None, row.source)}
-    sums = evidence.measured.each(name, state, rows, lambda found: unpack(packed(found)))
-    sizes = evidence.measured.each(name, state, rows, lambda found: found["vocabulary"])
+    sums = evidence.findings.each(name, state, rows, lambda found: unpack(packed(found)))
+    sizes = evidence.findings.each(name, state, rows, lambda found: found["vocabulary"])
     vocabulary = next(iter(sizes.values()), None)
     return TokenCalibration(evidence.config.evaluation.num_bins, binning).restored(vocabulary, sums)
 

@@ -16,8 +16,8 @@ from calibration_tuning.metrics.token_bins import BINNINGS
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import GradedAnswer
 from evaluation.evidence import Evidence
-from evaluation.findings import Measured, key
-from evaluation.passes.asked import BOTH, Found, pack
+from evaluation.findings import Findings, key
+from evaluation.passes.base import BOTH, Finding, pack
 from evaluation.passes.tokens import TEMPERATURES
 
 HOSTILE = "<script>document.title = 'broken'</script> | `a` [b](c) <img src=x onerror=\"document.title = 'broken'\">"
@@ -48,7 +48,7 @@ def answers(split: str, n: int, seed: int, **changes: Any) -> list[GradedAnswer]
     ]
 
 
-def query(row: GradedAnswer, skill: float, generator: np.random.Generator) -> Found:
+def query(row: GradedAnswer, skill: float, generator: np.random.Generator) -> Finding:
     logit = float(generator.normal() + skill * (row.correct - 0.5))
     return {
         "logit": logit,
@@ -108,7 +108,7 @@ def make_evidence(config: RunConfig) -> Callable[..., Evidence]:
         manifest: dict[str, Any] | None = None,
     ) -> Evidence:
         rows = splits or {name: answers(name, n, seed) for seed, (name, n) in enumerate(SIZES.items())}
-        values: dict[str, dict[str, Found]] = {
+        values: dict[str, dict[str, Finding]] = {
             name: {} for name in ("query", "query_zero_shot", "tokens", "p_true", "samples", "reasoning", "reanswered")
         }
         generator = np.random.default_rng(7)
@@ -158,7 +158,7 @@ def make_evidence(config: RunConfig) -> Callable[..., Evidence]:
             {"fingerprint": "c", "second_grader": None, **(manifest or {})},
             record,
             rows,
-            Measured(values, record.method),
+            Findings(values, record.method),
         )
 
     return make

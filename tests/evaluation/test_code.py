@@ -48,7 +48,7 @@ def test_programs_and_lines_are_rated(make_evidence: Callable[..., Evidence], mo
         splits={"calibration": evidence.splits["calibration"], "test": rows}, settings={"estimators": ["query"]}
     )
     monkeypatch.setattr(code, "load_tokenizer", lambda settings: Pieces("", "a = 1\n", "b = 2"))
-    values: Any = evidence.measured.values["tokens"]
+    values: Any = evidence.findings.values["tokens"]
     for row in rows:  # right programs are written surely: lines at 0.9 and 0.8, wrong ones at 0.2 and 0.1
         pair = (0.9, 0.8) if row.correct else (0.2, 0.1)
         values[key("before", row)]["answer_logprobs"] = np.log(pair).tolist()

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from calibration_tuning.config.evaluation import EvaluationSettings
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, clusters, majority, same_answer, semantic_entropy
 from evaluation.estimators import ESTIMATORS, SURE, of_logprob
-from evaluation.evidence import some_of
-from evaluation.findings import Measured, key
+from evaluation.findings import Findings, key
+from evaluation.passes.rows import Answers, some_answers
 
 
 def row(**changes: Any) -> GradedAnswer:
@@ -34,7 +35,7 @@ def row(**changes: Any) -> GradedAnswer:
 
 def confidence(name: Any, own: GradedAnswer, found: dict[str, Any]) -> float:
     estimator = ESTIMATORS[name]
-    measured = Measured({pass_: {key("before", own): found} for pass_ in estimator.passes}, "lora_prompt")
+    measured = Findings({pass_: {key("before", own): found} for pass_ in estimator.passes}, "lora_prompt")
     scores = estimator.scores({"test": [own]}, measured, "before")["test"]
     return float(expit(scores[0]))
 
@@ -82,17 +83,17 @@ def test_expressed() -> None:
 
 
 def test_rows_that_a_pass_did_not_see_have_none() -> None:
-    scores = ESTIMATORS["query"].scores({"test": [row()]}, Measured({}, "lora_prompt"), "after")
+    scores = ESTIMATORS["query"].scores({"test": [row()]}, Findings({}, "lora_prompt"), "after")
     assert np.isnan(scores["test"]).all()
 
 
 def test_a_bare_probe_leaves_the_model_as_it_came() -> None:
     values: dict[str, Any] = {"query": {key("before", row()): {"logit": 1.0}, key("after", row()): {"logit": 2.0}}}
     values["tokens"] = {key("before", row()): {"answer_logprobs": [-1.0]}}
-    probed = Measured(values, "probe")
+    probed = Findings(values, "probe")
     assert probed.of("query", "after", row()) == {"logit": 2.0}
     assert probed.of("tokens", "after", row()) == {"answer_logprobs": [-1.0]}
-    assert Measured(values, "lora_prompt").of("tokens", "after", row()) is None
+    assert Findings(values, "lora_prompt").of("tokens", "after", row()) is None
 
 
 def samples(*said: str) -> list[dict[str, Any]]:
@@ -151,12 +152,14 @@ def test_a_probe_that_cannot_be_fitted_is_none(make_evidence: Any, why: str) -> 
 
 
 def test_written_questions_are_drawn_by_their_ids_alone() -> None:
+    def drawn(rows: list[Any], limit: int | None, seed: int) -> list[Any]:
+        return some_answers(Answers({"test": rows}, {}, EvaluationSettings(written_questions=limit), seed))
+
     rows = [row(id=f"q{i}") for i in range(200)]
-    chosen = some_of(rows, 50, seed=1)
+    chosen = drawn(rows, 50, seed=1)
     assert len(chosen) == 50
     assert chosen == sorted(chosen, key=lambda one: int(one.id[1:])), "in their order"
     assert 15 < sum(int(one.id[1:]) < 100 for one in chosen) < 35, "from all over a sorted split"
-    assert {one.id for one in some_of(rows[::-1], 50, seed=1)} == {one.id for one in chosen}
-    assert {one.id for one in some_of(rows, 50, seed=2)} != {one.id for one in chosen}
-    assert some_of(rows, None, 1) is rows
-    assert some_of(rows, 200, 1) is rows
+    assert {one.id for one in drawn(rows[::-1], 50, seed=1)} == {one.id for one in chosen}
+    assert {one.id for one in drawn(rows, 50, seed=2)} != {one.id for one in chosen}
+    assert drawn(rows, None, 1) == drawn(rows, 200, 1) == rows

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from calibration_tuning.runs.journal import Journal
-from evaluation.findings import Measured, drop_outdated, key
+from evaluation.findings import Findings, drop_outdated, key
 from tests.evaluation.conftest import answers
 
 
@@ -16,21 +16,21 @@ def test_only_what_was_looked_at_is_there_and_only_what_is_looked_up_is_read() -
         read.append(one["logit"])
         return one["logit"]
 
-    seen = Measured({"query": found}, "lora_prompt").each("query", "before", rows, logit)
+    seen = Findings({"query": found}, "lora_prompt").each("query", "before", rows, logit)
     assert (list(seen), len(seen), 2 in seen, 3 in seen) == ([0, 2], 2, True, False)
     assert not read
     assert seen[2] == 2.0
     with pytest.raises(KeyError):
         seen[3]
     assert read == [2.0]
-    assert not Measured({"query": found}, "lora_prompt").each("query", "after", rows, logit)
-    assert not Measured({}, "lora_prompt").each("query", "before", rows, logit)
+    assert not Findings({"query": found}, "lora_prompt").each("query", "after", rows, logit)
+    assert not Findings({}, "lora_prompt").each("query", "before", rows, logit)
 
 
 def test_a_bare_probe_is_read_of_the_model_as_it_came() -> None:
     row = answers("test", 1, 0)[0]
     found = {key("before", row): {"answer_logprobs": [-1.0]}}
-    assert dict(Measured({"tokens": found}, "probe").each("tokens", "after", {5: row}, len)) == {5: 1}
+    assert dict(Findings({"tokens": found}, "probe").each("tokens", "after", {5: row}, len)) == {5: 1}
 
 
 def test_outdated_folders_go_and_those_in_use_stay(tmp_path: Path) -> None:

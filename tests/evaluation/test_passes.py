@@ -17,7 +17,7 @@ from calibration_tuning.metrics.calibrators import Calibrator
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 from evaluation.passes import PASSES
-from evaluation.passes.asked import BOTH, Asked, pack, unpack
+from evaluation.passes.base import BOTH, PassContext, pack, unpack
 from evaluation.passes.expressed import P_TRUE, read_percent, read_words
 from evaluation.passes.tokens import TEMPERATURES
 
@@ -50,7 +50,7 @@ def rows(**changes: Any) -> list[GradedAnswer]:
 
 
 @pytest.fixture(params=["text", "chat"])
-def asked(tiny: Any, request: pytest.FixtureRequest) -> Asked:
+def asked(tiny: Any, request: pytest.FixtureRequest) -> PassContext:
     from peft import LoraConfig, get_peft_model
 
     model, tokenizer = tiny
@@ -72,30 +72,30 @@ def asked(tiny: Any, request: pytest.FixtureRequest) -> Asked:
     )
     few_shot = FewShot(answer={"s/t": SHOWN}, query=JUDGED)
     settings = EvaluationSettings(samples=3, reasoning_tokens=(0, 5))
-    return Asked(Checkpoint(tuned, prompt, record, None), few_shot, settings, 4, "per_character", 1.0, 0)
+    return PassContext(Checkpoint(tuned, prompt, record, None), few_shot, settings, 4, "per_character", 1.0, 0)
 
 
-def answered(asked: Asked, **changes: Any) -> list[GradedAnswer]:
+def answered(asked: PassContext, **changes: Any) -> list[GradedAnswer]:
     return [
         row.model_copy(update={"token_ids": asked.prompt.answer_ids(row.answer) if row.answer else []})
         for row in rows(**changes)
     ]
 
 
-def found(asked: Asked, name: str, state: Any, own: list[GradedAnswer]) -> list[dict[str, Any]]:
+def found(asked: PassContext, name: str, state: Any, own: list[GradedAnswer]) -> list[dict[str, Any]]:
     block = PASSES[name].block(asked.few_shot, own[0])
     with torch.no_grad(), asked.in_state(state):
         return PASSES[name].measure(asked, own, state, block)
 
 
 @torch.no_grad()
-def logits_after(asked: Asked, ids: list[int], state: Any) -> torch.Tensor:
+def logits_after(asked: PassContext, ids: list[int], state: Any) -> torch.Tensor:
     """Vocabulary logits after each token of one whole sequence, no cache, no padding, [T, K]."""
     with asked.in_state(state):
         return asked.model(input_ids=torch.tensor([ids])).logits[0].double()
 
 
-def test_states_differ(asked: Asked) -> None:
+def test_states_differ(asked: PassContext) -> None:
     own = answered(asked)
     before, after = (found(asked, "query", state, own) for state in BOTH)
     assert all(abs(b["logit"] - a["logit"]) > 1e-3 for b, a in zip(before, after, strict=True))
@@ -103,7 +103,7 @@ def test_states_differ(asked: Asked) -> None:
 
 @pytest.mark.parametrize("state", BOTH)
 @pytest.mark.parametrize("name", ["query", "query_zero_shot"])
-def test_query(asked: Asked, state: Any, name: str) -> None:
+def test_query(asked: PassContext, state: Any, name: str) -> None:
     own = answered(asked)
     block = asked.prompt.few_shot_ids(JUDGED if name == "query" else [])
     no, yes = asked.prompt.answer_tokens
@@ -119,7 +119,7 @@ def test_query(asked: Asked, state: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("state", BOTH)
-def test_tokens(asked: Asked, state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens(asked: PassContext, state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.passes.tokens.SCANNED", 1)
     own = answered(asked)
     block = asked.prompt.few_shot_ids(SHOWN)
@@ -142,7 +142,7 @@ def test_tokens(asked: Asked, state: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("style", ["choice", "cloze"])
-def test_choices(asked: Asked, style: str) -> None:
+def test_choices(asked: PassContext, style: str) -> None:
     choices = ["12", "thirteen", "a b c"]
     own = answered(asked, style=style, choices=choices, grader="choice")
     block = asked.prompt.few_shot_ids(SHOWN)
@@ -155,7 +155,7 @@ def test_choices(asked: Asked, style: str) -> None:
             assert logprob == pytest.approx(expected, abs=1e-4)
 
 
-def test_p_true(asked: Asked) -> None:
+def test_p_true(asked: PassContext) -> None:
     own = answered(asked)
     for row, value in zip(own, found(asked, "p_true", "before", own), strict=True):
         start = [
@@ -171,7 +171,7 @@ def test_p_true(asked: Asked) -> None:
         assert value["logit"] == pytest.approx(totals[0] - totals[1], abs=1e-4)
 
 
-def test_a_batch_changes_nothing(asked: Asked) -> None:
+def test_a_batch_changes_nothing(asked: PassContext) -> None:
     own = answered(asked)
     for name in ("query", "tokens", "p_true", "verbalised_percent", "samples", "reasoning", "reanswered"):
         together = found(asked, name, "before", own)
@@ -186,7 +186,7 @@ def test_a_batch_changes_nothing(asked: Asked) -> None:
                 assert texts[0] == texts[1], name
 
 
-def test_samples_come_from_curation_first_and_are_graded(asked: Asked) -> None:
+def test_samples_come_from_curation_first_and_are_graded(asked: PassContext) -> None:
     own = answered(asked)
     kept = [{"answer": "12", "token_ids": [5, 6], "token_logprobs": [-1.0, -2.0], "correct": 1.0}]
     own[1] = GradedAnswer.model_validate(own[1].model_dump() | {"samples": kept})
@@ -198,7 +198,7 @@ def test_samples_come_from_curation_first_and_are_graded(asked: Asked) -> None:
     assert found(asked, "samples", "before", answered(asked, style="cloze", choices=["12", "13"]))[0]["samples"] == []
 
 
-def test_reasoning_counts_what_it_spends(asked: Asked) -> None:
+def test_reasoning_counts_what_it_spends(asked: PassContext) -> None:
     own = answered(asked)
     for row, value in zip(own, found(asked, "reasoning", "after", own), strict=True):
         direct, thought = value["budgets"]

@@ -135,7 +135,7 @@ def test_the_card_has_the_results(evaluated: RunConfig) -> None:
 
 
 def test_another_report_asks_the_model_nothing(trained: Path, evaluated: RunConfig, monkeypatch: Any) -> None:
-    monkeypatch.setattr("evaluation.run_passes.asked_of", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("evaluation.run_passes.build_context", lambda *_: pytest.fail("the model was loaded"))
     other = load_run_config(trained, ["evaluation.bootstrap_samples=150", "evaluation.error_rates=[0.3]"])
     evaluate(other, True)
     assert metrics(other)["bootstrap_samples"] == 150
@@ -147,7 +147,7 @@ def test_killed_before_the_card_has_it_it_is_written_again(
     evaluated: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # run.json comes last: without it card and tracking may lack the numbers.
-    monkeypatch.setattr("evaluation.run_passes.asked_of", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("evaluation.run_passes.build_context", lambda *_: pytest.fail("the model was loaded"))
     (evaluated.evaluation_dir / "run.json").unlink()
     card = evaluated.checkpoint_dir / "README.md"
     text = card.read_text()
@@ -162,14 +162,14 @@ def test_killed_before_the_card_has_it_it_is_written_again(
 
 def test_what_a_setting_changes_is_measured_anew_and_nothing_else(trained: Path, evaluated: RunConfig) -> None:
     def folders() -> dict[str, str]:
-        return {p.name.rpartition("-")[0]: p.name for p in evaluated.measurements_dir.iterdir() if p.is_dir()}
+        return {p.name.rpartition("-")[0]: p.name for p in evaluated.findings_dir.iterdir() if p.is_dir()}
 
     first = folders()
     other = load_run_config(trained, ["evaluation.reasoning_tokens=[0]"])
     evaluate(other, True)
     second = folders()
     assert {name for name in first if first[name] != second[name]} == {"reasoning"}
-    assert len(list(evaluated.measurements_dir.glob("reasoning-*"))) == 1, "the outdated one is gone"
+    assert len(list(evaluated.findings_dir.glob("reasoning-*"))) == 1, "the outdated one is gone"
     evaluate(evaluated, True)
     assert folders() == first
 
@@ -210,7 +210,7 @@ def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path:
         )
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            written = (copied / "tiny" / ".measurements").rglob("*.jsonl")
+            written = (copied / "tiny" / ".findings").rglob("*.jsonl")
             if sum(path.read_bytes().count(b"\n") for path in written) >= wanted:
                 process.kill()
                 kills += 1
@@ -234,7 +234,7 @@ def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: Ru
     launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, "-m", "evaluation"]
     finish([*launch, *command(trained, copied)])
     written = {
-        writer: sum(p.read_bytes().count(b"\n") for p in (copied / "tiny" / ".measurements").rglob(f"{writer}.jsonl"))
+        writer: sum(p.read_bytes().count(b"\n") for p in (copied / "tiny" / ".findings").rglob(f"{writer}.jsonl"))
         for writer in (0, 1)
     }
     assert min(written.values()) > 0.3 * sum(written.values())
@@ -249,7 +249,7 @@ def test_a_second_evaluation_at_once_is_refused(evaluated: RunConfig, trained: P
     from calibration_tuning.errors import UserError
     from calibration_tuning.runs.locks import lock_folder
 
-    lock = lock_folder(evaluated.measurements_dir)
+    lock = lock_folder(evaluated.findings_dir)
     with pytest.raises(UserError, match="another process is at work here"):
         evaluate(evaluated, True)
     lock.close()

@@ -18,10 +18,11 @@ from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.records import read_records, write_records
 from training.memory import counts
 from training.preflight import checks
-from training.preflight.machines import ENGINES, GPUS
+from training.preflight.machines import GPUS, SHARDINGS
 from training.preflight.paper import Paper, fitting
 
 GPU = GPUS["a100-80gb"]
+DDP, FSDP2 = SHARDINGS["DDP"], SHARDINGS["FSDP2"]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,8 @@ def test_seven_billion_parameters_are_planned_without_weights(llama: RunConfig) 
     assert total - trained == pytest.approx(6.74e9, rel=0.01)
     assert all(p.device.type == "meta" for p in paper.model.parameters())
     assert paper.base_bytes == 2 * (total - trained)
-    assert fitting(paper) == list(ENGINES)
-    ddp, zero2, zero3 = (paper.memory(ENGINES[name]) for name in ("DDP", "ZeRO-2", "ZeRO-3"))
+    assert fitting(paper) == list(SHARDINGS)
+    ddp, zero2, zero3 = (paper.memory(SHARDINGS[name]) for name in ("DDP", "ZeRO-2", "ZeRO-3"))
     assert ddp.weights == zero2.weights == pytest.approx(8 * zero3.weights)
     assert ddp.optimizer == pytest.approx(8 * zero2.optimizer)
     assert fitting(paper_of(llama, gpus=1, gpu="rtx-4090")) == []
@@ -70,12 +71,24 @@ def test_steps_and_work_by_hand(llama: RunConfig) -> None:
     assert paper.steps.steps == 200  # 10,000 examples, twice
     # 6 x parameters x tokens (forward, backward of activations, reference), most of it.
     tokens = 2 * 10_000 * 200
-    assert 1.0 < paper.flops / (6 * 6.5e9 * tokens) < 1.6
+    assert 1.0 < paper.flops(DDP) / (6 * 6.5e9 * tokens) < 1.6
     without = paper_of(llama, epochs=2, batch_size=100, evaluations=1, method="probe")
-    assert without.flops < 0.5 * paper.flops
-    (fast, slow), (cheap, dear) = paper.hours(), paper.dollars()
+    assert without.flops(DDP) < 0.5 * paper.flops(DDP)
+    (fast, slow), (cheap, dear) = paper.hours(DDP), paper.dollars(DDP)
     assert slow / fast == pytest.approx(0.45 / 0.2)
     assert (cheap, dear) == (pytest.approx(8 * fast * GPU.dollars[0]), pytest.approx(8 * slow * GPU.dollars[1]))
+
+
+def test_a_block_that_is_not_shared_is_read_in_every_row(llama: RunConfig) -> None:
+    """By hand: 8 GPUs, 32 examples of 200 tokens a step, a block of 200. Four rows a pass, each with an eighth of the
+    block's memory: 4 x 225 + 200; with the block in every row 4 x 400. A step reads 32 x 200 + 8 x 200, or 32 x 400."""
+    padded = {"batch_size": 32, "batching": "padded", "tokens_per_batch": 8192}
+    shared, checkpointed = paper_of(llama, **padded), paper_of(llama, **padded, gradient_checkpointing=True)
+    assert (shared.pass_tokens(DDP), shared.step_tokens(DDP)) == (1100, 8000)
+    for paper, sharding in ((shared, FSDP2), (checkpointed, DDP)):
+        assert (paper.pass_tokens(sharding), paper.step_tokens(sharding)) == (1600, 12800)
+    assert shared.memory(FSDP2).activations == pytest.approx(16 / 11 * shared.memory(DDP).activations)
+    assert shared.hours(FSDP2)[0] > 1.4 * shared.hours(DDP)[0]
 
 
 def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
@@ -103,7 +116,7 @@ def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
     )
     learnt += paper.steps.steps * paper.block_length
     judged = 2 * sum(paper.lengths["validation"]) + sum(paper.lengths["calibration"])
-    estimated = paper.flops / (3 * learnt + judged) * 3 * tokens
+    estimated = paper.flops(DDP) / (3 * learnt + judged) * 3 * tokens
     assert 0.7 < estimated / counter.get_total_flops() < 1.4
 
 
@@ -209,7 +222,7 @@ def test_only_training_is_split_over_gpus(llama: RunConfig) -> None:
 def test_packed_weights_are_not_split(llama: RunConfig) -> None:
     quantized = llama.model_copy(update={"model": llama.model.model_copy(update={"load_in_4bit": True})})
     paper = paper_of(quantized)
-    assert paper.memory(ENGINES["FSDP2"]).weights == paper.memory(ENGINES["DDP"]).weights
+    assert paper.memory(SHARDINGS["FSDP2"]).weights == paper.memory(SHARDINGS["DDP"]).weights
 
 
 def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

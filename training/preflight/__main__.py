@@ -69,32 +69,36 @@ def main(
 
 def _sizes(console: Console, paper: Paper, gpu: str) -> None:
     from training.memory import GIB
-    from training.preflight.machines import CONTEXT, ENGINES
+    from training.preflight.machines import CONTEXT, SHARDINGS
 
     table = Table(title=f"GiB on each of {paper.gpus} x {gpu} ({paper.gpu.memory:g} GiB)", title_justify="left")
-    table.add_column("engine")
+    table.add_column("strategy")
     for part in (*PARTS, "other", "total"):
         table.add_column(part, justify="right")
     table.add_column("")
-    for name, engine in ENGINES.items():
-        memory = paper.memory(engine)
+    for name, sharding in SHARDINGS.items():
+        memory = paper.memory(sharding)
         sizes = [getattr(memory, part) / GIB for part in PARTS]
         total = memory.total / GIB + CONTEXT
-        fits = "[green]fits[/]" if paper.fits(engine) else "[red]does not fit[/]"
+        fits = "[green]fits[/]" if paper.fits(sharding) else "[red]does not fit[/]"
         table.add_row(name, *(f"{size:.2f}" for size in (*sizes, CONTEXT, total)), fits)
     console.print(table)
 
 
 def _schedule(console: Console, paper: Paper, gpu: str) -> None:
-    from training.preflight.machines import MFU
+    from training.preflight.machines import MFU, SHARDINGS
+    from training.preflight.paper import fitting
 
     plan, lengths = paper.steps, paper.lengths["train"]
     tokens = sum(lengths)
     assumed = "" if paper.is_curated else " (assumed)"
-    (fast, slow), (cheap, dear) = paper.hours(), paper.dollars()
+    # The first that fits splits least, and so exchanges least.
+    name = next(iter(fitting(paper)), "FSDP2")
+    sharding = SHARDINGS[name]
+    (fast, slow), (cheap, dear) = paper.hours(sharding), paper.dollars(sharding)
     console.print(
         f"{len(lengths):,} examples, {tokens:,} tokens{assumed}; {plan.steps:,} steps of {plan.batch_size} over "
-        f"{paper.config.training.epochs:g} epochs; {paper.flops:.2g} FLOPs"
+        f"{paper.config.training.epochs:g} epochs; {paper.flops(sharding):.2g} FLOPs with {name}"
     )
     console.print(
         f"training takes {_time(fast)} to {_time(slow)} on {paper.gpus} x {gpu} at {MFU[1]:.0%} to {MFU[0]:.0%} of the "

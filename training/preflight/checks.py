@@ -13,7 +13,7 @@ from typing import Literal
 
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.models import PYPI, context_length
+from calibration_tuning.lm.models import PYPI, context_length, load_model_config
 from training.memory import GIB, counts
 from training.preflight.machines import CONTEXT
 from training.preflight.paper import Paper, fitting
@@ -88,7 +88,7 @@ def supervision(paper: Paper) -> Finding:
 
 
 def context(paper: Paper) -> Finding:
-    room = context_length(paper.config.model, paper.tokenizer)
+    room = context_length(load_model_config(paper.config.model), paper.tokenizer)
     longest = max(max(own) for own in paper.lengths.values() if own) + paper.block_length
     if longest > room:
         return Finding("fails", f"{longest:,} tokens with the few-shot block, but the model reads {room:,}")
@@ -110,7 +110,7 @@ def memory(paper: Paper) -> Finding:
     if engines:
         return Finding("ok", f"fits with {', '.join(engines)}")
     hint = "lower training.tokens_per_batch, or set gradient_checkpointing or model.load_in_4bit"
-    return Finding("fails", f"fits with no engine; {hint}")
+    return Finding("fails", f"fits with no strategy; {hint}")
 
 
 def whole_model(paper: Paper) -> Finding:

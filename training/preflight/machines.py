@@ -1,4 +1,4 @@
-"""GPUs that can be planned for, and how engines split the work between them."""
+"""GPUs that can be planned for, and how a training is split between several."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ GPUS: dict[str, Gpu] = {
 
 
 @dataclass(frozen=True)
-class Engine:
-    """Which parts are split between the devices."""
+class Sharding:
+    """Which parts of a training are split between the devices."""
 
     launch: str
     """Name of its file in launch/accelerate/."""
     base: bool
     gradients: bool
     optimizer: bool
+    is_fsdp: bool = False
 
 
-ENGINES: dict[str, Engine] = {
-    "DDP": Engine("ddp_8gpu", False, False, False),
-    "ZeRO-2": Engine("deepspeed_zero2", False, True, True),
-    "ZeRO-3": Engine("deepspeed_zero3", True, True, True),
-    "FSDP2": Engine("fsdp2", True, True, True),
+SHARDINGS: dict[str, Sharding] = {
+    "DDP": Sharding("ddp_8gpu", False, False, False),
+    "ZeRO-2": Sharding("deepspeed_zero2", False, True, True),
+    "ZeRO-3": Sharding("deepspeed_zero3", True, True, True),
+    "FSDP2": Sharding("fsdp2", True, True, True, is_fsdp=True),
 }
 CONTEXT = 1.5
 """GiB for CUDA's context, kernels and buffers of the exchange between devices, about."""

@@ -1,4 +1,4 @@
-"""The run on paper: the model on the meta device, its memory on each engine, its steps, time and cost."""
+"""The run on paper: the model on the meta device, its memory on each sharding, its steps, time and cost."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_tokenizer, loading, resolve_model_path
 from calibration_tuning.lm.prompts import PromptFormat
-from calibration_tuning.records import FewShot, QueryExample, read_records
-from calibration_tuning.runs.files import read_json
+from calibration_tuning.records import QueryExample, Split
 from training.examples import Example, query_example
+from training.layout import Layout, layout_of
 from training.memory import GIB, Memory, adapted, counts, estimate_memory
 from training.methods import METHODS
-from training.preflight.machines import CONTEXT, ENGINES, MFU, Engine, Gpu
+from training.preflight.machines import CONTEXT, MFU, SHARDINGS, Gpu, Sharding
 from training.query_model import QueryModel
-from training.step_order import Plan
+from training.step_order import StepOrder
 
 ASSUMED_LENGTH = 200
 """Tokens of an example, and of the few-shot block, as long as nothing is curated."""
-SPLITS = ("train", "validation", "calibration", "test")
+SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 QUANTIZED = 0.53
 """Bytes of a weight in NF4 with double quantization (Dettmers et al. 2023)."""
 
@@ -87,13 +88,16 @@ class Paper:
         return (self.config.curation_dir / "manifest.json").is_file()
 
     @cached_property
+    def curated(self) -> CuratedSet:
+        return CuratedSet.read(self.config.curation_dir)
+
+    @cached_property
     def rows(self) -> dict[str, list[QueryExample]]:
-        return {split: read_records(self.config.curation_dir / f"{split}.parquet") for split in SPLITS}
+        return {split: self.curated.split(split) for split in SPLITS}
 
     @cached_property
     def block(self) -> list[int]:
-        few_shot = read_json(self.config.curation_dir / "few_shot.json", "calibration-tuning curate CONFIG")
-        return self.prompt_format.few_shot_ids(FewShot.model_validate(few_shot).query)
+        return self.prompt_format.few_shot_ids(self.curated.few_shot.query)
 
     @cached_property
     def examples(self) -> dict[str, list[Example]]:
@@ -112,30 +116,34 @@ class Paper:
         return len(self.block) if self.is_curated else ASSUMED_LENGTH
 
     @property
-    def steps(self) -> Plan:
+    def steps(self) -> StepOrder:
         training = self.config.training
-        return Plan(len(self.lengths["train"]), training.batch_size, training.epochs, self.config.training_seed)
+        return StepOrder(len(self.lengths["train"]), training.batch_size, training.epochs, self.config.training_seed)
 
-    def memory(self, engine: Engine) -> Memory:
+    def layout(self, sharding: Sharding) -> Layout:
+        # Passes are only counted here, so what fills them does not matter.
+        return layout_of(self.config, [0] * self.block_length, 0, 0, sharding.is_fsdp)
+
+    def memory(self, sharding: Sharding) -> Memory:
         """On one device, of the largest forward pass."""
         shards = lambda split: self.gpus if split else 1  # noqa: E731
         # bitsandbytes' packed weights are left out of the splitting.
-        is_split = engine.base and not self.config.model.load_in_4bit
+        is_split = sharding.base and not self.config.model.load_in_4bit
         return estimate_memory(
             self.model.config.get_text_config(),
             self.base_bytes,
             counts(self.model)[0],
             2 if self.dtype != torch.float32 else 4,
-            self.pass_tokens,
+            self.pass_tokens(sharding),
             self.config.training.gradient_checkpointing,
             adapted(self.model),
             shards(is_split),
-            shards(engine.optimizer),
-            shards(engine.gradients),
+            shards(sharding.optimizer),
+            shards(sharding.gradients),
         )
 
-    def fits(self, engine: Engine) -> bool:
-        return self.memory(engine).total / GIB + CONTEXT <= self.gpu.memory
+    def fits(self, sharding: Sharding) -> bool:
+        return self.memory(sharding).total / GIB + CONTEXT <= self.gpu.memory
 
     @property
     def file_bytes(self) -> float:
@@ -154,15 +162,23 @@ class Paper:
         ]
         return float(sum(sizes))
 
-    @property
-    def pass_tokens(self) -> int:
+    def pass_tokens(self, sharding: Sharding) -> int:
         """Tokens of the largest forward pass on one device."""
-        own = max(self.lengths["train"]) + self.block_length // 8
         rows = ceil(self.config.training.batch_size / self.gpus)
-        return min(self.config.training.tokens_per_batch, rows * own) + self.block_length
+        return self.layout(sharding).largest_pass(
+            max(self.lengths["train"]), rows, self.config.training.tokens_per_batch
+        )
 
-    @property
-    def flops(self) -> float:
+    def step_tokens(self, sharding: Sharding) -> float:
+        """Tokens that all devices together read in a step, few-shot blocks included."""
+        training, lengths = self.config.training, self.lengths["train"]
+        mean = sum(lengths) / len(lengths)
+        layout = self.layout(sharding)
+        budget = max(1, training.tokens_per_batch - layout.shared_length)
+        passes = ceil(training.batch_size / self.gpus * layout.width(round(mean)) / budget) * self.gpus
+        return layout.tokens_read(training.batch_size, mean, passes)
+
+    def flops(self, sharding: Sharding) -> float:
         """Of training, its validations and the calibrator: 2 x parameters a token forward, as much again backward for
         the activations, a forward without the adapter where the KL term is on, and attention."""
         config, training = self.model.config.get_text_config(), self.config.training
@@ -173,23 +189,29 @@ class Paper:
         forward = 2 * weights + attention
         trains_decoder = training.method != "probe"
         passes = 1 + trains_decoder * (1 + training.gradient_checkpointing + (training.objective.kl_weight > 0))
-        blocks = ceil(training.batch_size / self.gpus * mean / training.tokens_per_batch) * self.gpus
-        learnt = self.steps.steps * (training.batch_size * mean + blocks * self.block_length)
-        judged = (training.evaluations + 1) * sum(self.lengths["validation"]) + sum(self.lengths["calibration"])
+        learnt = self.steps.steps * self.step_tokens(sharding)
+        # Without gradients a shared block is read once for all.
+        judged = (training.evaluations + 1) * self._judged("validation", sharding) + self._judged(
+            "calibration", sharding
+        )
         return forward * (passes * learnt + judged)
 
-    def hours(self) -> tuple[float, float]:
+    def _judged(self, split: str, sharding: Sharding) -> float:
+        lengths = self.lengths[split]
+        return self.layout(sharding).tokens_read(len(lengths), sum(lengths) / max(1, len(lengths)), 0)
+
+    def hours(self, sharding: Sharding) -> tuple[float, float]:
         """At the high and the low guess of the share of the peak that is reached."""
-        low, high = (self.flops / (self.gpus * self.gpu.tflops * 1e12 * mfu) / 3600 for mfu in reversed(MFU))
+        low, high = (self.flops(sharding) / (self.gpus * self.gpu.tflops * 1e12 * mfu) / 3600 for mfu in reversed(MFU))
         return low, high
 
-    def dollars(self) -> tuple[float, float]:
-        (low, high), (cheap, dear) = self.hours(), self.gpu.dollars
+    def dollars(self, sharding: Sharding) -> tuple[float, float]:
+        (low, high), (cheap, dear) = self.hours(sharding), self.gpu.dollars
         return low * self.gpus * cheap, high * self.gpus * dear
 
 
 def fitting(paper: Paper) -> Sequence[str]:
-    return [name for name, engine in ENGINES.items() if paper.fits(engine)]
+    return [name for name, sharding in SHARDINGS.items() if paper.fits(sharding)]
 
 
 def chosen_gpu(name: str, known: dict[str, Gpu]) -> Gpu:

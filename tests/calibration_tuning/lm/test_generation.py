@@ -44,13 +44,18 @@ def test_equals_plain_generate_one_prompt_at_a_time(tiny: Any, shots: int, batch
 
 
 def test_batches_hold_every_row_once_by_length() -> None:
-    rows = [[0] * n for n in (3, 1, 2, 5, 4)]
-    batches = list(by_length(rows, 2))
-    assert batches == [[3, 4], [0, 2], [1]]
+    assert list(by_length([3, 1, 2, 5, 4], 2)) == [[3, 4], [0, 2], [1]]
 
 
 def test_batches_keep_to_a_number_of_tokens() -> None:
-    rows = [[0] * n for n in (3, 1, 2, 5, 4, 30)]
+    lengths = [3, 1, 2, 5, 4, 30]
     # With 1 more a row: 31 alone is over 12 and goes by itself; 6 + 6; 4 + 4 + 4 (2 of them shorter).
-    assert list(by_length(rows, 8, max_tokens=12, per_row=1)) == [[5], [3, 4], [0, 2, 1]]
-    assert list(by_length(rows, 2, max_tokens=1000)) == [[5, 3], [4, 0], [2, 1]]
+    assert list(by_length(lengths, 8, max_tokens=12, extra=1)) == [[5], [3, 4], [0, 2, 1]]
+    assert list(by_length(lengths, 2, max_tokens=1000)) == [[5, 3], [4, 0], [2, 1]]
+
+
+def test_a_row_of_several_sequences_counts_as_many() -> None:
+    # 3 copies each: 7 sequences hold two rows, and 36 tokens hold two rows of 5 + 1 (36) or three of 3 + 1.
+    assert list(by_length([5, 5, 3, 3, 3], 7, max_tokens=1000, copies=3)) == [[0, 1], [2, 3], [4]]
+    assert list(by_length([5, 5, 3, 3, 3], 99, max_tokens=36, extra=1, copies=3)) == [[0, 1], [2, 3, 4]]
+    assert list(by_length([5], 2, max_tokens=3, copies=9)) == [[0]]

@@ -63,3 +63,20 @@ def test_damaged_parquet_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 not really PAR1")
     with pytest.raises(UserError, match="not a readable parquet file"):
         read_records(path)
+
+
+def test_only_the_first_process_puts_a_folder_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes that both do it can each remove what the other is renaming."""
+    folder, aside = tmp_path / "out", tmp_path / ".out.previous"
+    aside.mkdir()
+    write_json(aside / "r.json", {"inputs_fingerprint": "a"})
+    monkeypatch.setenv("RANK", "1")
+
+    def as_the_first_process_does() -> None:
+        assert aside.is_dir()
+        recover_folder(folder)
+
+    assert already_made(folder, "r.json", "a", False, as_the_first_process_does)
+    monkeypatch.setenv("RANK", "0")
+    folder.rename(aside)
+    assert already_made(folder, "r.json", "a", False, lambda: None)

@@ -1,4 +1,4 @@
-"""The model and how it is asked; what a pass is."""
+"""What a pass is, and the model that it asks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from calibration_tuning.config.evaluation import EvaluationSettings
 from calibration_tuning.lm.batches import Prefix, encode_prefix
 from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
+from evaluation.passes.rows import Answers
 
 State = Literal["before", "after"]
 BOTH: tuple[State, ...] = ("before", "after")
-Found = dict[str, Any]
+Finding = dict[str, Any]
+"""What a pass found about one answer in one state of the model, as JSON-like values."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class PassContext:
+    """The checkpoint, the few-shot blocks before questions, and the settings: what every pass needs."""
+
     checkpoint: Checkpoint
     few_shot: FewShot
     settings: EvaluationSettings
@@ -63,10 +67,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Pass:
-    measure: Callable[[Asked, Sequence[GradedAnswer], State, Sequence[Demonstration]], list[Found]]
-    """(asked, rows, state, block) -> values of each row. All rows have the same block of demonstrations before them;
+    measure: Callable[[PassContext, Sequence[GradedAnswer], State, Sequence[Demonstration]], list[Finding]]
+    """(context, rows, state, block) -> values of each row. All rows have the same block of demonstrations before them;
     called in that state of the model."""
     block: Callable[[FewShot, GradedAnswer], Sequence[Demonstration]]
+    rows: Callable[[Answers], list[GradedAnswer]]
+    """The answers that it looks at, as far as it `applies` to them."""
     states: tuple[State, ...] = BOTH
     applies: Callable[[GradedAnswer], bool] = lambda row: True
     kind: Callable[[GradedAnswer], Any] = lambda row: None
@@ -77,8 +83,8 @@ class Pass:
     """What of the settings the findings depend on."""
     reads_probe: bool = False
     """The method's probe, if there is one, has a say."""
-    writes: bool = False
-    """The model writes text, so that not every question may be asked (`evaluation.written_questions`)."""
+    runs: Callable[[EvaluationSettings], bool] = lambda settings: False
+    """Do these settings ask for the pass, whether or not an estimator needs it?"""
 
 
 def pack(values: Any) -> str:

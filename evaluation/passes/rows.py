@@ -1,0 +1,58 @@
+"""Which answers a pass looks at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from calibration_tuning.config.evaluation import EvaluationSettings
+from calibration_tuning.records import GradedAnswer
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers that may be looked at."""
+
+    splits: Mapping[str, Sequence[GradedAnswer]]
+    """`calibration`, `test`, and `evaluation` where there is one."""
+    others: Mapping[str, Sequence[GradedAnswer]]
+    """Those of other models, by split and model."""
+    settings: EvaluationSettings
+    seed: int
+
+
+def every_answer(answers: Answers) -> list[GradedAnswer]:
+    return [row for rows in answers.splits.values() for row in rows]
+
+
+def with_other_models(answers: Answers) -> list[GradedAnswer]:
+    return [*every_answer(answers), *(row for rows in answers.others.values() for row in rows)]
+
+
+def some_answers(answers: Answers) -> list[GradedAnswer]:
+    """At most `evaluation.written_questions` of each split: the model writes text, which takes long."""
+    return [row for split in answers.splits for row in _some_of(answers, split)]
+
+
+def some_test_answers(answers: Answers) -> list[GradedAnswer]:
+    """At most `evaluation.written_questions` of the test split."""
+    return list(_some_of(answers, "test"))
+
+
+def first_test_answers(answers: Answers) -> list[GradedAnswer]:
+    """The first `evaluation.adapter_on_answers` of the test split."""
+    return list(answers.splits["test"][: answers.settings.adapter_on_answers])
+
+
+def _some_of(answers: Answers, split: str) -> Sequence[GradedAnswer]:
+    """Drawn by the seed and the rows' ids alone, in the split's order: a split may be sorted by set."""
+    rows, limit = answers.splits[split], answers.settings.written_questions
+    if limit is None or len(rows) <= limit:
+        return rows
+
+    def place(row: GradedAnswer) -> bytes:
+        return hashlib.sha256(f"{answers.seed}/{row.source}/{row.id}".encode()).digest()
+
+    chosen = {id(row) for row in sorted(rows, key=place)[:limit]}
+    return [row for row in rows if id(row) in chosen]
