@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from calibration_tuning.metrics.bootstrap import draws_of, error_interval, percentile_interval
+from calibration_tuning.metrics.bootstrap import Interval, draws_of, error_interval, percentile_interval
 from calibration_tuning.metrics.calibration_error import bin_index, ece
 from calibration_tuning.metrics.confidence_metrics import labels_if_calibrated
 from calibration_tuning.runs.progress import progress
@@ -85,9 +85,15 @@ def intervals_of(
     units = groups if grouped else n
     draws = draws_of(lambda i: {"ece": ece(p[i], y[i], BINS)}, units, RESAMPLES, seed)["ece"]
     null = [ece(p, labels, BINS) or 0.0 for labels in labels_if_calibrated(p, y, units, LABEL_DRAWS, seed)]
-    plain, ours = percentile_interval(value, draws), error_interval(value, draws, null, largest=1.0)
-    basic = (max(0.0, 2 * value - plain["high"]), max(0.0, 2 * value - plain["low"]))
-    return [(plain["low"], plain["high"]), basic, (ours["low"], ours["high"])]
+    low, high = ends(percentile_interval(value, draws))
+    basic = (max(0.0, 2 * value - high), max(0.0, 2 * value - low))
+    return [(low, high), basic, ends(error_interval(value, draws, null, largest=1.0))]
+
+
+def ends(interval: Interval) -> tuple[float, float]:
+    assert interval.low is not None
+    assert interval.high is not None
+    return interval.low, interval.high
 
 
 if __name__ == "__main__":

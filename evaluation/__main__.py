@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from calibration_tuning.checkpoint import CalibrationRecord
 
 DONE = "run.json"
-"""Written last: card and tracking have the report as well."""
+"""Written last, when thresholds and tracking have the report as well."""
 
 
 def evaluate(config: RunConfig, force: bool) -> None:
@@ -57,7 +57,7 @@ def evaluate(config: RunConfig, force: bool) -> None:
 
 
 def _recover(folder: Path) -> None:
-    """Clear away a report that was killed before card and tracking had it too."""
+    """Clear away a report that was killed before thresholds and tracking had it too."""
     recover_folder(folder)
     if (folder / "metrics.json").is_file() and not (folder / DONE).is_file():
         shutil.rmtree(folder)
@@ -75,10 +75,9 @@ def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
 
 
 def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: Any) -> None:
-    from calibration_tuning.metrics.cross_fitting import FILE, dump
+    from evaluation.calibrators_json import FILE, as_json
     from evaluation.checkpoint_thresholds import write_thresholds
     from evaluation.metrics_json import metrics_of
-    from evaluation.model_card import update_card
     from evaluation.per_example import write_per_example
     from evaluation.report import confidently_wrong, write_report
     from evaluation.sentences import verdict_sentence
@@ -87,11 +86,10 @@ def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: 
 
     metrics = metrics_of(evidence)
     with whole_folder(config.evaluation_dir) as folder:
-        write_json(folder / "metrics.json", metrics)
-        write_json(folder / FILE, dump({"/".join(side): fits for side, fits in evidence.fits.items()}))
+        write_json(folder / "metrics.json", metrics.as_json())
+        write_json(folder / FILE, as_json({"/".join(side): fits for side, fits in evidence.fits.items()}))
         write_per_example(folder / "per_example.parquet", evidence)
         write_report(folder, metrics, evidence)
-    update_card(config.checkpoint_dir, config.evaluation_dir, metrics)
     write_thresholds(config.checkpoint_dir, metrics)
     with tracked(config, "evaluate") as tracker:
         tracker.use_artifact(dataset(config, trained.curation_fingerprint))

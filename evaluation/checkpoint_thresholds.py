@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from calibration_tuning.runs.files import write_json
 from calibration_tuning.thresholds import FILE, Threshold, Thresholds
+from evaluation.schema import Metrics
 
 
-def write_thresholds(checkpoint: Path, metrics: Mapping[str, Any]) -> None:
-    decisions = metrics["decisions"]
-    found = Thresholds(
-        inputs_fingerprint=metrics["inputs_fingerprint"],
-        confidence=decisions["confidence"],
-        n_calibration=decisions["n_calibration"],
+def write_thresholds(checkpoint: Path, metrics: Metrics) -> None:
+    decisions = metrics.decisions
+    thresholds = Thresholds(
+        inputs_fingerprint=metrics.inputs_fingerprint,
+        confidence=decisions.confidence,
+        n_calibration=decisions.n_calibration,
         rates=[
             Threshold(
-                error_rate=entry["error_rate"],
-                **{name: entry["after"][name] for name in ("threshold", "coverage", "error")},
+                error_rate=rate.error_rate,
+                threshold=rate.after.threshold,
+                coverage=rate.after.coverage,
+                error=rate.after.error,
             )
-            for entry in decisions["rates"]
+            for rate in decisions.rates
         ],
     )
-    write_json(checkpoint / FILE, found.model_dump(mode="json"))
+    write_json(checkpoint / FILE, thresholds.model_dump(mode="json"))

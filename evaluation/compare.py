@@ -10,12 +10,32 @@ import typer
 
 from calibration_tuning.command_line import DebugOption, run_command, with_errors
 from calibration_tuning.errors import UserError
-from calibration_tuning.runs.files import read_json, write_json
+from calibration_tuning.runs.files import write_json
+from evaluation.schema import Changes, Numbers, Record, read_metrics, with_differences
 
 FILE = "per_example.parquet"
 SUFFIX = "_calibrated"
 SHOWN = ("brier_skill", "brier", "ece", "auroc", "accuracy")
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/demo.", show_default=False)]
+
+
+class ComparedConfidence(Record):
+    n: int
+    """Questions that have this confidence in both runs."""
+    a: Numbers
+    b: Numbers
+    difference: Changes
+
+
+class RunComparison(Record):
+    a: str
+    b: str
+    split: str
+    n: int
+    """Questions of both runs."""
+    confidences: dict[str, ComparedConfidence]
+    left_out: list[str]
+    """Confidences that too few questions have in both runs."""
 
 
 def main(
@@ -38,37 +58,37 @@ def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
     from calibration_tuning.metrics.confidence_metrics import METRICS
     from evaluation.tables import number, print_rows, row
 
-    found = compare(run_a, run_b, split)
-    table = found["confidences"]
+    compared = compare(run_a, run_b, split)
+    table = compared.confidences
     for metric in SHOWN[:-1]:
         rows = [
-            row(_with_n(name, entry, found["n"]), *(entry[side][metric] for side in ("a", "b", "difference")))
+            row(_with_n(name, entry.n, compared.n), entry.a[metric], entry.b[metric], entry.difference[metric])
             for name, entry in table.items()
         ]
-        label = f"{METRICS[metric].label}, {found['n']} questions of both runs"
-        print_rows(label, "confidence", (found["a"], found["b"]), rows)
+        label = f"{METRICS[metric].label}, {compared.n} questions of both runs"
+        print_rows(label, "confidence", (compared.a, compared.b), rows)
     accuracy = table["confidence_before"]
     print(
-        f"Accuracy of the answers: {number(accuracy['a']['accuracy'])} in {found['a']}, "
-        f"{number(accuracy['b']['accuracy'])} in {found['b']}. Where it differs, compare skill and AUROC, not Brier."
+        f"Accuracy of the answers: {number(accuracy.a['accuracy'])} in {compared.a}, "
+        f"{number(accuracy.b['accuracy'])} in {compared.b}. Where it differs, compare skill and AUROC, not Brier."
     )
-    if found["left_out"]:
-        print(f"Too few answers in both runs have these: {', '.join(found['left_out'])}.")
+    if compared.left_out:
+        print(f"Too few answers in both runs have these: {', '.join(compared.left_out)}.")
     if output is not None:
-        write_json(output, found)
+        write_json(output, compared.model_dump(mode="json"))
         print(f"numbers: {output}")
 
 
-def compare(run_a: Path, run_b: Path, split: str = "test") -> dict[str, Any]:
-    """`confidences`: for each confidence that both runs have, the metrics of `a` and `b` and their `difference` b - a
-    on the questions that both have answered, paired by question; Holm-corrected over all of it. Each run is judged by
-    the answers that its own model gave.
+def compare(run_a: Path, run_b: Path, split: str = "test") -> RunComparison:
+    """For each confidence that both runs have, its metrics in both and their differences b - a on the questions that
+    both have answered, paired by question; Holm-corrected over all of it. Each run is judged by the answers that its
+    model gave.
 
     Raises `UserError` for runs that are not evaluated, or have no question in common.
     """
     import numpy as np
 
-    from calibration_tuning.metrics.comparison import adjust
+    from calibration_tuning.metrics.comparison import holm_corrected
     from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after
 
     a, b = (_rows(run, split) for run in (run_a, run_b))
@@ -78,49 +98,41 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> dict[str, Any]:
     if twisted := [key for key in shared if a[key]["question"] != b[key]["question"]]:
         raise UserError(f"question {twisted[0]} has another text in {run_a} than in {run_b}; they cannot be paired")
     groups = np.array([a[key]["group"] for key in shared])
-    settings = read_json(run_a / "evaluation" / "metrics.json", "calibration-tuning evaluate CONFIG")
-    bins, seed, count = settings["num_bins"], settings["seed"], settings["bootstrap_samples"]
-    confidences: dict[str, Any] = {}
+    settings = read_metrics(run_a / "evaluation" / "metrics.json")
+    bins = settings.num_bins
+    confidences: dict[str, ComparedConfidence] = {}
     left_out: list[str] = []
     for name in _confidences(a, b):
         pairs = [(a[key], b[key]) for key in shared]
-        there = np.array([one[name] is not None and other[name] is not None for one, other in pairs])
-        if there.sum() < bins:
+        both_have = np.array([x[name] is not None and y[name] is not None for x, y in pairs])
+        if both_have.sum() < bins:
             left_out.append(name)
             continue
-        kept = [pair for pair, is_there in zip(pairs, there, strict=True) if is_there]
+        kept = [pair for pair, has in zip(pairs, both_have, strict=True) if has]
         sides = [(np.array([p[i][name] for p in kept]), np.array([p[i]["correct"] for p in kept])) for i in (0, 1)]
         common: dict[str, Any] = {
             "num_bins": bins,
-            "seed": seed,
-            "bootstrap_samples": count,
-            "groups": groups[there],
+            "seed": settings.seed,
+            "bootstrap_samples": settings.bootstrap_samples,
+            "groups": groups[both_have],
             "only": SHOWN,
         }
-        (first, correct), (second, other) = sides
-        found = before_and_after(first, second, correct, correct_after=other, **common)
-        confidences[name] = {
-            "n": len(kept),
-            "a": found["before"],
-            "b": found["after"],
-            "difference": found["difference"],
-        }
+        (of_a, correct_a), (of_b, correct_b) = sides
+        compared = before_and_after(of_a, of_b, correct_a, correct_after=correct_b, **common)
+        confidences[name] = ComparedConfidence(
+            n=len(kept), a=compared.before, b=compared.after, difference=compared.difference
+        )
     if not confidences:
         raise UserError(f"{run_a} and {run_b} share only {len(shared)} {split} questions, too few for {bins} bins")
-    adjust([(METRICS[m], entry["difference"][m]) for entry in confidences.values() for m in SHOWN])
+    family = [(METRICS[name], entry.difference[name]) for entry in confidences.values() for name in SHOWN]
+    corrected = zip(family, holm_corrected(family), strict=True)
+    confidences = with_differences(confidences, {id(old): new for (_, old), new in corrected})
     names = (run_a.name, run_b.name) if run_a.name != run_b.name else (str(run_a), str(run_b))
-    return {
-        "a": names[0],
-        "b": names[1],
-        "split": split,
-        "n": len(shared),
-        "confidences": confidences,
-        "left_out": left_out,
-    }
+    return RunComparison(a=names[0], b=names[1], split=split, n=len(shared), confidences=confidences, left_out=left_out)
 
 
-def _with_n(name: str, entry: Mapping[str, Any], n: int) -> str:
-    return name if entry["n"] == n else f"{name} (n = {entry['n']})"
+def _with_n(name: str, answers: int, n: int) -> str:
+    return name if answers == n else f"{name} (n = {answers})"
 
 
 def _rows(run: Path, split: str) -> dict[str, dict[str, Any]]:
@@ -142,9 +154,9 @@ def _rows(run: Path, split: str) -> dict[str, dict[str, Any]]:
 
 def _confidences(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Headline confidences first, then the calibrated ones of every estimator, in the order of the first run."""
-    one, other = next(iter(a.values())), next(iter(b.values()))
-    names = ["confidence_before", "confidence_after", *(name for name in one if name.endswith(SUFFIX))]
-    return [name for name in names if name in other]
+    of_a, of_b = next(iter(a.values())), next(iter(b.values()))
+    names = ["confidence_before", "confidence_after", *(name for name in of_a if name.endswith(SUFFIX))]
+    return [name for name in names if name in of_b]
 
 
 if __name__ == "__main__":

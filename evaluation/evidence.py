@@ -17,8 +17,8 @@ from calibration_tuning.lm.models import load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
-from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after, confidence_metrics
-from calibration_tuning.metrics.cross_fitting import all_fits, apply
+from calibration_tuning.metrics.confidence_metrics import METRICS, BeforeAfter, before_and_after, confidence_metrics
+from calibration_tuning.metrics.cross_fitting import apply, fit_all
 from calibration_tuning.records import GradedAnswer
 from evaluation.estimators import ESTIMATORS
 from evaluation.findings import Findings
@@ -57,10 +57,10 @@ class Evidence:
     def fits(self) -> dict[Side, dict[str, AnyCalibrator]]:
         """Every kind of calibrator, fitted on the calibration split."""
         correct = self.correct("calibration")
-        found = {side: all_fits(own["calibration"], correct) for side, own in self.scores.items()}
+        fits = {side: fit_all(scores["calibration"], correct) for side, scores in self.scores.items()}
         # What was stored with the checkpoint, and is applied by whoever loads it.
-        found[AFTER][self.kind] = self.record.calibrator
-        return found
+        fits[AFTER][self.kind] = self.record.calibrator
+        return fits
 
     @property
     def kind(self) -> CalibratorName:
@@ -91,20 +91,21 @@ class Evidence:
         return apply(self.record.calibrator, self.scores[AFTER][split])
 
     def rated(
-        self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), own: Array | None = None
+        self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None
     ) -> dict[str, Interval]:
-        """`confidence_metrics` of confidences [n] on a split, or on those of its answers where `own` [n] is true."""
-        return confidence_metrics(confidence[self._own(split, own)], **self._truth(split, own), only=only)
+        """`confidence_metrics` of confidences [n] on a split, or on those of its answers where `mask` [n] is true."""
+        kept = self._kept(split, mask)
+        return confidence_metrics(confidence[kept], **self._truth(split, kept), only=only)
 
     def compared(
-        self, before: Array, after: Array, split: str, only: Collection[str] = tuple(METRICS), own: Array | None = None
-    ) -> dict[str, dict[str, Interval]]:
-        """`before_and_after` likewise."""
-        kept = self._own(split, own)
-        return before_and_after(before[kept], after[kept], **self._truth(split, own), only=only)
+        self, before: Array, after: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None
+    ) -> BeforeAfter:
+        """`before_and_after` of confidences [n] on a split, or on those of its answers where `mask` [n] is true."""
+        kept = self._kept(split, mask)
+        return before_and_after(before[kept], after[kept], **self._truth(split, kept), only=only)
 
-    def _truth(self, split: str, own: Array | None) -> dict[str, Any]:
-        settings, kept = self.config.evaluation, self._own(split, own)
+    def _truth(self, split: str, kept: Array) -> dict[str, Any]:
+        settings = self.config.evaluation
         return {
             "correct": self.correct(split)[kept],
             "num_bins": settings.num_bins,
@@ -113,8 +114,8 @@ class Evidence:
             "groups": self.groups(split)[kept],
         }
 
-    def _own(self, split: str, own: Array | None) -> Array:
-        return np.ones(len(self.splits[split]), dtype=bool) if own is None else own
+    def _kept(self, split: str, mask: Array | None) -> Array:
+        return np.ones(len(self.splits[split]), dtype=bool) if mask is None else mask
 
     @property
     def base_rate(self) -> float:

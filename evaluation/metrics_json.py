@@ -6,59 +6,68 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-from calibration_tuning.metrics.bootstrap import Interval
-from calibration_tuning.metrics.comparison import Quantity, adjust
+from calibration_tuning.metrics.bootstrap import Difference
+from calibration_tuning.metrics.comparison import Quantity, holm_corrected
 from calibration_tuning.metrics.confidence_metrics import METRICS
 from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
 from calibration_tuning.runs.progress import progress
 from evaluation.evidence import Evidence
+from evaluation.schema import SCHEMA_VERSION, Metrics, with_differences
 from evaluation.sections import SECTIONS
 
-SCHEMA_VERSION = 2
 PACKAGES = ("calibration-tuning", "torch", "transformers", "peft", "numpy", "scipy", "scikit-learn", "relplot")
 
 
-def metrics_of(evidence: Evidence) -> dict[str, Any]:
+def metrics_of(evidence: Evidence) -> Metrics:
     config = evidence.config
-    found: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     with progress(len(SECTIONS), "computing", "sections") as bar:
         for name, section in SECTIONS.items():
-            found[name] = section(evidence)
+            sections[name] = section(evidence)
             bar.update(1)
-    family = {
-        split: adjust([*differences(found, split)]) for split in ("test", "evaluation") if split in found["headline"]
-    }
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "name": config.name,
-        "model": config.model.path,
-        "method": evidence.record.method,
-        "calibrator": evidence.record.calibrator.model_dump(),
-        "seed": config.seed,
-        "num_bins": config.evaluation.num_bins,
-        "bootstrap_samples": config.evaluation.bootstrap_samples,
-        "examples": {split: len(rows) for split, rows in evidence.splits.items()},
-        "base_rate": evidence.base_rate,
-        "comparisons": family,
-        "curation_fingerprint": evidence.manifest["fingerprint"],
-        "inputs_fingerprint": evidence.record.inputs_fingerprint,
-        "versions": {package: version(package) for package in PACKAGES},
-        **found,
-    }
+    metrics = Metrics(
+        schema_version=SCHEMA_VERSION,
+        name=config.name,
+        model=config.model.path,
+        method=evidence.record.method,
+        calibrator=evidence.record.calibrator,
+        seed=config.seed,
+        num_bins=config.evaluation.num_bins,
+        bootstrap_samples=config.evaluation.bootstrap_samples,
+        examples={split: len(rows) for split, rows in evidence.splits.items()},
+        base_rate=evidence.base_rate,
+        comparisons={},
+        curation_fingerprint=evidence.manifest["fingerprint"],
+        inputs_fingerprint=evidence.record.inputs_fingerprint,
+        versions={package: version(package) for package in PACKAGES},
+        **sections,
+    )
+    for split in ("test", *(("evaluation",) if metrics.headline.evaluation else ())):
+        metrics = _corrected(metrics, split)
+    return metrics
 
 
-def differences(metrics: dict[str, Any], split: str) -> Iterator[tuple[Quantity, Interval]]:
+def _corrected(metrics: Metrics, split: str) -> Metrics:
+    family = [*differences(metrics, split)]
+    corrected = holm_corrected(family)
+    changes = {id(old): new for (_, old), new in zip(family, corrected, strict=True)}
+    counts = {split: sum(difference.p_holm is not None for difference in corrected)}
+    return with_differences(metrics, changes).model_copy(update={"comparisons": metrics.comparisons | counts})
+
+
+def differences(metrics: Metrics, split: str) -> Iterator[tuple[Quantity, Difference]]:
     """What the tables of a split compare, all of it: the family that p-values are corrected over."""
-    headline = metrics["headline"][split]
-    for name, entry in headline["difference"].items():
-        yield METRICS[name], entry
-    for part in ("tuning", "over_base_rate"):
-        yield METRICS["brier"], headline[part]["brier"]
+    headline = metrics.headline.test if split == "test" else metrics.headline.evaluation
+    assert headline is not None
+    for name, difference in headline.difference.items():
+        yield METRICS[name], difference
+    for changes in (headline.tuning, headline.over_base_rate):
+        yield METRICS["brier"], changes["brier"]
     if split == "test":
-        for name, entry in metrics["tokens"]["equal_width"]["difference"].items():
+        tokens = metrics.tokens
+        for name, difference in tokens.equal_width.difference.items():
             if name != "full_ece_nk":  # full_ece in another unit
-                yield TOKEN_METRICS[name], entry
-        for binning in ("log", "equal_mass"):
-            yield TOKEN_METRICS["full_ece"], metrics["tokens"][binning]["difference"]["full_ece"]
-        if metrics["query_tokens"] is not None:
-            yield TOKEN_METRICS["full_ece"], metrics["query_tokens"]["difference"]["full_ece"]
+                yield TOKEN_METRICS[name], difference
+        for table in (tokens.log, tokens.equal_mass, metrics.query_tokens):
+            if table is not None:
+                yield TOKEN_METRICS["full_ece"], table.difference["full_ece"]

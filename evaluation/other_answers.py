@@ -14,7 +14,7 @@ from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import SPLITS, GradedAnswer, read_records
 from evaluation.passes.writing import can_be_graded
 
-OWN = "own"
+THIS_MODEL = "own"
 """The tuned model itself, in tables of models."""
 
 

@@ -21,6 +21,7 @@ from evaluation.evidence import Evidence
 from evaluation.plots.curves import plot_compute, plot_decisions
 from evaluation.plots.groups import plot_estimators, plot_shift, plot_subjects
 from evaluation.plots.tokens import plot_full_ece, plot_temperature
+from evaluation.schema import Metrics
 
 TEMPLATES = Path(__file__).parent / "templates"
 WRONG_SHOWN = 20
@@ -33,7 +34,7 @@ class Plot:
     svg: Markup
 
 
-def write_report(folder: Path, metrics: dict[str, Any], evidence: Evidence) -> None:
+def write_report(folder: Path, metrics: Metrics, evidence: Evidence) -> None:
     (folder / "plots").mkdir()
     plots = {}
     for name, caption, drawn in figures(metrics, evidence):
@@ -65,9 +66,9 @@ def environment() -> Environment:
     return found
 
 
-def figures(metrics: dict[str, Any], evidence: Evidence) -> Iterator[tuple[str, str, Figure]]:
+def figures(metrics: Metrics, evidence: Evidence) -> Iterator[tuple[str, str, Figure]]:
     """(name, caption, figure) of every plot that this run has something to show in."""
-    bins, correct = metrics["num_bins"], evidence.correct("test")
+    bins, correct = metrics.num_bins, evidence.correct("test")
     for name, confidence in (("before", evidence.before("test")), ("after", evidence.after("test"))):
         side = prepare_reliability(confidence, correct, bins)
         caption = (
@@ -79,41 +80,41 @@ def figures(metrics: dict[str, Any], evidence: Evidence) -> Iterator[tuple[str, 
         "full_ece",
         "Full-ECE by bin on the reference answers' tokens: over all (position, vocabulary token) pairs in a bin of "
         "probability, how much more often they came true than predicted. The heights, sign aside, add up to Full-ECE.",
-        plot_full_ece(metrics["tokens"]["equal_width"]),
+        plot_full_ece(metrics.tokens.equal_width),
     )
     yield (
         "estimators",
         "Every confidence, calibrated on the calibration split: Brier score on the test split with 95% intervals.",
-        plot_estimators(metrics["estimators"]["test"]),
+        plot_estimators(metrics.estimators["test"]),
     )
     yield (
         "decisions",
         "Risk-coverage: the share of wrong answers among the most confident ones, as more questions are answered. "
         "Dashed: a confidence that tells right from wrong perfectly.",
-        plot_decisions(metrics["decisions"]),
+        plot_decisions(metrics.decisions),
     )
     yield (
         "temperature",
         "Temperature on the token logits: test split, by temperature; dotted the one found on the calibration split.",
-        plot_temperature(metrics["temperature"]),
+        plot_temperature(metrics.temperature),
     )
-    if metrics["subjects"]["worst"] is not None:
+    if metrics.subjects.worst is not None:
         yield (
             "subjects",
             "Accuracy by subject, and the mean confidence before and after; the largest gaps on top.",
-            plot_subjects(metrics["subjects"]),
+            plot_subjects(metrics.subjects),
         )
-    if any("estimators" in entry for entry in metrics["sources"].values()):
+    if any(row.estimators for row in metrics.sources.values()):
         yield (
             "shift",
             "AUROC of every confidence on every question set; 0.5 is no better than chance.",
-            plot_shift(metrics["sources"]),
+            plot_shift(metrics.sources),
         )
-    if metrics["compute"] is not None:
+    if metrics.compute is not None:
         yield (
             "compute",
             "What more tokens buy: accuracy, Brier score and ECE against the tokens generated for an answer.",
-            plot_compute(metrics["compute"]),
+            plot_compute(metrics.compute),
         )
 
 

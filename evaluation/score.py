@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ import typer
 from calibration_tuning.command_line import DebugOption, run_command, with_errors
 from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.errors import UserError
+from calibration_tuning.metrics.bootstrap import Interval
+from calibration_tuning.metrics.comparison import Quantity
 from calibration_tuning.runs.files import whole_folder, write_json
 from evaluation.score_files import TABLES, TENSORS, read_pairs, token_chunks
 
@@ -21,6 +24,7 @@ FileArgument = Annotated[
         show_default=False,
     ),
 ]
+PLAIN = "as it is"
 
 
 def main(
@@ -80,38 +84,41 @@ def _pairs(
 ) -> None:
     import numpy as np
 
-    from calibration_tuning.metrics.calibrators import CALIBRATORS, log_odds
-    from calibration_tuning.metrics.comparison import adjust
+    from calibration_tuning.metrics.calibrators import CALIBRATORS
+    from calibration_tuning.metrics.comparison import holm_corrected
     from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after, confidence_metrics
-    from calibration_tuning.metrics.cross_fitting import cross_fitted
+    from calibration_tuning.metrics.cross_fitting import calibrate as calibrated_by
 
     if calibrate is not None and calibrate not in CALIBRATORS:
         raise UserError(f"--calibrate {calibrate}: not a calibrator; known: {', '.join(CALIBRATORS)}")
     pairs = read_pairs(file, *names)
     common = (bins, seed, bootstrap, pairs.groups)
-    sides = {"as it is": pairs.confidence}
-    found: dict[str, Any] = {"n": len(pairs.correct), "num_bins": bins, "bootstrap_samples": bootstrap, "seed": seed}
+    sides = {PLAIN: pairs.confidence}
+    columns: dict[str, Mapping[str, Interval]]
     if calibrate is None:
-        found |= {"as it is": confidence_metrics(pairs.confidence, pairs.correct, *common)}
+        columns = {PLAIN: confidence_metrics(pairs.confidence, pairs.correct, *common)}
     else:
         kind: CalibratorName = calibrate  # type: ignore[assignment]
         try:
-            sides[kind] = cross_fitted(kind, log_odds(pairs.confidence), pairs.correct, pairs.groups, seed=seed)
+            sides[kind] = calibrated_by(pairs.confidence, pairs.correct, kind, pairs.groups, seed=seed)
         except ValueError as error:
             raise UserError(f"{file}: {error}; leave --calibrate out") from None
         both = before_and_after(pairs.confidence, sides[kind], pairs.correct, *common)
-        adjust([(METRICS[name], entry) for name, entry in both["difference"].items()])
-        found |= {"as it is": both["before"], kind: both["after"], "difference": both["difference"]}
-    groups = len(np.unique(pairs.groups)) if pairs.groups is not None else len(pairs.correct)
-    title = f"{file.name}: {found['n']} answers" + (f" in {groups} groups" if groups < found["n"] else "")
-    _print(title, {name: found[name] for name in (*sides, "difference") if name in found}, METRICS)
+        corrected = holm_corrected([(METRICS[name], difference) for name, difference in both.difference.items()])
+        differences = dict(zip(both.difference, corrected, strict=True))
+        columns = {PLAIN: both.before, kind: both.after, "difference": differences}
+    n = len(pairs.correct)
+    groups = n if pairs.groups is None else len(np.unique(pairs.groups))
+    title = f"{file.name}: {n} answers" + (f" in {groups} groups" if groups < n else "")
+    _print(title, columns, METRICS)
     if output is not None:
         from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
         from calibration_tuning.metrics.plots.theme import save_png
 
         panels = {name: prepare_reliability(c, pairs.correct, bins) for name, c in sides.items()}
+        settings = {"n": n, "num_bins": bins, "bootstrap_samples": bootstrap, "seed": seed}
         with whole_folder(output) as folder:
-            write_json(folder / "metrics.json", found)
+            write_json(folder / "metrics.json", settings | {name: _as_json(own) for name, own in columns.items()})
             save_png(plot_reliability(panels, bins), folder / "reliability.png")
         print(f"numbers and reliability diagram: {output}")
 
@@ -129,20 +136,23 @@ def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, outp
             tokens.update(logits, targets, sequence_ids)
         except ValueError as error:
             raise UserError(f"{file}, rows from {start}: {error}") from None
-    found = tokens.compute_intervals(bootstrap, seed)
-    title = f"{file.name}: {tokens.compute()['n']} token positions in {len(tokens.sums)} sequences, {binning} bins"
-    _print(title, {"value": found}, TOKEN_METRICS)
-    if len(tokens.sums) < FEWEST:
+    numbers, sequences = tokens.compute_intervals(bootstrap, seed), len(tokens.sums)
+    title = f"{file.name}: {tokens.positions} token positions in {sequences} sequences, {binning} bins"
+    _print(title, {"value": numbers}, TOKEN_METRICS)
+    if sequences < FEWEST:
         print(f"No intervals: they are over sequences (sequence_ids), and fewer than {FEWEST} say nothing.")
     if output is not None:
+        settings = {"n": tokens.positions, "binning": binning, "num_bins": bins}
         with whole_folder(output) as folder:
-            write_json(
-                folder / "metrics.json", {"n": tokens.compute()["n"], "binning": binning, "num_bins": bins, **found}
-            )
+            write_json(folder / "metrics.json", settings | _as_json(numbers))
         print(f"numbers: {output}")
 
 
-def _print(title: str, sides: dict[str, Any], quantities: Any) -> None:
+def _as_json(numbers: Mapping[str, Interval]) -> dict[str, Any]:
+    return {name: number.as_dict() for name, number in numbers.items()}
+
+
+def _print(title: str, columns: Mapping[str, Mapping[str, Interval]], quantities: Mapping[str, Quantity]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -150,12 +160,12 @@ def _print(title: str, sides: dict[str, Any], quantities: Any) -> None:
 
     table = Table(title=title)
     table.add_column("metric")
-    for name in sides:
+    for name in columns:
         table.add_column(name, justify="right")
     for name, quantity in quantities.items():
-        cells = [number(side[name], sign=label == "difference") for label, side in sides.items()]
-        if "difference" in sides:
-            cells[-1] += f" {sides['difference'][name]['verdict']}"
+        cells = [number(column[name], sign=label == "difference") for label, column in columns.items()]
+        if "difference" in columns:
+            cells[-1] += f" {getattr(columns['difference'][name], 'verdict', '')}"
         table.add_row(quantity.label, *cells)
     console = Console()
     Console(width=max(console.width, 100)).print(table)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from calibration_tuning.metrics.bootstrap import Interval
+from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.confidence_metrics import METRICS
 from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
+from evaluation.schema import Comparison, Metrics, TokenComparison
 
 MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "aurc", "mean_confidence", "accuracy")
 """Of the first table; the others are in the second one."""
@@ -26,9 +26,9 @@ class Row:
     """better | worse | unclear | "" (not a matter of better)."""
 
 
-def main_rows(metrics: Mapping[str, Any]) -> list[Row]:
+def main_rows(metrics: Metrics) -> list[Row]:
     """The first table: the confidence on the test split, then the tokens."""
-    test, tokens, query = metrics["headline"]["test"], metrics["tokens"]["equal_width"], metrics["query_tokens"]
+    test, tokens, query = metrics.headline.test, metrics.tokens.equal_width, metrics.query_tokens
     return [
         *(_row(METRICS[name].label, test, name) for name in MAIN_ROWS),
         _row("Full-ECE, reference-answer tokens", tokens, "full_ece"),
@@ -38,49 +38,47 @@ def main_rows(metrics: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def further_rows(metrics: Mapping[str, Any]) -> list[Row]:
+def further_rows(metrics: Metrics) -> list[Row]:
     """All that the first table leaves out."""
-    test, tokens = metrics["headline"]["test"], metrics["tokens"]["equal_width"]
+    test, tokens = metrics.headline.test, metrics.tokens.equal_width
     shown = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll"}
     return [
         *(_row(metric.label, test, name) for name, metric in METRICS.items() if name not in MAIN_ROWS),
         *(_row(f"{q.label}, tokens", tokens, name) for name, q in TOKEN_METRICS.items() if name not in shown),
-        *(
-            _row(f"Full-ECE, {binning.replace('_', ' ')} bins", metrics["tokens"][binning], "full_ece")
-            for binning in ("log", "equal_mass")
-        ),
+        _row("Full-ECE, log bins", metrics.tokens.log, "full_ece"),
+        _row("Full-ECE, equal mass bins", metrics.tokens.equal_mass, "full_ece"),
     ]
 
 
-def shifted_rows(metrics: Mapping[str, Any]) -> list[Row]:
+def shifted_rows(metrics: Metrics) -> list[Row]:
     """The first table's confidence rows on sets that were never trained on; empty where there are none."""
-    shifted = metrics["headline"].get("evaluation")
+    shifted = metrics.headline.evaluation
     return [_row(METRICS[name].label, shifted, name) for name in MAIN_ROWS] if shifted else []
 
 
 def number(entry: Interval, sign: bool = False) -> str:
     """`0.190 [0.175, 0.206]`, or why there is no number."""
-    if entry["value"] is None:
-        return entry.get("undefined", "undefined")
+    if entry.value is None:
+        return entry.undefined or "undefined"
     form = "{:+.3f}" if sign else "{:.3f}"
-    if abs(entry["value"]) < 0.0005 and entry["value"]:
+    if abs(entry.value) < 0.0005 and entry.value:
         form = "{:+.1e}" if sign else "{:.1e}"
-    text = form.format(entry["value"])
-    if entry["low"] is None:
+    text = form.format(entry.value)
+    if entry.low is None or entry.high is None:
         return text
-    return f"{text} [{form.format(entry['low'])}, {form.format(entry['high'])}]"
+    return f"{text} [{form.format(entry.low)}, {form.format(entry.high)}]"
 
 
-def p_text(entry: Mapping[str, Any]) -> str:
-    """`p = 0.012`, corrected where it is."""
-    p = entry.get("p_holm", entry.get("p"))
-    if p is None or not entry.get("verdict"):
+def p_text(difference: Difference) -> str:
+    """`0.012`, corrected where it is; empty where nothing was judged."""
+    p = difference.p if difference.p_holm is None else difference.p_holm
+    if p is None or not difference.verdict:
         return ""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def console_table(metrics: Mapping[str, Any]) -> None:
-    n = metrics["headline"]["test"]["n"]
+def console_table(metrics: Metrics) -> None:
+    n = metrics.headline.test.n
     print_rows(
         f"Before and after tuning, {n} held-out questions, 95% intervals, p-values Holm-corrected",
         "metric",
@@ -106,9 +104,9 @@ def print_rows(title: str, first: str, sides: Sequence[str], rows: Sequence[Row]
     Console(width=max(console.width, 134)).print(table)
 
 
-def row(label: str, before: Interval, after: Interval, change: Interval) -> Row:
-    return Row(label, number(before), number(after), number(change, sign=True), p_text(change), change["verdict"])
+def row(label: str, before: Interval, after: Interval, change: Difference) -> Row:
+    return Row(label, number(before), number(after), number(change, sign=True), p_text(change), change.verdict)
 
 
-def _row(label: str, group: Mapping[str, Any], name: str) -> Row:
-    return row(label, *(group[side][name] for side in ("before", "after", "difference")))
+def _row(label: str, table: Comparison | TokenComparison, name: str) -> Row:
+    return row(label, table.before[name], table.after[name], table.difference[name])

@@ -6,11 +6,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.tracking import Table, Tracker
 from evaluation import sentences, tables
+from evaluation.schema import Comparison, GroupRow, Metrics, Numbers, TokenComparison
+
+TableRows = Iterator[tuple[str, list[str | int], list[list[Any]]]]
+"""Name, columns and rows of each table."""
 
 
-def log_evaluation(tracker: Tracker, metrics: Mapping[str, Any], folder: Path, wrong: list[dict[str, Any]]) -> None:
+def log_evaluation(tracker: Tracker, metrics: Metrics, folder: Path, wrong: list[dict[str, Any]]) -> None:
     """Scalars of headline and tokens, a table of each part, every plot, and the verdict."""
     images = {f"plots/{path.stem}": path for path in sorted((folder / "plots").glob("*.png"))}
     shown = {f"tables/{name}": Table(columns, rows) for name, columns, rows in _tables(metrics, wrong)}
@@ -18,24 +23,26 @@ def log_evaluation(tracker: Tracker, metrics: Mapping[str, Any], folder: Path, w
     tracker.say("verdict", sentences.verdict_sentence(metrics))
 
 
-def _scalars(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    groups = {
-        "": metrics["headline"]["test"],
-        "shifted/": metrics["headline"].get("evaluation"),
-        "tokens/": metrics["tokens"]["equal_width"],
-        "query_tokens/": metrics["query_tokens"],
+def _scalars(metrics: Metrics) -> Iterator[tuple[str, float]]:
+    compared: dict[str, Comparison | TokenComparison | None] = {
+        "": metrics.headline.test,
+        "shifted/": metrics.headline.evaluation,
+        "tokens/": metrics.tokens.equal_width,
+        "query_tokens/": metrics.query_tokens,
     }
-    for prefix, group in groups.items():
-        for side in ("before", "after", "difference"):
-            for name, entry in (group or {}).get(side, {}).items():
-                for part in ("value", "low", "high"):
-                    if entry[part] is not None:
-                        yield f"{prefix}{side}/{name}" + ("" if part == "value" else f"_{part}"), entry[part]
+    for prefix, table in compared.items():
+        if table is None:
+            continue
+        sides: dict[str, Mapping[str, Interval]]
+        sides = {"before": table.before, "after": table.after, "difference": table.difference}
+        for side, entries in sides.items():
+            for name, entry in entries.items():
+                for suffix, value in (("", entry.value), ("_low", entry.low), ("_high", entry.high)):
+                    if value is not None:
+                        yield f"{prefix}{side}/{name}{suffix}", value
 
 
-def _tables(
-    metrics: Mapping[str, Any], wrong: list[dict[str, Any]]
-) -> Iterator[tuple[str, list[str | int], list[list[Any]]]]:
+def _tables(metrics: Metrics, wrong: list[dict[str, Any]]) -> TableRows:
     rows = [*tables.main_rows(metrics), *tables.further_rows(metrics)]
     yield (
         "before_and_after",
@@ -47,25 +54,26 @@ def _tables(
         ["split", "confidence", "kind", "model", "n", "Brier", "ECE", "AUROC", "calibrated Brier", "calibrated ECE"],
         [
             [
-                *(split, entry["label"], entry["family"], state, side["n"]),
-                *_values(side["raw"], "brier", "ece", "auroc"),
-                *_values(side.get("calibrated", {}), "brier", "ece"),
+                *(split, row.label, row.family, state, side.n),
+                *_values(side.raw, "brier", "ece", "auroc"),
+                *_values(side.calibrated, "brier", "ece"),
             ]
-            for split, table in metrics["estimators"].items()
-            for entry in table.values()
-            for state, side in entry["states"].items()
+            for split, table in metrics.estimators.items()
+            for row in table.values()
+            for state, side in row.states.items()
         ],
     )
     yield (
         "calibrators",
         ["confidence", "calibrator", "Brier", "ECE", "NLL", "cross-fitted Brier"],
         [
-            [name, kind, *_values(entry, "brier", "ece", "nll"), entry.get("cross_fitted")]
-            for name, own in metrics["posthoc"]["table"].items()
-            for kind, entry in own.items()
+            [name, kind, scores.brier.value, scores.ece.value, scores.nll.value, scores.cross_fitted]
+            for name, by_kind in metrics.posthoc.table.items()
+            for kind, scores in by_kind.items()
         ],
     )
     yield from _groups(metrics)
+    yield from _decisions(metrics)
     yield (
         "most_confidently_wrong",
         ["question", "answer", "reference", "before", "after"],
@@ -73,31 +81,50 @@ def _tables(
     )
 
 
-def _groups(metrics: Mapping[str, Any]) -> Iterator[tuple[str, list[str | int], list[list[Any]]]]:
-    for name, groups in (("subjects", metrics["subjects"]["table"]), ("question_sets", metrics["sources"])):
+def _groups(metrics: Metrics) -> TableRows:
+    groups: dict[str, Mapping[str, GroupRow]] = {"subjects": metrics.subjects.table, "question_sets": metrics.sources}
+    for name, table in groups.items():
         yield (
             name,
             [name, "n", "accuracy", "Brier before", "Brier after", "AUROC after", "gap after"],
             [
                 [
-                    *(key, entry["n"], entry["accuracy"]),
-                    *_values(entry.get("before", {}), "brier"),
-                    *_values(entry.get("after", {}), "brier", "auroc", "gap"),
+                    *(key, row.n, row.accuracy),
+                    *_values(row.before, "brier"),
+                    *_values(row.after, "brier", "auroc", "gap"),
                 ]
-                for key, entry in groups.items()
+                for key, row in table.items()
             ],
         )
+    if metrics.other_models:
+        yield (
+            "other_models",
+            ["answers of", "n", "accuracy", "Brier untuned", "Brier tuned", "AUROC tuned", "Brier left out"],
+            [
+                [
+                    *(key, row.n),
+                    *_values(row.after, "accuracy"),
+                    *_values(row.before, "brier"),
+                    *_values(row.after, "brier", "auroc"),
+                    *_values(row.leave_one_out, "brier"),
+                ]
+                for key, row in metrics.other_models.items()
+            ],
+        )
+
+
+def _decisions(metrics: Metrics) -> TableRows:
     yield (
         "decisions",
         ["error rate", "unavoidable abstention", "confidence", "threshold", "coverage", "error", "low", "high"],
         [
             [
-                *(rate["error_rate"], rate["unavoidable_abstention"], side),
-                *(rate[side][part] for part in ("threshold", "coverage", "error", "error_low", "error_high")),
+                *(rate.error_rate, rate.unavoidable_abstention, name),
+                *(side.threshold, side.coverage, side.error, side.error_low, side.error_high),
             ]
-            for rate in metrics["decisions"]["rates"]
-            for side in ("before", "after", "best_other")
-            if side in rate
+            for rate in metrics.decisions.rates
+            for name in ("before", "after", "best_other")
+            if (side := rate.side(name)) is not None
         ],
     )
     yield (
@@ -105,29 +132,14 @@ def _groups(metrics: Mapping[str, Any]) -> Iterator[tuple[str, list[str | int], 
         ["model", "temperature", "NLL at 1", "NLL scaled", "Full-ECE at 1", "Full-ECE scaled", "accuracy"],
         [
             [
-                *(state, found["temperature"]),
-                *(found[at][name]["value"] for name in ("nll", "full_ece") for at in ("at_1", "scaled")),
-                found["scaled"]["accuracy"]["value"],
+                *(state, scan.temperature),
+                *(numbers[name].value for name in ("nll", "full_ece") for numbers in (scan.at_1, scan.scaled)),
+                scan.scaled["accuracy"].value,
             ]
-            for state, found in metrics["temperature"].items()
+            for state, scan in metrics.temperature.items()
         ],
     )
-    if metrics["other_models"]:
-        yield (
-            "other_models",
-            ["answers of", "n", "accuracy", "Brier untuned", "Brier tuned", "AUROC tuned", "Brier left out"],
-            [
-                [
-                    *(key, entry["n"]),
-                    *_values(entry["after"], "accuracy"),
-                    *_values(entry["before"], "brier"),
-                    *_values(entry["after"], "brier", "auroc"),
-                    *_values(entry.get("leave_one_out", {}), "brier"),
-                ]
-                for key, entry in metrics["other_models"].items()
-            ],
-        )
 
 
-def _values(entry: Mapping[str, Any], *names: str) -> list[float | None]:
-    return [entry.get(name, {}).get("value") for name in names]
+def _values(numbers: Numbers | None, *names: str) -> list[float | None]:
+    return [numbers[name].value if numbers and name in numbers else None for name in names]

@@ -17,8 +17,9 @@ from calibration_tuning.runs.checksums import SUMS, sums
 from calibration_tuning.runs.files import read_json, sha256_file
 from calibration_tuning.thresholds import FILE as THRESHOLDS
 from calibration_tuning.thresholds import read_thresholds
+from evaluation.schema import Metrics, read_metrics
 
-CHECKPOINT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "reliability.png")
+CHECKPOINT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Bundle:
     run: Path
     config: RunConfig
     record: CalibrationRecord
-    metrics: Mapping[str, Any]
+    metrics: Metrics
     manifest: Mapping[str, Any]
     base_model: str
     """What others load: the run's own `model.path`, or the name given instead of it."""
@@ -56,7 +57,7 @@ def collect(run: Path, base_model: str | None = None) -> Bundle:
         raise UserError(f"{run}: not the folder of a run (no config.yaml); name one such as runs/demo")
     config = load_run_config(run / "config.yaml", [])
     record = read_record(run / "checkpoint")
-    metrics = read_json(run / "evaluation" / "metrics.json", "calibration-tuning evaluate CONFIG")
+    metrics = read_metrics(run / "evaluation" / "metrics.json")
     if not (run / "evaluation" / "run.json").is_file():
         raise UserError(f"{run / 'evaluation'}: was not finished; run `calibration-tuning evaluate CONFIG` again")
     curated = CuratedSet.read(config.curated or run / "curation")
@@ -65,9 +66,9 @@ def collect(run: Path, base_model: str | None = None) -> Bundle:
     return Bundle(run, config, record, metrics, curated.manifest, base_model or record.model.path)
 
 
-def _belong_together(run: Path, curated: CuratedSet, record: CalibrationRecord, metrics: Mapping[str, Any]) -> None:
+def _belong_together(run: Path, curated: CuratedSet, record: CalibrationRecord, metrics: Metrics) -> None:
     evaluated = "calibration-tuning evaluate CONFIG --force"
-    if metrics.get("inputs_fingerprint") != record.inputs_fingerprint:
+    if metrics.inputs_fingerprint != record.inputs_fingerprint:
         raise UserError(f"{run / 'evaluation'}: is of another checkpoint than {run / 'checkpoint'}; run `{evaluated}`")
     if curated.fingerprint != record.curation_fingerprint:
         raise UserError(f"{run / 'checkpoint'}: was trained on another curated set than {curated.folder}; train again")

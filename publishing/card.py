@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from calibration_tuning.lm.pypi_source import WHEELS
+from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.confidence_metrics import METRICS
 from evaluation import sentences, tables
 from evaluation.report import markdown_cell
@@ -73,32 +73,34 @@ def hub_sets(bundle: Bundle) -> list[str]:
 def results(bundle: Bundle) -> Iterator[EvalResult]:
     """For `model-index`: each confidence metric before and after tuning, and the token-level ones, with intervals."""
     metrics = bundle.metrics
-    for split, name in SPLITS.items():
-        if group := metrics["headline"].get(split):
-            for metric in SHOWN:
-                label = METRICS[metric].label
-                for side in ("before", "after"):
-                    yield from _result(group[side][metric], metric, f"{label}, {side} tuning", name, split, group["n"])
-    tokens = metrics["tokens"]["equal_width"]
-    for side in ("before", "after"):
+    for split, table in (("test", metrics.headline.test), ("evaluation", metrics.headline.evaluation)):
+        if table is None:
+            continue
+        for metric in SHOWN:
+            for side, numbers in (("before", table.before), ("after", table.after)):
+                label = f"{METRICS[metric].label}, {side} tuning"
+                yield from _result(numbers[metric], metric, label, split, table.n)
+    tokens = metrics.tokens.equal_width
+    for side, numbers in (("before", tokens.before), ("after", tokens.after)):
         label = f"Full-ECE of reference-answer tokens, {side} tuning"
-        yield from _result(tokens[side]["full_ece"], "full_ece", label, SPLITS["test"], "test", tokens["n"])
+        yield from _result(numbers["full_ece"], "full_ece", label, "test", tokens.n)
 
 
-def _result(entry: dict[str, Any], kind: str, label: str, name: str, split: str, n: int) -> Iterator[EvalResult]:
-    if entry["value"] is None:
+def _result(entry: Interval, kind: str, label: str, split: str, n: int) -> Iterator[EvalResult]:
+    if entry.value is None:
         return
-    interval = {} if entry["low"] is None else {"low": round(entry["low"], 6), "high": round(entry["high"], 6)}
+    has_interval = entry.low is not None and entry.high is not None
+    interval = {"low": round(entry.low, 6), "high": round(entry.high, 6)} if has_interval else None  # type: ignore[arg-type]
     yield EvalResult(
         task_type=TASK[0],
         task_name=TASK[1],
         dataset_type="custom",
-        dataset_name=name,
+        dataset_name=SPLITS[split],
         dataset_split=split,
         metric_type=kind,
         metric_name=label,
-        metric_value=round(entry["value"], 6),
-        metric_args={"n": n, "interval_95": interval or None},
+        metric_value=round(entry.value, 6),
+        metric_args={"n": n, "interval_95": interval},
     )
 
 

@@ -59,7 +59,7 @@ def test_leaves_the_folder_that_is_promised(finished: tuple[Path, Path, str]) ->
         *(f"curation/{name}" for name in ("manifest.json", "README.md", "few_shot.json")),
         *(f"curation/{split}.parquet" for split in ("train", "validation", "calibration", "test")),
         *(f"checkpoint/{name}" for name in ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json")),
-        *(f"checkpoint/{name}" for name in ("calibration.json", "README.md")),
+        "checkpoint/calibration.json",
         *(f"evaluation/{name}" for name in ("metrics.json", "report.html", "report.md", "per_example.parquet")),
         "evaluation/calibrators.json",
         "evaluation/plots/reliability_before.png",

@@ -17,7 +17,7 @@ from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
 from calibration_tuning.metrics.confidence_metrics import nll
 from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import write_sums
-from calibration_tuning.runs.files import sha256_file, write_json, write_text
+from calibration_tuning.runs.files import sha256_file, write_json
 from calibration_tuning.runs.progress import progress
 from training.examples import query_example
 from training.loop import Run
@@ -73,9 +73,8 @@ def save_checkpoint(
     )
     save_weights(config, folder, run.strategy.accelerator.unwrap_model(run.strategy.model), values)
     inputs.prompt_format.tokenizer.save_pretrained(folder)
-    write_text(folder / "README.md", _card(config, record))
     write_json(folder / FILE, record.model_dump(mode="json"))
-    write_sums(folder, but=["README.md"])  # to which evaluation adds its results
+    write_sums(folder)
 
 
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:
@@ -87,6 +86,7 @@ def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, 
             adapter_config.target_modules = sorted(adapter_config.target_modules)
         adapter = {name.removeprefix("lm."): value for name, value in values.items() if name.startswith("lm.")}
         model.lm.save_pretrained(folder, state_dict=adapter, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty form; publishing writes the card
     if model.probe is not None:
         width = config.training.probe.hidden_size
         head = Probe(model.config.get_text_config().hidden_size, width)
@@ -98,30 +98,3 @@ def _mixed_block(by_topic: dict[str, list[Demonstration]]) -> list[Demonstration
     """One demonstration from each of a few topics, so that a question of any kind sees the form of an answer."""
     firsts = [demonstrations[0] for demonstrations in by_topic.values() if demonstrations]
     return firsts[:: max(1, len(firsts) // ANSWER_FEW_SHOT)][:ANSWER_FEW_SHOT]
-
-
-def _card(config: RunConfig, record: CalibrationRecord) -> str:
-    trained = {
-        "lora_prompt": "LoRA adapter",
-        "lora_probe": "LoRA adapter with a probe on the last hidden state",
-        "probe": "Probe on the last hidden state",
-    }
-    return f"""---
-library_name: peft
-tags: [calibration, uncertainty, calibration-tuning, lora]
----
-# {config.name}
-
-{trained[record.method]} for `{config.model.path}`, tuned with Calibration-Tuning (Kapoor et al. 2024, arXiv 2406.08391)
-to say how probable it is that a proposed answer is correct. Confidence calibrator: {record.calibrator.kind}, fitted on
-{record.calibrated_on["n"]:.0f} held-out answers.
-
-```python
-from calibration_tuning import CalibratedModel
-
-model = CalibratedModel.from_pretrained("PATH_OR_REPO")
-print(model.answer("What is the capital of France?"))
-```
-
-An adapter loads with plain peft as well; `calibration.json` holds the query, its answer tokens and the calibrator.
-"""

@@ -1,30 +1,75 @@
 """Bootstrap over questions: intervals, p-values of paired differences, and Holm's correction over a table.
 
-One set of resamples serves every metric and both sides of a comparison, so differences are paired. Questions of one
-group (one country, one passage) are drawn together, since their answers are right or wrong together. Fewer than ten
-groups say nothing about others like them: there are no intervals then.
+The same resamples serve every metric and both sides of a comparison, so differences are paired. Questions of one group
+(one country, one passage) are drawn together, because their answers are right or wrong together. Fewer than ten groups
+say nothing about others like them: there are no intervals then.
 
-Two kinds of interval. Means and ranks (Brier, NLL, AUROC): percentiles of the resampled values. Calibration errors are
-sums of absolute values: noise makes them larger, and a resample has the noise twice. Their percentiles lie above the
-truth (for a calibrated model at n = 500 they never cover it), so `error_interval` corrects for that: see
-docs/evaluation.md, and `python -m benchmarks interval_coverage`.
+There are two kinds of interval. Means and ranks (Brier, NLL, AUROC) take percentiles of the resampled values.
+Calibration errors are sums of absolute values: noise makes them larger, and a resample has the noise twice. Their
+percentiles lie above the truth (for a calibrated model at n = 500 they never cover it), so `error_interval` corrects
+for that. See docs/evaluation.md, and `python -m benchmarks interval_coverage`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from scipy.stats import norm
 
 Array = np.ndarray
 Point = Mapping[str, float | None]
-Interval = dict[str, Any]
-"""`value`, `low`, `high`; None where undefined, then with the reason under `undefined`."""
 LEVEL = 0.95
 FEWEST = 10
 """Groups without which there is no interval."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its 95% interval."""
+
+    value: float | None
+    """None where the data do not define the number; `undefined` then says why."""
+    low: float | None = None
+    """None where there is no interval: too few groups, or no resample defines the number."""
+    high: float | None = None
+    undefined: str | None = None
+    if_calibrated: Interval | None = None
+    """Of a calibration error: what these confidences would score by chance if each were exactly right. Mean and 95%
+    range; an ECE is never 0 in a finite sample."""
+
+    def scaled(self, factor: float) -> Self:
+        """The same interval in another unit; a p-value and a verdict stay as they are."""
+        value, low, high = (None if x is None else x * factor for x in (self.value, self.low, self.high))
+        chance = self.if_calibrated and self.if_calibrated.scaled(factor)
+        return replace(self, value=value, low=low, high=high, if_calibrated=chance)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-like: `value`, `low`, `high`, and what else there is to say."""
+        row: dict[str, Any] = {"value": self.value, "low": self.low, "high": self.high}
+        if self.undefined is not None:
+            row["undefined"] = self.undefined
+        if self.if_calibrated is not None:
+            row["if_calibrated"] = self.if_calibrated.as_dict()
+        return row
+
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """After minus before, on the same questions and resamples."""
+
+    p: float | None = None
+    """Two-sided p-value of "no difference"; None without resamples."""
+    verdict: str = ""
+    """better | worse | unclear (p above 0.05), or "" where neither direction is better or too little is known."""
+    p_holm: float | None = None
+    """The p-value corrected for all comparisons of a table (`comparison.holm_corrected`)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        corrected = {} if self.p_holm is None else {"p_holm": self.p_holm}
+        return super().as_dict() | {"p": self.p, "verdict": self.verdict} | corrected
 
 
 def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
@@ -52,26 +97,31 @@ def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
 def draws_of(
     metrics: Callable[[Array], Point], groups: Array | int, count: int, seed: int
 ) -> dict[str, list[float | None]]:
-    """Resampled values of every metric of `metrics(indices)`; nothing where there are too few groups to resample."""
-    found: dict[str, list[float | None]] = {}
+    """Resampled values of every metric of `metrics(indices)`; empty where there are too few groups to resample."""
+    draws: dict[str, list[float | None]] = {}
     independent = groups if isinstance(groups, int) else len(np.unique(groups))
     for indices in resamples(groups, count if independent >= FEWEST else 0, seed):
         for name, value in metrics(indices).items():
-            found.setdefault(name, []).append(value)
-    return found
-
-
-def undefined(reason: str) -> Interval:
-    return {"value": None, "low": None, "high": None, "undefined": reason}
+            draws.setdefault(name, []).append(value)
+    return draws
 
 
 def percentile_interval(value: float, draws: Sequence[float | None], level: float = LEVEL) -> Interval:
-    """Resamples on which the metric is undefined (None) are left out; without any there is no interval."""
+    """Percentiles of the draws around `value`.
+
+    Resamples on which the metric is undefined (None) are left out; without any there is no interval.
+    """
     kept = _defined(draws)
     if not len(kept):
-        return {"value": float(value), "low": None, "high": None}
+        return Interval(float(value))
     low, high = np.percentile(kept, [50 * (1 - level), 50 * (1 + level)])
-    return {"value": float(value), "low": float(low), "high": float(high)}
+    return Interval(float(value), float(low), float(high))
+
+
+def mean_interval(values: Array, groups: Array | int, count: int, seed: int, level: float = LEVEL) -> Interval:
+    """The mean of `values` [n] with its bootstrap interval over `groups` (labels [n], or n for independent rows)."""
+    draws = draws_of(lambda indices: {"mean": float(values[indices].mean())}, groups, count, seed)
+    return percentile_interval(float(values.mean()), draws.get("mean", ()), level)
 
 
 def error_interval(
@@ -81,30 +131,28 @@ def error_interval(
     smallest: float = 0.0,
     largest: float = np.inf,
 ) -> Interval:
-    """For a calibration error; `null` are values that a perfectly calibrated model scores by chance.
+    """The interval of a calibration error; `null` are values that a perfectly calibrated model scores by chance.
 
     low: the basic bootstrap's, 2 value - high percentile (Davison and Hinkley 1997, eq. 5.6), and `smallest` where the
     value is no higher than chance alone makes it. high: the larger of the basic one, 2 value - low percentile, and the
     value plus what the high percentile is above the mean of the draws.
     """
     plain = percentile_interval(value, draws)
-    if plain["low"] is None:
+    if plain.low is None or plain.high is None:
         return plain
-    low = 2 * value - plain["high"]
-    high = max(2 * value - plain["low"], value + plain["high"] - float(np.mean(_defined(draws))))
+    low = 2 * value - plain.high
+    high = max(2 * value - plain.low, value + plain.high - float(np.mean(_defined(draws))))
     if len(null) and value <= np.percentile(null, 50 * (1 + LEVEL)):
         low = smallest
-    return {
-        "value": float(value),
-        "low": float(min(max(low, smallest), value)),
-        "high": float(max(min(high, largest), value)),
-    }
+    return Interval(float(value), float(min(max(low, smallest), value)), float(max(min(high, largest), value)))
 
 
 def p_value(value: float, draws: Sequence[float | None]) -> float | None:
-    """Two-sided p-value of "no difference", by the normal with the standard deviation of the resampled differences, so
-    that it can be corrected for many comparisons (counting draws, it could not be below 1 / their number). None without
-    resamples."""
+    """Two-sided p-value of "no difference": that of a normal with the standard deviation of the resampled differences.
+
+    Counting draws, it could not be below 1 / their number, and could not be corrected for many comparisons. None
+    without resamples.
+    """
     kept = _defined(draws)
     if len(kept) < 2:
         return None
@@ -115,7 +163,7 @@ def p_value(value: float, draws: Sequence[float | None]) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted for having looked at all of them (Holm 1979), in the order given."""
+    """P-values adjusted for having looked at all of them (Holm 1979), in the order given."""
     order = np.argsort(p_values, kind="stable")
     adjusted = np.empty(len(p_values))
     so_far = 0.0

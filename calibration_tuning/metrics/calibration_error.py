@@ -6,6 +6,8 @@ bins is None: nearly every bin would hold one answer, and the error would be tha
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 from scipy.special import ndtr
 
@@ -64,9 +66,11 @@ def ace(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
     return float(sum(abs(part.sum()) for part in np.array_split(gaps, num_bins)) / len(confidence))
 
 
-def smooth_ece(confidence: Array, correct: Array) -> float:
+def smooth_ece(confidence: Array, correct: Array) -> float | None:
     """Smooth ECE, without bins: the error after kernel smoothing, at the bandwidth that equals it (Błasiok and Nakkiran
-    2023), by the authors' own relplot."""
+    2023), by the authors' own relplot. None where relplot is not installed."""
+    if find_spec("relplot") is None:
+        return None
     import relplot
 
     return float(relplot.smECE(confidence, correct))

@@ -6,26 +6,25 @@ A new one is a class with `kind` and `__call__`, a function that fits it, and a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Discriminator
-from scipy.optimize import minimize
+from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, log_expit
 
-from calibration_tuning.config.training import CalibratorName
+if TYPE_CHECKING:
+    from calibration_tuning.config.training import CalibratorName
 
+Array = np.ndarray
 MAX_SCALE = 20.0
 MAX_BIAS = 20.0
 HISTOGRAM_BINS = 10
 CLIP = 1e-6
 
 
-class _Calibrator(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Calibrator(_Calibrator):
+@dataclass(frozen=True)
+class Calibrator:
     """confidence = sigmoid(scale * log-odds + bias); temperature scaling (Guo et al. 2017) has scale 1/T and bias 0,
     Platt scaling (Platt 1999) both."""
 
@@ -37,56 +36,60 @@ class Calibrator(_Calibrator):
     def temperature(self) -> float:
         return 1.0 / self.scale
 
-    def __call__(self, logit: np.ndarray) -> np.ndarray:
+    def __call__(self, logit: Array) -> Array:
         return expit(self.scale * np.asarray(logit, dtype=np.float64) + self.bias)
 
 
-class BetaCalibrator(_Calibrator):
+@dataclass(frozen=True)
+class BetaCalibrator:
     """confidence = sigmoid(a log p - b log(1 - p) + c) with a, b >= 0 (Kull, Silva Filho and Flach 2017)."""
 
-    kind: Literal["beta"] = "beta"
     a: float
     b: float
     c: float
+    kind: Literal["beta"] = "beta"
 
-    def __call__(self, logit: np.ndarray) -> np.ndarray:
+    def __call__(self, logit: Array) -> Array:
         return expit(_beta_features(logit) @ np.array([self.a, self.b, self.c]))
 
 
-class IsotonicCalibrator(_Calibrator):
+@dataclass(frozen=True)
+class IsotonicCalibrator:
     """A monotone map (Zadrozny and Elkan 2002), linear between its knots and constant outside of them."""
 
-    kind: Literal["isotonic"] = "isotonic"
     logits: list[float]
     confidences: list[float]
+    kind: Literal["isotonic"] = "isotonic"
 
-    def __call__(self, logit: np.ndarray) -> np.ndarray:
+    def __call__(self, logit: Array) -> Array:
         return np.interp(_finite(logit), self.logits, self.confidences)
 
 
-class HistogramCalibrator(_Calibrator):
+@dataclass(frozen=True)
+class HistogramCalibrator:
     """Histogram binning (Zadrozny and Elkan 2001): each bin says how often answers in it were correct."""
 
-    kind: Literal["histogram"] = "histogram"
     edges: list[float]
     """Inner edges in log-odds, rising; a value on an edge belongs to the bin above it."""
     confidences: list[float]
     """Of the bins, [len(edges) + 1]."""
+    kind: Literal["histogram"] = "histogram"
 
-    def __call__(self, logit: np.ndarray) -> np.ndarray:
+    def __call__(self, logit: Array) -> Array:
         return np.array(self.confidences)[np.searchsorted(self.edges, logit, side="right")]
 
 
-AnyCalibrator = Annotated[Calibrator | BetaCalibrator | IsotonicCalibrator | HistogramCalibrator, Discriminator("kind")]
+AnyCalibrator = Calibrator | BetaCalibrator | IsotonicCalibrator | HistogramCalibrator
+"""Callables from log-odds [n] to confidences [n]; `kind` tells them apart in files."""
 
 
-def log_odds(confidence: np.ndarray) -> np.ndarray:
+def log_odds(confidence: Array) -> Array:
     """Log-odds of confidences in [0, 1], which are clipped to 1e-6 from its ends; NaN stays NaN."""
     p = np.clip(np.asarray(confidence, dtype=np.float64), CLIP, 1 - CLIP)
     return np.log(p) - np.log1p(-p)
 
 
-def fit(kind: CalibratorName, logit: np.ndarray, correct: np.ndarray) -> AnyCalibrator:
+def fit(kind: CalibratorName, logit: Array, correct: Array) -> AnyCalibrator:
     """The calibrator of that kind for log-odds `logit` [n] and correctness `correct` [n] in [0, 1].
 
     Raises ValueError for an empty input. Separable or constant data has no finite optimum: scales then end at a bound
@@ -97,31 +100,34 @@ def fit(kind: CalibratorName, logit: np.ndarray, correct: np.ndarray) -> AnyCali
     return CALIBRATORS[kind](_finite(logit), np.asarray(correct, dtype=np.float64))
 
 
-def _temperature(logit: np.ndarray, correct: np.ndarray) -> Calibrator:
+def _temperature(logit: Array, correct: Array) -> Calibrator:
     (scale,) = _logistic(logit[:, None], correct, [(1 / MAX_SCALE, MAX_SCALE)], [1.0])
     return Calibrator(kind="temperature", scale=scale)
 
 
-def _platt(logit: np.ndarray, correct: np.ndarray) -> Calibrator:
+def _platt(logit: Array, correct: Array) -> Calibrator:
     features = np.stack([logit, np.ones_like(logit)], 1)
     scale, bias = _logistic(features, correct, [(1 / MAX_SCALE, MAX_SCALE), (-MAX_BIAS, MAX_BIAS)], [1.0, 0.0])
     return Calibrator(kind="platt", scale=scale, bias=bias)
 
 
-def _beta(logit: np.ndarray, correct: np.ndarray) -> BetaCalibrator:
+def _beta(logit: Array, correct: Array) -> BetaCalibrator:
     bounds = [(0.0, MAX_SCALE), (0.0, MAX_SCALE), (-MAX_BIAS, MAX_BIAS)]
     a, b, c = _logistic(_beta_features(logit), correct, bounds, [1.0, 1.0, 0.0])
     return BetaCalibrator(a=a, b=b, c=c)
 
 
-def _isotonic(logit: np.ndarray, correct: np.ndarray) -> IsotonicCalibrator:
-    from sklearn.isotonic import IsotonicRegression
+def _isotonic(logit: Array, correct: Array) -> IsotonicCalibrator:
+    values, place = np.unique(logit, return_inverse=True)
+    counts = np.bincount(place)
+    level = np.clip(isotonic_regression(np.bincount(place, weights=correct) / counts, weights=counts).x, 0, 1)
+    # Within a level only its ends are needed.
+    is_end = np.ones(len(level), dtype=bool)
+    is_end[1:-1] = (level[1:-1] != level[:-2]) | (level[1:-1] != level[2:])
+    return IsotonicCalibrator(logits=values[is_end].tolist(), confidences=level[is_end].tolist())
 
-    found = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(logit, correct)
-    return IsotonicCalibrator(logits=found.X_thresholds_.tolist(), confidences=found.y_thresholds_.tolist())
 
-
-def _histogram(logit: np.ndarray, correct: np.ndarray) -> HistogramCalibrator:
+def _histogram(logit: Array, correct: Array) -> HistogramCalibrator:
     inner = np.linspace(0, 1, min(HISTOGRAM_BINS, len(logit)) + 1)[1:-1]
     # An edge at the lowest value would leave the bin below it empty.
     edges = [edge for edge in np.unique(np.quantile(logit, inner, method="higher")) if edge > logit.min()]
@@ -130,7 +136,7 @@ def _histogram(logit: np.ndarray, correct: np.ndarray) -> HistogramCalibrator:
     return HistogramCalibrator(edges=[float(edge) for edge in edges], confidences=means.tolist())
 
 
-CALIBRATORS: dict[str, Callable[[np.ndarray, np.ndarray], AnyCalibrator]] = {
+CALIBRATORS: dict[str, Callable[[Array, np.ndarray], AnyCalibrator]] = {
     "temperature": _temperature,
     "platt": _platt,
     "beta": _beta,
@@ -139,24 +145,24 @@ CALIBRATORS: dict[str, Callable[[np.ndarray, np.ndarray], AnyCalibrator]] = {
 }
 
 
-def _beta_features(logit: np.ndarray) -> np.ndarray:
+def _beta_features(logit: Array) -> Array:
     z = np.asarray(logit, dtype=np.float64)
     return np.stack([log_expit(z), -log_expit(-z), np.ones_like(z)], -1)
 
 
-def _finite(logit: np.ndarray) -> np.ndarray:
+def _finite(logit: Array) -> Array:
     return np.clip(np.asarray(logit, dtype=np.float64), -700, 700)
 
 
 def _logistic(
-    features: np.ndarray, correct: np.ndarray, bounds: Sequence[tuple[float, float]], start: Sequence[float]
+    features: Array, correct: Array, bounds: Sequence[tuple[float, float]], start: Sequence[float]
 ) -> list[float]:
     """Coefficients within `bounds` that minimise the negative log-likelihood of sigmoid(features @ coefficients)."""
 
-    def nll(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+    def nll(coefficients: Array) -> tuple[float, Array]:
         z = features @ coefficients
         gradient = features.T @ (expit(z) - correct) / len(z)
         return float(np.mean(np.logaddexp(0.0, z) - correct * z)), gradient
 
-    found = minimize(nll, np.array(start), jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-12})
-    return [float(value) for value in found.x]
+    best = minimize(nll, np.array(start), jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-12})
+    return [float(value) for value in best.x]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from calibration_tuning.metrics.bootstrap import Interval, draws_of
+from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
 from calibration_tuning.metrics.ranking import auprc, aurc, auroc
@@ -39,6 +39,7 @@ class Metric(Quantity):
 
 ONE_CLASS = "undefined: all answers are correct, or all are wrong"
 FEW = "undefined: fewer examples than bins"
+NO_RELPLOT = "undefined: needs relplot (pip install relplot)"
 
 METRICS: dict[str, Metric] = {
     "brier": Metric("Brier score", compute=lambda p, c, m: brier(p, c)),
@@ -49,7 +50,13 @@ METRICS: dict[str, Metric] = {
     "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
     "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
     "debiased_ece": Metric("ECE, debiased", calibration_error=True, undefined=FEW, compute=debiased_ece),
-    "smooth_ece": Metric("Smooth ECE", calibration_error=True, slow=True, compute=lambda p, c, m: smooth_ece(p, c)),
+    "smooth_ece": Metric(
+        "Smooth ECE",
+        calibration_error=True,
+        undefined=NO_RELPLOT,
+        slow=True,
+        compute=lambda p, c, m: smooth_ece(p, c),
+    ),
     "mce": Metric("MCE (worst bin)", calibration_error=True, undefined=FEW, compute=mce),
     "auroc": Metric("AUROC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
     "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
@@ -66,10 +73,19 @@ MAIN = ("brier", "nll", "ece", "ace", "auroc", "aurc")
 """What is shown where many confidences stand side by side."""
 
 
+@dataclass(frozen=True)
+class BeforeAfter:
+    """Metrics of two sides on the same questions, and their paired differences, by the metrics' names."""
+
+    before: dict[str, Interval]
+    after: dict[str, Interval]
+    difference: dict[str, Difference]
+
+
 def point_metrics(
     confidence: Array, correct: Array, num_bins: int = 10, only: Collection[str] = tuple(METRICS)
 ) -> dict[str, float | None]:
-    """The metrics without intervals."""
+    """The metrics without intervals. `confidence` [n] and `correct` [n] in [0, 1]; None where one is undefined."""
     return {name: METRICS[name].compute(confidence, correct, num_bins) for name in only}
 
 
@@ -82,16 +98,20 @@ def confidence_metrics(
     groups: Array | Sequence[Any] | None = None,
     only: Collection[str] = tuple(METRICS),
 ) -> dict[str, Interval]:
-    """Every metric of `METRICS` (or of `only`) as `{"value", "low", "high"}` with a 95% bootstrap interval.
+    """Every metric of `METRICS`, each with a 95% bootstrap interval.
 
-    confidence [n] and correct [n], both in [0, 1]; `groups` [n] says which examples belong together, each to itself by
-    default. Calibration errors hold under `if_calibrated` what these confidences would score if each were exactly
-    right (mean and 95% range): an ECE is never 0 in a finite sample. Raises ValueError for other shapes or values, NaN
-    or an empty input.
+    confidence: [n], the probability in [0, 1] that each answer is correct.
+    correct: [n], whether it is, in [0, 1]; a fraction is part of a mark.
+    num_bins: of the binned calibration errors, at least 2.
+    groups: [n] labels of examples that belong together and are resampled together; each to itself by default.
+    only: names of the metrics that are wanted.
+
+    Raises ValueError for lists of other shapes or values, for NaN and for an empty input.
     """
-    units = len(confidence) if groups is None else np.asarray(groups)
-    found = _resampled(*check(confidence, correct, num_bins), units, num_bins, seed, bootstrap_samples, only)
-    return {name: interval(METRICS[name], one) for name, one in found.items()}
+    p, c = check(confidence, correct, num_bins)
+    units = len(p) if groups is None else np.asarray(groups)
+    resampled = _resampled(p, c, units, num_bins, seed, bootstrap_samples, only)
+    return {name: interval(METRICS[name], number) for name, number in resampled.items()}
 
 
 def before_and_after(
@@ -104,26 +124,25 @@ def before_and_after(
     groups: Array | Sequence[Any] | None = None,
     only: Collection[str] = tuple(METRICS),
     correct_after: Values | None = None,
-) -> dict[str, dict[str, Interval]]:
-    """`before` and `after` as by `confidence_metrics`, and their paired `difference` on the same n questions.
+) -> BeforeAfter:
+    """Metrics of two confidences in the same n answers, as by `confidence_metrics`, and their paired differences.
 
-    Each difference, after - before, holds `value`, `low`, `high`, the p-value `p` of no difference, and the `verdict`:
-    better, worse, unclear (p above 0.05), or "" where neither direction is better. `correct_after` [n] is for two
-    models that answered the questions each in its own way. `comparison.adjust` corrects p-values and verdicts of a
-    whole table.
+    A difference is after - before on the same resamples. `correct_after` [n] is for two models that answered the
+    questions each in its own way. `comparison.holm_corrected` corrects p-values and verdicts of a whole table. Raises
+    ValueError as `confidence_metrics` does, and where the two have different lengths.
     """
     first, truth = check(before, correct, num_bins)
-    second, other = check(after, correct if correct_after is None else correct_after, num_bins)
+    second, other_truth = check(after, correct if correct_after is None else correct_after, num_bins)
     if len(first) != len(second):
         raise ValueError(f"before has {len(first)} confidences, after {len(second)}: not of the same questions")
     units = len(first) if groups is None else np.asarray(groups)
     settings = (units, num_bins, seed, bootstrap_samples, only)
-    one, two = _resampled(first, truth, *settings), _resampled(second, other, *settings)
-    return {
-        "before": {name: interval(METRICS[name], one[name]) for name in only},
-        "after": {name: interval(METRICS[name], two[name]) for name in only},
-        "difference": {name: compared(METRICS[name], one[name], two[name]) for name in only},
-    }
+    x, y = _resampled(first, truth, *settings), _resampled(second, other_truth, *settings)
+    return BeforeAfter(
+        {name: interval(METRICS[name], x[name]) for name in only},
+        {name: interval(METRICS[name], y[name]) for name in only},
+        {name: compared(METRICS[name], x[name], y[name]) for name in only},
+    )
 
 
 def paired_difference(
@@ -136,13 +155,14 @@ def paired_difference(
     groups: Array | Sequence[Any] | None = None,
     only: Collection[str] = tuple(METRICS),
     correct_after: Values | None = None,
-) -> dict[str, Interval]:
-    """The `difference` of `before_and_after`."""
+) -> dict[str, Difference]:
+    """The `difference` of `before_and_after`, which takes the same arguments and raises the same errors."""
     settings = (num_bins, seed, bootstrap_samples, groups, only, correct_after)
-    return before_and_after(before, after, correct, *settings)["difference"]
+    return before_and_after(before, after, correct, *settings).difference
 
 
 def check(confidence: Values, correct: Values, num_bins: int = 10) -> tuple[Array, Array]:
+    """Both as float64 arrays [n]. Raises ValueError where they are no lists of n numbers in [0, 1]."""
     p, c = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if num_bins < 2:
         raise ValueError(f"num_bins is {num_bins}; at least 2 bins are needed")
@@ -167,11 +187,12 @@ def _resampled(
     null: dict[str, list[float]] = {}
     simulated = max(LEAST_SIMULATED, count // SIMULATED)
     for slow in (False, True):
-        if not (own := [name for name in only if METRICS[name].slow == slow]):
+        names = [name for name in only if METRICS[name].slow == slow]
+        if not names:
             continue
         number = max(LEAST_SLOW, count // SLOW) if slow else count
-        draws |= draws_of(partial(_at, p, c, num_bins, own), units, number, seed)
-        if errors := [name for name in own if METRICS[name].calibration_error]:
+        draws |= draws_of(partial(_at, p, c, num_bins, names), units, number, seed)
+        if errors := [name for name in names if METRICS[name].calibration_error]:
             labels = labels_if_calibrated(p, c, units, simulated, seed)
             null |= _if_calibrated(p, islice(labels, max(LEAST_SIMULATED, number // SIMULATED)), num_bins, errors)
     return {name: Resampled(values[name], draws.get(name, ()), null.get(name, ())) for name in only}
@@ -223,9 +244,9 @@ def _if_calibrated(
     confidence: Array, labels: Iterable[Array], num_bins: int, names: Collection[str]
 ) -> dict[str, list[float]]:
     """What these confidences score by each of `labels` [n]."""
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for own in labels:
-        for name, value in point_metrics(confidence, own, num_bins, names).items():
+    values: dict[str, list[float]] = {name: [] for name in names}
+    for correct in labels:
+        for name, value in point_metrics(confidence, correct, num_bins, names).items():
             if value is not None:
-                found[name].append(value)
-    return found
+                values[name].append(value)
+    return values

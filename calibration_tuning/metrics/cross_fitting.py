@@ -1,36 +1,35 @@
-"""Post-hoc calibrators of every confidence: fitted on the calibration split, scored on the others, saved as JSON."""
+"""Calibrators where there is no other set to fit them on: each answer by a fit that has not seen it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
-from calibration_tuning.config.training import CalibratorName
-from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.metrics.calibrators import CALIBRATORS, AnyCalibrator, fit
-from calibration_tuning.runs.files import read_json
+from calibration_tuning.metrics.calibrators import CALIBRATORS, AnyCalibrator, fit, log_odds
+
+if TYPE_CHECKING:
+    from calibration_tuning.config.training import CalibratorName
 
 Array = np.ndarray
 FOLDS = 5
-FILE = "calibrators.json"
 
 
-def fit_defined(kind: CalibratorName, logit: Array, correct: Array) -> AnyCalibrator | None:
-    """`fit` on the answers that have a score (are not NaN); None if there are fewer than two."""
-    there = ~np.isnan(logit)
-    return fit(kind, logit[there], correct[there]) if there.sum() >= 2 else None
+def calibrate(
+    confidence: Array | Sequence[float],
+    correct: Array | Sequence[float],
+    kind: CalibratorName = "platt",
+    groups: Array | Sequence[Any] | None = None,
+    folds: int = FOLDS,
+    seed: int = 0,
+) -> Array:
+    """Calibrated confidences [n] of answers with `confidence` [n] and correctness `correct` [n], both in [0, 1].
 
-
-def apply(calibrator: AnyCalibrator, logit: Array) -> Array:
-    """Confidences [n], NaN where there is no score."""
-    found = np.full(len(logit), np.nan)
-    there = ~np.isnan(logit)
-    found[there] = calibrator(logit[there])
-    return found
+    `kind` is one of `CALIBRATORS`. Nothing is scored by what it was fitted on: see `cross_fitted`, which also says what
+    `groups`, `folds` and `seed` are, and which errors are raised. To fit on one set and use it on another, call `fit`.
+    """
+    return cross_fitted(kind, log_odds(np.asarray(confidence)), np.asarray(correct), groups, folds, seed)
 
 
 def cross_fitted(
@@ -43,37 +42,33 @@ def cross_fitted(
 ) -> Array:
     """Confidences [n], each by a calibrator fitted on the folds that the example is not in.
 
-    For a set that has no other to fit on: nothing is scored by what it was fitted on. Examples of one group share a
-    fold. Raises ValueError for fewer groups than folds.
+    `logit` [n] are log-odds, `correct` [n] is in [0, 1]. Examples of one group (labels [n]) share a fold; folds are
+    drawn by `seed`. Raises ValueError for fewer groups than folds.
     """
     _, labels = np.unique(np.arange(len(logit)) if groups is None else np.asarray(groups), return_inverse=True)
     count = int(labels.max(initial=-1)) + 1
     if count < folds:
         raise ValueError(f"{count} independent examples cannot be cut into {folds} folds")
-    fold_of = np.random.default_rng(seed).permutation(count) % folds
-    own = fold_of[labels]
-    found = np.empty(len(logit))
+    fold_of = (np.random.default_rng(seed).permutation(count) % folds)[labels]
+    confidence = np.empty(len(logit))
     for fold in range(folds):
-        left_out = own == fold
-        found[left_out] = fit(kind, logit[~left_out], correct[~left_out])(logit[left_out])
-    return found
+        left_out = fold_of == fold
+        confidence[left_out] = fit(kind, logit[~left_out], correct[~left_out])(logit[left_out])
+    return confidence
 
 
-def all_fits(logit: Array, correct: Array) -> dict[str, AnyCalibrator]:
-    """A calibrator of every kind; empty where there are too few scores."""
-    found = {kind: fit_defined(kind, logit, correct) for kind in CALIBRATORS}  # type: ignore[arg-type]
-    return {kind: calibrator for kind, calibrator in found.items() if calibrator is not None}
+def fit_all(logit: Array, correct: Array) -> dict[str, AnyCalibrator]:
+    """A calibrator of every kind, fitted on the answers that have a score (are not NaN); empty if there are fewer than
+    two."""
+    scored = ~np.isnan(logit)
+    if scored.sum() < 2:
+        return {}
+    return {kind: fit(kind, logit[scored], correct[scored]) for kind in CALIBRATORS}  # type: ignore[arg-type]
 
 
-def dump(fits: Mapping[str, Mapping[str, AnyCalibrator]]) -> dict[str, Any]:
-    """JSON of calibrators by confidence and kind."""
-    return {name: {kind: c.model_dump() for kind, c in own.items()} for name, own in fits.items()}
-
-
-def load(path: Path) -> dict[str, dict[str, AnyCalibrator]]:
-    """Calibrators by confidence (such as `query/after`) and kind. Raises `UserError` for a damaged file."""
-    values = read_json(path, "calibration-tuning evaluate CONFIG")
-    try:
-        return TypeAdapter(dict[str, dict[str, AnyCalibrator]]).validate_python(values)
-    except ValidationError as error:
-        raise UserError(f"{path}{first_problem(error)}; evaluate again with --force") from None
+def apply(calibrator: AnyCalibrator, logit: Array) -> Array:
+    """Confidences [n] of log-odds [n], NaN where there is no score."""
+    confidence = np.full(len(logit), np.nan)
+    scored = ~np.isnan(logit)
+    confidence[scored] = calibrator(logit[scored])
+    return confidence

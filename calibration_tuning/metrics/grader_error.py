@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.metrics.bootstrap import FEWEST, Interval, percentile_interval, resamples, undefined
+from calibration_tuning.metrics.bootstrap import FEWEST, Interval, percentile_interval, resamples
 from calibration_tuning.metrics.confidence_metrics import ONE_CLASS, check, point_metrics
 
 Array = np.ndarray
@@ -56,19 +56,23 @@ def compared_with_grader_error(
     for indices in resamples(units, bootstrap_samples, seed):
         labels = truth[indices].copy()
         for name, counts in tables.items():
-            own = names[indices] == name
+            graded = names[indices] == name
             right = np.array([generator.beta(row[1] + PRIOR, row[0] + PRIOR) for row in counts])
-            labels[own] = generator.random(int(own.sum())) < right[verdict[indices[own]]]
-        one, two = (point_metrics(p[indices], labels, only=SHOWN) for p in (first, second))
+            labels[graded] = generator.random(int(graded.sum())) < right[verdict[indices[graded]]]
+        of_before, of_after = (point_metrics(p[indices], labels, only=SHOWN) for p in (first, second))
         for name in SHOWN:
-            b, a = one[name], two[name]
+            b, a = of_before[name], of_after[name]
             draws["before"][name].append(b)
             draws["after"][name].append(a)
             draws["difference"][name].append(None if b is None or a is None else a - b)
     enough = (units if isinstance(units, int) else len(np.unique(units))) >= FEWEST
-    return {side: {name: _mean_interval(own, enough) for name, own in found.items()} for side, found in draws.items()}
+    return {side: {name: _mean_interval(of[name], enough) for name in SHOWN} for side, of in draws.items()}
 
 
 def _mean_interval(draws: list[float | None], enough: bool) -> Interval:
     kept = [draw for draw in draws if draw is not None]
-    return percentile_interval(float(np.mean(kept)), kept if enough else ()) if kept else undefined(ONE_CLASS)
+    return (
+        percentile_interval(float(np.mean(kept)), kept if enough else ())
+        if kept
+        else Interval(None, undefined=ONE_CLASS)
+    )

@@ -1,7 +1,7 @@
 """Full-ECE (Liu et al. 2024, arXiv 2406.11345) and its companions, streamed over token positions.
 
 With N positions, vocabulary K, p[i, k] the probability and y[i] the realised token, bin m pools all pairs (i, k) whose
-p[i, k] lies in it (see `calibration_tuning.metrics.token_bins`):
+p[i, k] lies in it (see `metrics.token_bins`):
 
     full_ece         = sum_m |sum over B_m of (1[y_i = k] - p[i, k])| / N        in [0, 2]
     full_ece_nk      = full_ece / K, the normalisation by all N K pairs that some code uses
@@ -13,23 +13,24 @@ p[i, k] lies in it (see `calibration_tuning.metrics.token_bins`):
     top1_ace         = the same with bins of equal numbers of positions, to an eighth in log-odds
 
 Nearly all pairs have a tiny probability, and summing those in float32 is grossly wrong. Here sums are float64, and the
-lowest bin is the rest of its row: 1 minus the sum of the others (`calibration_tuning.metrics.row_statistics`).
+lowest bin is the rest of its row: 1 minus the sum of the others (`metrics.row_statistics`).
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, as_tensor
 
-from calibration_tuning.metrics.bootstrap import Interval, draws_of
+from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
-from calibration_tuning.metrics.row_statistics import RowStatistics, row_statistics
-from calibration_tuning.metrics.token_bins import GRID, Binning, cell_edges, cuts, equal_parts, joined
+from calibration_tuning.metrics.row_statistics import row_statistics
+from calibration_tuning.metrics.token_bins import Binning, cuts, equal_parts, joined
+from calibration_tuning.metrics.token_sums import SumLayout, Sums
 
 Array = np.ndarray
 CHUNK = 256
@@ -48,6 +49,22 @@ TOKEN_METRICS: dict[str, Quantity] = {
 }
 
 
+def full_ece(
+    logits: Tensor | Array,
+    targets: Tensor | Array | Sequence[int],
+    num_bins: int = 10,
+    binning: Binning = "equal_width",
+) -> float | None:
+    """Full-ECE (Liu et al. 2024) of logits [N, K] against the realised tokens `targets` [N], in [0, 2].
+
+    None for N = 0. Raises ValueError for NaN or infinite logits, for targets outside [0, K), and for fewer than 2 bins.
+    For intervals, and for positions that do not fit into memory at once, use `TokenCalibration`.
+    """
+    tokens = TokenCalibration(num_bins, binning)
+    tokens.update(as_tensor(logits), as_tensor(targets))
+    return tokens.compute()["full_ece"]
+
+
 @dataclass(frozen=True)
 class TokenBins:
     """Per bin, [M] each: its ends, and the pairs in it summed: probability, and how many tokens were realised."""
@@ -58,20 +75,29 @@ class TokenBins:
     realised: Array
 
 
+class _Gaps(NamedTuple):
+    """What the metrics are sums of over sequences: totals [4], and gaps [M] by kind of bin."""
+
+    totals: Array
+    full: Array
+    top1: Array
+    adaptive: Array
+
+
 class TokenCalibration:
-    """Accumulates float64 sums per sequence, never logits: 4 + 5 M + 3 x 257 numbers each for equal-width bins."""
+    """Accumulates float64 sums per sequence, never logits; batches and ranks can be merged."""
 
     def __init__(self, num_bins: int = 10, binning: Binning = "equal_width") -> None:
+        """`binning` is one of `metrics.token_bins.BINNINGS`. Raises ValueError for fewer than 2 bins."""
         if num_bins < 2:
             raise ValueError(f"num_bins is {num_bins}; at least 2 bins are needed")
         self.num_bins = num_bins
         self.binning = binning
         self.vocabulary: int | None = None
-        self._edges = cell_edges(binning, num_bins)
-        sizes = [4, *[len(self._edges) + 1] * 3, *[num_bins] * 2, *[len(GRID) + 1] * 3]
-        *self._columns, self._width = np.cumsum(sizes).tolist()
+        """K, as soon as logits were seen."""
+        self._layout = SumLayout(num_bins, binning)
         self._sums: MutableMapping[int, Array] = {}
-        self._summed: tuple[Array, Array] | None = None
+        self._summed: tuple[Sums, Array] | None = None
 
     def update(self, logits: Tensor, targets: Tensor, sequence_ids: Sequence[int] | Array | None = None) -> None:
         """Add N positions: logits [N, K] of any float type and device, targets [N] token ids.
@@ -86,14 +112,18 @@ class TokenCalibration:
             raise ValueError(f"logits over {logits.shape[1]} tokens after logits over {self.vocabulary}")
         self.vocabulary = logits.shape[1]
         if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < self.vocabulary:
-            found = f"{int(targets.min())}..{int(targets.max())}"
-            raise ValueError(f"targets must lie in [0, {self.vocabulary}), found {found}")
+            raise ValueError(
+                f"targets must lie in [0, {self.vocabulary}), found {int(targets.min())}..{int(targets.max())}"
+            )
         owners = np.zeros(len(targets), dtype=np.int64) if sequence_ids is None else np.asarray(sequence_ids)
-        own = logits.gather(1, targets.to(logits.device).unsqueeze(1)).squeeze(1).double().cpu().numpy()
+        target_logits = logits.gather(1, targets.to(logits.device).unsqueeze(1)).squeeze(1).double().cpu().numpy()
         realised = targets.cpu().numpy()
         for start in range(0, len(targets), CHUNK):
             part = slice(start, start + CHUNK)
-            self._add(row_statistics(logits[part], cuts(self._edges)), own[part], realised[part], owners[part])
+            rows = row_statistics(logits[part], cuts(self._layout.edges))
+            sums = self._layout.of_rows(rows, target_logits[part], realised[part], owners[part])
+            for owner, added in sums.items():
+                self._count_in(owner, added)
 
     def update_hidden(
         self,
@@ -112,9 +142,12 @@ class TokenCalibration:
             self.update(head(hidden[part]), targets[part], owners)
 
     def merge(self, other: TokenCalibration) -> None:
-        """Add what another instance (another batch, another rank) has seen."""
-        mine, theirs = ((one.num_bins, one.binning) for one in (self, other))
-        if mine != theirs or (None not in (self.vocabulary, other.vocabulary) and self.vocabulary != other.vocabulary):
+        """Add what another instance (another batch, another rank) has seen.
+
+        Raises ValueError where the other has other bins or another vocabulary.
+        """
+        same_bins = (self.num_bins, self.binning) == (other.num_bins, other.binning)
+        if not same_bins or (self.vocabulary and other.vocabulary and self.vocabulary != other.vocabulary):
             raise ValueError("cannot merge: the two have different bins or vocabularies")
         self.vocabulary = self.vocabulary or other.vocabulary
         for owner, sums in other._sums.items():
@@ -142,82 +175,67 @@ class TokenCalibration:
         other.vocabulary, other._sums = vocabulary, ChainMap({}, cast(MutableMapping[int, Array], sums))
         return other
 
+    @property
+    def positions(self) -> int:
+        """N, of everything seen."""
+        return int(self._everything()[0].totals[0])
+
     def compute(self) -> dict[str, float | None]:
         """The metrics of everything seen, and `n`, the number of positions; without positions the others are None."""
         total, summands = self._everything()
-        has_chance = total[0] and self.binning != "equal_mass"
-        chance = float(np.sqrt(2 / np.pi) * self._spreads(total)["full_ece"].sum() / total[0]) if has_chance else None
-        return self._metrics(summands.sum(0)) | {"full_ece_if_calibrated": chance, "n": int(total[0])}
+        n = total.totals[0]
+        chance = None
+        if n and self.binning != "equal_mass":
+            chance = float(np.sqrt(2 / np.pi) * self._spreads(total)["full_ece"].sum() / n)
+        return self._metrics(summands.sum(0)) | {"full_ece_if_calibrated": chance, "n": int(n)}
 
     def compute_intervals(
         self, count: int = 1000, seed: int = 0, groups: Sequence[Any] | Array | None = None
     ) -> dict[str, Interval]:
-        """The metrics with 95% bootstrap intervals over sequences. `groups[i]` is the group of sequence i (ids are then
-        positions in it), whose members are drawn together."""
-        found = self._resampled(count, seed, groups)
-        entries = {name: interval(TOKEN_METRICS[name], one) for name, one in found.items()}
+        """The metrics with 95% intervals from `count` resamples of sequences.
+
+        `groups[i]` is the group of sequence i (ids are then positions in it), whose members are drawn together.
+        """
+        resampled = self._resampled(count, seed, groups)
+        entries = {name: interval(TOKEN_METRICS[name], number) for name, number in resampled.items()}
         if self.binning == "equal_mass" and self._sums:
-            entries["full_ece"].pop("if_calibrated", None)  # an upper bound, good enough for the interval's lower end
-        return entries | {"full_ece_nk": _scaled(entries["full_ece"], 1 / (self.vocabulary or 1))}
+            # Its null is an upper bound, good enough for the interval's lower end but not to be shown.
+            entries["full_ece"] = replace(entries["full_ece"], if_calibrated=None)
+        return entries | {"full_ece_nk": entries["full_ece"].scaled(1 / (self.vocabulary or 1))}
 
     def difference_intervals(
         self, before: TokenCalibration, count: int = 1000, seed: int = 0, groups: Sequence[Any] | Array | None = None
-    ) -> dict[str, Interval]:
-        """self - before with paired intervals; both must have seen the same sequences."""
+    ) -> dict[str, Difference]:
+        """self - before with paired intervals. Raises ValueError unless both have seen the same sequences."""
         if sorted(self._sums) != sorted(before._sums):
             raise ValueError("a paired difference needs the same sequences on both sides")
-        one, two = before._resampled(count, seed, groups), self._resampled(count, seed, groups)
-        found = {name: compared(quantity, one[name], two[name]) for name, quantity in TOKEN_METRICS.items()}
-        return found | {"full_ece_nk": _scaled(found["full_ece"], 1 / (self.vocabulary or 1))}
+        x, y = before._resampled(count, seed, groups), self._resampled(count, seed, groups)
+        differences = {name: compared(quantity, x[name], y[name]) for name, quantity in TOKEN_METRICS.items()}
+        return differences | {"full_ece_nk": differences["full_ece"].scaled(1 / (self.vocabulary or 1))}
 
     def bins(self) -> TokenBins:
         """What Full-ECE is made of: it sums |realised - predicted| over the bins, over N."""
         total, _ = self._everything()
         bin_of, _ = self._bins_of(total)
-        mass, realised, *_ = self._split(total)
-        inner = [self._edges[np.flatnonzero(bin_of > m)[0] - 1] for m in range(self.num_bins) if (bin_of > m).any()]
+        edges = self._layout.edges
+        inner = [edges[np.flatnonzero(bin_of > m)[0] - 1] for m in range(self.num_bins) if (bin_of > m).any()]
         ends = np.array([0.0, *inner, *[1.0] * (self.num_bins - len(inner))])
-        return TokenBins(
-            ends[:-1], ends[1:], joined(mass, bin_of, self.num_bins), joined(realised, bin_of, self.num_bins)
-        )
-
-    def _add(self, rows: RowStatistics, own: Array, targets: Array, owners: Array) -> None:
-        """Add N rows, of which `own` [N] are the logits of `targets` [N]. A sequence's sums: count, Brier, NLL, top-1
-        hits; by cell the probability, realised tokens and variance; by bin the top-1 gap and variance; by cell of the
-        grid top-1 counts, gaps and variance."""
-        owner, place = np.unique(owners, return_inverse=True)
-        sums = np.zeros((len(owner), self._width))
-        first, mass, realised, variance, top, top_variance, counts, gaps, grid = np.split(sums, self._columns, axis=1)
-        chosen = np.exp(own - rows.highest) / rows.total
-        hit = (rows.best == targets).astype(np.float64)
-        ones = np.ones(len(own))
-        brier = rows.squares - 2 * chosen + 1
-        np.add.at(first, place, np.stack([ones, brier, np.log(rows.total) + rows.highest - own, hit], 1))
-        np.add.at(mass, place, rows.mass)
-        np.add.at(variance, place, rows.mass * (1 - rows.mass))
-        np.add.at(realised, (place, np.digitize(chosen, cuts(self._edges))), ones)
-        confidence = 1 / rows.total
-        at = place, np.digitize(confidence, cuts(cell_edges("equal_width", self.num_bins)))
-        np.add.at(top, at, hit - confidence)
-        np.add.at(top_variance, at, confidence * (1 - confidence))
-        at = place, np.digitize(confidence, cuts(GRID))
-        np.add.at(counts, at, ones)
-        np.add.at(gaps, at, hit - confidence)
-        np.add.at(grid, at, confidence * (1 - confidence))
-        for number, one in zip(owner.tolist(), sums, strict=True):
-            self._count_in(number, one)
+        predicted, realised = (joined(part, bin_of, self.num_bins) for part in (total.mass, total.realised))
+        return TokenBins(ends[:-1], ends[1:], predicted, realised)
 
     def _count_in(self, owner: int, sums: Array) -> None:
         self._sums[owner] = self._sums.get(owner, 0.0) + sums
         self._summed = None
 
-    def _everything(self) -> tuple[Array, Array]:
-        """The sums of all sequences together, [W], and of each what the metrics need, [n, 4 + 3 M], by sequence."""
+    def _everything(self) -> tuple[Sums, Array]:
+        """The sums of all sequences together, and what the metrics need of each, [n, 4 + 3 M], by sequence."""
         if self._summed is None:
-            total = np.sum([some.sum(0) for some in self._in_parts()] or np.zeros((1, self._width)), axis=0)
+            width = self._layout.width
+            whole = np.sum([some.sum(0) for some in self._in_parts()] or np.zeros((1, width)), axis=0)
+            total = self._layout.views(whole)
             bins = self._bins_of(total)
-            own = [np.zeros((0, 4 + 3 * self.num_bins)), *(self._summands(some, bins) for some in self._in_parts())]
-            self._summed = total, np.concatenate(own)
+            summands = [self._summands(some, bins) for some in self._in_parts()]
+            self._summed = total, np.concatenate(summands or [self._summands(np.zeros((0, width)), bins)])
         return self._summed
 
     def _in_parts(self) -> Iterator[Array]:
@@ -226,31 +244,35 @@ class TokenCalibration:
         for start in range(0, len(ids), CHUNK):
             yield np.stack([self._sums[number] for number in ids[start : start + CHUNK]])
 
-    def _split(self, sums: Array) -> list[Array]:
-        """Of sums [..., W] by cell probability, realised, variance; by bin top-1 gap, variance; by cell of the grid
-        top-1 counts, gaps, variance."""
-        return np.split(sums, self._columns, axis=-1)[1:]
-
-    def _bins_of(self, total: Array) -> tuple[Array, Array]:
+    def _bins_of(self, total: Sums) -> tuple[Array, Array]:
         """Bin of every cell, and of every cell of the top-1 grid."""
-        mass, _, _, _, _, counts, _, _ = self._split(total)
-        own = np.arange(self.num_bins) if self.binning != "equal_mass" else equal_parts(mass, self.num_bins)
-        return own, equal_parts(counts, self.num_bins)
+        is_fixed = self.binning != "equal_mass"
+        bin_of = np.arange(self.num_bins) if is_fixed else equal_parts(total.mass, self.num_bins)
+        return bin_of, equal_parts(total.grid_count, self.num_bins)
 
     def _summands(self, sums: Array, bins: tuple[Array, Array]) -> Array:
-        """What the metrics need of sums [..., W], and of which they need the sum over sequences, [..., 4 + 3 M]: count,
-        Brier, NLL, top-1 hits; the gaps of the bins, of top-1's and of its adaptive bins."""
-        mass, realised, _, top, _, _, gaps, _ = self._split(sums)
-        own, adaptive = joined(realised - mass, bins[0], self.num_bins), joined(gaps, bins[1], self.num_bins)
-        return np.concatenate([sums[..., :4], own, top, adaptive], -1)
+        """The parts of `_Gaps` side by side, [n, 4 + 3 M], of sums [n, W]."""
+        of = self._layout.views(sums)
+        full = joined(of.realised - of.mass, bins[0], self.num_bins)
+        return np.concatenate(_Gaps(of.totals, full, of.top1_gap, joined(of.grid_gap, bins[1], self.num_bins)), -1)
 
     def _metrics(self, summed: Array) -> dict[str, float | None]:
-        (n, brier, nll, hits), gaps = summed[:4], summed[4:].reshape(3, -1)
+        """From the sum of `_summands` over sequences, [4 + 3 M]."""
+        of = _Gaps(*np.split(summed, [4, 4 + self.num_bins, 4 + 2 * self.num_bins]))
+        n, brier, nll, hits = of.totals
         if not n:
             return dict.fromkeys(TOKEN_METRICS)
-        full_ece, top1_ece, top1_ace = np.abs(gaps).sum(1)
-        values = (full_ece, full_ece / (self.vocabulary or 1), brier, nll, top1_ece, top1_ace, hits)
-        return dict(zip(TOKEN_METRICS, (float(value / n) for value in values), strict=True))
+        full = np.abs(of.full).sum()
+        values = {
+            "full_ece": full,
+            "full_ece_nk": full / (self.vocabulary or 1),
+            "vocabulary_brier": brier,
+            "nll": nll,
+            "top1_ece": np.abs(of.top1).sum(),
+            "top1_ace": np.abs(of.adaptive).sum(),
+            "accuracy": hits,
+        }
+        return {name: float(value / n) for name, value in values.items()}
 
     def _resampled(self, count: int, seed: int, groups: Sequence[Any] | Array | None) -> dict[str, Resampled]:
         """Values, and values on resamples of sequences; the bins are those of all data."""
@@ -270,33 +292,24 @@ class TokenCalibration:
             for name, value in self._metrics(summands.sum(0)).items()
         }
 
-    def _spreads(self, total: Array) -> dict[str, Array]:
+    def _spreads(self, total: Sums) -> dict[str, Array]:
         """Standard deviation of each bin's gap if every token is drawn from its probabilities. Positions are then
         uncorrelated, those of one sequence too: each is drawn given what came before it.
 
         For `equal_mass`, whose cells are joined, it is an upper bound.
         """
-        _, _, variance, _, top, _, _, grid = (part.clip(min=0) for part in self._split(total))
-        own, adaptive = self._bins_of(total)
+        variance, top1, grid = (part.clip(min=0) for part in (total.variance, total.top1_variance, total.grid_variance))
+        bin_of, adaptive = self._bins_of(Sums(*(part.clip(min=0) for part in total)))
         return {
-            "full_ece": np.sqrt(joined(variance, own, self.num_bins)),
-            "top1_ece": np.sqrt(top),
+            "full_ece": np.sqrt(joined(variance, bin_of, self.num_bins)),
+            "top1_ece": np.sqrt(top1),
             "top1_ace": np.sqrt(joined(grid, adaptive, self.num_bins)),
         }
 
-    def _null(self, total: Array, seed: int) -> dict[str, list[float]]:
+    def _null(self, total: Sums, seed: int) -> dict[str, list[float]]:
         """What errors chance alone makes, by the normal approximation."""
-        if not total[0]:
+        n = total.totals[0]
+        if not n:
             return {}
         noise = np.abs(np.random.default_rng(seed).normal(size=(NULL_DRAWS, self.num_bins)))
-        return {name: (noise @ spread / total[0]).tolist() for name, spread in self._spreads(total).items()}
-
-
-def _scaled(entry: Interval, by: float) -> Interval:
-    """The same interval in another unit; p-value and verdict stay."""
-    found = dict(entry)
-    for name in ("value", "low", "high"):
-        found[name] = None if entry[name] is None else entry[name] * by
-    if "if_calibrated" in entry:
-        found["if_calibrated"] = _scaled(entry["if_calibrated"], by)
-    return found
+        return {name: (noise @ spread / n).tolist() for name, spread in self._spreads(total).items()}

@@ -5,7 +5,6 @@ Parquet and safetensors files have no checksum of their own: with a bit flipped,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from calibration_tuning.errors import UserError
@@ -14,9 +13,9 @@ from calibration_tuning.runs.files import sha256_file, write_text
 SUMS = "SHA256SUMS"
 
 
-def write_sums(folder: Path, but: Iterable[str] = ()) -> None:
-    """Of all files directly in `folder`, `but` those that are written again later."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name not in {SUMS, *but})
+def write_sums(folder: Path) -> None:
+    """Write the checksums of all files directly in `folder`."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != SUMS)
     write_text(folder / SUMS, sums({name: sha256_file(folder / name) for name in names}))
 
 

@@ -8,44 +8,46 @@ from matplotlib.figure import Figure
 
 from calibration_tuning.metrics.confidence_metrics import METRICS
 from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, GREEN, MUTED, error_bars, figure, themed
+from evaluation.schema import Compute, Decisions, Numbers
 
 
-def plot_decisions(decisions: dict[str, Any]) -> Figure:
+def plot_decisions(decisions: Decisions) -> Figure:
     """Error rate among the most confident answers against the share of questions answered."""
     with themed():
         drawn = figure(7.2, 3.8)
         axes = drawn.subplots()
         shown = (("before", BEFORE, "-"), ("after", AFTER, "-"), ("best_other", MUTED, "-"), ("perfect", GREEN, "--"))
         for name, colour, style in shown:
-            if curve := decisions["curves"].get(name):
-                label = decisions["best_other"] if name == "best_other" else name
-                axes.plot(curve["coverage"], curve["risk"], color=colour, linestyle=style, label=label)
-        axes.axhline(1 - decisions["accuracy"], color=MUTED, linewidth=0.8)
-        axes.annotate("all answers", (0.02, 1 - decisions["accuracy"]), xytext=(0, 3), textcoords="offset points")
+            if curve := decisions.curves.get(name):
+                label = decisions.best_other if name == "best_other" else name
+                axes.plot(curve.coverage, curve.risk, color=colour, linestyle=style, label=label)
+        axes.axhline(1 - decisions.accuracy, color=MUTED, linewidth=0.8)
+        axes.annotate("all answers", (0.02, 1 - decisions.accuracy), xytext=(0, 3), textcoords="offset points")
         axes.set(xlabel="share of questions answered, most confident first", ylabel="answers that are wrong")
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.legend(loc="lower right")
     return drawn
 
 
-def plot_compute(curves: dict[str, Any]) -> Figure:
+def plot_compute(curves: Compute) -> Figure:
     """Accuracy and calibration against the tokens generated for an answer."""
-    lines = []
-    if curves["samples"]:
-        lines.append(("majority of samples", curves["samples"], "vote_share", AFTER))
-    if curves["reasoning"]:
-        lines.append(("reason first, tuned query", curves["reasoning"], "query", BEFORE))
-        lines.append(("reason first, token probability", curves["reasoning"], "token_probability", MUTED))
-    spent = sorted({round(point["tokens"]) for _, points, _, _ in lines for point in points})
+    lines: list[tuple[str, list[tuple[float, Numbers]], str]] = []
+    if curves.samples:
+        lines.append(("majority of samples", [(p.tokens, p.vote_share) for p in curves.samples], AFTER))
+    if curves.reasoning:
+        lines.append(("reason first, tuned query", [(p.tokens, p.query) for p in curves.reasoning], BEFORE))
+        points = [(p.tokens, p.token_probability) for p in curves.reasoning]
+        lines.append(("reason first, token probability", points, MUTED))
+    spent = sorted({round(tokens) for _, points, _ in lines for tokens, _ in points})
     with themed():
         drawn = figure(7.2, 3.4)
         panels = zip(drawn.subplots(1, 3), ("accuracy", "brier", "ece"), strict=True)
         for axes, metric in panels:
-            for label, points, confidence, colour in lines:
-                kept = [point for point in points if point[confidence][metric]["value"] is not None]
-                found = [point[confidence][metric] for point in kept]
-                tokens, values = [point["tokens"] for point in kept], [f["value"] for f in found]
-                axes.errorbar(tokens, values, yerr=error_bars(found), fmt="o-", color=colour, capsize=2, label=label)
+            for label, points, colour in lines:
+                defined = [(tokens, numbers[metric]) for tokens, numbers in points if numbers[metric].value is not None]
+                x, entries = [tokens for tokens, _ in defined], [entry for _, entry in defined]
+                y: list[Any] = [entry.value for entry in entries]
+                axes.errorbar(x, y, yerr=error_bars(entries), fmt="o-", color=colour, capsize=2, label=label)
             axes.set(xlabel="tokens an answer", title=METRICS[metric].label.split(" of ")[0], xscale="log")
             axes.minorticks_off()
             axes.set_xticks(spent, [str(tokens) for tokens in spent], fontsize=7)

@@ -1,5 +1,5 @@
 """The parts of metrics.json and of the report. A section is a file with a function and a line in `SECTIONS`; one that
-has nothing to say about a run gives None."""
+has nothing to say about a run gives None. What each gives is the field of that name in `schema.Metrics`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from evaluation.sections import (
     tokens,
 )
 
-SECTIONS: dict[str, Callable[[Evidence], dict[str, Any] | None]] = {
+SECTIONS: dict[str, Callable[[Evidence], Any]] = {
     "headline": headline.headline,
     "tokens": tokens.tokens,
     "query_tokens": tokens.query_tokens,

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from calibration_tuning.metrics.bootstrap import draws_of, percentile_interval
+from calibration_tuning.metrics.bootstrap import Interval, mean_interval
 from evaluation.evidence import Evidence
-from evaluation.passes.base import BOTH
+from evaluation.schema import Answers
 
 
-def answers(evidence: Evidence) -> dict[str, Any] | None:
+def answers(evidence: Evidence) -> Answers | None:
     """Share of answers that differ, and their accuracy off and on; None where none were asked for."""
-    rows = [row for row in evidence.splits["test"] if evidence.findings.of("reanswered", "before", row)]
+    findings = evidence.findings
+    rows = [row for row in evidence.splits["test"] if findings.of("reanswered", "before", row)]
     if not rows:
         return None
-    off, on = ([evidence.findings.of("reanswered", state, row) or {} for row in rows] for state in BOTH)
-    changed = np.array([one["answer"] != other["answer"] for one, other in zip(off, on, strict=True)])
-    before, after = (np.array([one["correct"] for one in found]) for found in (off, on))
-
-    def metrics(indices: np.ndarray) -> dict[str, float | None]:
-        return {
-            "changed": float(changed[indices].mean()),
-            "accuracy_adapter_off": float(before[indices].mean()),
-            "accuracy_adapter_on": float(after[indices].mean()),
-            "accuracy_difference": float((after - before)[indices].mean()),
-        }
-
+    off, on = ([findings.need("reanswered", state, row) for row in rows] for state in ("before", "after"))  # type: ignore[arg-type]
+    before, after = (np.array([finding["correct"] for finding in side]) for side in (off, on))
+    changed = np.array([x["answer"] != y["answer"] for x, y in zip(off, on, strict=True)])
     groups = np.array([row.group for row in rows])
-    draws = draws_of(metrics, groups, evidence.config.evaluation.bootstrap_samples, evidence.config.seed)
-    values = metrics(np.arange(len(rows)))
-    intervals = {name: percentile_interval(value or 0.0, draws.get(name, ())) for name, value in values.items()}
-    return {"n": len(rows), **intervals}
+
+    def mean(values: np.ndarray) -> Interval:
+        return mean_interval(values, groups, evidence.config.evaluation.bootstrap_samples, evidence.config.seed)
+
+    return Answers(
+        n=len(rows),
+        changed=mean(changed),
+        accuracy_adapter_off=mean(before),
+        accuracy_adapter_on=mean(after),
+        accuracy_difference=mean(after - before),
+    )

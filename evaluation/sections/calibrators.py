@@ -12,44 +12,43 @@ from calibration_tuning.metrics.cross_fitting import FOLDS, cross_fitted
 from calibration_tuning.metrics.scoring_rules import brier
 from evaluation.best_other import best_other
 from evaluation.evidence import Evidence, Side
+from evaluation.schema import Calibrators, CalibratorScores
 
 SHOWN = ("brier", "ece", "nll")
 
 
-def posthoc(evidence: Evidence) -> dict[str, Any]:
-    """`table`: by confidence (`query/after`) and kind (`none` is the confidence as it is) the metrics on the test split
-    with intervals, and `cross_fitted`: the Brier score within the calibration split by five folds. `best`: the kind
-    with the lowest of these, and `best_other`, the best confidence besides the query, both chosen without the test
-    split."""
-    table = {"/".join(side): found for side in evidence.scores if (found := _kinds(evidence, side))}
-    best = {
-        name: min((kind for kind in own if "cross_fitted" in own[kind]), key=lambda kind: own[kind]["cross_fitted"])
-        for name, own in table.items()
-        if any("cross_fitted" in entry for entry in own.values())
-    }
+def posthoc(evidence: Evidence) -> Calibrators:
+    """Metrics on the test split by confidence and kind. What is best is chosen without the test split."""
+    table = {"/".join(side): scores for side in evidence.scores if (scores := _kinds(evidence, side))}
+    best: dict[str, str] = {}
+    for name, by_kind in table.items():
+        fitted = {kind: scores.cross_fitted for kind, scores in by_kind.items() if scores.cross_fitted is not None}
+        if fitted:
+            best[name] = min(fitted, key=lambda kind: fitted[kind])
     other = best_other(evidence)
-    return {
-        "n_calibration": len(evidence.splits["calibration"]),
-        "kinds": ["none", *CALIBRATORS],
-        "table": table,
-        "best": best,
-        "best_other": other and "/".join(other),
-    }
+    return Calibrators(
+        n_calibration=len(evidence.splits["calibration"]),
+        kinds=["none", *CALIBRATORS],
+        table=table,
+        best=best,
+        best_other=other and "/".join(other),
+    )
 
 
-def _kinds(evidence: Evidence, side: Side) -> dict[str, Any]:
+def _kinds(evidence: Evidence, side: Side) -> dict[str, CalibratorScores]:
     score = evidence.scores[side]
-    there, fitted_on = (~np.isnan(score[split]) for split in ("test", "calibration"))
-    if not there.any():
+    scored, fitted_on = (~np.isnan(score[split]) for split in ("test", "calibration"))
+    if not scored.any():
         return {}
-    known, groups = evidence.correct("calibration")[fitted_on], evidence.groups("calibration")[fitted_on]
+    correct, groups = evidence.correct("calibration")[fitted_on], evidence.groups("calibration")[fitted_on]
     logit = score["calibration"][fitted_on]
-    found: dict[str, Any] = {}
+    table: dict[str, CalibratorScores] = {}
     for kind in (None, *evidence.fits[side]):
-        entry: dict[str, Any] = evidence.rated(evidence.confidence(side, "test", kind), "test", SHOWN, there)
+        rated: dict[str, Any] = evidence.rated(evidence.confidence(side, "test", kind), "test", SHOWN, scored)
+        scores = CalibratorScores(**rated)
         if len(np.unique(groups)) >= FOLDS:
             seed = evidence.config.seed
-            own = expit(logit) if kind is None else cross_fitted(kind, logit, known, groups, seed=seed)  # type: ignore[arg-type]
-            entry["cross_fitted"] = brier(own, known)
-        found[kind or "none"] = entry
-    return found
+            confidence = expit(logit) if kind is None else cross_fitted(kind, logit, correct, groups, seed=seed)  # type: ignore[arg-type]
+            scores = scores.model_copy(update={"cross_fitted": brier(confidence, correct)})
+        table[kind or "none"] = scores
+    return table

@@ -11,12 +11,13 @@ from calibration_tuning.metrics.confidence_metrics import confidence_metrics
 from calibration_tuning.records import GradedAnswer
 from evaluation.evidence import Evidence
 from evaluation.passes.base import BOTH, State
+from evaluation.schema import Code, CodeRow, Numbers
 
 SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
 LEAST = 10
 
 
-def code(evidence: Evidence) -> dict[str, Any] | None:
+def code(evidence: Evidence) -> Code | None:
     """For programs among the test and evaluation questions, `before` and `after` tuning: metrics per `program` (mean
     token probability, likelihood, least probable token) and per `line` (mean token probability of the line). A line
     counts as correct if its program passes its tests, which is all that execution can say; lines of a program are
@@ -26,26 +27,27 @@ def code(evidence: Evidence) -> dict[str, Any] | None:
     if len(written) < LEAST:
         return None
     tokenizer = load_tokenizer(evidence.config.model)
-    return {"n": len(written), **{state: _state(evidence, state, written, tokenizer) for state in BOTH}}
+    before, after = (_state(evidence, state, written, tokenizer) for state in BOTH)
+    return Code(n=len(written), before=before, after=after)
 
 
-def _state(evidence: Evidence, state: State, rows: list[GradedAnswer], tokenizer: Any) -> dict[str, Any]:
+def _state(evidence: Evidence, state: State, rows: list[GradedAnswer], tokenizer: Any) -> CodeRow:
     correct = np.array([row.correct for row in rows])
     groups = np.array([row.group for row in rows])
     logprobs = [_logprobs(evidence, state, row) for row in rows]
     whole = {
-        "average_token_probability": [float(np.exp(own).mean()) for own in logprobs],
-        "sequence_likelihood": [float(np.exp(np.sum(own))) for own in logprobs],
-        "minimum_token_probability": [float(np.exp(np.min(own))) for own in logprobs],
+        "average_token_probability": [float(np.exp(tokens).mean()) for tokens in logprobs],
+        "sequence_likelihood": [float(np.exp(np.sum(tokens))) for tokens in logprobs],
+        "minimum_token_probability": [float(np.exp(np.min(tokens))) for tokens in logprobs],
     }
-    by_row = [line_confidences(tokenizer, row, own) for row, own in zip(rows, logprobs, strict=True)]
-    owner = np.repeat(np.arange(len(rows)), [len(own) for own in by_row])
-    lines = np.array([value for own in by_row for value in own])
-    return {
-        "lines": len(lines),
-        "program": {name: _rated(evidence, np.array(values), correct, groups) for name, values in whole.items()},
-        "line": _rated(evidence, lines, correct[owner], groups[owner]),
-    }
+    by_row = [line_confidences(tokenizer, row, tokens) for row, tokens in zip(rows, logprobs, strict=True)]
+    owner = np.repeat(np.arange(len(rows)), [len(lines) for lines in by_row])
+    lines = np.array([value for lines in by_row for value in lines])
+    return CodeRow(
+        lines=len(lines),
+        program={name: _rated(evidence, np.array(values), correct, groups) for name, values in whole.items()},
+        line=_rated(evidence, lines, correct[owner], groups[owner]),
+    )
 
 
 def _logprobs(evidence: Evidence, state: State, row: GradedAnswer) -> list[float]:
@@ -66,7 +68,7 @@ def line_confidences(tokenizer: Any, row: GradedAnswer, logprobs: list[float]) -
     return [float(np.mean(by_line[number])) for number in shown if number in by_line]
 
 
-def _rated(evidence: Evidence, confidence: np.ndarray, correct: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+def _rated(evidence: Evidence, confidence: np.ndarray, correct: np.ndarray, groups: np.ndarray) -> Numbers:
     settings = evidence.config.evaluation
     return confidence_metrics(
         confidence, correct, settings.num_bins, evidence.config.seed, settings.bootstrap_samples, groups, SHOWN

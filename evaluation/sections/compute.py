@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,62 +11,57 @@ from calibration_tuning.metrics.cross_fitting import apply
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import majority
 from evaluation.evidence import Evidence
+from evaluation.schema import Compute, Numbers, ReasoningPoint, SamplePoint
 
 SHOWN = ("accuracy", "brier", "ece", "auroc", "mean_confidence")
 
 
-def curves(evidence: Evidence) -> dict[str, Any] | None:
+def curves(evidence: Evidence) -> Compute | None:
     """`samples`: the majority answer of 1, 2, 4, ... samples, its share being the confidence. `reasoning`: the answer
     after each budget of reasoning, rated by the mean probability of its tokens and by the tuned query. Each point with
     the mean number of tokens that were generated for an answer. None where neither was measured."""
-    found = {"samples": _samples(evidence), "reasoning": _reasoning(evidence)}
-    return found if any(found.values()) else None
+    samples, reasoning = _samples(evidence), _reasoning(evidence)
+    return Compute(samples=samples, reasoning=reasoning) if samples or reasoning else None
 
 
-def _samples(evidence: Evidence) -> list[dict[str, Any]]:
-    rows = [
-        (row, seen["samples"])
-        for row in evidence.splits["test"]
-        if (seen := evidence.findings.of("samples", "before", row)) and seen["samples"]
-    ]
-    if not rows:
+def _samples(evidence: Evidence) -> list[SamplePoint]:
+    findings = ((row, evidence.findings.of("samples", "before", row)) for row in evidence.splits["test"])
+    drawn = [(row, finding["samples"]) for row, finding in findings if finding and finding["samples"]]
+    if not drawn:
         return []
-    most = min(len(samples) for _, samples in rows)
+    most = min(len(samples) for _, samples in drawn)
     points = []
     for count in [k for k in (1, 2, 4, 8, 16, 32, 64) if k < most] + [most]:
-        voted = [majority(row, samples[:count]) for row, samples in rows]
-        spent = float(np.mean([sum(s["tokens"] for s in samples[:count]) for _, samples in rows]))
-        rated = _rated(evidence, [row for row, _ in rows], *(np.array(v) for v in zip(*voted, strict=True)))
-        points.append({"samples": count, "tokens": spent, "n": len(rows), "vote_share": rated})
+        correct, share = np.array([majority(row, samples[:count]) for row, samples in drawn]).T
+        tokens = float(np.mean([sum(sample["tokens"] for sample in samples[:count]) for _, samples in drawn]))
+        rated = _rated(evidence, [row for row, _ in drawn], correct, share)
+        points.append(SamplePoint(samples=count, tokens=tokens, n=len(drawn), vote_share=rated))
     return points
 
 
-def _reasoning(evidence: Evidence) -> list[dict[str, Any]]:
-    seen = [(row, evidence.findings.of("reasoning", "after", row)) for row in evidence.splits["test"]]
-    rows = [(row, found["budgets"]) for row, found in seen if found]
+def _reasoning(evidence: Evidence) -> list[ReasoningPoint]:
+    findings = ((row, evidence.findings.of("reasoning", "after", row)) for row in evidence.splits["test"])
+    asked = [(row, finding["budgets"]) for row, finding in findings if finding]
+    rows = [row for row, _ in asked]
     points = []
-    for number in range(len(rows[0][1]) if rows else 0):
-        own = [budgets[number] for _, budgets in rows]
-        correct = np.array([one["correct"] for one in own])
-        asked = [row for row, _ in rows]
-        query = apply(evidence.record.calibrator, np.array([one["query_logit"] for one in own]))
+    for number in range(len(asked[0][1]) if asked else 0):
+        answers = [budgets[number] for _, budgets in asked]
+        correct, probability, logit = (
+            np.array([answer[name] for answer in answers]) for name in ("correct", "token_probability", "query_logit")
+        )
         points.append(
-            {
-                "budget": own[0]["budget"],
-                "tokens": float(np.mean([one["tokens"] for one in own])),
-                "n": len(rows),
-                "token_probability": _rated(
-                    evidence, asked, correct, np.array([one["token_probability"] for one in own])
-                ),
-                "query": _rated(evidence, asked, correct, query),
-            }
+            ReasoningPoint(
+                budget=answers[0]["budget"],
+                tokens=float(np.mean([answer["tokens"] for answer in answers])),
+                n=len(rows),
+                token_probability=_rated(evidence, rows, correct, probability),
+                query=_rated(evidence, rows, correct, apply(evidence.record.calibrator, logit)),
+            )
         )
     return points
 
 
-def _rated(
-    evidence: Evidence, rows: Sequence[GradedAnswer], correct: np.ndarray, confidence: np.ndarray
-) -> dict[str, Any]:
+def _rated(evidence: Evidence, rows: Sequence[GradedAnswer], correct: np.ndarray, confidence: np.ndarray) -> Numbers:
     settings = evidence.config.evaluation
     groups = np.array([row.group for row in rows])
     return confidence_metrics(

@@ -2,55 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from calibration_tuning.metrics.comparison import adjust
+from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence_metrics import MAIN, METRICS
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import AFTER, Evidence, Side
+from evaluation.schema import EstimatorRow, RatedConfidence, State, with_differences
 
 LEAST = 20
 """Fewer answers with a confidence than this are not worth a row."""
+Table = dict[str, EstimatorRow]
 
 
-def estimators(evidence: Evidence) -> dict[str, Any]:
-    """By split, then by estimator: `family`, `label`, and for `before` and `after` the number of answers that have
-    such a confidence, `raw` and `calibrated` metrics, and `against_query`: how the calibrated confidence differs from
-    the tuned query's on the same answers (Holm-corrected over the split's table)."""
-    found = {split: _split(evidence, split) for split in ("test", "evaluation") if split in evidence.splits}
-    for table in found.values():
-        sides = [side for entry in table.values() for side in entry["states"].values()]
-        adjust([(METRICS["brier"], side["against_query"]["brier"]) for side in sides if "against_query" in side])
-    return found
+def estimators(evidence: Evidence) -> dict[str, Table]:
+    """By split, then by estimator; `against_query` is Holm-corrected over the split's table."""
+    splits = [split for split in ("test", "evaluation") if split in evidence.splits]
+    return {split: _corrected(_table(evidence, split)) for split in splits}
 
 
-def unrated(evidence: Evidence) -> dict[str, Any] | None:
+def unrated(evidence: Evidence) -> dict[str, int] | None:
     """Confidences that too few test answers have (the model wrote none that could be read, or there were no choices),
     with their number."""
-    counts = {side: int((~np.isnan(own["test"])).sum()) for side, own in evidence.scores.items()}
+    counts = {side: int((~np.isnan(scores["test"])).sum()) for side, scores in evidence.scores.items()}
     few = {f"{ESTIMATORS[name].label}, {state}": n for (name, state), n in counts.items() if n < LEAST}  # type: ignore[index]
     return few or None
 
 
-def _split(evidence: Evidence, split: str) -> dict[str, Any]:
-    table: dict[str, Any] = {}
+def _table(evidence: Evidence, split: str) -> Table:
+    states: dict[str, dict[State, RatedConfidence]] = {}
     for side in evidence.scores:
         name, state = side
-        if (there := int((~np.isnan(evidence.scores[side][split])).sum())) >= LEAST:
-            estimator = ESTIMATORS[name]  # type: ignore[index]
-            entry = table.setdefault(name, {"label": estimator.label, "family": estimator.family, "states": {}})
-            entry["states"][state] = {"n": there, **_rated(evidence, side, split)}
-    return table
+        if int((~np.isnan(evidence.scores[side][split])).sum()) >= LEAST:
+            states.setdefault(name, {})[state] = _rated(evidence, side, split)
+    return {
+        name: EstimatorRow(label=ESTIMATORS[name].label, family=ESTIMATORS[name].family, states=rated)  # type: ignore[index]
+        for name, rated in states.items()
+    }
 
 
-def _rated(evidence: Evidence, side: Side, split: str) -> dict[str, Any]:
-    there = ~np.isnan(evidence.scores[side][split])
-    found: dict[str, Any] = {"raw": evidence.rated(evidence.confidence(side, split), split, MAIN, there)}
+def _rated(evidence: Evidence, side: Side, split: str) -> RatedConfidence:
+    scored = ~np.isnan(evidence.scores[side][split])
+    n, raw = int(scored.sum()), evidence.rated(evidence.confidence(side, split), split, MAIN, scored)
     calibrated = evidence.confidence(side, split, evidence.kind)
-    if np.isnan(calibrated[there]).any():  # nothing to fit on
-        return found
-    both = evidence.compared(evidence.after(split), calibrated, split, MAIN, there)
-    found["calibrated"] = both["after"]
-    return found if side == AFTER else found | {"against_query": both["difference"]}
+    if np.isnan(calibrated[scored]).any():  # nothing to fit on
+        return RatedConfidence(n=n, raw=raw)
+    both = evidence.compared(evidence.after(split), calibrated, split, MAIN, scored)
+    if side == AFTER:
+        return RatedConfidence(n=n, raw=raw, calibrated=both.after)
+    return RatedConfidence(n=n, raw=raw, calibrated=both.after, against_query=both.difference)
+
+
+def _corrected(table: Table) -> Table:
+    sides = [side for row in table.values() for side in row.states.values()]
+    differences = [side.against_query["brier"] for side in sides if side.against_query is not None]
+    corrected = holm_corrected([(METRICS["brier"], difference) for difference in differences])
+    return with_differences(table, {id(old): new for old, new in zip(differences, corrected, strict=True)})

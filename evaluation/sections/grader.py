@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from calibration_tuning.metrics.grader_error import compared_with_grader_error, counts_of
 from evaluation.evidence import Evidence
+from evaluation.schema import Grader
 
 
-def grader(evidence: Evidence) -> dict[str, Any] | None:
+def grader(evidence: Evidence) -> Grader | None:
     """The metrics before and after by what the second grader would have said, and by grader the `counts` [2][2] of the
     doubly graded answers by (first, second) verdict. Answers that the second grader graded in the first place keep
     their grade, and so do those of graders of which no answer was graded twice; `covered` is the share of the others.
@@ -21,7 +20,7 @@ def grader(evidence: Evidence) -> dict[str, Any] | None:
     tables = {name: counts_of(summary) for name, summary in second["by_grader"].items() if summary["n"]}
     graders = [row.grader for row in evidence.splits["test"]]
     settings = evidence.config.evaluation
-    found = compared_with_grader_error(
+    sides = compared_with_grader_error(
         evidence.before("test"),
         evidence.after("test"),
         evidence.correct("test"),
@@ -31,10 +30,12 @@ def grader(evidence: Evidence) -> dict[str, Any] | None:
         settings.bootstrap_samples,
         evidence.groups("test"),
     )
-    return {
-        "counts": {name: table.tolist() for name, table in tables.items()},
-        "covered": float(np.mean([name in tables for name in graders])),
-        "n": second["n"],
-        "agreement": second["agreement"],
-        **found,
-    }
+    return Grader(
+        counts={name: table.tolist() for name, table in tables.items()},
+        covered=float(np.mean([name in tables for name in graders])),
+        n=second["n"],
+        agreement=second["agreement"],
+        before=sides["before"],
+        after=sides["after"],
+        difference=sides["difference"],
+    )

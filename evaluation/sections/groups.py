@@ -2,76 +2,69 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from calibration_tuning.metrics.bootstrap import FEWEST, LEVEL, draws_of, percentile_interval
+from calibration_tuning.metrics.bootstrap import FEWEST, LEVEL, Interval, mean_interval
 from evaluation.evidence import Evidence
+from evaluation.schema import GroupRow, Numbers, SourceRow, State, Subjects, WorstSubject
 
 SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
 
 
-def subjects(evidence: Evidence) -> dict[str, Any]:
-    """By source and subject of the test split: `n`, metrics before and after, `gap`: mean confidence minus accuracy.
-
-    `worst`: the subject with the largest gap after tuning, in absolute value, of those with at least ten groups of
-    questions (`rated` of them); its interval is wide enough to hold for all of these at once (Bonferroni), and `clear`
-    says whether it excludes 0."""
+def subjects(evidence: Evidence) -> Subjects:
+    """By source and subject of the test split. `worst` is the subject with the largest gap (mean confidence minus
+    accuracy, in absolute value) after tuning, of those with at least ten groups of questions; its interval is wide
+    enough to hold for all of these at once (Bonferroni)."""
     names = np.array([row.topic for row in evidence.splits["test"]])
-    table = {name: _rated(evidence, "test", names == name) for name in sorted(set(names))}
-    gaps = {name: entry["after"]["gap"]["value"] for name, entry in table.items() if "after" in entry}
+    table = {name: GroupRow(**_rated(evidence, "test", names == name)) for name in sorted(set(names))}
+    gaps = {name: row.after["gap"].value or 0.0 for name, row in table.items() if row.after is not None}
     if not gaps:
-        return {"table": table, "worst": None}
+        return Subjects(table=table, worst=None)
     worst = max(gaps, key=lambda name: abs(gaps[name]))
     gap = _gap(evidence, "test", names == worst, "after", 1 - (1 - LEVEL) / len(gaps))
-    clear = gap["low"] is not None and not gap["low"] <= 0 <= gap["high"]
-    return {"table": table, "worst": {"name": worst, "rated": len(gaps), "clear": clear, "gap": gap}}
+    clear = gap.low is not None and gap.high is not None and not gap.low <= 0 <= gap.high
+    return Subjects(table=table, worst=WorstSubject(name=worst, rated=len(gaps), clear=clear, gap=gap))
 
 
-def sources(evidence: Evidence) -> dict[str, Any]:
-    """By question set, `in_domain` (its other questions were trained on) or not: metrics before and after with the
-    paired difference, and every confidence's Brier score and AUROC there, with calibrators fitted at home."""
-    found = {}
+def sources(evidence: Evidence) -> dict[str, SourceRow]:
+    """By question set: metrics before and after with the paired difference, and every confidence's there."""
+    table = {}
     for split in ("test", "evaluation"):
         names = np.array([row.source for row in evidence.splits.get(split, ())])
         for name in sorted(set(names)):
-            own = names == name
-            entry = {"in_domain": split == "test", **_rated(evidence, split, own)}
-            if "after" in entry:
-                entry["estimators"] = _estimators(evidence, split, own)
-            found[name] = entry
-    return found
+            rows = names == name
+            parts = _rated(evidence, split, rows)
+            if "after" in parts:
+                parts["estimators"] = _estimators(evidence, split, rows)
+            table[name] = SourceRow(in_domain=split == "test", **parts)
+    return table
 
 
-def _rated(evidence: Evidence, split: str, own: np.ndarray) -> dict[str, Any]:
-    counted = {"n": int(own.sum()), "accuracy": float(evidence.correct(split)[own].mean())}
-    if len(np.unique(evidence.groups(split)[own])) < FEWEST:
+def _rated(evidence: Evidence, split: str, rows: np.ndarray) -> dict[str, Any]:
+    """The fields of `GroupRow` for the answers where `rows` [n] is true."""
+    counted = {"n": int(rows.sum()), "accuracy": float(evidence.correct(split)[rows].mean())}
+    if len(np.unique(evidence.groups(split)[rows])) < FEWEST:
         return counted
-    found = evidence.compared(evidence.before(split), evidence.after(split), split, SHOWN, own)
-    for side in ("before", "after"):
-        found[side]["gap"] = _gap(evidence, split, own, side)
-    return counted | found
+    both = evidence.compared(evidence.before(split), evidence.after(split), split, SHOWN, rows)
+    before = both.before | {"gap": _gap(evidence, split, rows, "before")}
+    after = both.after | {"gap": _gap(evidence, split, rows, "after")}
+    return counted | {"before": before, "after": after, "difference": both.difference}
 
 
-def _gap(evidence: Evidence, split: str, own: np.ndarray, side: str, level: float = LEVEL) -> dict[str, Any]:
-    confidence = evidence.before(split) if side == "before" else evidence.after(split)
-    gaps = (confidence - evidence.correct(split))[own]
-    settings, groups = evidence.config.evaluation, evidence.groups(split)[own]
-    draws = draws_of(partial(_mean, gaps), groups, settings.bootstrap_samples, evidence.config.seed)
-    return percentile_interval(float(gaps.mean()), draws.get("gap", ()), level)
+def _gap(evidence: Evidence, split: str, rows: np.ndarray, state: State, level: float = LEVEL) -> Interval:
+    confidence = evidence.before(split) if state == "before" else evidence.after(split)
+    gaps = (confidence - evidence.correct(split))[rows]
+    settings, groups = evidence.config.evaluation, evidence.groups(split)[rows]
+    return mean_interval(gaps, groups, settings.bootstrap_samples, evidence.config.seed, level)
 
 
-def _mean(gaps: np.ndarray, indices: np.ndarray) -> dict[str, float | None]:
-    return {"gap": float(gaps[indices].mean())}
-
-
-def _estimators(evidence: Evidence, split: str, own: np.ndarray) -> dict[str, Any]:
-    found = {}
+def _estimators(evidence: Evidence, split: str, rows: np.ndarray) -> dict[str, Numbers]:
+    table = {}
     for side in evidence.scores:
         confidence = evidence.confidence(side, split, evidence.kind)
-        there = own & ~np.isnan(confidence)
-        if len(np.unique(evidence.groups(split)[there])) >= FEWEST:
-            found["/".join(side)] = evidence.rated(confidence, split, ("brier", "auroc"), there)
-    return found
+        scored = rows & ~np.isnan(confidence)
+        if len(np.unique(evidence.groups(split)[scored])) >= FEWEST:
+            table["/".join(side)] = evidence.rated(confidence, split, ("brier", "auroc"), scored)
+    return table

@@ -2,55 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from calibration_tuning.metrics.bootstrap import Interval, draws_of, percentile_interval
+from calibration_tuning.metrics.bootstrap import Interval, mean_interval
 from calibration_tuning.metrics.confidence_metrics import MAIN
 from evaluation.evidence import AFTER, BEFORE, Evidence
 from evaluation.passes.base import BOTH, State
+from evaluation.schema import Comparison, Headline
 
 
-def headline(evidence: Evidence) -> dict[str, Any]:
-    """By split (`test`, and `evaluation` for sets never trained on): n, `before`, `after`, their `difference`;
-    beside them the model as it came with the same kind of calibrator, and how what a user gets differs from that
-    (`tuning`) and from always saying the base rate (`over_base_rate`)."""
-    return {split: _split(evidence, split) for split in ("test", "evaluation") if split in evidence.splits} | {
-        "answer_token_mass": _masses(evidence)
-    }
+def headline(evidence: Evidence) -> Headline:
+    """The test split, and the sets never trained on where there are any. Beside before and after stand the untuned
+    model with the same kind of calibrator and always saying the base rate, with the differences from these."""
+    splits = [split for split in ("test", "evaluation") if split in evidence.splits]
+    compared = {split: _split(evidence, split) for split in splits}
+    return Headline(**compared, answer_token_mass=_masses(evidence))  # type: ignore[arg-type]
 
 
-def _split(evidence: Evidence, split: str) -> dict[str, Any]:
+def _split(evidence: Evidence, split: str) -> Comparison:
     before, after = evidence.before(split), evidence.after(split)
     untuned = evidence.confidence(BEFORE, split, evidence.kind)
     rate = np.full(len(after), evidence.base_rate)
+    both = evidence.compared(before, after, split)
     tuning, over_base_rate = (evidence.compared(other, after, split, MAIN) for other in (untuned, rate))
-    return {
-        "n": len(after),
-        "groups": len(np.unique(evidence.groups(split))),
-        **evidence.compared(before, after, split),
-        "before_calibrated": tuning["before"],
-        "after_uncalibrated": evidence.rated(evidence.confidence(AFTER, split), split, MAIN),
-        "base_rate": over_base_rate["before"],
-        "tuning": tuning["difference"],
-        "over_base_rate": over_base_rate["difference"],
-    }
+    return Comparison(
+        n=len(after),
+        groups=len(np.unique(evidence.groups(split))),
+        before=both.before,
+        after=both.after,
+        difference=both.difference,
+        before_calibrated=tuning.before,
+        after_uncalibrated=evidence.rated(evidence.confidence(AFTER, split), split, MAIN),
+        base_rate=over_base_rate.before,
+        tuning=tuning.difference,
+        over_base_rate=over_base_rate.difference,
+    )
 
 
-def _masses(evidence: Evidence) -> dict[str, Interval] | None:
+def _masses(evidence: Evidence) -> dict[State, Interval] | None:
     """Mean probability of the two answer tokens at the query position; None where a probe is read instead of them."""
     return {state: _mass(evidence, state) for state in BOTH} if evidence.record.method == "lora_prompt" else None
 
 
 def _mass(evidence: Evidence, state: State) -> Interval:
-    rows = evidence.splits["test"]
+    rows, settings = evidence.splits["test"], evidence.config.evaluation
     masses = np.array([evidence.findings.need("query", state, row)["mass"] for row in rows])
-    settings = evidence.config.evaluation
-    draws = draws_of(
-        lambda i: {"mass": float(masses[i].mean())},
-        evidence.groups("test"),
-        settings.bootstrap_samples,
-        evidence.config.seed,
-    )
-    return percentile_interval(float(masses.mean()), draws.get("mass", ()))
+    return mean_interval(masses, evidence.groups("test"), settings.bootstrap_samples, evidence.config.seed)

@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
-from evaluation.passes.base import State, unpack
+from evaluation.passes.base import BOTH, State, unpack
 from evaluation.passes.tokens import TEMPERATURES
+from evaluation.schema import Numbers, TemperatureScan
 
 SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
 
 
-def temperature(evidence: Evidence) -> dict[str, Any]:
+def temperature(evidence: Evidence) -> dict[State, TemperatureScan]:
     """For `before` and `after`: the `temperature` of the scan (steps of 0.05) with the lowest NLL on the calibration
     split's reference tokens (`at_edge` if it is the first or last), the test split's metrics at 1 and at that
     temperature with their difference, and the `scan`. Top-1 accuracy cannot change; it is there to show that."""
-    return {state: _state(evidence, state) for state in ("before", "after")}
+    return {state: _state(evidence, state) for state in BOTH}
 
 
-def _state(evidence: Evidence, state: State) -> dict[str, Any]:
+def _state(evidence: Evidence, state: State) -> TemperatureScan:
     count, seed, groups = evidence.config.evaluation.bootstrap_samples, evidence.config.seed, evidence.groups("test")
-    fitted_on = [one["nll"] or np.inf for one in _scan(evidence, "calibration", state)]
-    best = int(np.argmin(fitted_on))
+    fitted_on: list[float | None] = [point["nll"] or np.inf for point in _scan(evidence, "calibration", state)]
+    best = int(np.argmin(np.array(fitted_on, dtype=np.float64)))
     test = _scan(evidence, "test", state)
     plain = _seen_at(evidence, state, TEMPERATURES.index(1.0))
     scaled = plain if TEMPERATURES[best] == 1.0 else _seen_at(evidence, state, best)
-    return {
-        "temperature": TEMPERATURES[best],
-        "at_edge": best in (0, len(TEMPERATURES) - 1),
-        "at_1": _shown(plain.compute_intervals(count, seed, groups)),
-        "scaled": _shown(scaled.compute_intervals(count, seed, groups)),
-        "difference": _shown(scaled.difference_intervals(plain, count, seed, groups)),
-        "scan": {
+    difference = scaled.difference_intervals(plain, count, seed, groups)
+    return TemperatureScan(
+        temperature=TEMPERATURES[best],
+        at_edge=best in (0, len(TEMPERATURES) - 1),
+        at_1=_shown(plain.compute_intervals(count, seed, groups)),
+        scaled=_shown(scaled.compute_intervals(count, seed, groups)),
+        difference={name: difference[name] for name in SHOWN},
+        scan={
             "temperature": list(TEMPERATURES),
             "nll_calibration": fitted_on,
-            **{name: [one[name] for one in test] for name in ("nll", "full_ece", "accuracy")},
+            **{name: [point[name] for point in test] for name in ("nll", "full_ece", "accuracy")},
         },
-    }
+    )
 
 
 def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float | None]]:
@@ -58,5 +58,5 @@ def _seen_at(evidence: Evidence, state: State, number: int) -> TokenCalibration:
     return TokenCalibration(evidence.config.evaluation.num_bins).restored(None, sums)
 
 
-def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
+def _shown(metrics: Numbers) -> Numbers:
     return {name: metrics[name] for name in SHOWN}

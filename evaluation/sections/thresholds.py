@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.special import expit
 
@@ -12,11 +10,12 @@ from calibration_tuning.metrics.ranking import risk_coverage
 from evaluation.best_other import best_other
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import AFTER, BEFORE, Evidence, Side
+from evaluation.schema import Curve, Decisions, Rate, ThresholdResult
 
 POINTS = 200
 
 
-def decisions(evidence: Evidence) -> dict[str, Any]:
+def decisions(evidence: Evidence) -> Decisions:
     """`accuracy` of the test answers; for each wanted error rate the abstention that no confidence could avoid, then
     for each confidence the `threshold` that the calibration split vouches for, in the raw confidence and, where its
     calibrator keeps the order, `calibrated`, and what it does on the test split. `curves`: the risk-coverage curve of
@@ -37,31 +36,29 @@ def decisions(evidence: Evidence) -> dict[str, Any]:
     doubt = 1 - settings.error_rate_confidence
     rates = []
     for rate in settings.error_rates:
-        entry: dict[str, Any] = {
-            "error_rate": rate,
-            "unavoidable_abstention": unavoidable_abstention(float(right.mean()), rate),
-        }
+        results: dict[str, ThresholdResult] = {}
         for name, side in sides.items():
             score = evidence.scores[side]
             sure = 1 - doubt / (candidates if name == "best_other" else 1)
             threshold = find_threshold(
                 score["calibration"][chosen], evidence.correct("calibration")[chosen], rate, sure
             )
-            entry[name] = {
-                "threshold": None if threshold is None else float(expit(threshold)),
-                "calibrated": _calibrated(evidence, side, threshold),
-                **answered_above(score["test"], right, evidence.groups("test"), threshold),
-            }
-        rates.append(entry)
+            results[name] = ThresholdResult(
+                threshold=None if threshold is None else float(expit(threshold)),
+                calibrated=_calibrated(evidence, side, threshold),
+                **answered_above(score["test"], right, evidence.groups("test"), threshold),  # type: ignore[arg-type]
+            )
+        unavoidable = unavoidable_abstention(float(right.mean()), rate)
+        rates.append(Rate(error_rate=rate, unavoidable_abstention=unavoidable, **results))  # type: ignore[arg-type]
     curves = {name: _curve(evidence.scores[side]["test"], right) for name, side in sides.items()}
-    return {
-        "accuracy": float(right.mean()),
-        "confidence": settings.error_rate_confidence,
-        "n_calibration": len(chosen),
-        "best_other": best and f"{ESTIMATORS[best[0]].label}, {best[1]}",  # type: ignore[index]
-        "rates": rates,
-        "curves": curves | {"perfect": _curve(right, right)},
-    }
+    return Decisions(
+        accuracy=float(right.mean()),
+        confidence=settings.error_rate_confidence,
+        n_calibration=len(chosen),
+        best_other=best and f"{ESTIMATORS[best[0]].label}, {best[1]}",  # type: ignore[index]
+        rates=rates,
+        curves=curves | {"perfect": _curve(right, right)},
+    )
 
 
 def _calibrated(evidence: Evidence, side: Side, threshold: float | None) -> float | None:
@@ -70,7 +67,7 @@ def _calibrated(evidence: Evidence, side: Side, threshold: float | None) -> floa
     return float(evidence.fits[side][evidence.kind](np.array([threshold]))[0])
 
 
-def _curve(score: np.ndarray, right: np.ndarray) -> dict[str, list[float]]:
+def _curve(score: np.ndarray, right: np.ndarray) -> Curve:
     coverage, risk = risk_coverage(score, right)
     kept = np.unique(np.linspace(0, len(risk) - 1, min(POINTS, len(risk))).round().astype(int))
-    return {"coverage": coverage[kept].tolist(), "risk": risk[kept].tolist()}
+    return Curve(coverage=coverage[kept].tolist(), risk=risk[kept].tolist())

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from calibration_tuning.metrics.token_bins import BINNINGS, Binning
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
 from evaluation.passes.base import BOTH, Finding, State, unpack
+from evaluation.schema import BinSums, SourceTokens, TokenComparison, Tokens
 
 
-def tokens(evidence: Evidence) -> dict[str, Any]:
+def tokens(evidence: Evidence) -> Tokens:
     """By binning: `before`, `after`, `difference` with intervals over questions, and the bins; teacher-forced on the
     reference answers of the test split behind the few-shot block. `by_source` with equal-width bins."""
     sources = sorted({row.source for split in ("test", "evaluation") for row in evidence.splits.get(split, ())})
-    return {
-        **{binning: _tokens(evidence, binning) for binning in BINNINGS},
-        "by_source": {source: _by_source(evidence, source) for source in sources},
-    }
+    return Tokens(
+        **{binning: _tokens(evidence, binning) for binning in BINNINGS},  # type: ignore[arg-type]
+        by_source={source: _by_source(evidence, source) for source in sources},
+    )
 
 
-def query_tokens(evidence: Evidence) -> dict[str, Any] | None:
+def query_tokens(evidence: Evidence) -> TokenComparison | None:
     """The right verdict's token against the whole vocabulary, at the query position; None where a probe is read."""
     if evidence.record.method != "lora_prompt":
         return None
     return _pair(evidence, *(_seen(evidence, "test", "query", state, lambda found: found["tokens"]) for state in BOTH))
 
 
-def _tokens(evidence: Evidence, binning: Binning) -> dict[str, Any]:
+def _tokens(evidence: Evidence, binning: Binning) -> TokenComparison:
     sides = (_seen(evidence, "test", "tokens", state, lambda f: f["tokens"][binning], binning) for state in BOTH)
     return _pair(evidence, *sides)
 
@@ -50,34 +50,33 @@ def _seen(
     return TokenCalibration(evidence.config.evaluation.num_bins, binning).restored(vocabulary, sums)
 
 
-def _pair(evidence: Evidence, before: TokenCalibration, after: TokenCalibration) -> dict[str, Any]:
+def _pair(evidence: Evidence, before: TokenCalibration, after: TokenCalibration) -> TokenComparison:
     count, seed, groups = evidence.config.evaluation.bootstrap_samples, evidence.config.seed, evidence.groups("test")
-    return {
-        "n": before.compute()["n"],
-        "vocabulary": before.vocabulary,
-        "before": before.compute_intervals(count, seed, groups),
-        "after": after.compute_intervals(count, seed, groups),
-        "difference": after.difference_intervals(before, count, seed, groups),
-        "bins": {state: _bins(side) for state, side in zip(BOTH, (before, after), strict=True)},
-    }
+    return TokenComparison(
+        n=before.positions,
+        vocabulary=before.vocabulary,
+        before=before.compute_intervals(count, seed, groups),
+        after=after.compute_intervals(count, seed, groups),
+        difference=after.difference_intervals(before, count, seed, groups),
+        bins={"before": _bins(before), "after": _bins(after)},
+    )
 
 
-def _bins(side: TokenCalibration) -> dict[str, list[float]]:
+def _bins(side: TokenCalibration) -> BinSums:
     bins = side.bins()
-    return {name: getattr(bins, name).tolist() for name in ("low", "high", "predicted", "realised")}
+    low, high, predicted, realised = (x.tolist() for x in (bins.low, bins.high, bins.predicted, bins.realised))
+    return BinSums(low=low, high=high, predicted=predicted, realised=realised)
 
 
-def _by_source(evidence: Evidence, source: str) -> dict[str, Any]:
+def _by_source(evidence: Evidence, source: str) -> SourceTokens:
     split = "test" if any(row.source == source for row in evidence.splits["test"]) else "evaluation"
     settings, seed = evidence.config.evaluation, evidence.config.seed
-    sides = {
-        state: _seen(evidence, split, "tokens", state, lambda f: f["tokens"]["equal_width"], source=source)
-        for state in BOTH
-    }
-    return {
-        "n": sides["before"].compute()["n"],
-        **{
-            state: side.compute_intervals(settings.bootstrap_samples, seed, evidence.groups(split))
-            for state, side in sides.items()
-        },
-    }
+    before, after = (
+        _seen(evidence, split, "tokens", state, lambda f: f["tokens"]["equal_width"], source=source) for state in BOTH
+    )
+    count, groups = settings.bootstrap_samples, evidence.groups(split)
+    return SourceTokens(
+        n=before.positions,
+        before=before.compute_intervals(count, seed, groups),
+        after=after.compute_intervals(count, seed, groups),
+    )

@@ -55,19 +55,18 @@ def test_programs_and_lines_are_rated(make_evidence: Callable[..., Evidence], mo
         values[key("after", row)]["answer_logprobs"] = np.log(pair[::-1]).tolist()
     both = code.code(evidence)
     assert both is not None
-    assert both["n"] == 80
-    found = both["before"]
-    assert found["lines"] == both["after"]["lines"] == 160
-    assert both["after"]["line"]["brier"] != both["after"]["program"]["sequence_likelihood"]["brier"]
-    assert both["after"]["program"]["sequence_likelihood"]["brier"]["value"] == pytest.approx(
-        found["program"]["sequence_likelihood"]["brier"]["value"]
-    )
-    assert found["line"]["auroc"]["value"] == found["program"]["sequence_likelihood"]["auroc"]["value"] == 1.0
+    assert both.n == 80
+    before, after = both.before, both.after
+    assert before.lines == after.lines == 160
+    assert after.line["brier"] != after.program["sequence_likelihood"]["brier"]
+    likelihood = before.program["sequence_likelihood"]
+    assert after.program["sequence_likelihood"]["brier"].value == pytest.approx(likelihood["brier"].value)
+    assert before.line["auroc"].value == likelihood["auroc"].value == 1.0
     share = evidence.correct("test").mean()
     expected = share * ((0.1**2 + 0.2**2) / 2) + (1 - share) * ((0.2**2 + 0.1**2) / 2)
-    assert found["line"]["brier"]["value"] == pytest.approx(expected)
+    assert before.line["brier"].value == pytest.approx(expected)
     # Both lines of a program, and both programs of a group, are drawn together: the interval is that of 40 groups.
-    assert found["line"]["accuracy"]["high"] - found["line"]["accuracy"]["low"] > 0.15
+    assert before.line["accuracy"].high - before.line["accuracy"].low > 0.15
 
 
 def test_without_programs_there_is_nothing_to_say(evidence: Evidence) -> None:

@@ -16,11 +16,18 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.runs.files import write_json
 from evaluation.compare import compare, main
 from evaluation.evidence import Evidence
+from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
 
 app = typer.Typer()
 app.command()(main)
-METRICS = {"num_bins": 10, "seed": 0, "bootstrap_samples": 100}
+METRICS: dict[str, Any] = {}
+"""Of some evidence; a comparison takes the number of bins, the seed and the resamples from it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settings(evidence: Evidence) -> None:
+    METRICS.update(metrics_of(evidence).as_json())
 
 
 def saved(folder: Path, name: str, evidence: Evidence) -> Path:
@@ -44,25 +51,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory, make_evidence: Callable[..., 
 
 def test_differences_are_of_the_questions_in_common(runs: tuple[Path, Path]) -> None:
     found = compare(*runs)
-    assert (found["a"], found["b"], found["n"]) == ("a", "b", 70)
-    after = found["confidences"]["confidence_after"]
-    assert after["n"] == 70
-    assert after["difference"]["brier"]["verdict"] == "worse"
-    assert after["difference"]["brier"]["value"] == pytest.approx(
-        after["b"]["brier"]["value"] - after["a"]["brier"]["value"]
-    )
+    assert (found.a, found.b, found.n) == ("a", "b", 70)
+    after = found.confidences["confidence_after"]
+    assert after.n == 70
+    assert after.difference["brier"].verdict == "worse"
+    assert after.difference["brier"].value == pytest.approx(after.b["brier"].value - after.a["brier"].value)
     # Each by its own answers.
-    assert after["difference"]["accuracy"]["value"] == pytest.approx(1 / 70, abs=1e-9)
-    assert {"confidence_before", "query_zero_shot_after_calibrated"} <= {*found["confidences"]}
-    for entry in found["confidences"].values():
-        assert entry["difference"]["brier"]["p_holm"] >= entry["difference"]["brier"]["p"]
+    assert after.difference["accuracy"].value == pytest.approx(1 / 70, abs=1e-9)
+    assert {"confidence_before", "query_zero_shot_after_calibrated"} <= {*found.confidences}
+    for entry in found.confidences.values():
+        assert entry.difference["brier"].p_holm >= entry.difference["brier"].p
 
 
 def test_a_run_with_itself(runs: tuple[Path, Path]) -> None:
     found = compare(runs[0], runs[0])
-    for entry in found["confidences"].values():
-        assert {one["value"] for one in entry["difference"].values()} == {0.0}
-        assert {one["verdict"] for one in entry["difference"].values()} <= {"unclear", ""}
+    for entry in found.confidences.values():
+        assert {change.value for change in entry.difference.values()} == {0.0}
+        assert {change.verdict for change in entry.difference.values()} <= {"unclear", ""}
 
 
 def test_the_command_prints_and_writes(runs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -108,7 +113,7 @@ def test_intervals_come_from_the_groups(tmp_path: Path, evidence: Evidence) -> N
             for i, row in enumerate(evidence.splits["test"])
         ]
         run = saved(tmp_path, name, replace(evidence, splits={**evidence.splits, "test": rows}))
-        entry = compare(run, run)["confidences"]["confidence_before"]["a"]["accuracy"]
-        assert entry["value"] == 0.5
-        widths[name] = entry["high"] - entry["low"]
+        entry = compare(run, run).confidences["confidence_before"].a["accuracy"]
+        assert entry.value == 0.5
+        widths[name] = entry.high - entry.low
     assert widths["grouped"] > 1.6 * widths["single"]

@@ -12,23 +12,30 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from calibration_tuning.metrics.bootstrap import Interval
+from calibration_tuning.metrics.calibrators import Calibrator
 from evaluation import sentences, tables
 from evaluation.evidence import Evidence
 from evaluation.metrics_json import metrics_of
-from evaluation.model_card import BEGIN, END, update_card
 from evaluation.per_example import write_per_example
 from evaluation.report import stacked, write_report
+from evaluation.schema import Calibrators, Metrics
 from evaluation.sections import SECTIONS
 
 
+def parts(**fields: Any) -> Metrics:
+    """Metrics with these fields alone."""
+    return Metrics.model_construct(**fields)
+
+
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory, evidence: Evidence) -> tuple[Path, dict[str, Any]]:
+def report(tmp_path_factory: pytest.TempPathFactory, evidence: Evidence) -> tuple[Path, Metrics]:
     folder, metrics = tmp_path_factory.mktemp("report"), metrics_of(evidence)
     write_report(folder, metrics, evidence)
     return folder, metrics
 
 
-def test_report_is_self_contained_and_escapes_answers(report: tuple[Path, dict[str, Any]]) -> None:
+def test_report_is_self_contained_and_escapes_answers(report: tuple[Path, Metrics]) -> None:
     folder, metrics = report
     html, markdown = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     assert "<script" not in html
@@ -38,14 +45,14 @@ def test_report_is_self_contained_and_escapes_answers(report: tuple[Path, dict[s
     assert "url(http" not in html
     assert not re.search(r"(?<!\\)<script", markdown)
     for text in (html, markdown):
-        assert "became better" in text
-        assert f"{metrics['headline']['test']['after']['brier']['value']:.3f}" in text
-    assert json.loads(json.dumps(metrics, allow_nan=False)) == json.loads(json.dumps(metrics))
+        assert "Confidence improved" in text
+        assert f"{metrics.headline.test.after['brier'].value:.3f}" in text
+    assert Metrics.model_validate(json.loads(json.dumps(metrics.as_json(), allow_nan=False))) == metrics
 
 
-def test_every_section_is_there(report: tuple[Path, dict[str, Any]]) -> None:
+def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
     folder, metrics = report
-    assert {*SECTIONS} <= {*metrics}
+    assert {*SECTIONS} <= {*metrics.as_json()}
     html = (folder / "report.html").read_text()
     for title in (
         "Every confidence, side by side",
@@ -66,7 +73,7 @@ def test_every_section_is_there(report: tuple[Path, dict[str, Any]]) -> None:
     assert "Schema 2." in html
 
 
-def test_first_plots_take_the_pages_colours(report: tuple[Path, dict[str, Any]]) -> None:
+def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> None:
     html = (report[0] / "report.html").read_text()
     assert "var(--text)" in html
     assert "#101827" not in html
@@ -75,31 +82,28 @@ def test_first_plots_take_the_pages_colours(report: tuple[Path, dict[str, Any]])
 @pytest.mark.parametrize(
     ("skills", "said", "other"),
     [
-        ((0.0, 5.0), "became better", "clearly below"),
-        ((5.0, -4.0), "became worse", "clearly above"),
-        ((2.0, 2.0), "did not clearly change", "clearly below"),
-        ((0.0, 0.0), "did not clearly change", "not clearly other than"),
+        ((0.0, 5.0), "Confidence improved", "clearly better than"),
+        ((5.0, -4.0), "Confidence became worse", "clearly worse than"),
+        ((2.0, 2.0), "Confidence did not clearly change", "clearly better than"),
+        ((0.0, 0.0), "Confidence did not clearly change", "not clearly different from"),
     ],
 )
 def test_the_verdict_is_what_the_numbers_say(
     make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str, other: str
 ) -> None:
-    metrics = {
-        "headline": SECTIONS["headline"](make_evidence(skills)),
-        "calibrator": {"kind": "temperature"},
-    }
-    assert said in sentences.verdict_sentence(metrics)
-    assert f" {other} the " in sentences.verdict_sentence(metrics)
+    metrics = parts(headline=SECTIONS["headline"](make_evidence(skills)), calibrator=Calibrator("temperature"))
+    assert sentences.verdict_sentence(metrics).startswith(f"{said} on 80 held-out questions. ")
+    assert f"the tuned query is {other} that." in sentences.verdict_sentence(metrics)
 
 
 @pytest.mark.parametrize(
     ("skills", "said"),
-    [((0.0, 5.0), "clearly its own"), ((5.0, -4.0), "clearly against it"), ((2.0, 2.0), "within noise")],
+    [((0.0, 5.0), "a clear gain"), ((5.0, -4.0), "a clear loss"), ((2.0, 2.0), "no clear gain")],
 )
 def test_tuning_gets_the_credit_that_is_its_own(
     make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str
 ) -> None:
-    assert said in sentences.credit_sentence({"headline": SECTIONS["headline"](make_evidence(skills))})
+    assert said in sentences.credit_sentence(parts(headline=SECTIONS["headline"](make_evidence(skills))))
 
 
 @pytest.mark.parametrize(
@@ -108,30 +112,33 @@ def test_tuning_gets_the_credit_that_is_its_own(
 )
 def test_rivals_are_named_whatever_they_say(make_evidence: Callable[..., Evidence], skills: float, said: str) -> None:
     made = make_evidence((0.0, skills), settings={"estimators": ["query", "sequence_likelihood", "p_true"]})
-    metrics: dict[str, Any] = {name: SECTIONS[name](made) for name in ("estimators", "posthoc")}
-    assert metrics["posthoc"]["best_other"].startswith("sequence_likelihood/"), "likelier when right; p_true is noise"
-    assert f"the sequence likelihood of the model {metrics['posthoc']['best_other'].split('/')[1]} tuning" in (
-        sentences.rivals_sentence(metrics)
-    )
+    metrics = parts(**{name: SECTIONS[name](made) for name in ("estimators", "posthoc")})
+    name, state = metrics.posthoc.best_other.split("/")
+    assert name == "sequence_likelihood", "likelier when right; p_true is noise"
+    assert f"the sequence likelihood of the model {state} tuning" in sentences.rivals_sentence(metrics)
     assert said in sentences.rivals_sentence(metrics)
 
 
 def test_without_rivals_nothing_is_said_of_them() -> None:
     for best in (None, "sequence_likelihood/before"):  # none, or one that too few test answers have
-        metrics = {"posthoc": {"best_other": best}, "estimators": {"test": {}}}
+        metrics = parts(posthoc=Calibrators.model_construct(best_other=best), estimators={"test": {}})
         assert sentences.rivals_sentence(metrics) == "No other confidence was measured on all of enough questions."
 
 
-def test_corrected_p_values_are_no_smaller(report: tuple[Path, dict[str, Any]]) -> None:
-    difference = report[1]["headline"]["test"]["difference"]
-    for entry in difference.values():
-        if "p_holm" in entry:
-            assert entry["p_holm"] >= entry["p"]
-    assert difference["brier"]["p_holm"] < 0.05
-    assert difference["accuracy"]["verdict"] == ""
+def test_corrected_p_values_are_no_smaller(report: tuple[Path, Metrics]) -> None:
+    metrics = report[1]
+    difference = metrics.headline.test.difference
+    corrected = [entry for entry in difference.values() if entry.p_holm is not None]
+    assert all(entry.p_holm >= entry.p for entry in corrected)
+    assert difference["brier"].p_holm < 0.05
+    assert difference["accuracy"].verdict == ""
+    assert difference["accuracy"].p_holm is None
+    # Token tables are of the same family: 13 confidence metrics, 2 x Brier, 5 of the tokens, 3 more Full-ECE.
+    assert metrics.comparisons == {"test": len(corrected) + 2 + 5 + 3}
+    assert metrics.tokens.log.difference["full_ece"].p_holm is not None
 
 
-def test_rows_of_the_tables_name_every_metric_once(report: tuple[Path, dict[str, Any]]) -> None:
+def test_rows_of_the_tables_name_every_metric_once(report: tuple[Path, Metrics]) -> None:
     labels = [row.label for row in [*tables.main_rows(report[1]), *tables.further_rows(report[1])]]
     assert len(labels) == len({*labels}) == 25
     assert tables.shifted_rows(report[1]) == []
@@ -140,13 +147,13 @@ def test_rows_of_the_tables_name_every_metric_once(report: tuple[Path, dict[str,
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        ({"value": 0.1234, "low": 0.1, "high": 0.2}, "0.123 [0.100, 0.200]"),
-        ({"value": 0.1234, "low": None, "high": None}, "0.123"),
-        ({"value": 2e-6, "low": 1e-6, "high": 3e-6}, "2.0e-06 [1.0e-06, 3.0e-06]"),
-        ({"value": None, "low": None, "high": None, "undefined": "undefined: why"}, "undefined: why"),
+        (Interval(0.1234, 0.1, 0.2), "0.123 [0.100, 0.200]"),
+        (Interval(0.1234), "0.123"),
+        (Interval(2e-6, 1e-6, 3e-6), "2.0e-06 [1.0e-06, 3.0e-06]"),
+        (Interval(None, undefined="undefined: why"), "undefined: why"),
     ],
 )
-def test_numbers_as_text(entry: dict[str, Any], text: str) -> None:
+def test_numbers_as_text(entry: Interval, text: str) -> None:
     assert tables.number(entry) == text
 
 
@@ -161,24 +168,26 @@ def test_one_class_is_said_not_computed(make_evidence: Callable[..., Evidence], 
     }
     evidence = make_evidence(splits=splits)
     metrics = metrics_of(evidence)
-    assert metrics["headline"]["test"]["after"]["auroc"]["value"] is None
+    assert metrics.headline.test.after["auroc"].value is None
     write_report(tmp_path, metrics, evidence)
     html = (tmp_path / "report.html").read_text()
     assert "undefined: all answers are correct, or all are wrong" in html
     assert not re.search(r"\bnan\b", html, flags=re.IGNORECASE)
-    assert metrics["estimators"]["test"].get("probe") is None, "a probe cannot be fitted on one class"
+    assert metrics.estimators["test"].get("probe") is None, "a probe cannot be fitted on one class"
 
 
 def test_three_answers_are_few(make_evidence: Callable[..., Evidence], tmp_path: Path) -> None:
     full = make_evidence()
     few = make_evidence(splits={name: rows[:3] for name, rows in full.splits.items()})
     metrics = metrics_of(few)
-    assert metrics["headline"]["test"]["after"]["ece"]["undefined"] == "undefined: fewer examples than bins"
-    assert metrics["subjects"]["worst"] is None
+    assert metrics.headline.test.after["ece"].undefined == "undefined: fewer examples than bins"
+    assert metrics.subjects.worst is None
     write_report(tmp_path, metrics, few)
     html = (tmp_path / "report.html").read_text()
     assert "No subject has ten independent test questions" in html
-    assert "the confidences changed: Brier score" in html, "two groups of questions are no ground for a verdict"
+    assert "Confidence was measured on 3 held-out questions" in html, (
+        "two groups of questions are no ground for a verdict"
+    )
     assert {row.verdict for row in tables.main_rows(metrics)} == {""}
 
 
@@ -195,42 +204,27 @@ def test_per_example_file(tmp_path: Path, evidence: Evidence) -> None:
     assert [row["query_after_calibrated"] for row in rows] == pytest.approx(evidence.after("test"))
 
 
-def test_the_model_card_is_rewritten_in_place(tmp_path: Path, report: tuple[Path, dict[str, Any]]) -> None:
-    folder, metrics = report
-    checkpoint = tmp_path / "checkpoint"
-    checkpoint.mkdir()
-    (checkpoint / "README.md").write_text("---\nlibrary_name: peft\n---\n# head\n")
-    for _ in range(2):
-        update_card(checkpoint, folder, metrics)
-    card = (checkpoint / "README.md").read_text()
-    assert card.startswith("---\nlibrary_name: peft\n---\n# head\n")
-    assert card.count(BEGIN) == card.count(END) == 1
-    assert "| Brier score | " in card
-    assert "![Reliability diagram after tuning](reliability.png)" in card
-    assert (checkpoint / "reliability.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_groups_shared_by_questions_are_counted(evidence: Evidence) -> None:
     found = SECTIONS["headline"](evidence)
     assert found is not None
-    assert (found["test"]["n"], found["test"]["groups"]) == (80, 40)
-    assert np.isfinite(found["test"]["after"]["brier"]["low"])
+    assert (found.test.n, found.test.groups) == (80, 40)
+    assert np.isfinite(found.test.after["brier"].low)
 
 
 def test_answers_are_compared_under_the_same_conditions(evidence: Evidence) -> None:
     # Both sides were asked anew: three questions, adapter off as curated, on another answer that is always right.
     found = SECTIONS["answers"](evidence)
     assert found is not None
-    assert found["n"] == 3
-    assert found["changed"]["value"] == 1.0
+    assert found.n == 3
+    assert found.changed.value == 1.0
     off = evidence.correct("test")[:3].mean()
-    assert found["accuracy_adapter_off"]["value"] == off
-    assert found["accuracy_difference"]["value"] == pytest.approx(1.0 - off)
-    assert found["changed"]["low"] is None, "two groups of questions"
+    assert found.accuracy_adapter_off.value == off
+    assert found.accuracy_difference.value == pytest.approx(1.0 - off)
+    assert found.changed.low is None, "two groups of questions"
 
 
 def test_names_of_subjects_break_nothing(make_evidence: Callable[..., Evidence], tmp_path: Path) -> None:
-    subject = rf"cost of $x^2 \frac{{ {END} <b>"
+    subject = r"cost of $x^2 \frac{ --> <b>"
     splits = {
         name: [row.model_copy(update={"subject": subject}) for row in rows]
         for name, rows in make_evidence().splits.items()
@@ -241,11 +235,3 @@ def test_names_of_subjects_break_nothing(make_evidence: Callable[..., Evidence],
     folder.mkdir()
     write_report(folder, metrics, evidence)
     assert "<b>" not in (folder / "report.html").read_text()
-    checkpoint = tmp_path / "checkpoint"
-    checkpoint.mkdir()
-    for _ in range(2):
-        update_card(checkpoint, folder, metrics)
-    card = (checkpoint / "README.md").read_text()
-    assert card.count(BEGIN) == card.count(END) == 1
-    assert card.rstrip().endswith(END)
-    assert "cost of $x^2" in card

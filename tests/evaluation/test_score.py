@@ -66,7 +66,7 @@ def test_numbers_and_diagram(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "out/metrics.json").read_text())
     groups = frame["who"].astype(str).to_numpy()
     expected = confidence_metrics(frame["p"].to_numpy(), frame["right"].to_numpy(), 10, 0, 100, groups)
-    assert found["as it is"] == expected
+    assert found["as it is"] == {name: number.as_dict() for name, number in expected.items()}
     assert (tmp_path / "out/reliability.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -19,8 +20,9 @@ import yaml
 
 from calibration_tuning.config.evaluation import EstimatorName
 from calibration_tuning.config.run import RunConfig, load_run_config
-from calibration_tuning.metrics.cross_fitting import load
 from evaluation.__main__ import evaluate
+from evaluation.calibrators_json import read_calibrators
+from evaluation.schema import read_metrics
 from evaluation.sections import SECTIONS
 
 COLOURS = ["red", "green", "blue", "grey"]
@@ -121,17 +123,15 @@ def test_every_section_has_something_to_say(evaluated: RunConfig) -> None:
 
 
 def test_calibrators_are_kept_and_load(evaluated: RunConfig) -> None:
-    fits = load(evaluated.evaluation_dir / "calibrators.json")
+    fits = read_calibrators(evaluated.evaluation_dir / "calibrators.json")
     stored = json.loads((evaluated.checkpoint_dir / "calibration.json").read_text())["calibrator"]
-    assert fits["query/after"]["temperature"].model_dump() == stored
+    assert dataclasses.asdict(fits["query/after"]["temperature"]) == stored
     assert {*fits["query/before"]} == {"temperature", "platt", "beta", "isotonic", "histogram"}
 
 
-def test_the_card_has_the_results(evaluated: RunConfig) -> None:
-    card = (evaluated.checkpoint_dir / "README.md").read_text()
-    value = metrics(evaluated)["headline"]["test"]["after"]["brier"]["value"]
-    assert "## Does it know what it knows?" in card
-    assert f"{value:.3f}" in card
+def test_what_is_written_is_what_the_schema_says(evaluated: RunConfig) -> None:
+    path = evaluated.evaluation_dir / "metrics.json"
+    assert read_metrics(path).as_json() == json.loads(path.read_text())
 
 
 def test_another_report_asks_the_model_nothing(trained: Path, evaluated: RunConfig, monkeypatch: Any) -> None:
@@ -143,20 +143,17 @@ def test_another_report_asks_the_model_nothing(trained: Path, evaluated: RunConf
     evaluate(evaluated, True)
 
 
-def test_killed_before_the_card_has_it_it_is_written_again(
+def test_killed_before_the_thresholds_are_written_it_writes_them(
     evaluated: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # run.json comes last: without it card and tracking may lack the numbers.
+    # run.json comes last: without it thresholds and tracking may lack the numbers.
     monkeypatch.setattr("evaluation.run_passes.build_context", lambda *_: pytest.fail("the model was loaded"))
     (evaluated.evaluation_dir / "run.json").unlink()
-    card = evaluated.checkpoint_dir / "README.md"
-    text = card.read_text()
-    card.write_text("lost")
+    thresholds = evaluated.checkpoint_dir / "thresholds.json"
+    text = thresholds.read_text()
+    thresholds.unlink()
     evaluate(evaluated, False)
-    assert (
-        text.partition("## Does it know what it knows?")[2]
-        == card.read_text().partition("## Does it know what it knows?")[2]
-    )
+    assert thresholds.read_text() == text
     assert (evaluated.evaluation_dir / "run.json").is_file()
 
 

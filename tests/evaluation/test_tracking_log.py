@@ -32,11 +32,11 @@ def test_numbers_tables_and_plots_are_there(
         log_evaluation(run, metrics, folder, confidently_wrong(evidence))
     (path,) = (config.run_dir / "wandb").glob("offline-run-*/run-*.wandb")
     (row,) = wandb_history(path)
-    test = metrics["headline"]["test"]
-    assert row["before/brier"] == pytest.approx(test["before"]["brier"]["value"])
-    assert row["after/ece_high"] == pytest.approx(test["after"]["ece"]["high"])
-    assert row["difference/auroc_low"] == pytest.approx(test["difference"]["auroc"]["low"])
-    assert row["tokens/after/full_ece"] == pytest.approx(metrics["tokens"]["equal_width"]["after"]["full_ece"]["value"])
+    test = metrics.headline.test
+    assert row["before/brier"] == pytest.approx(test.before["brier"].value)
+    assert row["after/ece_high"] == pytest.approx(test.after["ece"].high)
+    assert row["difference/auroc_low"] == pytest.approx(test.difference["auroc"].low)
+    assert row["tokens/after/full_ece"] == pytest.approx(metrics.tokens.equal_width.after["full_ece"].value)
     files = path.parent / "files"
     plots = {p.stem for p in (folder / "plots").glob("*.png")}
     assert {name.removeprefix("plots/") for name in row if name.startswith("plots/")} == plots
@@ -60,7 +60,7 @@ def test_numbers_tables_and_plots_are_there(
     summaries = [r.summary for r in wandb_records(path) if r.WhichOneof("record_type") == "summary"]
     said = [json.loads(item.value_json) for one in summaries for item in one.update if item.key == "verdict"]
     assert said
-    assert said[-1].startswith("On 80 held-out questions the confidences became better")
+    assert said[-1].startswith("Confidence improved on 80 held-out questions")
 
 
 @pytest.mark.slow
@@ -77,10 +77,10 @@ def test_tensorboard_has_the_same(evidence: Evidence, tmp_path: Path) -> None:
     events = EventAccumulator(str(config.run_dir / "tensorboard/evaluate"))
     events.Reload()
     (brier,) = events.Scalars("after/brier")
-    assert brier.value == pytest.approx(metrics["headline"]["test"]["after"]["brier"]["value"])
+    assert brier.value == pytest.approx(metrics.headline.test.after["brier"].value)
     assert {*events.Tags()["images"]} == {f"plots/{path.stem}" for path in (folder / "plots").glob("*.png")}
     (table,) = events.Tensors("tables/subjects/text_summary")
     lines = table.tensor_proto.string_val[0].decode().splitlines()
     assert [line.split(" | ")[:2] for line in lines[2:]] == [["| s/t0", "40"], ["| s/t1", "40"]]
     (verdict,) = events.Tensors("verdict/text_summary")
-    assert verdict.tensor_proto.string_val[0].startswith(b"On 80 held-out questions the confidences became better")
+    assert verdict.tensor_proto.string_val[0].startswith(b"Confidence improved on 80 held-out questions")

@@ -123,6 +123,7 @@ def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
 def rewrite(config: RunConfig, split: str, change: Callable[[list[Any]], list[Any]]) -> None:
     path = config.curation_dir / f"{split}.parquet"
     write_records(path, change(read_records(path)))
+    (config.curation_dir / "SHA256SUMS").unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Literal
 
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.models import PYPI, context_length, load_model_config
+from calibration_tuning.lm.models import PYPI, context_length
 from training.memory import GIB, counts
 from training.preflight.machines import CONTEXT
 from training.preflight.paper import Paper, fitting
@@ -88,7 +88,7 @@ def supervision(paper: Paper) -> Finding:
 
 
 def context(paper: Paper) -> Finding:
-    room = context_length(load_model_config(paper.config.model), paper.tokenizer)
+    room = context_length(paper.model.config, paper.tokenizer)
     longest = max(max(own) for own in paper.lengths.values() if own) + paper.block_length
     if longest > room:
         return Finding("fails", f"{longest:,} tokens with the few-shot block, but the model reads {room:,}")

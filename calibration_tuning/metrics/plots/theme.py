@@ -52,10 +52,11 @@ def figure(width: float, height: float) -> Figure:
 
 def error_bars(entries: Sequence[Interval]) -> np.ndarray:
     """[2, n]: how far each interval reaches below and above its value; NaN, which draws none, where there is none."""
-    found = [
-        (e["value"] - e["low"], e["high"] - e["value"]) if e["low"] is not None else (np.nan, np.nan) for e in entries
+    arms = [
+        (np.nan, np.nan) if e.value is None or e.low is None or e.high is None else (e.value - e.low, e.high - e.value)
+        for e in entries
     ]
-    return np.array(found).reshape(-1, 2).T
+    return np.array(arms).reshape(-1, 2).T
 
 
 def save_png(drawn: Figure, path: Path) -> None:

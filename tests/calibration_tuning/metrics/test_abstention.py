@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from calibration_tuning.metrics.abstention import answered_above, find_threshold, one_of_each, unavoidable_abstention
-from evaluation.evidence import Evidence
-from evaluation.sections.decisions import decisions
 
 
 @pytest.mark.parametrize(
@@ -90,26 +84,6 @@ def test_the_guarantee_holds(error_rate: float, sure: float, size: int) -> None:
     assert found > 50
     # At most 1 - sure of all draws, and three standard errors.
     assert violations <= 300 * (1 - sure) + 3 * np.sqrt(300 * sure * (1 - sure))
-
-
-@pytest.mark.parametrize("kind", ["platt", "isotonic", "histogram"])
-def test_the_report_vouches_by_raw_scores(make_evidence: Callable[..., Evidence], kind: str) -> None:
-    """Whatever calibrator a run has, thresholds are found on scores that have not seen the calibration labels."""
-    evidence = make_evidence((0.0, 5.0))
-    calibrator = evidence.fits[("query", "after")][kind]
-    evidence = replace(evidence, record=evidence.record.model_copy(update={"calibrator": calibrator}))
-    found = decisions(evidence)
-    chosen = one_of_each(evidence.groups("calibration"), 0)
-    assert found["n_calibration"] == len(chosen) == 30
-    score = evidence.scores["query", "after"]
-    for rate in found["rates"]:
-        expected = find_threshold(
-            score["calibration"][chosen], evidence.correct("calibration")[chosen], rate["error_rate"]
-        )
-        threshold = rate["after"]["threshold"]
-        assert threshold == (None if expected is None else pytest.approx(expit(expected)))
-        # Maps with steps have no threshold of their own: scores that differ become one.
-        assert (rate["after"]["calibrated"] is None) == (expected is None or kind != "platt")
 
 
 def test_what_a_threshold_does() -> None:

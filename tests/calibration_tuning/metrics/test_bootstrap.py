@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration_tuning.metrics.bootstrap import draws_of, error_interval, holm, p_value, percentile_interval, resamples
+from calibration_tuning.metrics.bootstrap import (
+    Difference,
+    Interval,
+    draws_of,
+    error_interval,
+    holm,
+    mean_interval,
+    p_value,
+    percentile_interval,
+    resamples,
+)
 from calibration_tuning.metrics.calibration_error import ece
-from calibration_tuning.metrics.comparison import Quantity, Resampled, adjust, compared, verdict
+from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, holm_corrected, verdict
 from calibration_tuning.metrics.confidence_metrics import confidence_metrics, paired_difference
 
 
@@ -34,12 +44,12 @@ def test_groups_widen_the_interval_of_what_they_share() -> None:
     wide, narrow = (
         confidence_metrics(confidence, correct, groups=g, only=("accuracy",))["accuracy"] for g in (groups, None)
     )
-    assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
+    assert wide.high - wide.low > 2.5 * (narrow.high - narrow.low)
 
 
 def test_undefined_resamples_are_left_out() -> None:
-    assert percentile_interval(1.0, [None, 2.0, 2.0]) == {"value": 1.0, "low": 2.0, "high": 2.0}
-    assert percentile_interval(1.0, [None]) == {"value": 1.0, "low": None, "high": None}
+    assert percentile_interval(1.0, [None, 2.0, 2.0]) == Interval(1.0, 2.0, 2.0)
+    assert percentile_interval(1.0, [None]) == Interval(1.0)
 
 
 def test_error_interval_by_hand() -> None:
@@ -47,10 +57,10 @@ def test_error_interval_by_hand() -> None:
     # high = max(1.2 - 0.025, 0.6 + 0.975 - 0.5) = 1.175, cut to 1.
     draws = (np.arange(101) / 100).tolist()
     found = error_interval(0.6, draws, largest=1.0)
-    assert found == {"value": 0.6, "low": pytest.approx(0.225), "high": 1.0}
+    assert (found.value, found.low, found.high) == (0.6, pytest.approx(0.225), 1.0)
     # No higher than chance makes it: perfect calibration is not excluded.
-    assert error_interval(0.6, draws, null=[0.5, 0.7])["low"] == 0.0
-    assert error_interval(0.6, draws, null=[0.1, 0.2])["low"] == pytest.approx(0.225)
+    assert error_interval(0.6, draws, null=[0.5, 0.7]).low == 0.0
+    assert error_interval(0.6, draws, null=[0.1, 0.2]).low == pytest.approx(0.225)
 
 
 @pytest.mark.parametrize("bend", [0.0, 0.1, 0.2])
@@ -63,9 +73,9 @@ def test_intervals_of_ece_hold_the_truth(bend: float) -> None:
         y = (generator.random(300) < p + bend).astype(float)
         found = confidence_metrics(p, y, seed=seed, bootstrap_samples=200, only=("ece",))["ece"]
         draws = draws_of(lambda i, p=p, y=y: {"ece": ece(p[i], y[i])}, 300, 200, seed)["ece"]  # type: ignore[misc]
-        plain = percentile_interval(found["value"], draws)
-        held["ours"] += found["low"] <= bend <= found["high"]
-        held["percentile"] += plain["low"] <= bend <= plain["high"]
+        plain = percentile_interval(found.value, draws)
+        held["ours"] += found.low <= bend <= found.high
+        held["percentile"] += plain.low <= bend <= plain.high
     assert held["ours"] >= 52  # of 60; 57 expected
     if bend == 0:
         assert held["percentile"] == 0
@@ -80,7 +90,7 @@ def test_intervals_of_ece_hold_the_truth_in_groups() -> None:
         y = (generator.random(30)[groups] < p).astype(float)
         for name, units in (("grouped", groups), ("taken for independent", None)):
             found = confidence_metrics(p, y, seed=seed, bootstrap_samples=200, groups=units, only=("ece",))["ece"]
-            held[name] += found["low"] == 0.0
+            held[name] += found.low == 0.0
     assert held["grouped"] >= 52
     assert held["taken for independent"] < held["grouped"] - 10
 
@@ -91,9 +101,9 @@ def test_few_groups_have_no_interval_and_no_verdict(size: int, known: bool) -> N
     p, y = generator.random(200), (np.arange(200) % 2).astype(float)
     found = paired_difference(p, y * 0.9, y, groups=np.arange(200) % size, bootstrap_samples=100)
     for name in ("brier", "ece", "auroc", "smooth_ece"):
-        assert (found[name]["low"] is not None) == (found[name]["p"] is not None) == known, name
-        assert bool(found[name]["verdict"]) == known, name
-        assert found[name]["value"] != 0
+        assert (found[name].low is not None) == (found[name].p is not None) == known, name
+        assert bool(found[name].verdict) == known, name
+        assert found[name].value != 0
 
 
 def test_p_value_by_hand() -> None:
@@ -115,12 +125,38 @@ def test_holm_by_hand() -> None:
 def test_correction_takes_verdicts_back() -> None:
     lower = Quantity("x")
     neutral = Quantity("y", better=0)
-    table = [(lower, {"value": -1.0, "p": 0.04, "verdict": "better"}) for _ in range(3)]
-    table.append((neutral, {"value": 1.0, "p": 0.001, "verdict": ""}))
-    table.append((lower, {"value": None, "p": None, "verdict": ""}))
-    adjust(table)
-    assert [entry["p_holm"] for _, entry in table[:3]] == pytest.approx([0.12] * 3)
-    assert [entry["verdict"] for _, entry in table] == ["unclear"] * 3 + ["", ""]
+    table = [(lower, Difference(-1.0, p=0.04, verdict="better")) for _ in range(3)]
+    table.append((neutral, Difference(1.0, p=0.001)))
+    table.append((lower, Difference(None)))
+    corrected = holm_corrected(table)
+    assert [entry.p_holm for entry in corrected[:3]] == pytest.approx([0.12] * 3)
+    assert [entry.verdict for entry in corrected] == ["unclear"] * 3 + ["", ""]
+    assert corrected[3:] == [entry for _, entry in table[3:]], "what is not judged stays as it is"
+    assert [entry.verdict for _, entry in table[:3]] == ["better"] * 3, "and so does the table that was given"
+
+
+def test_intervals_as_json() -> None:
+    chance = Interval(0.25, 0.0, 0.5)
+    assert Interval(0.5, 0.25, 0.75, if_calibrated=chance).as_dict() == {
+        **{"value": 0.5, "low": 0.25, "high": 0.75},
+        "if_calibrated": {"value": 0.25, "low": 0.0, "high": 0.5},
+    }
+    assert Interval(None, undefined="why").as_dict() == {
+        **{"value": None, "low": None, "high": None},
+        "undefined": "why",
+    }
+    change = Difference(-1.0, -2.0, 0.0, p=0.5, verdict="unclear", p_holm=1.0).scaled(0.5)
+    assert change.as_dict() == {"value": -0.5, "low": -1.0, "high": 0.0, "p": 0.5, "verdict": "unclear", "p_holm": 1.0}
+
+
+def test_the_interval_of_a_mean_is_over_groups() -> None:
+    values, groups = np.repeat([0.0, 1.0], 50), np.repeat(np.arange(10), 10)
+    single, grouped = mean_interval(values, 100, 500, 0), mean_interval(values, groups, 500, 0)
+    assert single.value == grouped.value == 0.5
+    assert grouped.high - grouped.low > 2 * (single.high - single.low)
+    wide = mean_interval(values, 100, 500, 0, level=0.99)
+    assert wide.high - wide.low > single.high - single.low
+    assert mean_interval(values, groups // 2, 500, 0) == Interval(0.5), "five groups are too few"
 
 
 @pytest.mark.parametrize(
@@ -137,21 +173,21 @@ def test_paired_difference_is_tighter_than_unpaired() -> None:
     before = generator.random(300)
     after = 0.9 * before + 0.1 * y
     change = paired_difference(before, after, y, bootstrap_samples=300)
-    assert change["brier"]["value"] == pytest.approx(np.mean((after - y) ** 2) - np.mean((before - y) ** 2))
-    assert change["brier"]["low"] < change["brier"]["value"] < change["brier"]["high"] < 0
-    assert change["brier"]["verdict"] == "better"
-    assert change["accuracy"]["verdict"] == ""
+    assert change["brier"].value == pytest.approx(np.mean((after - y) ** 2) - np.mean((before - y) ** 2))
+    assert change["brier"].low < change["brier"].value < change["brier"].high < 0
+    assert change["brier"].verdict == "better"
+    assert change["accuracy"].verdict == ""
     same = paired_difference(before, before, y, bootstrap_samples=100)
-    assert {(entry["value"], entry["p"]) for entry in same.values()} == {(0.0, 1.0)}
+    assert {(entry.value, entry.p) for entry in same.values()} == {(0.0, 1.0)}
     worse = paired_difference(after, before, y, bootstrap_samples=300)["brier"]
-    assert (worse["verdict"], worse["value"]) == ("worse", pytest.approx(-change["brier"]["value"]))
+    assert (worse.verdict, worse.value) == ("worse", pytest.approx(-change["brier"].value))
 
 
 def test_two_models_are_judged_by_their_own_answers() -> None:
     p = np.full(40, 0.5)
     found = paired_difference(p, p, np.zeros(40), correct_after=np.ones(40), bootstrap_samples=100)
-    assert found["accuracy"]["value"] == 1.0
-    assert found["brier"]["value"] == 0.0
+    assert found["accuracy"].value == 1.0
+    assert found["brier"].value == 0.0
 
 
 def test_no_difference_is_seldom_found() -> None:
@@ -164,13 +200,13 @@ def test_no_difference_is_seldom_found() -> None:
         one, other = (np.clip(truth + generator.normal(0, 0.1, 300), 0, 1) for _ in range(2))
         change = paired_difference(one, other, y, bootstrap_samples=200, only=tuple(found))
         for name in found:
-            found[name] += change[name]["verdict"] != "unclear"
+            found[name] += change[name].verdict != "unclear"
     assert max(found.values()) <= 8, found  # of 60; 3 expected
 
 
 def test_undefined_sides_have_no_difference() -> None:
     found = compared(Quantity("x", undefined="why"), Resampled(None, []), Resampled(0.5, [0.5]))
-    assert found == {"value": None, "low": None, "high": None, "undefined": "why", "p": None, "verdict": ""}
+    assert found == Difference(None, undefined="why")
 
 
 def test_whole_groups_are_drawn_as_if_one_by_one() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
 from calibration_tuning.metrics.confidence_metrics import (
     METRICS,
@@ -122,21 +123,21 @@ def test_one_class_has_no_auroc(label: float) -> None:
     found = confidence_metrics(p, np.full(12, label), bootstrap_samples=100)
     for name in ("auroc", "auprc", "brier_skill"):
         why = "undefined: all answers are correct, or all are wrong"
-        assert found[name] == {"value": None, "low": None, "high": None, "undefined": why}
-    assert found["brier"]["value"] is not None
+        assert found[name] == Interval(None, undefined=why)
+    assert found["brier"].value is not None
     change = paired_difference(p, p / 2, np.full(12, label), bootstrap_samples=100)
-    assert change["auroc"]["value"] is None
-    assert change["auroc"]["verdict"] == ""
+    assert change["auroc"].value is None
+    assert change["auroc"].verdict == ""
 
 
 def test_fewer_examples_than_bins_have_no_binned_error() -> None:
     found = confidence_metrics(a(0.2, 0.4, 0.9), a(0, 1, 1), num_bins=10, bootstrap_samples=100)
     for name in ("ece", "ace", "mce", "debiased_ece"):
-        assert found[name]["value"] is None
-        assert found[name]["undefined"] == "undefined: fewer examples than bins"
-    assert found["brier"]["value"] == pytest.approx((0.04 + 0.36 + 0.01) / 3)
-    assert found["smooth_ece"]["value"] is not None
-    assert confidence_metrics(a(0.2, 0.4, 0.9), a(0, 1, 1), 3, bootstrap_samples=100)["ece"]["value"] is not None
+        assert found[name].value is None
+        assert found[name].undefined == "undefined: fewer examples than bins"
+    assert found["brier"].value == pytest.approx((0.04 + 0.36 + 0.01) / 3)
+    assert found["smooth_ece"].value is not None
+    assert confidence_metrics(a(0.2, 0.4, 0.9), a(0, 1, 1), 3, bootstrap_samples=100)["ece"].value is not None
 
 
 def test_the_ends_zero_and_one() -> None:
@@ -214,8 +215,8 @@ def test_intervals_cover_and_shrink() -> None:
     y = (generator.random(2000) < p).astype(float)
     wide = confidence_metrics(p[:100], y[:100], bootstrap_samples=200, only=("brier",))["brier"]
     narrow = confidence_metrics(p, y, bootstrap_samples=200, only=("brier",))["brier"]
-    assert wide["low"] < wide["value"] < wide["high"]
-    assert narrow["high"] - narrow["low"] < 0.5 * (wide["high"] - wide["low"])
+    assert wide.low < wide.value < wide.high
+    assert narrow.high - narrow.low < 0.5 * (wide.high - wide.low)
 
 
 def test_labels_are_drawn_one_at_a_time_as_all_at_once() -> None:
@@ -239,11 +240,11 @@ def test_a_calibrated_model_scores_the_errors_it_should() -> None:
     y = (generator.random(500) < p).astype(float)
     found = confidence_metrics(p, y, bootstrap_samples=100)
     for name in ("ece", "ace", "mce", "smooth_ece"):
-        expected = found[name]["if_calibrated"]
-        assert expected["low"] <= found[name]["value"] <= expected["high"], name
-        assert found[name]["low"] == 0.0, name
-    assert 0.02 < found["ece"]["if_calibrated"]["value"] < 0.06
-    assert "if_calibrated" not in found["brier"]
+        expected = found[name].if_calibrated
+        assert expected.low <= found[name].value <= expected.high, name
+        assert found[name].low == 0.0, name
+    assert 0.02 < found["ece"].if_calibrated.value < 0.06
+    assert found["brier"].if_calibrated is None
 
 
 @pytest.mark.parametrize(
@@ -273,5 +274,5 @@ def test_refuses_pairs_that_are_none() -> None:
 def test_every_metric_has_a_value_and_a_label() -> None:
     found = confidence_metrics(*sample(50), bootstrap_samples=100)
     assert {*found} == {*METRICS}
-    assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in found.values())
+    assert all(entry.low <= entry.value <= entry.high for entry in found.values())
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.token_bins import BINNINGS, Binning, joined
 from calibration_tuning.metrics.token_calibration import TOKEN_METRICS, TokenCalibration
 
@@ -314,9 +315,8 @@ def test_parts_of_any_size_give_the_same(binning: Binning, monkeypatch: pytest.M
     for values, intervals in found:
         assert values == pytest.approx(plain, abs=1e-12)
         for name, entry in intervals.items():
-            assert [entry[end] for end in ("low", "high")] == pytest.approx(
-                [found[0][1][name][end] for end in ("low", "high")], abs=1e-12
-            )
+            first = found[0][1][name]
+            assert (entry.low, entry.high) == pytest.approx((first.low, first.high), abs=1e-12)
 
 
 def test_no_positions_and_one() -> None:
@@ -327,7 +327,7 @@ def test_no_positions_and_one() -> None:
         assert found.pop("n") == 0
         assert set(found.values()) == {None}
         for entry in empty.compute_intervals(10).values():
-            assert entry == {"value": None, "low": None, "high": None, "undefined": "undefined: no token positions"}
+            assert entry == Interval(None, undefined="undefined: no token positions")
     # p = (0.75, 0.25), target 0: bins 7 and 2 have gaps 0.25 and -0.25; Brier (0.25^2) * 2.
     one = seen(torch.tensor([[np.log(3.0), 0.0]]), [0]).compute()
     assert one["n"] == 1

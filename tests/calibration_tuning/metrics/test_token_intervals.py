@@ -18,8 +18,8 @@ def test_full_ece_of_tokens_drawn_from_the_probabilities_is_as_expected() -> Non
     expected = values[0]["full_ece_if_calibrated"]
     assert np.mean([v["full_ece"] for v in values]) == pytest.approx(expected, rel=0.08)
     entry = seen(logits, targets, ids=range(2000)).compute_intervals(200)["full_ece"]
-    assert entry["if_calibrated"]["value"] == pytest.approx(expected, rel=0.05)
-    assert entry["low"] == 0.0
+    assert entry.if_calibrated.value == pytest.approx(expected, rel=0.05)
+    assert entry.low == 0.0
 
 
 def calibrated_tokens(seed: int) -> TokenCalibration:
@@ -34,26 +34,26 @@ def test_intervals_of_calibrated_tokens_hold_zero() -> None:
     for seed in range(40):
         found = calibrated_tokens(seed).compute_intervals(100)
         for name in held:
-            held[name] += found[name]["low"] == 0
-            assert found[name]["if_calibrated"]["value"] > 0
+            held[name] += found[name].low == 0
+            assert found[name].if_calibrated.value > 0
     assert min(held.values()) >= 35, held  # of 40; 39 expected
 
 
 def test_the_two_normalisations_say_the_same() -> None:
     found = calibrated_tokens(1).compute_intervals(100)
     for name in ("value", "low", "high"):
-        assert found["full_ece_nk"][name] == pytest.approx(found["full_ece"][name] / 40)
+        assert getattr(found["full_ece_nk"], name) == pytest.approx(getattr(found["full_ece"], name) / 40)
     change = calibrated_tokens(2).difference_intervals(calibrated_tokens(1), 100)
-    assert change["full_ece_nk"]["p"] == change["full_ece"]["p"]
-    assert change["full_ece_nk"]["low"] == pytest.approx(change["full_ece"]["low"] / 40)
+    assert change["full_ece_nk"].p == change["full_ece"].p
+    assert change["full_ece_nk"].low == pytest.approx(change["full_ece"].low / 40)
 
 
 def test_equal_mass_vouches_for_no_chance_value() -> None:
     generator = torch.Generator().manual_seed(0)
     logits, targets = torch.randn(200, 30, generator=generator), torch.randint(0, 30, (200,), generator=generator)
     found = seen(logits, targets, 10, "equal_mass", range(200)).compute_intervals(100)["full_ece"]
-    assert "if_calibrated" not in found
-    assert found["low"] <= found["value"] <= found["high"]
+    assert found.if_calibrated is None
+    assert found.low <= found.value <= found.high
 
 
 def test_wrong_certainty_keeps_its_interval_beyond_one() -> None:
@@ -64,11 +64,11 @@ def test_wrong_certainty_keeps_its_interval_beyond_one() -> None:
     targets = (torch.rand(60, generator=generator) < 0.8).long()
     bad = seen(logits, targets, ids=range(60))
     found = bad.compute_intervals(200)["full_ece"]
-    assert found["value"] > 1.3
-    assert found["high"] > found["value"]
+    assert found.value > 1.3
+    assert found.high > found.value
     good = seen(torch.zeros(60, 2), targets, ids=range(60))
     change = good.difference_intervals(bad, 200)["full_ece"]
-    assert change["low"] < change["value"] - 0.05
+    assert change.low < change.value - 0.05
 
 
 def test_intervals_resample_sequences_and_groups() -> None:
@@ -77,12 +77,12 @@ def test_intervals_resample_sequences_and_groups() -> None:
     ids = [i // 3 for i in range(60)]
     ours, same = seen(logits, targets, ids=ids), seen(logits, targets, ids=ids)
     found = ours.compute_intervals(300)
-    assert found["nll"]["low"] < found["nll"]["value"] < found["nll"]["high"]
-    assert found["nll"]["value"] == pytest.approx(ours.compute()["nll"])
+    assert found["nll"].low < found["nll"].value < found["nll"].high
+    assert found["nll"].value == pytest.approx(ours.compute()["nll"])
     for name, entry in ours.difference_intervals(same, 50).items():
-        assert (entry["value"], entry["p"]) == (0, 1), name
+        assert (entry.value, entry.p) == (0, 1), name
     # In groups of two, ten are left to resample; in fewer than ten groups there is no interval.
     pairs = ours.compute_intervals(300, groups=[i // 2 for i in range(20)])["nll"]
-    assert (pairs["low"], pairs["high"]) != (found["nll"]["low"], found["nll"]["high"])
+    assert (pairs.low, pairs.high) != (found["nll"].low, found["nll"].high)
     halves = ours.compute_intervals(300, groups=["a"] * 10 + ["b"] * 10)["nll"]
-    assert (halves["value"], halves["low"], halves["high"]) == (found["nll"]["value"], None, None)
+    assert (halves.value, halves.low, halves.high) == (found["nll"].value, None, None)

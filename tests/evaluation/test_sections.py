@@ -1,0 +1,48 @@
+"""Sections of the report on made-up evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from scipy.special import expit
+
+from calibration_tuning.metrics.abstention import find_threshold, one_of_each
+from evaluation.evidence import Evidence
+from evaluation.sections.grader import grader
+from evaluation.sections.thresholds import decisions
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic", "histogram"])
+def test_the_report_vouches_by_raw_scores(make_evidence: Callable[..., Evidence], kind: str) -> None:
+    """Whatever calibrator a run has, thresholds are found on scores that have not seen the calibration labels."""
+    evidence = make_evidence((0.0, 5.0))
+    calibrator = evidence.fits[("query", "after")][kind]
+    evidence = replace(evidence, record=evidence.record.model_copy(update={"calibrator": calibrator}))
+    found = decisions(evidence)
+    chosen = one_of_each(evidence.groups("calibration"), 0)
+    assert found.n_calibration == len(chosen) == 30
+    score = evidence.scores["query", "after"]
+    for rate in found.rates:
+        expected = find_threshold(
+            score["calibration"][chosen], evidence.correct("calibration")[chosen], rate.error_rate
+        )
+        threshold = rate.after.threshold
+        assert threshold == (None if expected is None else pytest.approx(expit(expected)))
+        # Maps with steps have no threshold of their own: scores that differ become one.
+        assert (rate.after.calibrated is None) == (expected is None or kind != "platt")
+
+
+def test_the_report_says_how_much_the_second_grader_speaks_for(make_evidence: Callable[..., Evidence]) -> None:
+    summary = {"n": 40, "agreement": 0.9, "correct_by_first": 0.5, "correct_by_second": 0.4}
+    made = make_evidence(manifest={"second_grader": {**summary, "by_grader": {"exact": summary}}})
+    found = grader(made)
+    assert found is not None
+    assert found.covered == 1.0
+    assert found.counts == {"exact": [[20, 0], [4, 16]]}
+    other = make_evidence(manifest={"second_grader": {**summary, "by_grader": {"math": summary}}})
+    found = grader(other)
+    assert found is not None
+    assert found.covered == 0.0
+    assert grader(make_evidence()) is None
