@@ -21,7 +21,7 @@ from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.lm.models import adapter_off, default_device
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.metrics.calibrators import fit, log_odds
-from calibration_tuning.metrics.confidence_metrics import confidence_metrics
+from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.records import QueryExample, Split
 from calibration_tuning.runs.files import read_json, write_json
 

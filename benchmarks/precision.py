@@ -18,7 +18,7 @@ from calibration_tuning.checkpoint import read_record
 from calibration_tuning.command_line import quiet_libraries
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.metrics.confidence_metrics import point_metrics
+from calibration_tuning.metrics.confidence import point_metrics
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import GradedAnswer
 from evaluation.passes import PASSES

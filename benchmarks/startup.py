@@ -26,9 +26,9 @@ WAYS = {
         "-c",
         "import calibration_tuning.metrics.token_calibration",
     ],
-    "import calibration_tuning.metrics.confidence_metrics": [
+    "import calibration_tuning.metrics.confidence": [
         "-c",
-        "import calibration_tuning.metrics.confidence_metrics",
+        "import calibration_tuning.metrics.confidence",
     ],
 }
 

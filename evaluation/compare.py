@@ -55,7 +55,7 @@ def main(
 
 
 def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
-    from calibration_tuning.metrics.confidence_metrics import METRICS
+    from calibration_tuning.metrics.confidence import METRICS
     from evaluation.tables import number, print_rows, row
 
     compared = compare(run_a, run_b, split)
@@ -89,7 +89,7 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> RunComparison:
     import numpy as np
 
     from calibration_tuning.metrics.comparison import holm_corrected
-    from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after
+    from calibration_tuning.metrics.confidence import METRICS, before_and_after
 
     a, b = (_rows(run, split) for run in (run_a, run_b))
     shared = [key for key in a if key in b]

@@ -17,7 +17,7 @@ from calibration_tuning.lm.models import load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
-from calibration_tuning.metrics.confidence_metrics import METRICS, BeforeAfter, before_and_after, confidence_metrics
+from calibration_tuning.metrics.confidence import METRICS, BeforeAfter, before_and_after, confidence_metrics
 from calibration_tuning.metrics.cross_fitting import apply, fit_all
 from calibration_tuning.records import GradedAnswer
 from evaluation.estimators import ESTIMATORS

@@ -8,7 +8,7 @@ from typing import Any
 
 from calibration_tuning.metrics.bootstrap import Difference
 from calibration_tuning.metrics.comparison import Quantity, holm_corrected
-from calibration_tuning.metrics.confidence_metrics import METRICS
+from calibration_tuning.metrics.confidence import METRICS
 from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
 from calibration_tuning.runs.progress import progress
 from evaluation.evidence import Evidence

@@ -86,7 +86,7 @@ def _pairs(
 
     from calibration_tuning.metrics.calibrators import CALIBRATORS
     from calibration_tuning.metrics.comparison import holm_corrected
-    from calibration_tuning.metrics.confidence_metrics import METRICS, before_and_after, confidence_metrics
+    from calibration_tuning.metrics.confidence import METRICS, before_and_after, confidence_metrics
     from calibration_tuning.metrics.cross_fitting import calibrate as calibrated_by
 
     if calibrate is not None and calibrate not in CALIBRATORS:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibration_tuning.metrics.bootstrap import Difference, Interval
-from calibration_tuning.metrics.confidence_metrics import METRICS
+from calibration_tuning.metrics.confidence import METRICS
 from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
 from evaluation.schema import Comparison, Metrics, TokenComparison
 

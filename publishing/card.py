@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from calibration_tuning.lm.pypi_source import WHEELS
 from calibration_tuning.metrics.bootstrap import Interval
-from calibration_tuning.metrics.confidence_metrics import METRICS
+from calibration_tuning.metrics.confidence import METRICS
 from evaluation import sentences, tables
 from evaluation.report import markdown_cell
 from publishing.bundle import Bundle

@@ -14,7 +14,7 @@ from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.lm.probe import Probe, save_probe
 from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
-from calibration_tuning.metrics.confidence_metrics import nll
+from calibration_tuning.metrics.confidence import nll
 from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import write_sums
 from calibration_tuning.runs.files import sha256_file, write_json

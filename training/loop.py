@@ -16,7 +16,7 @@ from torch import Tensor
 
 from calibration_tuning.config.training import TrainingSettings
 from calibration_tuning.errors import RunError
-from calibration_tuning.metrics.confidence_metrics import point_metrics
+from calibration_tuning.metrics.confidence import point_metrics
 from calibration_tuning.records import QueryExample
 from calibration_tuning.runs.progress import progress
 from training.checkpoints import State

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from calibration_tuning.metrics.bootstrap import FEWEST, Interval, percentile_interval, resamples
-from calibration_tuning.metrics.confidence_metrics import ONE_CLASS, check, point_metrics
+from calibration_tuning.metrics.confidence import ONE_CLASS, check, point_metrics
 
 Array = np.ndarray
 SHOWN = ("brier", "auroc", "accuracy")

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from calibration_tuning.metrics.confidence_metrics import METRICS
+from calibration_tuning.metrics.confidence import METRICS
 from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, GREEN, MUTED, error_bars, figure, themed
 from evaluation.schema import Compute, Decisions, Numbers
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from calibration_tuning.lm.models import load_tokenizer
-from calibration_tuning.metrics.confidence_metrics import confidence_metrics
+from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.records import GradedAnswer
 from evaluation.evidence import Evidence
 from evaluation.passes.base import BOTH, State

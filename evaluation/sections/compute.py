@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calibration_tuning.metrics.confidence_metrics import confidence_metrics
+from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.metrics.cross_fitting import apply
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import majority

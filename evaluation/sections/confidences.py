@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibration_tuning.metrics.comparison import holm_corrected
-from calibration_tuning.metrics.confidence_metrics import MAIN, METRICS
+from calibration_tuning.metrics.confidence import MAIN, METRICS
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import AFTER, Evidence, Side
 from evaluation.schema import EstimatorRow, RatedConfidence, State, with_differences

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibration_tuning.metrics.bootstrap import Interval, mean_interval
-from calibration_tuning.metrics.confidence_metrics import MAIN
+from calibration_tuning.metrics.confidence import MAIN
 from evaluation.evidence import AFTER, BEFORE, Evidence
 from evaluation.passes.base import BOTH, State
 from evaluation.schema import Comparison, Headline

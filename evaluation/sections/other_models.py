@@ -6,7 +6,7 @@ import numpy as np
 
 from calibration_tuning.metrics.calibrators import fit
 from calibration_tuning.metrics.comparison import holm_corrected
-from calibration_tuning.metrics.confidence_metrics import METRICS
+from calibration_tuning.metrics.confidence import METRICS
 from evaluation.evidence import AFTER, BEFORE, Evidence
 from evaluation.other_answers import THIS_MODEL, split_of
 from evaluation.schema import OtherModel, with_differences

@@ -171,3 +171,10 @@ def test_the_strictest_threshold_that_is_vouched_for_is_taken() -> None:
     assert Thresholds(**own, rates=[rate(0.05, None)]).of(None) is None
     with pytest.raises(UserError, match=r"thresholds for 0\.05, 0\.2, 0\.1"):
         found.of(0.3)
+
+
+def test_the_tokenizers_limit_counts_too(model: CalibratedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curation leaves out what is longer than either limit; so must whoever loads the checkpoint."""
+    monkeypatch.setattr(model.prompt_format.tokenizer, "model_max_length", 100)
+    with pytest.raises(UserError, match="more than the 100 the model reads"):
+        model.confidence("What is " * 20, "3")

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from calibration_tuning.errors import RunError
 from calibration_tuning.runs.journal import Journal
 from evaluation.findings import Findings, drop_outdated, key
 from tests.evaluation.conftest import answers
@@ -40,3 +41,11 @@ def test_outdated_folders_go_and_those_in_use_stay(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     drop_outdated(tmp_path, own)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["query-new", "samples-old", "tokens-new"]
+
+
+def test_a_finding_that_is_missing_is_named() -> None:
+    row = answers("test", 1, 0)[0]
+    findings = Findings({"query": {key("before", row): {"mass": 0.5}}}, "lora_prompt")
+    assert findings.need("query", "before", row) == {"mass": 0.5}
+    with pytest.raises(RunError, match=r"pass query \(after tuning\) has not looked at test0 of s"):
+        findings.need("query", "after", row)

@@ -16,7 +16,7 @@ import typer
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from calibration_tuning.metrics.confidence_metrics import confidence_metrics
+from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.score import main
 from evaluation.score_files import read_pairs

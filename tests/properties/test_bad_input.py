@@ -6,6 +6,7 @@ Hypothesis draws the same examples on every run of CI (`derandomize`); by hand, 
 from __future__ import annotations
 
 import gzip
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.grading.graders import GRADERS, grade
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
 from calibration_tuning.metrics.calibrators import CALIBRATORS, fit
-from calibration_tuning.metrics.confidence_metrics import METRICS, point_metrics
+from calibration_tuning.metrics.confidence import METRICS, point_metrics
 from calibration_tuning.records import Demonstration, GradedAnswer, QueryExample, Question, read_records, write_records
 from data_curation.read_rows import Unreadable, read_file
 from tests.properties.reading import KINDS, rows_or_one_sentence
@@ -239,7 +240,7 @@ def test_any_calibrator_stays_bounded(kind: str, logits: list[float], data: Any)
     correct = data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=len(logits), max_size=len(logits)))
     fitted = fit(kind, np.array(logits), np.array(correct))  # type: ignore[arg-type]
     assert all(
-        np.isfinite(value) for value in json.loads(fitted.model_dump_json()).values() if isinstance(value, float)
+        np.isfinite(value) for value in dataclasses.asdict(fitted).values() if isinstance(value, float)
     )
     calibrated = fitted(np.array([-1e9, *logits, 1e9]))
     assert np.isfinite(calibrated).all()

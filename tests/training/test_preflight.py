@@ -267,7 +267,7 @@ def test_the_command(llama: RunConfig, tmp_path: Path, seven_billion: Path) -> N
     assert "\x1b[" not in result.stdout
     refused = preflight("configs/llama2_7b.yaml", *overrides, "--gpus", "1", "--gpu", "rtx-4090")
     assert refused.returncode == 2
-    assert "fails   memory: fits with no engine" in refused.stdout
+    assert "fails   memory: fits with no strategy" in refused.stdout
     unknown = preflight("configs/llama2_7b.yaml", "--gpu", "abacus")
     assert unknown.returncode == 2
     assert "known: l4, a10g" in unknown.stderr

@@ -1,13 +1,14 @@
-"""The one-pass loss, in every layout, against a plain implementation: one example at a time, unpadded, block repeated,
-logits at every position, a forward each for the tuned and the base model."""
+"""The one-pass loss, in every layout, against the plain one of docs/method.md: one example at a time, unpadded, block
+repeated, logits at every position, a forward each for the tuned and the base model."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
 
 from calibration_tuning.config.training import ObjectiveSettings
@@ -38,6 +39,18 @@ LAYOUTS = {
 }
 
 
+def plain_objective() -> Any:
+    """The function of docs/method.md."""
+    page = (Path(__file__).parents[2] / "docs/method.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names["plain_objective"]
+
+
+PLAIN = plain_objective()
+
+
 class Case:
     def __init__(self, tiny: Any, style: str = "text", settings: ObjectiveSettings = SETTINGS) -> None:
         lm, tokenizer = tiny
@@ -61,26 +74,8 @@ class Case:
         )
 
     def plain_loss(self, settings: ObjectiveSettings = SETTINGS) -> torch.Tensor:
-        no, yes = self.prompt_format.answer_tokens
-        losses = []
-        for example in self.examples:
-            ids = torch.tensor([[*self.block, *example.input_ids]])
-            tuned = self.lm(input_ids=ids).logits[0]
-            with self.lm.disable_adapter(), torch.no_grad():
-                base = self.lm(input_ids=ids).logits[0]
-            target = example.correct * (1 - settings.label_smoothing) + settings.label_smoothing / 2
-            pair = tuned[-1, [no, yes]].log_softmax(-1)
-            loss = -(target * pair[1] + (1 - target) * pair[0])
-            loss = loss - settings.mass_weight * tuned[-1].softmax(-1)[[no, yes]].sum().log()
-            if count := example.answer_length:
-                end = ids.shape[1] - len(self.prompt_format.query_ids)
-                where = torch.arange(end - count, end)
-                p, q = base[where - 1].log_softmax(-1), tuned[where - 1].log_softmax(-1)
-                loss = loss + settings.kl_weight * (p.exp() * (p - q)).sum(-1).mean()
-                nll = F.cross_entropy(tuned[where - 1], ids[0, where])
-                loss = loss + settings.answer_nll_weight * nll * example.correct
-            losses.append(loss)
-        return torch.stack(losses).mean()
+        query_length, answer_tokens = len(self.prompt_format.query_ids), self.prompt_format.answer_tokens
+        return PLAIN(self.lm, self.block, self.examples, query_length, answer_tokens, settings)
 
 
 def assert_same_gradients(found: Any, expected: Any) -> None:

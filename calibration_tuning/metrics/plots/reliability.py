@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,29 @@ from matplotlib.figure import Figure
 from scipy.stats import binom, norm
 
 from calibration_tuning.metrics.calibration_error import bin_index
+from calibration_tuning.metrics.confidence import check
 from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, LINE, MUTED, figure, themed
 
 COLOURS = {"before": BEFORE, "after": AFTER}
+Values = np.ndarray | Sequence[float]
+
+
+def reliability_diagram(confidence: Values, correct: Values, num_bins: int = 10, title: str = "") -> Figure:
+    """A reliability diagram: how often answers are correct against how sure the model was, by equal-width bin.
+
+    `confidence` [n] and `correct` [n] are in [0, 1]. Dots show accuracy against mean confidence with 95% Wilson
+    intervals; on the diagonal, 70% sure means right 70% of the time. Grey bars show where a perfectly calibrated model
+    lies 95 times in 100 (Bröcker and Smith 2007); the panel below counts answers. Returns a matplotlib figure, which
+    `figure.savefig(path)` writes. Raises ValueError for lists of other shapes or values.
+    """
+    return plot_reliability({title: prepare_reliability(*check(confidence, correct, num_bins), num_bins)}, num_bins)
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Per non-empty bin: its number, mean confidence, accuracy with its 95% Wilson interval, and count; and the band
-    that the accuracy of a perfectly calibrated model lies in 95 times in 100 (Bröcker and Smith 2007)."""
+    """The non-empty bins of a diagram, [k] each: number of the bin, mean confidence, accuracy with its 95% Wilson
+    interval (`low`, `high`), count of answers, and the band in which the accuracy of a perfectly calibrated model lies
+    95 times in 100 (Bröcker and Smith 2007)."""
 
     bin: np.ndarray
     confidence: np.ndarray
@@ -31,11 +46,12 @@ class Reliability:
 
 
 def prepare_reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> Reliability:
+    """What a diagram shows, from confidences [n] and correctness [n] in [0, 1]."""
     index = bin_index(confidence, num_bins)
     rows = []
     for m in np.unique(index):
-        own = index == m
-        n, hits, mean = int(own.sum()), float(correct[own].sum()), float(confidence[own].mean())
+        in_bin = index == m
+        n, hits, mean = int(in_bin.sum()), float(correct[in_bin].sum()), float(confidence[in_bin].mean())
         low, high = wilson(hits / n, n)
         band = [float(binom.ppf(q, n, mean)) / n for q in (0.025, 0.975)]
         rows.append((m, mean, hits / n, low, high, n, *band))
@@ -43,7 +59,7 @@ def prepare_reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: i
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """95% interval (Wilson 1927) of a share of n, which need not be a whole number of them: sets earn part marks."""
+    """The 95% interval (Wilson 1927) of a share of n answers. Part marks are allowed: share * n need not be whole."""
     z = float(norm.ppf(0.975))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -51,7 +67,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def plot_reliability(sides: dict[str, Reliability], num_bins: int) -> Figure:
-    """One panel a side: accuracy against confidence with intervals, and how many answers each bin holds."""
+    """One panel for each side, by title: accuracy against confidence with intervals, and the answers in each bin."""
     tallest = max(side.count.max() for side in sides.values())
     with themed():
         drawn = figure(3.7 * len(sides), 4.3)

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from calibration_tuning.metrics.bootstrap import Interval
 
-mpl.use("Agg")
 TEXT, MUTED, LINE = "#101827", "#64758b", "#cbd5e2"
 BLUE, ORANGE, GREEN = "#3b82f6", "#ea7317", "#16a34a"
 BEFORE, AFTER = ORANGE, BLUE
@@ -51,7 +50,7 @@ def figure(width: float, height: float) -> Figure:
 
 
 def error_bars(entries: Sequence[Interval]) -> np.ndarray:
-    """[2, n]: how far each interval reaches below and above its value; NaN, which draws none, where there is none."""
+    """How far each interval reaches below and above its value, [2, n]; NaN (nothing drawn) where there is none."""
     arms = [
         (np.nan, np.nan) if e.value is None or e.low is None or e.high is None else (e.value - e.low, e.high - e.value)
         for e in entries

@@ -18,7 +18,7 @@ from calibration_tuning.metrics.bootstrap import (
 )
 from calibration_tuning.metrics.calibration_error import ece
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, holm_corrected, verdict
-from calibration_tuning.metrics.confidence_metrics import confidence_metrics, paired_difference
+from calibration_tuning.metrics.confidence import confidence_metrics, paired_difference
 
 
 def test_resamples_are_the_same_for_the_same_seed() -> None:

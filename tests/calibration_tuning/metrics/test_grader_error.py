@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibration_tuning.metrics.confidence_metrics import paired_difference
+from calibration_tuning.metrics.confidence import paired_difference
 from calibration_tuning.metrics.grader_error import compared_with_grader_error, counts_of
 
 

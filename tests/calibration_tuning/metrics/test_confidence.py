@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
-from calibration_tuning.metrics.confidence_metrics import (
+from calibration_tuning.metrics.confidence import (
     METRICS,
     _correlation_within,
     confidence_metrics,

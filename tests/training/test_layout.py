@@ -1,0 +1,50 @@
+"""How a step's examples become passes, and how large these are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from training.examples import Example
+from training.layout import Layout
+
+EXAMPLES = [Example([1] * length, 1, 1.0, 1.0) for length in (10, 20, 30, 40)]
+
+
+def layout(kind: Any = "padded", shared: bool = True, block: int = 80) -> Layout:
+    return Layout(kind=kind, block=[1] * block, query_length=2, pad_id=0, shared_block=shared)
+
+
+def test_lengths_are_taken_of_the_examples_at_hand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a training set of thousands, a step looks at its own examples."""
+    asked: list[int] = []
+    width = Layout.width
+    monkeypatch.setattr(Layout, "width", lambda self, length: asked.append(length) or width(self, length))
+    rounds = layout().rounds(EXAMPLES[:3], 1000, 1)
+    assert sorted(i for shares in rounds for share in shares for i in share) == [0, 1, 2]
+    assert asked == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared", "expected"),
+    [
+        # A shared block of 80 costs an eighth of its tokens in each padded row (80 // 8), and 80 once: 3 x 50 + 80.
+        ("padded", True, 230),
+        ("packed", True, 3 * 40 + 80),
+        ("padded", False, 3 * 120),
+        ("packed", False, 3 * 120),
+    ],
+)
+def test_the_largest_pass_by_hand(kind: Any, shared: bool, expected: int) -> None:
+    assert layout(kind, shared).largest_pass(40, 3, 1000) == expected
+
+
+def test_the_largest_pass_keeps_to_the_budget_but_for_a_long_example() -> None:
+    assert layout("packed").largest_pass(40, 100, 500) == 500
+    assert layout("packed").largest_pass(600, 100, 500) == 680
+
+
+def test_tokens_that_are_read_by_hand() -> None:
+    assert layout(shared=True).tokens_read(32, 200, 8) == 32 * 200 + 8 * 80
+    assert layout(shared=False).tokens_read(32, 200, 8) == 32 * (200 + 80)
