@@ -5,8 +5,8 @@ Hypothesis draws the same examples on every run of CI (`derandomize`); by hand, 
 
 from __future__ import annotations
 
-import gzip
 import dataclasses
+import gzip
 import json
 from pathlib import Path
 from typing import Any

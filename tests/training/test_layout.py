@@ -20,7 +20,7 @@ def test_lengths_are_taken_of_the_examples_at_hand_alone(monkeypatch: pytest.Mon
     """Of a training set of thousands, a step looks at its own examples."""
     asked: list[int] = []
     width = Layout.width
-    monkeypatch.setattr(Layout, "width", lambda self, length: asked.append(length) or width(self, length))
+    monkeypatch.setattr(Layout, "width", lambda self, length: (asked.append(length), width(self, length))[1])  # type: ignore[func-returns-value]
     rounds = layout().rounds(EXAMPLES[:3], 1000, 1)
     assert sorted(i for shares in rounds for share in shares for i in share) == [0, 1, 2]
     assert asked == [10, 20, 30]
