@@ -103,14 +103,14 @@ def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
     """In the order of `rows`: those with an answer are judged, the others answered first."""
     given = [(i, row.question, row.answer) for i, row in enumerate(rows) if row.answer is not None]
     asked = [i for i, row in enumerate(rows) if row.answer is None]
-    found: dict[int, CalibratedAnswer] = {}
+    judged: dict[int, CalibratedAnswer] = {}
     if given:
         numbers, questions, answers = zip(*given, strict=True)
-        found |= zip(numbers, model.judge_batch(questions, answers), strict=True)
+        judged |= zip(numbers, model.judge_batch(questions, answers), strict=True)
     if asked:
         replies = model.answer_batch([rows[i].question for i in asked], [rows[i].choices for i in asked])
-        found |= zip(asked, replies, strict=True)
-    return [found[i] for i in range(len(rows))]
+        judged |= zip(asked, replies, strict=True)
+    return [judged[i] for i in range(len(rows))]
 
 
 def _show(model: CalibratedModel, row: Row) -> None:

@@ -119,31 +119,31 @@ class CalibratedModel:
 
     def _answers(self, ids: list[list[int]], choices: list[Choices]) -> list[Answer]:
         block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
-        free = [i for i, own in enumerate(choices) if own is None]
-        found: dict[int, Answer] = {}
+        free = [i for i, choice_list in enumerate(choices) if choice_list is None]
+        by_index: dict[int, Answer] = {}
         if free:
             self._fit(block, [len(ids[i]) for i in free], self.record.max_new_tokens)
             decoding = Decoding(self.record.max_new_tokens)
             rows = [ids[i] for i in free]
             answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)
-            found = dict(zip(free, answers, strict=True))
-        chosen = [i for i in range(len(ids)) if i not in found]
+            by_index = dict(zip(free, answers, strict=True))
+        chosen = [i for i in range(len(ids)) if i not in by_index]
         if chosen:
-            found |= self._chosen(ids, [list(own or ()) for own in choices], chosen, block)
-        return [found[i] for i in range(len(ids))]
+            by_index |= self._chosen(ids, [list(choice_list or ()) for choice_list in choices], chosen, block)
+        return [by_index[i] for i in range(len(ids))]
 
     def _chosen(
-        self, ids: list[list[int]], choices: list[list[str]], own: list[int], block: list[int]
+        self, ids: list[list[int]], choices: list[list[str]], asked: list[int], block: list[int]
     ) -> dict[int, Answer]:
         """The likeliest choice per character, as curation answers questions of style `cloze`."""
-        if any(len(choices[i]) < 2 or not all(choice.strip() for choice in choices[i]) for i in own):
+        if any(len(choices[i]) < 2 or not all(choice.strip() for choice in choices[i]) for i in asked):
             raise UserError("choices: at least two of them, none empty")
-        encoded = {i: [self.prompt_format.answer_ids(choice) for choice in choices[i]] for i in own}
-        longest = {i: len(ids[i]) + max(map(len, encoded[i])) for i in own}
+        encoded = {i: [self.prompt_format.answer_ids(choice) for choice in choices[i]] for i in asked}
+        longest = {i: len(ids[i]) + max(map(len, encoded[i])) for i in asked}
         self._fit(block, list(longest.values()), 0)
         # Every choice has a copy of its question's cache: where that is long, not all of them at a time.
         parts: list[tuple[int, list[list[int]]]] = []
-        for i in own:
+        for i in asked:
             size = max(1, MAX_BATCH_TOKENS // (longest[i] + len(block)))
             parts += [(i, encoded[i][start : start + size]) for start in range(0, len(encoded[i]), size)]
         widest = max(len(part) for _, part in parts)
@@ -153,12 +153,12 @@ class CalibratedModel:
         lengths = [longest[i] for i, _ in parts]
         for batch in by_length(lengths, self.batch_size, MAX_BATCH_TOKENS, len(block), widest):
             rows, continuations = [ids[parts[k][0]] for k in batch], [parts[k][1] for k in batch]
-            found = continuation_logprobs(self.model, self.prompt_format, prefix, rows, continuations)
-            read |= dict(zip(batch, found, strict=True))
-        logprobs: dict[int, list[list[float]]] = {i: [] for i in own}
+            batch_logprobs = continuation_logprobs(self.model, self.prompt_format, prefix, rows, continuations)
+            read |= dict(zip(batch, batch_logprobs, strict=True))
+        logprobs: dict[int, list[list[float]]] = {i: [] for i in asked}
         for k, (i, _) in enumerate(parts):
             logprobs[i] += read[k]
-        return {i: cloze_answer(choices[i], encoded[i], logprobs[i], "per_character") for i in own}
+        return {i: cloze_answer(choices[i], encoded[i], logprobs[i], "per_character") for i in asked}
 
     def _logits(self, sequences: list[list[int]]) -> list[float]:
         """Log-odds of "correct", before the calibrator."""

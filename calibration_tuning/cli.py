@@ -223,9 +223,9 @@ def _run(
     from calibration_tuning.config.run import load_run_config
     from calibration_tuning.config.settings import to_yaml
 
-    found = load_run_config(config, overrides)
+    run_config = load_run_config(config, overrides)
     if print_config:
-        print(to_yaml(found), end="")
+        print(to_yaml(run_config), end="")
         raise typer.Exit
     if launch is not None and not launch.is_file():
         raise UserError(f"--launch {launch}: no such file; see launch/accelerate/")

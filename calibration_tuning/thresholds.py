@@ -45,16 +45,16 @@ class Thresholds(BaseModel):
         Raises `UserError` for a rate that none was looked for.
         """
         if error_rate is None:
-            vouched = [one for one in self.rates if one.threshold is not None]
-            return min(vouched, key=lambda one: one.error_rate) if vouched else None
-        found = next((one for one in self.rates if abs(one.error_rate - error_rate) < 1e-9), None)
-        if found is None:
-            known = ", ".join(f"{one.error_rate:g}" for one in self.rates)
+            supported = [rate for rate in self.rates if rate.threshold is not None]
+            return min(supported, key=lambda rate: rate.error_rate) if supported else None
+        match = next((rate for rate in self.rates if abs(rate.error_rate - error_rate) < 1e-9), None)
+        if match is None:
+            known = ", ".join(f"{rate.error_rate:g}" for rate in self.rates)
             raise UserError(
                 f"error_rate {error_rate:g}: the checkpoint has thresholds for {known}; evaluate it again with "
                 f"evaluation.error_rates=[{error_rate:g}]"
             )
-        return found
+        return match
 
 
 def read_thresholds(folder: Path, inputs_fingerprint: str) -> Thresholds | None:
@@ -63,9 +63,9 @@ def read_thresholds(folder: Path, inputs_fingerprint: str) -> Thresholds | None:
     if not path.is_file():
         return None
     try:
-        found = Thresholds.model_validate(read_json(path, MADE_BY))
+        thresholds = Thresholds.model_validate(read_json(path, MADE_BY))
     except ValidationError as error:
         raise UserError(f"{path}{first_problem(error)}; run `{MADE_BY}` again with --force") from None
-    if found.inputs_fingerprint != inputs_fingerprint:
+    if thresholds.inputs_fingerprint != inputs_fingerprint:
         raise UserError(f"{path}: is of another checkpoint than the one beside it; run `{MADE_BY}` again with --force")
-    return found
+    return thresholds

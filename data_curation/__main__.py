@@ -53,14 +53,14 @@ def curate(config: RunConfig, force: bool) -> None:
         from data_curation.manifest import manifest
 
         prompt_format = PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format)
-        found = curated(config, prompt_format, selection, graded)
-        gone = [*selection.dropped, *ungraded, *found.left_over]
+        assembled = curated(config, prompt_format, selection, graded)
+        gone = [*selection.dropped, *ungraded, *assembled.left_over]
         opinion = agreement(graded, second) if second else None
-        record = manifest(config, inputs, prompt_format, selection, gone, graded, found, opinion)
+        record = manifest(config, inputs, prompt_format, selection, gone, graded, assembled, opinion)
         with whole_folder(config.curation_dir) as folder:
-            write_set(folder, found.few_shot, found.rows)
+            write_set(folder, assembled.few_shot, assembled.rows)
             write_text(folder / "dropped.jsonl", "".join(json.dumps(dataclasses.asdict(d)) + "\n" for d in gone))
-            write_text(folder / "README.md", data_card(config, record, found.few_shot, found.rows))
+            write_text(folder / "README.md", data_card(config, record, assembled.few_shot, assembled.rows))
             write_json(folder / "manifest.json", record)
             write_sums(folder)
         shutil.rmtree(work)
@@ -100,9 +100,9 @@ def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
 
 def write_set(folder: Path, few_shot: FewShot, rows: list[QueryExample]) -> None:
     for split in SPLITS:
-        own = [row for row in rows if row.split == split]
-        if own or split != "evaluation":
-            write_records(folder / f"{split}.parquet", own)
+        members = [row for row in rows if row.split == split]
+        if members or split != "evaluation":
+            write_records(folder / f"{split}.parquet", members)
     write_json(folder / "few_shot.json", few_shot.model_dump())
 
 
@@ -135,9 +135,9 @@ def scalars(record: dict[str, Any], totals: dict[str, int]) -> dict[str, float]:
         **{f"dropped/{reason}": sum(counts.values()) for reason, counts in record["dropped"].items()},
         **{
             f"{split}/{name}": value
-            for split, own in record["splits"].items()
-            if own["examples"]
-            for name, value in own.items()
+            for split, of_split in record["splits"].items()
+            if of_split["examples"]
+            for name, value in of_split.items()
         },
         **{f"base_rate/{name}": record["base_rates"][name] for name in ("natural", "train")},
     }

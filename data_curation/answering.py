@@ -44,15 +44,15 @@ def answer_all(
     if any(request.key not in done for request in requests):
         failed = _answer_share(make_engine(), requests, done, journal, description, unit)
     wait_for_everyone()
-    found = journal.read()
-    missing = [request.question.id for request in requests if request.key not in found]
+    answers = journal.read()
+    missing = [request.question.id for request in requests if request.key not in answers]
     if missing:
         reasons = "; ".join(failed) or "see the warnings of the other processes"
         raise RunError(
             f"{description}: {len(missing)} of {len(requests)} {unit} failed, the first for question {missing[0]} "
             f"({reasons}); all others are kept, and the same command asks just these again"
         )
-    return {request.key: found[request.key] for request in requests}
+    return {request.key: answers[request.key] for request in requests}
 
 
 def _answer_share(
@@ -69,8 +69,8 @@ def _answer_share(
     # A batch that was written in part is answered again as a whole: its rounding must be that of an unbroken run.
     mine = [batch for batch in dealt if any(request.key not in done for request in batch)]
     failed: Counter[str] = Counter()
-    if found := sum(request.key in done for request in requests):
-        print(f"{description}: going on after {found:,} finished {unit}")
+    if finished_before := sum(request.key in done for request in requests):
+        print(f"{description}: going on after {finished_before:,} finished {unit}")
     with progress(sum(map(len, mine)), description, unit) as bar:
         for finished in engine.answer(mine):
             journal.append([(request, result) for request, result in finished if request.key not in done])

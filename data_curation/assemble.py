@@ -57,14 +57,14 @@ def curated(
 def _check_sizes(config: RunConfig, rows: Sequence[QueryExample], graded: int) -> None:
     """Raises `RunError` for a split without examples; a split that is short is said."""
     for side in SIDES:
-        wanted, found = getattr(config.curation.sizes, side), sum(row.split == side for row in rows)
-        if not found:
+        wanted, count = getattr(config.curation.sizes, side), sum(row.split == side for row in rows)
+        if not count:
             raise RunError(
                 f"curation.sizes.{side}: {wanted} examples are wanted, but none of the {graded} graded answers is left "
                 "for it (unanswered, or too long for the uncertainty query); dropping fewer or asking more mends it"
             )
-        if found < 0.98 * wanted:
-            print(f"warning: curation.sizes.{side}: {wanted} are wanted, {found} are there", file=sys.stderr)
+        if count < 0.98 * wanted:
+            print(f"warning: curation.sizes.{side}: {wanted} are wanted, {count} are there", file=sys.stderr)
 
 
 def sequence_length(row: GradedAnswer, prompt_format: PromptFormat) -> int:

@@ -135,15 +135,15 @@ def _cloze(accuracy: Mapping[str, Mapping[str, float]]) -> list[str]:
     ]
 
 
-def _second_grader(config: RunConfig, found: Mapping[str, Any] | None) -> list[str]:
+def _second_grader(config: RunConfig, summary: Mapping[str, Any] | None) -> list[str]:
     settings = config.curation.second_grader
-    if found is None or settings is None or found["agreement"] is None:
+    if summary is None or settings is None or summary["agreement"] is None:
         return []
-    kappa = "undefined (one verdict only)" if found["kappa"] is None else f"{found['kappa']:.2f}"
+    kappa = "undefined (one verdict only)" if summary["kappa"] is None else f"{summary['kappa']:.2f}"
     return [
-        f"A second grader (`{settings.grader}`) on {found['n']} of the answers agrees on {found['agreement']:.1%}, "
-        f"Cohen's kappa {kappa}; it calls {found['correct_by_second']:.1%} correct, "
-        f"the first {found['correct_by_first']:.1%}.",
+        f"A second grader (`{settings.grader}`) on {summary['n']} of the answers agrees on {summary['agreement']:.1%}, "
+        f"Cohen's kappa {kappa}; it calls {summary['correct_by_second']:.1%} correct, "
+        f"the first {summary['correct_by_first']:.1%}.",
         "",
     ]
 

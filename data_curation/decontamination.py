@@ -22,9 +22,9 @@ def decontaminate(
     """
     if not evaluation:
         return list(train), []
-    found = _same_groups(train, evaluation) | _overlaps(train, evaluation, ngram)
-    kept = [question for question in train if question.id not in found]
-    return kept, [dropped(q, "in_evaluation_set", found[q.id]) for q in train if q.id in found]
+    overlapping = _same_groups(train, evaluation) | _overlaps(train, evaluation, ngram)
+    kept = [question for question in train if question.id not in overlapping]
+    return kept, [dropped(q, "in_evaluation_set", overlapping[q.id]) for q in train if q.id in overlapping]
 
 
 def _same_groups(train: Sequence[Question], evaluation: Sequence[Question]) -> dict[str, str]:
@@ -43,13 +43,13 @@ def _overlaps(train: Sequence[Question], evaluation: Sequence[Question], ngram: 
                     if not any(part in forms[question.source] for part in _grams(gram, SHORTEST_NGRAM)):
                         index.setdefault(gram, question.id)
     sizes = sorted({len(gram) for gram in index}, reverse=True)
-    found: dict[str, str] = {}
+    overlapping: dict[str, str] = {}
     for question in train:
         tokens = words(f"{question.context or ''} {question.question}")
         hit = next((index[gram] for size in sizes for gram in _grams(tokens, size) if gram in index), None)
         if hit is not None:
-            found[question.id] = hit
-    return found
+            overlapping[question.id] = hit
+    return overlapping
 
 
 def _forms(questions: Sequence[Question]) -> dict[str, set[Gram]]:
@@ -63,9 +63,11 @@ def _forms(questions: Sequence[Question]) -> dict[str, set[Gram]]:
                 groups[question.source][gram].add(question.group)
     return {
         source: {
-            gram for gram, own in found.items() if len(own) >= max(FORM_LEAST, FORM_SHARE * len(everywhere[source]))
+            gram
+            for gram, questions_with in by_gram.items()
+            if len(questions_with) >= max(FORM_LEAST, FORM_SHARE * len(everywhere[source]))
         }
-        for source, found in groups.items()
+        for source, by_gram in groups.items()
     } | {source: set() for source in everywhere if source not in groups}
 
 

@@ -55,7 +55,7 @@ def near_duplicates(sets: Sequence[frozenset[str]], threshold: float) -> Iterato
     """
     # datasketch chooses the bands; its own index would keep 9 KiB a question, signatures and `_earlier` keep 1.
     lsh = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
-    numbers = [number for number, own in enumerate(sets) if own]
+    numbers = [number for number, members in enumerate(sets) if members]
     signatures = np.empty((len(numbers), PERMUTATIONS), dtype=np.uint32)  # MinHash values have 32 bits
     hashes = MinHash.generator(([s.encode() for s in sets[number]] for number in numbers), num_perm=PERMUTATIONS)
     with progress(len(numbers), "hashing", "questions") as bar:
@@ -66,7 +66,9 @@ def near_duplicates(sets: Sequence[frozenset[str]], threshold: float) -> Iterato
         for place, before in _earlier(signatures, lsh.b, lsh.r):
             bar.update(place - bar.n)
             j = numbers[place]
-            yield from ((i, j) for i in (numbers[one] for one in before) if _alike(sets[i], sets[j], threshold))
+            yield from (
+                (i, j) for i in (numbers[position] for position in before) if _alike(sets[i], sets[j], threshold)
+            )
         bar.update(bar.total - bar.n)
 
 
@@ -75,9 +77,9 @@ def _earlier(signatures: Array, bands: int, width: int) -> Iterator[tuple[int, l
     rows = np.arange(len(signatures), dtype=np.int32)
     orders, begins, places = (np.empty((bands, len(rows)), dtype=np.int32) for _ in range(3))
     for band in range(bands):
-        own = signatures[:, band * width : (band + 1) * width]
-        order = np.lexsort(own.T)  # stable: equal rows stay in their order
-        is_new = np.append([True], (own[order[1:]] != own[order[:-1]]).any(1))[: len(rows)]
+        band_signatures = signatures[:, band * width : (band + 1) * width]
+        order = np.lexsort(band_signatures.T)  # stable: equal rows stay in their order
+        is_new = np.append([True], (band_signatures[order[1:]] != band_signatures[order[:-1]]).any(1))[: len(rows)]
         orders[band], places[band, order] = order, rows
         begins[band, order] = np.maximum.accumulate(np.where(is_new, rows, 0))
     for j in np.flatnonzero((begins < places).any(0)).tolist():
@@ -133,17 +135,17 @@ def _without_form(questions: Sequence[Question], sets: Sequence[frozenset[str]])
     """The shingles of each question without those that belong to the form its source gives to all."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     sizes = Counter(question.source for question in questions)
-    for question, own in zip(questions, sets, strict=True):
-        counts[question.source].update(own)
+    for question, shingles in zip(questions, sets, strict=True):
+        counts[question.source].update(shingles)
     form = {
-        source: {s for s, n in found.items() if n >= max(FORM_LEAST, FORM_SHARE * sizes[source])}
-        for source, found in counts.items()
+        source: {s for s, n in frequency.items() if n >= max(FORM_LEAST, FORM_SHARE * sizes[source])}
+        for source, frequency in counts.items()
     }
-    return [own - form[question.source] for question, own in zip(questions, sets, strict=True)]
+    return [shingles - form[question.source] for question, shingles in zip(questions, sets, strict=True)]
 
 
-def _alike(one: frozenset[str], other: frozenset[str], threshold: float) -> bool:
-    return len(one & other) >= threshold * len(one | other)
+def _alike(first: frozenset[str], second: frozenset[str], threshold: float) -> bool:
+    return len(first & second) >= threshold * len(first | second)
 
 
 def _key(question: Question) -> tuple[str, str]:

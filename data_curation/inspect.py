@@ -37,16 +37,16 @@ def example_parts(row: QueryExample, few_shot: FewShot, prompt_format: PromptFor
         "query": prompt_format.query_ids,
         "verdict": [yes if row.correct >= 0.5 else no],
     }
-    found: list[Part] = []
+    shown: list[Part] = []
     ids: list[int] = []
     before = ""
-    for name, own in parts.items():
-        ids += own
+    for name, part_ids in parts.items():
+        ids += part_ids
         # Decoded from the beginning each time: the text of a token may depend on the one before it.
         after = str(prompt_format.tokenizer.decode(ids))
-        found.append(Part(name, own, after[len(before) :]))
+        shown.append(Part(name, part_ids, after[len(before) :]))
         before = after
-    return found
+    return shown
 
 
 def show(rows: Sequence[QueryExample], few_shot: FewShot, prompt_format: PromptFormat, console: Console) -> None:

@@ -29,15 +29,15 @@ def manifest(
     selection: Selection,
     gone: Sequence[Dropped],
     graded: Sequence[GradedAnswer],
-    found: Curated,
+    assembled: Curated,
     agreement: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    rows = found.rows
+    rows = assembled.rows
     answered, kept = (Counter(row.source for row in some) for some in (graded, rows))
     return {
         "schema_version": SCHEMA_VERSION,
         "inputs_fingerprint": fingerprint(inputs),
-        "fingerprint": fingerprint([found.few_shot.model_dump(), *(row.model_dump() for row in rows)]),
+        "fingerprint": fingerprint([assembled.few_shot.model_dump(), *(row.model_dump() for row in rows)]),
         **inputs,
         "code": source_fingerprint("data_curation.__main__"),
         "questions": selection.read,
@@ -49,9 +49,9 @@ def manifest(
         "dropped": _by_reason(gone),
         "splits": {split: summary([row for row in rows if row.split == split]) for split in SPLITS},
         "topics": {topic: summary([r for r in rows if r.topic == topic]) for topic in sorted({r.topic for r in rows})},
-        "base_rates": base_rates(config, graded, found),
+        "base_rates": base_rates(config, graded, assembled),
         "lengths": {
-            "block": len(prompt_format.few_shot_ids(found.few_shot.query)),
+            "block": len(prompt_format.few_shot_ids(assembled.few_shot.query)),
             "bin": LENGTH_BIN,
             "counts": _histogram([sequence_length(row, prompt_format) for row in rows]),
         },
@@ -70,7 +70,7 @@ def summary(rows: Sequence[GradedAnswer]) -> dict[str, Any]:
     return numbers | ({"correct_sampled": sum(sampled) / len(sampled)} if sampled else {})
 
 
-def base_rates(config: RunConfig, graded: Sequence[GradedAnswer], found: Curated) -> dict[str, Any]:
+def base_rates(config: RunConfig, graded: Sequence[GradedAnswer], assembled: Curated) -> dict[str, Any]:
     """How often the model is right by nature, by source, against the train split, which may have been thinned.
 
     `log_odds_shift` is what has to be added to log-odds learnt on the train split to undo the thinning: logit of the
@@ -81,7 +81,7 @@ def base_rates(config: RunConfig, graded: Sequence[GradedAnswer], found: Curated
     }
     training = {entry.source for entry in config.questions if entry.role == "train"}
     before = summary([row for row in graded if row.source in training])["correct"]
-    after = summary([row for row in found.rows if row.split == "train"])["correct"]
+    after = summary([row for row in assembled.rows if row.split == "train"])["correct"]
     shift = _logit(before) - _logit(after) if 0 < before < 1 and 0 < after < 1 else None
     return {"natural": before, "train": after, "log_odds_shift": shift, "by_source": natural}
 
@@ -94,10 +94,10 @@ def cloze_accuracy(rows: Sequence[GradedAnswer]) -> dict[str, dict[str, float]]:
             by_source[row.source].append(row)
     return {
         source: {
-            **{by: sum(_is_right(row, by) for row in own) / len(own) for by in ("raw", "per_character")},
-            "chance": sum(1 / len(row.choices or [0]) for row in own) / len(own),
+            **{by: sum(_is_right(row, by) for row in members) / len(members) for by in ("raw", "per_character")},
+            "chance": sum(1 / len(row.choices or [0]) for row in members) / len(members),
         }
-        for source, own in sorted(by_source.items())
+        for source, members in sorted(by_source.items())
     }
 
 

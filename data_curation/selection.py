@@ -66,9 +66,9 @@ def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]]
         [q for q in left if q.source not in held_out], entries, wanted, config.seed, in_context
     )
     for entry in (entry for entry in config.questions if entry.role == "evaluation"):
-        own = [question for question in left if question.source == entry.source]
-        found, long = _in_turn(own, entry.count or len(own), config.seed, in_context)
-        selection.evaluation += found
+        candidates = [question for question in left if question.source == entry.source]
+        chosen, long = _in_turn(candidates, entry.count or len(candidates), config.seed, in_context)
+        selection.evaluation += chosen
         too_long += long
     _note(selection, "asked", [*selection.asked, *selection.evaluation], too_long)
     if too_long:
@@ -110,8 +110,8 @@ def _demonstrations(
     shown, left = take_demonstrations([q for q in questions if q.source not in separate], shots, by, seed)
     taken = {question.group for question in questions if question.source not in separate} - {q.group for q in left}
     left += [question for question in questions if question.source in separate and question.group not in taken]
-    for own in separate.values():
-        shown |= take_demonstrations(own, shots, by, seed)[0]
+    for members in separate.values():
+        shown |= take_demonstrations(members, shots, by, seed)[0]
     selection.demonstrations = {block: shown[block] for block in sorted(shown)}
     asked = {question.id for question in left}
     _note(selection, "askable", left, [dropped(q, "demonstration") for q in questions if q.id not in asked])
@@ -130,9 +130,9 @@ def take_demonstrations(
     for question in shuffled(questions, seed):
         blocks[block_of(question, by)].append(question)
     shown = {}
-    for block, own in blocks.items():
-        middle = median_low(len(question.text) for question in own)
-        shown[block] = [q for q in own if len(q.text) <= middle][: min(per_block, len(own) // 2)]
+    for block, members in blocks.items():
+        middle = median_low(len(question.text) for question in members)
+        shown[block] = [q for q in members if len(q.text) <= middle][: min(per_block, len(members) // 2)]
     groups = {q.group for chosen in shown.values() for q in chosen}
     demonstrations = {
         block: [Demonstration(question=q.text, answer=q.target) for q in chosen] for block, chosen in shown.items()
@@ -154,7 +154,7 @@ def draw(
     by_source: dict[str, list[Question]] = {entry.source: [] for entry in entries}
     for question in questions:
         by_source[question.source].append(question)
-    available = {source: len(own) for source, own in by_source.items()}
+    available = {source: len(candidates) for source, candidates in by_source.items()}
     if (counted := sum(entry.count or 0 for entry in entries)) > total:
         raise UserError(f"questions: the counts ask for {counted}, but curation.sizes take {total} in all; lower them")
     while True:
@@ -165,12 +165,12 @@ def draw(
                 "(distinct, not in evaluation sets, not shown as demonstrations, short enough for the model's context, "
                 "within their counts); add question sets or ask for fewer"
             )
-        drawn = {source: _in_turn(own, shares[source], seed, fits) for source, own in by_source.items()}
-        short = {source: len(found) for source, (found, _) in drawn.items() if len(found) < shares[source]}
+        drawn = {source: _in_turn(candidates, shares[source], seed, fits) for source, candidates in by_source.items()}
+        short = {source: len(chosen) for source, (chosen, _) in drawn.items() if len(chosen) < shares[source]}
         if not short:
             break
         available |= short  # what does not fit is made up for by the others
-    return [q for found, _ in drawn.values() for q in found], [d for _, long in drawn.values() for d in long]
+    return [q for chosen, _ in drawn.values() for q in chosen], [d for _, long in drawn.values() for d in long]
 
 
 def share_out(entries: Sequence[MixtureEntry], available: dict[str, int], total: int) -> dict[str, int]:
@@ -216,15 +216,15 @@ def _in_turn(
     chosen: list[Question] = []
     too_long: list[Dropped] = []
     while waiting and len(chosen) < count:
-        for own in waiting:
+        for queue in waiting:
             if len(chosen) == count:
                 break
-            question = own.pop()
+            question = queue.pop()
             if fits(question):
                 chosen.append(question)
             else:
                 too_long.append(dropped(question, "too_long"))
-        waiting = [own for own in waiting if own]
+        waiting = [queue for queue in waiting if queue]
     return chosen, too_long
 
 

@@ -69,12 +69,12 @@ def thin(rows: Sequence[GradedAnswer], size: int, correct_fraction: float | None
     return [*right[:taken], *wrong[: size - taken]]
 
 
-def _topics_alike(own: Sequence[GradedAnswer], rows: Sequence[GradedAnswer]) -> list[GradedAnswer]:
+def _topics_alike(members: Sequence[GradedAnswer], rows: Sequence[GradedAnswer]) -> list[GradedAnswer]:
     """`own` in an order whose every beginning holds the topics in the proportions of `rows`."""
     sizes = Counter(row.topic for row in rows)
     seen: Counter[str] = Counter()
     ranked = []
-    for position, row in enumerate(own):
+    for position, row in enumerate(members):
         ranked.append(((seen[row.topic] + 0.5) / sizes[row.topic], position, row))
         seen[row.topic] += 1
     return [row for *_, row in sorted(ranked, key=lambda item: item[:2])]

@@ -15,26 +15,26 @@ from calibration_tuning.records import GradedAnswer
 Samples = Sequence[Mapping[str, Any]]
 
 
-def same_answer(row: GradedAnswer, one: str, other: str) -> bool:
+def same_answer(row: GradedAnswer, first: str, second: str) -> bool:
     """Would the question's grader take either for the other? Code, and what a judge grades, is compared as text."""
-    if normalise(one) == normalise(other):
+    if normalise(first) == normalise(second):
         return True
-    if row.grader in ("code", "judge") or row.grader not in GRADERS or not (one.strip() and other.strip()):
+    if row.grader in ("code", "judge") or row.grader not in GRADERS or not (first.strip() and second.strip()):
         return False
-    return _accepted(row, one, other) or _accepted(row, other, one)
+    return _accepted(row, first, second) or _accepted(row, second, first)
 
 
 def clusters(row: GradedAnswer, answers: Sequence[str]) -> list[list[int]]:
     """Indices of answers of one meaning, each compared with the first of a cluster."""
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for index, answer in enumerate(answers):
-        for cluster in found:
+        for cluster in groups:
             if same_answer(row, answers[cluster[0]], answer):
                 cluster.append(index)
                 break
         else:
-            found.append([index])
-    return found
+            groups.append([index])
+    return groups
 
 
 def agreement(row: GradedAnswer, samples: Samples) -> float | None:
@@ -56,8 +56,8 @@ def semantic_entropy(row: GradedAnswer, samples: Samples) -> float | None:
 
 def majority(row: GradedAnswer, samples: Samples) -> tuple[float, float]:
     """(correctness, share) of the answer that most samples give; the first of equals."""
-    found = max(clusters(row, [sample["answer"] for sample in samples]), key=len)
-    return float(samples[found[0]]["correct"]), len(found) / len(samples)
+    largest = max(clusters(row, [sample["answer"] for sample in samples]), key=len)
+    return float(samples[largest[0]]["correct"]), len(largest) / len(samples)
 
 
 def _accepted(row: GradedAnswer, reference: str, answer: str) -> bool:

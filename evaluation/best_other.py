@@ -17,12 +17,12 @@ def best_other(evidence: Evidence) -> Side | None:
     """
     scores = {
         side: cross_fitted_brier(evidence, side)
-        for side, own in evidence.scores.items()
+        for side, by_split in evidence.scores.items()
         if side[0] not in ("query", "probe")
-        and not any(np.isnan(own[split]).any() for split in ("calibration", "test"))
+        and not any(np.isnan(by_split[split]).any() for split in ("calibration", "test"))
     }
-    found = {side: score for side, score in scores.items() if score is not None}
-    return min(found, key=lambda side: found[side]) if found else None
+    defined = {side: score for side, score in scores.items() if score is not None}
+    return min(defined, key=lambda side: defined[side]) if defined else None
 
 
 def cross_fitted_brier(evidence: Evidence, side: Side) -> float | None:

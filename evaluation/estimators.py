@@ -48,12 +48,12 @@ def each(
     """Scores from a function of one answer and what the pass `name` found about it: log-odds, or None for none."""
 
     def scores(splits: Splits, findings: Findings, state: State) -> Scores:
-        def one(row: GradedAnswer) -> float:
-            found = findings.of(name, state, row)
-            value = None if found is None else read(row, found)
+        def score(row: GradedAnswer) -> float:
+            finding = findings.of(name, state, row)
+            value = None if finding is None else read(row, finding)
             return np.nan if value is None else value
 
-        return {split: np.array([one(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
+        return {split: np.array([score(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
 
     return scores
 
@@ -69,22 +69,22 @@ def of_logprob(logprob: float) -> float:
     return float(np.clip(logprob - np.log(-np.expm1(logprob)), -700.0, SURE))
 
 
-def _average(row: GradedAnswer, found: Finding) -> float | None:
-    logprobs = found["answer_logprobs"]
+def _average(row: GradedAnswer, finding: Finding) -> float | None:
+    logprobs = finding["answer_logprobs"]
     # The mean of probabilities, not of logarithms; an empty answer has none.
     return of_probability(float(np.exp(logprobs).mean())) if logprobs else None
 
 
 def _of_logprobs(reduce: Callable[[list[float]], float]) -> Callable[[GradedAnswer, Finding], float | None]:
-    def read(row: GradedAnswer, found: Finding) -> float | None:
-        return of_logprob(reduce(found["answer_logprobs"])) if found["answer_logprobs"] else None
+    def read(row: GradedAnswer, finding: Finding) -> float | None:
+        return of_logprob(reduce(finding["answer_logprobs"])) if finding["answer_logprobs"] else None
 
     return read
 
 
-def _choice(row: GradedAnswer, found: Finding) -> float | None:
+def _choice(row: GradedAnswer, finding: Finding) -> float | None:
     """log-odds of the chosen answer among the choices, by their likelihoods; of the likeliest if none was chosen."""
-    logprobs = np.array(found["choice_logprobs"])
+    logprobs = np.array(finding["choice_logprobs"])
     chosen = choice_index(row.answer, row.choices or [], lettered=row.style == "choice")
     best = int(np.argmax(logprobs)) if chosen is None else chosen
     others = np.delete(logprobs, best)

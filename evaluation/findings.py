@@ -58,9 +58,9 @@ class Findings:
 
         Nothing is read before it is looked up, and nothing is kept: what is found about all rows may be large.
         """
-        found = self.values.get(name, {})
-        keys = {number: own for number, row in rows.items() if (own := self._key(name, state, row)) in found}
-        return _WhenAsked(keys, lambda own: read(found[own]))
+        by_key = self.values.get(name, {})
+        keys = {number: place for number, row in rows.items() if (place := self._key(name, state, row)) in by_key}
+        return _WhenAsked(keys, lambda place: read(by_key[place]))
 
     def _key(self, name: str, state: State, row: GradedAnswer) -> str:
         return key(state if state in states_of(name, self.method) else "before", row)
@@ -99,9 +99,9 @@ def journals(config: RunConfig, names: Iterable[str]) -> dict[str, Journal]:
     return {name: Journal(folder / f"{name}-{identity(config, name)}", f"{process_index()}") for name in names}
 
 
-def drop_outdated(folder: Path, own: Mapping[str, Journal]) -> None:
+def drop_outdated(folder: Path, journals_in_use: Mapping[str, Journal]) -> None:
     """Delete what these passes found under other checkpoints, settings or code."""
-    for name, journal in own.items():
+    for name, journal in journals_in_use.items():
         for other in folder.glob(f"{name}-*"):
             if other != journal.folder:
                 shutil.rmtree(other)

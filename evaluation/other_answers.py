@@ -27,23 +27,23 @@ def other_splits(
 ) -> dict[str, list[GradedAnswer]]:
     """The rows of every split with another model's answer and its grade instead, by `split@model`; questions that the
     file does not answer are left out. Raises `UserError` for a file that cannot be read, or answers nothing."""
-    found: dict[str, list[GradedAnswer]] = {}
+    splits_of_others: dict[str, list[GradedAnswer]] = {}
     for other in others:
         answers = read_answers(other)
         asked = [row for row in splits["test"] if row.id in answers]
         if asked and not any(can_be_graded(row) for row in asked):
             raise UserError(f"evaluation.other_answers: {other.name}: all sets have grader judge, which is curation's")
         for split, rows in splits.items():
-            found[split_of(split, other.name)] = [
+            splits_of_others[split_of(split, other.name)] = [
                 _answered(row, other.name, answers[row.id], prompt_format)
                 for row in rows
                 if row.id in answers and can_be_graded(row)
             ]
-        if not found[split_of("test", other.name)]:
+        if not splits_of_others[split_of("test", other.name)]:
             raise UserError(
                 f"{other.path}: answers none of the test questions; its ids must be those of the curated set"
             )
-    return found
+    return splits_of_others
 
 
 def read_answers(other: OtherAnswers) -> dict[str, str]:

@@ -18,21 +18,21 @@ def columns(evidence: Evidence) -> dict[str, list[Any]]:
     those of every estimator (null where an answer has none); `reanswered` what the tuned model answers itself."""
     splits = [split for split in SPLITS if split in evidence.splits]
     rows = [(split, row) for split in splits for row in evidence.splits[split]]
-    found: dict[str, list[Any]] = {"split": [split for split, _ in rows]}
-    found |= {field: [getattr(row, field) for _, row in rows] for field in ABOUT}
-    found["confidence_before"] = _joined([evidence.before(split) for split in splits])
-    found["confidence_after"] = _joined([evidence.after(split) for split in splits])
+    table: dict[str, list[Any]] = {"split": [split for split, _ in rows]}
+    table |= {field: [getattr(row, field) for _, row in rows] for field in ABOUT}
+    table["confidence_before"] = _joined([evidence.before(split) for split in splits])
+    table["confidence_after"] = _joined([evidence.after(split) for split in splits])
     for side in evidence.scores:
         name = "_".join(side)
-        found[name] = _joined([evidence.confidence(side, split) for split in splits])
-        found[f"{name}_calibrated"] = _joined([evidence.confidence(side, split, evidence.kind) for split in splits])
+        table[name] = _joined([evidence.confidence(side, split) for split in splits])
+        table[f"{name}_calibrated"] = _joined([evidence.confidence(side, split, evidence.kind) for split in splits])
     for state in ("before", "after"):
         masses = [(evidence.findings.of("query", state, row) or {}).get("mass") for _, row in rows]  # type: ignore[arg-type]
-        found[f"mass_{state}"] = masses
+        table[f"mass_{state}"] = masses
     again = [evidence.findings.of("reanswered", "after", row) for _, row in rows]
-    found["reanswered"] = [one and one["answer"] for one in again]
-    found["reanswered_correct"] = [one and one["correct"] for one in again]
-    return found
+    table["reanswered"] = [finding and finding["answer"] for finding in again]
+    table["reanswered_correct"] = [finding and finding["correct"] for finding in again]
+    return table
 
 
 def write_per_example(path: Path, evidence: Evidence) -> None:

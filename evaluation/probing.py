@@ -32,10 +32,10 @@ def probe(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, stat
     rows = splits["calibration"]
     correct = np.array([row.correct >= 0.5 for row in rows])
     groups = np.array([row.group for row in rows])
-    nothing = {split: np.full(len(own), np.nan) for split, own in splits.items()}
+    nothing = {split: np.full(len(rows_of_split), np.nan) for split, rows_of_split in splits.items()}
     if min(correct.sum(), (~correct).sum()) < LEAST or len(np.unique(groups)) < LEAST:
         return nothing
-    features = {split: _hidden(own, findings, state) for split, own in splits.items()}
+    features = {split: _hidden(rows_of_split, findings, state) for split, rows_of_split in splits.items()}
     folds = [*StratifiedGroupKFold(FOLDS).split(features["calibration"], correct, groups)]
     if any(len(set(correct[part])) < 2 for fold in folds for part in fold):  # all the right answers in one group, say
         return nothing
@@ -44,11 +44,11 @@ def probe(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, stat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
         search.fit(features["calibration"], correct)
-        found = {split: search.decision_function(x) if len(x) else np.zeros(0) for split, x in features.items()}
-        found["calibration"] = cross_val_predict(
+        scores = {split: search.decision_function(x) if len(x) else np.zeros(0) for split, x in features.items()}
+        scores["calibration"] = cross_val_predict(
             search.best_estimator_, features["calibration"], correct, cv=folds, method="decision_function"
         )
-    return found
+    return scores
 
 
 def _hidden(rows: Sequence[GradedAnswer], findings: Findings, state: State) -> np.ndarray:

@@ -54,16 +54,16 @@ def write_report(folder: Path, metrics: Metrics, evidence: Evidence) -> None:
 
 
 def environment() -> Environment:
-    found = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["md"] = markdown_cell
-    found.filters["stacked"] = stacked
-    return found
+    templates.filters["md"] = markdown_cell
+    templates.filters["stacked"] = stacked
+    return templates
 
 
 def figures(metrics: Metrics, evidence: Evidence) -> Iterator[tuple[str, str, Figure]]:

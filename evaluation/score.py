@@ -118,7 +118,8 @@ def _pairs(
         panels = {name: prepare_reliability(c, pairs.correct, bins) for name, c in sides.items()}
         settings = {"n": n, "num_bins": bins, "bootstrap_samples": bootstrap, "seed": seed}
         with whole_folder(output) as folder:
-            write_json(folder / "metrics.json", settings | {name: _as_json(own) for name, own in columns.items()})
+            tables = {name: _as_json(numbers) for name, numbers in columns.items()}
+            write_json(folder / "metrics.json", settings | tables)
             save_png(plot_reliability(panels, bins), folder / "reliability.png")
         print(f"numbers and reliability diagram: {output}")
 

@@ -64,16 +64,16 @@ def _read_table(file: Path) -> Any:
 
 
 def _probabilities(file: Path, column: str, values: Any) -> np.ndarray:
-    found = np.empty(len(values))
+    parsed = np.empty(len(values))
     for number, value in enumerate(values):
         text = str(value).strip().casefold()
         try:
-            found[number] = WORDS[text] if text in WORDS else float(text)
+            parsed[number] = WORDS[text] if text in WORDS else float(text)
         except ValueError:
             raise UserError(f"{file}, row {number}, {column}: {value!r} is not a number") from None
-        if not 0 <= found[number] <= 1:
+        if not 0 <= parsed[number] <= 1:
             raise UserError(f"{file}, row {number}, {column}: {value!r} is not in [0, 1]")
-    return found
+    return parsed
 
 
 def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]]:
@@ -89,9 +89,9 @@ def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]
     if len(shape("logits")) != 2:
         raise UserError(f"{file}: logits must be [N, K], not of shape {shape('logits')}")
     rows = shape("logits")[0]
-    for name, found in (("targets", targets), ("sequence_ids", ids)):
-        if found is not None and found.shape != (rows,):
-            raise UserError(f"{file}: {rows} rows of logits, but {name} of shape {tuple(found.shape)}")
+    for name, array in (("targets", targets), ("sequence_ids", ids)):
+        if array is not None and array.shape != (rows,):
+            raise UserError(f"{file}: {rows} rows of logits, but {name} of shape {tuple(array.shape)}")
     for start in range(0, len(targets), CHUNK):
         part = slice(start, start + CHUNK)
         logits = get("logits", part)
@@ -100,10 +100,10 @@ def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]
 
 
 def _whole_numbers(file: Path, name: str, values: Any) -> np.ndarray:
-    found = np.asarray(values)
-    if not np.issubdtype(found.dtype, np.integer):
-        raise UserError(f"{file}: {name} are {found.dtype}, not whole numbers")
-    return found.astype(np.int64)
+    array = np.asarray(values)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise UserError(f"{file}: {name} are {array.dtype}, not whole numbers")
+    return array.astype(np.int64)
 
 
 def _open(file: Path) -> tuple[list[str], Callable[[str], tuple[int, ...]], Callable[[str, slice], Any]]:

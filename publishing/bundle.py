@@ -35,20 +35,20 @@ class Bundle:
     def files(self) -> dict[str, Path | bytes]:
         """By path in the repository. The report stays at home: it quotes questions that others may have licensed."""
         checkpoint, evaluation = self.run / "checkpoint", self.run / "evaluation"
-        found: dict[str, Path | bytes] = {
+        contents: dict[str, Path | bytes] = {
             path.name: path for pattern in CHECKPOINT for path in sorted(checkpoint.glob(pattern))
         }
-        found |= {f"plots/{path.name}": path for path in sorted((evaluation / "plots").glob("*.png"))}
-        found["evaluation/metrics.json"] = evaluation / "metrics.json"
+        contents |= {f"plots/{path.name}": path for path in sorted((evaluation / "plots").glob("*.png"))}
+        contents["evaluation/metrics.json"] = evaluation / "metrics.json"
         if self.base_model != self.record.model.path:
             model = self.record.model.model_copy(update={"path": self.base_model})
-            found[FILE] = _json(self.record.model_copy(update={"model": model}).model_dump(mode="json"))
-            if ADAPTER_CONFIG in found:
+            contents[FILE] = _json(self.record.model_copy(update={"model": model}).model_dump(mode="json"))
+            if ADAPTER_CONFIG in contents:
                 adapter = read_json(checkpoint / ADAPTER_CONFIG, "calibration-tuning train CONFIG")
-                found[ADAPTER_CONFIG] = _json(adapter | {"base_model_name_or_path": self.base_model})
-        own = sorted(name for name in found if "/" not in name and not name.endswith(".png"))
-        found[SUMS] = sums({name: _digest(found[name]) for name in own}).encode()
-        return found
+                contents[ADAPTER_CONFIG] = _json(adapter | {"base_model_name_or_path": self.base_model})
+        summed = sorted(name for name in contents if "/" not in name and not name.endswith(".png"))
+        contents[SUMS] = sums({name: _digest(contents[name]) for name in summed}).encode()
+        return contents
 
 
 def collect(run: Path, base_model: str | None = None) -> Bundle:

@@ -105,8 +105,8 @@ def _result(entry: Interval, kind: str, label: str, split: str, n: int) -> Itera
 
 
 def _environment() -> Environment:
-    found = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters["md"] = markdown_cell
-    return found
+    templates.filters["md"] = markdown_cell
+    return templates

@@ -41,10 +41,10 @@ def train(config: RunConfig, force: bool) -> None:
             write_text(forced, identity)
     inputs = load_inputs(config, curated)
     accelerator = accelerator or build_accelerator(config)
-    state, found = resumed(config, accelerator, identity)
+    state, checkpoint_found = resumed(config, accelerator, identity)
     with tracked(config, "train", state.wandb_id, state.step) as tracker:
         tracker.use_artifact(dataset(config, curated.fingerprint))
-        run = build_run(config, inputs, accelerator, state, found, tracker)
+        run = build_run(config, inputs, accelerator, state, checkpoint_found, tracker)
         if is_first_process():
             show_overview(run)
         steps_and_checkpoint(config, run, inputs, curated.fingerprint)

@@ -87,26 +87,26 @@ def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkp
     Raises `UserError` if it belongs to other settings or another curated set.
     """
     for folder in sorted(work.glob("step-*"), reverse=True):
-        found = _read(folder)
-        if found is None:
+        checkpoint = _read(folder)
+        if checkpoint is None:
             if is_first_process():
                 print(f"warning: {folder}: damaged, going on from the checkpoint before it", file=sys.stderr)
             continue
-        if inputs_fingerprint is not None and found.state.inputs_fingerprint != inputs_fingerprint:
+        if inputs_fingerprint is not None and checkpoint.state.inputs_fingerprint != inputs_fingerprint:
             raise UserError(
                 f"{work}: holds an unfinished training with other settings or on another curated set; --force starts "
                 "over, name=NEW keeps both"
             )
-        return found
+        return checkpoint
     return None
 
 
 def best_checkpoint(work: Path, state: State) -> Checkpoint:
     folder = best_folder(work, state.best_step or 0)
-    found = _read(folder)
-    if found is None:
+    checkpoint = _read(folder)
+    if checkpoint is None:
         raise RunError(f"{folder}: missing or damaged; run the same command again with --force")
-    return found
+    return checkpoint
 
 
 def rotate(work: Path, keep: int, best_step: int | None) -> None:

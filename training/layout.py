@@ -166,12 +166,12 @@ def own_and_block(owner: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _answers(layout: Layout, examples: Sequence[Example], rows: list[int], ends: list[int]) -> Batch:
     """Where the answer tokens are, each predicted from the column before it. `ends`: columns at which queries begin."""
-    found: list[tuple[int, int, int, int, float]] = []
+    tokens: list[tuple[int, int, int, int, float]] = []
     for number, (example, row, end) in enumerate(zip(examples, rows, ends, strict=True)):
         count = example.answer_length
         answer = example.input_ids[: len(example.input_ids) - layout.query_length][-count:] if count else []
-        found += [(row, end - count + i - 1, token, number, 1 / count) for i, token in enumerate(answer)]
+        tokens += [(row, end - count + i - 1, token, number, 1 / count) for i, token in enumerate(answer)]
     names = ("answer_rows", "answer_cols", "answer_ids", "answer_example", "answer_share")
-    columns = list(zip(*found, strict=True)) if found else [()] * len(names)
+    columns = list(zip(*tokens, strict=True)) if tokens else [()] * len(names)
     kinds = [torch.long] * 4 + [torch.float32]
     return {n: torch.tensor(c, dtype=kind) for n, c, kind in zip(names, columns, kinds, strict=True)}

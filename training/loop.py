@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -68,6 +68,16 @@ class Window:
     correct: list[float] = field(default_factory=list)
 
 
+class _Share(NamedTuple):
+    """A process's part of what is logged."""
+
+    parts: dict[str, float]
+    """Parts of the loss, means over the steps."""
+    log_odds: list[float]
+    correct: list[float]
+    tokens: int
+
+
 def run_steps(run: Run) -> None:
     """From the state's step to the last one. Every process calls it. Raises `Stopped` where one is asked to end."""
     settings, last = run.settings, run.step_order.steps
@@ -107,14 +117,14 @@ def one_step(run: Run, step: int) -> None:
     rounds = layout.rounds(examples, run.settings.tokens_per_batch, strategy.processes)
     for number, shares in enumerate(rounds):
         is_last = number == len(rounds) - 1
-        own = [examples[i] for i in shares[rank]]
+        mine = [examples[i] for i in shares[rank]]
         chunks = max(math.ceil(sum(examples[i].answer_length for i in share) / CHUNK) for share in shares)
-        weight = 1 / len(examples) if own else 0.0  # with nothing of its own, a process still joins in
-        batch = layout.batch(own or [examples[shares[0][0]]], weight, chunks)
+        weight = 1 / len(examples) if mine else 0.0  # with nothing of its own, a process still joins in
+        batch = layout.batch(mine or [examples[shares[0][0]]], weight, chunks)
         with strategy.pass_context(is_last):
             total, parts, z = strategy.model(to_device(batch, strategy))
             strategy.backward(total, is_last)
-        if own:
+        if mine:
             _note(run.window, total, parts, z, batch)
     run.window.norm += strategy.step()
     run.window.steps += 1
@@ -144,23 +154,22 @@ def log_window(run: Run) -> dict[str, float]:
     """Means over the steps since the last logging and over all processes; every process calls it."""
     window, run.window = run.window, Window()
     parts = {name: float(value) / window.steps for name, value in window.parts.items()}
-    own = torch.cat([z[:, 1] - z[:, 0] for z in window.z]).tolist() if window.z else []
-    everyone = run.strategy.gather((parts, own, window.correct, window.tokens))
-    logged = {
-        name: sum(one[0].get(name, 0.0) for one in everyone) for name in {n: 0 for one in everyone for n in one[0]}
-    }
+    log_odds = torch.cat([z[:, 1] - z[:, 0] for z in window.z]).tolist() if window.z else []
+    everyone: list[_Share] = run.strategy.gather(_Share(parts, log_odds, window.correct, window.tokens))
+    names = dict.fromkeys(name for share in everyone for name in share.parts)
+    logged = {name: sum(share.parts.get(name, 0.0) for share in everyone) for name in names}
     if not math.isfinite(logged["loss"]):
         raise RunError(
             f"training: the loss is {logged['loss']} at step {run.state.step}; the last checkpoint is kept; try a "
             "lower training.learning_rate, with name=NEW or --force"
         )
-    logits = np.array([value for one in everyone for value in one[1]])
-    correct = np.array([value for one in everyone for value in one[2]])
+    logits = np.array([value for share in everyone for value in share.log_odds])
+    correct = np.array([value for share in everyone for value in share.correct])
     scores = point_metrics(expit(logits), correct, only=("auroc", "ece"))
     logged |= {f"batch_{name}": value for name, value in scores.items() if value is not None}
     logged["grad_norm"] = window.norm / window.steps
     logged["learning_rate"] = run.strategy.raw_optimizer.param_groups[0]["lr"]
-    logged["tokens_per_second"] = sum(one[3] for one in everyone) / window.seconds
+    logged["tokens_per_second"] = sum(share.tokens for share in everyone) / window.seconds
     run.watch.steps(run.state.step, logged)
     return logged
 

@@ -83,8 +83,8 @@ def estimate_memory(
     kv = config.hidden_size // heads * getattr(config, "num_key_value_heads", heads)
     layers = config.num_hidden_layers
     plain, with_dropout, norms = (0.5, 1.9, 4.5) if bytes_per_number == 4 else (1.0, 2.9, 7.5)
-    own = norms * config.hidden_size + 2 * kv + 3 * config.intermediate_size
-    layer = own + (with_dropout if adapter.dropout else plain) * adapter.widths / layers
+    plain_layer = norms * config.hidden_size + 2 * kv + 3 * config.intermediate_size
+    layer = plain_layer + (with_dropout if adapter.dropout else plain) * adapter.widths / layers
     kept = layers * config.hidden_size + layer if checkpointed else layers * layer
     return Memory(
         weights=base_bytes / base_shards,

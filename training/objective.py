@@ -159,10 +159,10 @@ def answer_terms(
         answers.hidden.tensor_split(answers.chunks), references, answers.ids.tensor_split(answers.chunks), strict=True
     )
     if answers.chunks == 1 or not torch.is_grad_enabled():
-        found = [terms(*chunk) for chunk in chunks]
+        chunk_terms = [terms(*chunk) for chunk in chunks]
     else:
-        found = [checkpoint(terms, *chunk, use_reentrant=False) for chunk in chunks]
-    divergences, nlls = zip(*found, strict=True)
+        chunk_terms = [checkpoint(terms, *chunk, use_reentrant=False) for chunk in chunks]
+    divergences, nlls = zip(*chunk_terms, strict=True)
     return (
         None if divergences[0] is None else torch.cat(divergences),
         None if nlls[0] is None else torch.cat(nlls),

@@ -28,26 +28,26 @@ from training.strategy import Strategy
 def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:
     """The state to go on from, and the checkpoint it is in; a new state where there is none."""
     accelerator.wait_for_everyone()  # the first one may have had old checkpoints to remove
-    found = find_checkpoint(config.training_dir, inputs_fingerprint)
-    steps = gather_object([found.state.step if found else 0])
+    checkpoint = find_checkpoint(config.training_dir, inputs_fingerprint)
+    steps = gather_object([checkpoint.state.step if checkpoint else 0])
     if len(set(steps)) > 1:
         raise RunError(
             f"{config.training_dir}: the processes see checkpoints of different steps {sorted(set(steps))}; output_dir "
             "must be a folder that all machines share"
         )
     identifier = broadcast_object_list([uuid.uuid4().hex[:12]])[0]
-    if found is None:
+    if checkpoint is None:
         fresh = State(
             inputs_fingerprint=inputs_fingerprint, step=0, processes=accelerator.num_processes, wandb_id=identifier
         )
         return fresh, None
     if is_first_process():
-        before = found.state.processes
+        before = checkpoint.state.processes
         note = (
             f" (by {before} processes; now {accelerator.num_processes})" if before != accelerator.num_processes else ""
         )
-        print(f"going on from the checkpoint of step {found.state.step}{note}")
-    return found.state.model_copy(update={"processes": accelerator.num_processes}), found
+        print(f"going on from the checkpoint of step {checkpoint.state.step}{note}")
+    return checkpoint.state.model_copy(update={"processes": accelerator.num_processes}), checkpoint
 
 
 def saver(config: RunConfig, strategy: Strategy) -> Callable[[State, bool], None]:

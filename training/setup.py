@@ -76,7 +76,7 @@ def build_run(
     inputs: Inputs,
     accelerator: Accelerator,
     state: State,
-    found: Checkpoint | None,
+    checkpoint: Checkpoint | None,
     tracker: Tracker,
 ) -> Run:
     settings = config.training
@@ -96,9 +96,9 @@ def build_run(
     if layout.kind == "packed" and layout.custom_mask:  # which knows of no sliding window
         unwrapped = accelerator.unwrap_model(strategy.model)
         check_window(unwrapped.config, len(inputs.block) + max(len(example.input_ids) for example in train))
-    if found is not None:
-        strategy.load_values(found.tensors(TRAINED))
-        strategy.load_moments(found.tensors(OPTIMIZER), found.state.step)
+    if checkpoint is not None:
+        strategy.load_values(checkpoint.tensors(TRAINED))
+        strategy.load_moments(checkpoint.tensors(OPTIMIZER), checkpoint.state.step)
     return Run(
         settings=settings,
         seed=config.training_seed,
@@ -142,5 +142,5 @@ def schedule(config: RunConfig, steps: int) -> Callable[[int], float]:
     unused = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     warmup = round(settings.warmup_ratio * steps)
     name = "constant_with_warmup" if settings.lr_scheduler == "constant" else settings.lr_scheduler
-    found = get_scheduler(name, unused, num_warmup_steps=warmup, num_training_steps=steps)
-    return found.lr_lambdas[0]  # type: ignore[union-attr]
+    scheduler = get_scheduler(name, unused, num_warmup_steps=warmup, num_training_steps=steps)
+    return scheduler.lr_lambdas[0]  # type: ignore[union-attr]

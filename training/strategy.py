@@ -100,8 +100,8 @@ class Strategy:
         """Is `value` true on any process?"""
         if self.processes == 1:
             return value
-        found = torch.tensor([float(value)], device=self.accelerator.device)
-        return bool(self.accelerator.reduce(found, "sum").item())
+        flag = torch.tensor([float(value)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum").item())
 
     def gather(self, value: Any) -> list[Any]:
         """`value` of every process, in order."""
@@ -126,12 +126,12 @@ class Strategy:
         if self.is_deepspeed:
             from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
-            found = (
+            gathered = (
                 safe_get_full_fp32_param(parameter)
                 if moment is None
                 else safe_get_full_optimizer_state(parameter, moment)
             )
-            value = found.reshape(getattr(parameter, "ds_shape", parameter.shape))
+            value = gathered.reshape(getattr(parameter, "ds_shape", parameter.shape))
         whole = value.full_tensor() if isinstance(value, DTensor) else value
         return whole.detach().float().cpu().clone()
 
@@ -179,11 +179,11 @@ class Strategy:
             length = parameter.ds_tensor.numel()
             flat = whole.flatten().float()
             padded = F.pad(flat, (0, length * self.processes - len(flat)))
-            own = padded[length * self.accelerator.process_index :][:length]
+            local = padded[length * self.accelerator.process_index :][:length]
             if moment is None:
-                utils.safe_set_local_fp32_param(parameter, own)
+                utils.safe_set_local_fp32_param(parameter, local)
             else:
-                utils.safe_set_local_optimizer_state(parameter, own, moment)
+                utils.safe_set_local_optimizer_state(parameter, local, moment)
         elif moment is None:
             utils.safe_set_full_fp32_param(parameter, whole)
         else:
@@ -192,9 +192,9 @@ class Strategy:
             with GatheredParameters([parameter], modifier_rank=0):  # what the model computes with is a copy of it
                 parameter.data.copy_(whole)
 
-    def _same_names(self, found: set[str]) -> None:
-        if found != set(self.trained):
-            missing, unknown = set(self.trained) - found, found - set(self.trained)
+    def _same_names(self, names: set[str]) -> None:
+        if names != set(self.trained):
+            missing, unknown = set(self.trained) - names, names - set(self.trained)
             raise KeyError(f"checkpoint and model differ: missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}")
 
 

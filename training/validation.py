@@ -20,17 +20,17 @@ def logits_of(
 ) -> np.ndarray:
     """Log-odds [n] of "correct", on every process. Every process calls it."""
     rounds = layout.rounds(examples, tokens_per_batch, strategy.processes)
-    found: list[tuple[int, float]] = []
+    scored: list[tuple[int, float]] = []
     with evaluation_mode(strategy):
         for shares in rounds:
-            own = shares[strategy.accelerator.process_index]
-            batch = layout.batch([examples[i] for i in own or shares[0][:1]], 0.0, 0)
+            share = shares[strategy.accelerator.process_index]
+            batch = layout.batch([examples[i] for i in share or shares[0][:1]], 0.0, 0)
             device = strategy.accelerator.device
             z, _ = strategy.model({name: value.to(device) for name, value in batch.items()}, judge_only=True)
-            found += zip(own, (z[:, 1] - z[:, 0]).double().tolist(), strict=False)
+            scored += zip(share, (z[:, 1] - z[:, 0]).double().tolist(), strict=False)
             advance(sum(map(len, shares)))
     logits = np.full(len(examples), np.nan)
-    for one in strategy.gather(found):
-        for index, value in one:
+    for scored_by_process in strategy.gather(scored):
+        for index, value in scored_by_process:
             logits[index] = value
     return logits

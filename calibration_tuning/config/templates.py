@@ -54,15 +54,15 @@ def compiled(template: str) -> Callable[[Row], Any]:
 
     def value(row: Row) -> Any:
         try:
-            found = render({"row": row, **row})
-            if isinstance(found, Undefined):
-                found = str(found)  # StrictUndefined: raises and says what is missing
+            rendered = render({"row": row, **row})
+            if isinstance(rendered, Undefined):
+                rendered = str(rendered)  # StrictUndefined: raises and says what is missing
         except TemplateError as error:
             raise TemplateFailed(f"{template!r} fails ({error.message})") from None
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, regex.error) as error:
             raise TemplateFailed(f"{template!r} fails ({error})") from None
         except (MemoryError, RecursionError, TimeoutError) as error:
             raise TemplateFailed(f"{template!r} takes too much ({type(error).__name__})") from None
-        return found
+        return rendered
 
     return value

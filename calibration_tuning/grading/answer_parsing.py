@@ -63,11 +63,11 @@ def chosen_letter(answer: str) -> str | None:
     "B", "b", "(B)", "B. iron", "**B**", "the answer is B"; not the article of "A dog ran" or of "the answer is a dog".
     """
     text = answer.translate(str.maketrans("", "", "*_`$")).strip().strip("\"'“”")
-    if found := _LETTER.match(text):
-        return found.group(1).upper()
+    if match := _LETTER.match(text):
+        return match.group(1).upper()
     for lead in _LEAD.finditer(text):
-        if found := _LETTER.match(text, lead.end()) or _CAPITAL.match(text, lead.end()):
-            return found.group(1).upper()
+        if match := _LETTER.match(text, lead.end()) or _CAPITAL.match(text, lead.end()):
+            return match.group(1).upper()
     return None
 
 
@@ -103,7 +103,7 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
     A stretch that reads as one of `known` (normalised) is one item whatever is in it, as "Trinidad and Tobago" is. A
     heading, which ends in a colon, is none.
     """
-    edges = [0, *(edge for found in _SEPARATOR.finditer(answer) for edge in found.span()), len(answer)]
+    edges = [0, *(edge for separator in _SEPARATOR.finditer(answer) for edge in separator.span()), len(answer)]
     pieces = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if answer[a:b].strip(" \t\r.")]
     longest = max((len(item.split()) for item in known), default=1)  # no piece is shorter than a word
     position = 0
@@ -118,13 +118,13 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
 
 def fenced_code(answer: str) -> str:
     """The first Markdown code block, closed or cut off; an answer without one as it is, its indentation included."""
-    found = _FENCED.search(answer)
-    return found.group(1) if found else answer
+    block = _FENCED.search(answer)
+    return block.group(1) if block else answer
 
 
 def final_answer(answer: str) -> str:
     r"""What a worked solution comes to: what follows its last "####" or "answer is"; all of it if it has a \boxed."""
     if "\\boxed" in answer:
         return answer
-    found = _HASHES.findall(answer) or _ANSWER_IS.findall(answer)
-    return (found[-1] if found else answer).strip()
+    matches = _HASHES.findall(answer) or _ANSWER_IS.findall(answer)
+    return (matches[-1] if matches else answer).strip()

@@ -47,9 +47,9 @@ def fuzzy(question: Question, answer: str) -> bool:
     from rapidfuzz.fuzz import token_sort_ratio
 
     def alike(reference: str) -> bool:
-        one, other = (normalise(_APOSTROPHE.sub("", text)) for text in (reference, answer))
-        telling = [sorted(filter(_TELLING_WORD.fullmatch, text.split())) for text in (one, other)]
-        return telling[0] == telling[1] and token_sort_ratio(one, other) >= 100 * FUZZY_THRESHOLD
+        wanted, other = (normalise(_APOSTROPHE.sub("", text)) for text in (reference, answer))
+        telling = [sorted(filter(_TELLING_WORD.fullmatch, text.split())) for text in (wanted, other)]
+        return telling[0] == telling[1] and token_sort_ratio(wanted, other) >= 100 * FUZZY_THRESHOLD
 
     return exact(question, answer) or (bool(normalise(answer)) and any(map(alike, question.references)))
 
@@ -136,8 +136,8 @@ def as_number(reference: str) -> Decimal | None:
 
 
 def _starts_with_number(answer: str, reference: str) -> bool:
-    found, wanted = _NUMBER.search(answer.replace("−", "-")), as_number(reference)
-    return found is not None and wanted is not None and _number(found.group()) == wanted
+    match, wanted = _NUMBER.search(answer.replace("−", "-")), as_number(reference)
+    return match is not None and wanted is not None and _number(match.group()) == wanted
 
 
 def _number(text: str) -> Decimal:

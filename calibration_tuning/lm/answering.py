@@ -77,16 +77,16 @@ class Answerer:
         kinds: dict[tuple, list[Request]] = defaultdict(list)
         for request in requests:
             kinds[request.kind].append(request)
-        found = []
-        for own in kinds.values():
-            first = own[0]
-            lengths = [len(self.prompt_format.question_ids(request.question.text)) for request in own]
+        batch_list = []
+        for members in kinds.values():
+            first = members[0]
+            lengths = [len(self.prompt_format.question_ids(request.question.text)) for request in members]
             block = len(self.prompt_format.few_shot_ids(self.blocks.get(first.block, [])))
-            copies = max(len(r.question.choices or ()) for r in own) if first.question.style == "cloze" else 1
+            copies = max(len(r.question.choices or ()) for r in members) if first.question.style == "cloze" else 1
             extra = block + first.max_new_tokens
             for indices in by_length(lengths, self.batch_size, self.max_batch_tokens, extra, copies):
-                found.append([own[i] for i in indices])
-        return found
+                batch_list.append([members[i] for i in indices])
+        return batch_list
 
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[Sequence[tuple[Request, Answer]]]:
         block, prefix = None, encode_prefix(self.model, [])
@@ -110,7 +110,7 @@ class Answerer:
 
     def _chosen(self, prefix: Any, batch: list[Request]) -> list[Answer]:
         choices = [list(request.question.choices or ()) for request in batch]
-        ids = [[self.prompt_format.answer_ids(choice) for choice in own] for own in choices]
+        ids = [[self.prompt_format.answer_ids(choice) for choice in texts] for texts in choices]
         rows = [self.prompt_format.question_ids(request.question.text) for request in batch]
         logprobs = continuation_logprobs(self.model, self.prompt_format, prefix, rows, ids)
-        return [cloze_answer(*own, self.cloze) for own in zip(choices, ids, logprobs, strict=True)]
+        return [cloze_answer(*texts, self.cloze) for texts in zip(choices, ids, logprobs, strict=True)]

@@ -128,6 +128,6 @@ def _choose(logits: Tensor, temperature: float, uniforms: Tensor | None) -> tupl
     cumulative = float64(logits / temperature).softmax(-1).cumsum(-1)
     # Scaled by the last value, which rounding leaves a little off 1.
     target = uniforms.to(cumulative).unsqueeze(1) * cumulative[:, -1:]
-    found = torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
-    tokens = found.to(logits.device)
+    positions = torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    tokens = positions.to(logits.device)
     return tokens, logprobs.gather(1, tokens.unsqueeze(1)).squeeze(1)

@@ -32,9 +32,9 @@ class Continued:
         """`values` [N] by row and continuation."""
         parts: list[list[Sequence[Any]]] = []
         start = 0
-        for own in self.lengths:
+        for lengths in self.lengths:
             parts.append([])
-            for length in own:
+            for length in lengths:
                 parts[-1].append(values[start : start + length])
                 start += length
         return parts
@@ -55,8 +55,8 @@ def continue_rows(
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
     inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
     read = decoder(model)(**inputs)
-    owner = torch.tensor([i for i, own in enumerate(continuations) for _ in own], device=model.device)
-    flat = [list(tokens) for own in continuations for tokens in own]
+    owner = torch.tensor([i for i, parts in enumerate(continuations) for _ in parts], device=model.device)
+    flat = [list(tokens) for parts in continuations for tokens in parts]
     hidden = read.last_hidden_state[:, -1][owner].unsqueeze(1)
     width = max(map(len, flat)) - 1
     if width:  # the last token of a continuation predicts nothing, so it is not fed
@@ -77,7 +77,7 @@ def continue_rows(
     lengths = torch.tensor([len(row) for row in flat], device=model.device)
     predicts = torch.arange(width + 1, device=model.device) < lengths.unsqueeze(1)
     targets = torch.tensor([token for row in flat for token in row], device=model.device)
-    return Continued(hidden[predicts], targets, [[len(tokens) for tokens in own] for own in continuations])
+    return Continued(hidden[predicts], targets, [[len(tokens) for tokens in parts] for parts in continuations])
 
 
 @torch.no_grad()
@@ -89,17 +89,17 @@ def continuation_logprobs(
     continuations: Sequence[Sequence[Sequence[int]]],
 ) -> list[list[list[float]]]:
     """Natural log-probability of each token of each of `continuations[i]` after `rows[i]`."""
-    found = continue_rows(model, prompt_format, prefix, rows, continuations)
-    return [[list(part) for part in own] for own in found.split(token_logprobs(model, found))]
+    continued = continue_rows(model, prompt_format, prefix, rows, continuations)
+    return [[list(part) for part in parts] for parts in continued.split(token_logprobs(model, continued))]
 
 
-def token_logprobs(model: Any, found: Continued) -> list[float]:
+def token_logprobs(model: Any, continued: Continued) -> list[float]:
     """Natural log-probability of every token of `found.targets`, [N]."""
     values: list[float] = []
-    for start in range(0, len(found.targets), CHUNK):
+    for start in range(0, len(continued.targets), CHUNK):
         part = slice(start, start + CHUNK)
-        logits = vocabulary_logits(model, found.hidden[part])
-        values += (-F.cross_entropy(logits, found.targets[part], reduction="none")).tolist()
+        logits = vocabulary_logits(model, continued.hidden[part])
+        values += (-F.cross_entropy(logits, continued.targets[part], reduction="none")).tolist()
     return values
 
 

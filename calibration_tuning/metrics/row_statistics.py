@@ -55,9 +55,9 @@ def row_statistics(logits: Tensor, edges: Array) -> RowStatistics:
         logits = logits.cpu()
     kernel = KERNELS.get(logits.device.type)
     if kernel is not None:
-        found = _by_kernel(kernel(), logits, edges)
-        if found is not None:
-            return found
+        statistics = _by_kernel(kernel(), logits, edges)
+        if statistics is not None:
+            return statistics
     parts = [plain_statistics(logits[start : start + CHUNK], edges) for start in range(0, len(logits), CHUNK)]
     fields = zip(*(vars(part).values() for part in parts), strict=True)
     return RowStatistics(*(np.concatenate(field) for field in fields))
@@ -95,14 +95,14 @@ def _by_kernel(read_rows: Callable[..., bool] | None, logits: Tensor, edges: Arr
     numbers, places = logits.new_empty((3, count), dtype=torch.float64), logits.new_empty((2, count), dtype=torch.int64)
     large = logits.new_empty((count, most), dtype=torch.int64)
     cells = logits.new_empty((count, len(small)), dtype=torch.float64)
-    (highest, total, squares), (best, found) = numbers, places
-    into = (highest, best, total, squares, large, found, cells)
+    (highest, total, squares), (best, large_count) = numbers, places
+    into = (highest, best, total, squares, large, large_count, cells)
     if not read_rows(logits, float(np.log(least)) - SLACK, most, np.log(small), into):
         return None
-    _check(bool((found >= 0).all()))
+    _check(bool((large_count >= 0).all()))
     if len(small) and count and bool((highest.abs() > HUGE).any()):
         return None
-    row, number = (torch.arange(most, device=large.device) < found.unsqueeze(1)).nonzero(as_tuple=True)
+    row, number = (torch.arange(most, device=large.device) < large_count.unsqueeze(1)).nonzero(as_tuple=True)
     p = (logits[row, large[row, number]].double() - highest[row]).exp() / total[row]
     mass = np.zeros((count, len(edges) + 1))
     mass[:, 1 : len(small) + 1] = cells.cpu().numpy()

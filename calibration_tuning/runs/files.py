@@ -51,8 +51,8 @@ def unwritable(reason: str | None) -> str:
 def _disk_fault(error: Exception) -> str | None:
     """What is wrong with the disk; libraries in Rust and C++ only say so in their messages."""
     number = getattr(error, "errno", None)
-    if number is None and (found := re.search(r"(?:os error|[Ee]rrno) (\d+)", str(error))):
-        number = int(found.group(1))
+    if number is None and (match := re.search(r"(?:os error|[Ee]rrno) (\d+)", str(error))):
+        number = int(match.group(1))
     return os.strerror(number) if number in DISK_FAULTS else None
 
 

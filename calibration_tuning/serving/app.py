@@ -81,10 +81,10 @@ def make_app(
 
     @app.post("/v1/confidence", dependencies=guarded)
     async def confidence(pairs: Pairs) -> Any:
-        own = [pairs] if isinstance(pairs, Pair) else pairs
-        judged = await line.run(lambda: model.judge_batch([p.question for p in own], [p.answer for p in own]))
-        found = [judgement(one) for one in judged]
-        return found[0] if isinstance(pairs, Pair) else found
+        several = [pairs] if isinstance(pairs, Pair) else pairs
+        judged = await line.run(lambda: model.judge_batch([p.question for p in several], [p.answer for p in several]))
+        judgements = [judgement(answer) for answer in judged]
+        return judgements[0] if isinstance(pairs, Pair) else judgements
 
     @app.get("/v1/models", dependencies=guarded)
     def models() -> Any:

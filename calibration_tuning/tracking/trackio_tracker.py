@@ -71,9 +71,9 @@ class TrackioTracker:
     def log_artifact(self, artifact: Artifact) -> None:
         import trackio
 
-        found = trackio.Artifact(artifact.name, type=artifact.kind)
-        found.add_dir(artifact.folder)
-        self.run.log_artifact(found, aliases=[artifact.version])
+        logged = trackio.Artifact(artifact.name, type=artifact.kind)
+        logged.add_dir(artifact.folder)
+        self.run.log_artifact(logged, aliases=[artifact.version])
 
     def use_artifact(self, artifact: Artifact) -> None:
         with suppress(ValueError):  # logged in another run's folder, or not with trackio

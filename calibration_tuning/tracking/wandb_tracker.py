@@ -91,9 +91,9 @@ class WandbTracker:
     def log_artifact(self, artifact: Artifact) -> None:
         import wandb
 
-        found = wandb.Artifact(artifact.name, type=artifact.kind)
-        found.add_dir(str(artifact.folder))
-        self.run.log_artifact(found, aliases=["latest", artifact.version])
+        logged = wandb.Artifact(artifact.name, type=artifact.kind)
+        logged.add_dir(str(artifact.folder))
+        self.run.log_artifact(logged, aliases=["latest", artifact.version])
 
     def use_artifact(self, artifact: Artifact) -> None:
         if self.run.offline:  # what was used can only be looked up on the server

@@ -90,21 +90,21 @@ class OpenAI:
             async def worker() -> None:
                 nonlocal in_a_row, answered
                 for request in waiting:
-                    found = await self._one(client, request)
-                    if isinstance(found, Answer):
+                    answer = await self._one(client, request)
+                    if isinstance(answer, Answer):
                         in_a_row, answered = 0, True
-                        done.put([(request, found), *refused])
+                        done.put([(request, answer), *refused])
                         refused.clear()
-                    elif found.lasting:
+                    elif answer.lasting:
                         in_a_row = 0
                         # Counts once something is answered: a setting that is refused must not use up the questions.
-                        refused.append((request, found))
+                        refused.append((request, answer))
                     else:
                         in_a_row += 1
-                        done.put([(request, found)])
+                        done.put([(request, answer)])
                         if in_a_row >= max(settings.concurrency, GIVE_UP):
                             raise RunError(
-                                f"curation.engine: {settings.base_url} answers no longer: {found.reason}, "
+                                f"curation.engine: {settings.base_url} answers no longer: {answer.reason}, "
                                 f"{in_a_row} requests in a row; see that it runs, then run the same command again"
                             )
 

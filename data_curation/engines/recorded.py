@@ -43,8 +43,8 @@ class Recorded:
         if not is_file_path(str(path)):
             raise UserError(f"curation.engine.path: {path} is none of {', '.join(READERS)} (.gz too)")
         self._answers: dict[str, Answer] = {}
-        for number, found in enumerate(read_file(path)):
-            row = _checked(found, f"{path}, row {number}")
+        for number, line in enumerate(read_file(path)):
+            row = _checked(line, f"{path}, row {number}")
             text = row.answer.strip()
             ids = job.prompt_format.answer_ids(text) if text else []
             if row.token_logprobs and len(row.token_logprobs) != len(ids):

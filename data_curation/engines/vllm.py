@@ -59,9 +59,9 @@ class Vllm:
             fitting = [request for request in batch if max(map(len, prompts[request.key])) < self._longest]
             asked = [(ids, self._parameters(request)) for request in fitting for ids in prompts[request.key]]
             outputs = iter(self._generate(asked) if asked else [])
-            found = {r.key: self._answer(r, [next(outputs) for _ in prompts[r.key]]) for r in fitting}
+            answers = {r.key: self._answer(r, [next(outputs) for _ in prompts[r.key]]) for r in fitting}
             too_long = Failure(f"longer than the {self._longest} tokens that the model reads", lasting=True)
-            yield [(request, found.get(request.key, too_long)) for request in batch]
+            yield [(request, answers.get(request.key, too_long)) for request in batch]
 
     def _generate(self, asked: Sequence[tuple[list[int], Any]]) -> Any:
         prompts = [{"prompt_token_ids": ids} for ids, _ in asked]

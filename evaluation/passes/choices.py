@@ -22,7 +22,7 @@ def measure(
 ) -> list[Finding]:
     """`choice_logprobs`: of each choice, summed over its tokens."""
     shown = [CHOICE_LETTERS[: sequences(row)] if row.style == "choice" else (row.choices or []) for row in rows]
-    ids = [[context.prompt.answer_ids(choice) for choice in own] for own in shown]
+    ids = [[context.prompt.answer_ids(choice) for choice in labels] for labels in shown]
     questions = [context.prompt.question_ids(row.text) for row in rows]
-    found = continuation_logprobs(context.model, context.prompt, context.prefix(block, state), questions, ids)
-    return [{"choice_logprobs": [sum(tokens) for tokens in own]} for own in found]
+    logprobs = continuation_logprobs(context.model, context.prompt, context.prefix(block, state), questions, ids)
+    return [{"choice_logprobs": [sum(tokens) for tokens in labels]} for labels in logprobs]

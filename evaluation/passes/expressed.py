@@ -48,10 +48,10 @@ def p_true(
     asking = context.prompt.follow_up_ids(P_TRUE)
     sequences = [[*context.question_and_answer(row), *asking] for row in rows]
     choices = [context.prompt.answer_ids(choice) for choice in (TRUE, FALSE)]
-    found = continuation_logprobs(
+    logprobs = continuation_logprobs(
         context.model, context.prompt, context.prefix(block, state), sequences, [choices] * len(rows)
     )
-    return [{"logit": sum(true) - sum(false)} for true, false in found]
+    return [{"logit": sum(true) - sum(false)} for true, false in logprobs]
 
 
 def percent(
@@ -80,12 +80,12 @@ def _replies(
 def read_percent(reply: str) -> float | None:
     """The probability that a reply names: "90%", "90 percent", "0.9", "90". None for no number, one below 0 or over
     100%, and for odds and ranges ("1 in 10", "5/5", "between 10% and 20%")."""
-    found = _NUMBER.search(reply)
-    if found is None or _ODDS.search(reply):
+    match = _NUMBER.search(reply)
+    if match is None or _ODDS.search(reply):
         return None
-    value = float(found.group(1))
+    value = float(match.group(1))
     # A bare "1" is 100%: who gives percentages writes the sign, or a number that is plainly one.
-    is_fraction = found.group(2) is None and value <= 1
+    is_fraction = match.group(2) is None and value <= 1
     probability = value if is_fraction else value / 100
     return probability if 0 <= probability <= 1 else None
 

@@ -43,21 +43,21 @@ def _measure(
 ) -> list[Finding]:
     probe = context.checkpoint.probe if state == "after" else None
     sequences = [context.question_and_answer(row) for row in rows]
-    found = score_batch(context.model, context.prompt, context.prefix(block, state), sequences, probe)
+    scores = score_batch(context.model, context.prompt, context.prefix(block, state), sequences, probe)
     no, yes = context.prompt.answer_tokens
     verdicts = torch.tensor([yes if row.correct >= 0.5 else no for row in rows])
     tokens = TokenCalibration(context.settings.num_bins)
-    tokens.update(found.vocabulary_logits, verdicts, range(len(rows)))
+    tokens.update(scores.vocabulary_logits, verdicts, range(len(rows)))
     values: list[Finding] = [
         {
-            "logit": float(found.logit[i]),
-            "mass": float(found.mass[i]),
+            "logit": float(scores.logit[i]),
+            "mass": float(scores.mass[i]),
             "vocabulary": tokens.vocabulary,
             "tokens": pack(tokens.sums[i]),
         }
         for i in range(len(rows))
     ]
     if with_hidden:
-        for value, hidden in zip(values, found.hidden.float().cpu().numpy(), strict=True):
+        for value, hidden in zip(values, scores.hidden.float().cpu().numpy(), strict=True):
             value["hidden"] = pack(hidden)
     return values

@@ -21,7 +21,7 @@ def measure(
 
     With a budget of 0 the question is answered at once. Reasoning and answers are written with the adapter off.
     """
-    found: list[Finding] = [{"budgets": []} for _ in rows]
+    findings: list[Finding] = [{"budgets": []} for _ in rows]
     questions = [context.prompt.question_ids(row.text) for row in rows]
     for budget in context.settings.reasoning_tokens:
         with context.in_state("before"):
@@ -32,10 +32,11 @@ def measure(
                 written = generate_batch(
                     context.model, context.prompt, prefix, asking, Decoding(budget, multiline=True)
                 )
-                thoughts = [_without_answer(context, one) for one in written]
-                spent = [len(one.token_ids) for one in written]
+                thoughts = [_without_answer(context, reasoned) for reasoned in written]
+                spent = [len(reasoned.token_ids) for reasoned in written]
                 thought = [
-                    [*ids, *one, *context.prompt.answer_now_ids] for ids, one in zip(asking, thoughts, strict=True)
+                    [*ids, *reasoning_ids, *context.prompt.answer_now_ids]
+                    for ids, reasoning_ids in zip(asking, thoughts, strict=True)
                 ]
             answers = _answers(context, rows, thought, block)
         # The judge sees what it was trained on: question and answer behind its own block, without the reasoning.
@@ -43,7 +44,7 @@ def measure(
         prefix = context.prefix(context.few_shot.query, "after")
         judged = score_batch(context.model, context.prompt, prefix, sequences, context.checkpoint.probe)
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):
-            found[i]["budgets"].append(
+            findings[i]["budgets"].append(
                 {
                     "budget": budget,
                     "answer": answer.text,
@@ -53,7 +54,7 @@ def measure(
                     "query_logit": float(judged.logit[i]),
                 }
             )
-    return found
+    return findings
 
 
 def _answers(

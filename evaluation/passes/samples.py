@@ -31,7 +31,7 @@ def measure(
             drawn = _drawn(context, [rows[i] for i in missing], state, block, number) if missing else []
             for i, sample in zip(missing, drawn, strict=True):
                 samples[i].append(sample)
-    return [{"samples": own} for own in samples]
+    return [{"samples": row_samples} for row_samples in samples]
 
 
 def _drawn(

@@ -36,10 +36,10 @@ def measure(
         [reference, *filter(len, [row.token_ids])] for row, reference in zip(rows, references, strict=True)
     ]
     questions = [context.prompt.question_ids(row.text) for row in rows]
-    found = continue_rows(context.model, context.prompt, context.prefix(block, state), questions, continuations)
-    logprobs = found.split(token_logprobs(context.model, found))
-    places = found.split(range(len(found.targets)))
-    mine = [place for own in places for place in own[0]]
+    continued = continue_rows(context.model, context.prompt, context.prefix(block, state), questions, continuations)
+    logprobs = continued.split(token_logprobs(context.model, continued))
+    places = continued.split(range(len(continued.targets)))
+    mine = [place for parts in places for place in parts[0]]
     owners = np.array([i for i, reference in enumerate(references) for _ in reference])
     first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
     by_binning = {binning: TokenCalibration(context.settings.num_bins, binning) for binning in BINNINGS}
@@ -47,7 +47,7 @@ def measure(
     head = partial(vocabulary_logits, context.model)
     for start in range(0, len(mine), CHUNK):
         part = slice(start, start + CHUNK)
-        logits, targets = head(found.hidden[mine[part]]), found.targets[mine[part]]
+        logits, targets = head(continued.hidden[mine[part]]), continued.targets[mine[part]]
         for tokens in by_binning.values():
             tokens.update(logits, targets, owners[part])
         scanned = first[part].to(logits.device)
@@ -55,10 +55,10 @@ def measure(
             tokens.update(logits[scanned] / t, targets[scanned], owners[part][first[part].numpy()])
     return [
         {
-            "answer_logprobs": list(own[1]) if len(own) > 1 else [],
+            "answer_logprobs": list(parts[1]) if len(parts) > 1 else [],
             "vocabulary": by_binning["equal_width"].vocabulary,
             "tokens": {binning: pack(tokens.sums[i]) for binning, tokens in by_binning.items()},
             "scan": [pack(tokens.sums[i]) for tokens in scan.values()],
         }
-        for i, own in enumerate(logprobs)
+        for i, parts in enumerate(logprobs)
     ]

@@ -33,7 +33,7 @@ def answer_again(
     )
     requests = requests_for(rows, context.few_shot.by, context.max_new_tokens)
     answers = {
-        request.key: answer for found in answerer.answer(answerer.batches(requests)) for request, answer in found
+        request.key: answer for batch in answerer.answer(answerer.batches(requests)) for request, answer in batch
     }
     texts = [answers[request.key].text for request in requests]
     return [{"answer": text, "correct": grade_answer(row, text)} for row, text in zip(rows, texts, strict=True)]

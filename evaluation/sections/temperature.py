@@ -45,7 +45,7 @@ def _state(evidence: Evidence, state: State) -> TemperatureScan:
 def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float | None]]:
     """The metrics at each temperature; of the sums only the total is kept, as those of all questions are many."""
     rows = dict(enumerate(evidence.splits[split]))
-    sums = evidence.findings.each("tokens", state, rows, lambda found: np.stack([*map(unpack, found["scan"])]))
+    sums = evidence.findings.each("tokens", state, rows, lambda finding: np.stack([*map(unpack, finding["scan"])]))
     totals = sum(sums.values(), np.zeros((len(TEMPERATURES), 1)))
     bins = TokenCalibration(evidence.config.evaluation.num_bins)
     return [bins.restored(None, {0: total} if sums else {}).compute() for total in totals]
@@ -54,7 +54,7 @@ def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float 
 def _seen_at(evidence: Evidence, state: State, number: int) -> TokenCalibration:
     """What was seen of the test split at one temperature."""
     rows = dict(enumerate(evidence.splits["test"]))
-    sums = evidence.findings.each("tokens", state, rows, lambda found: unpack(found["scan"][number]))
+    sums = evidence.findings.each("tokens", state, rows, lambda finding: unpack(finding["scan"][number]))
     return TokenCalibration(evidence.config.evaluation.num_bins).restored(None, sums)
 
 

@@ -25,7 +25,9 @@ def query_tokens(evidence: Evidence) -> TokenComparison | None:
     """The right verdict's token against the whole vocabulary, at the query position; None where a probe is read."""
     if evidence.record.method != "lora_prompt":
         return None
-    return _pair(evidence, *(_seen(evidence, "test", "query", state, lambda found: found["tokens"]) for state in BOTH))
+    return _pair(
+        evidence, *(_seen(evidence, "test", "query", state, lambda finding: finding["tokens"]) for state in BOTH)
+    )
 
 
 def _tokens(evidence: Evidence, binning: Binning) -> TokenComparison:
@@ -44,8 +46,8 @@ def _seen(
 ) -> TokenCalibration:
     """What a pass has seen of a split (or of one source in it), its rows numbered by their place."""
     rows = {number: row for number, row in enumerate(evidence.splits[split]) if source in (None, row.source)}
-    sums = evidence.findings.each(name, state, rows, lambda found: unpack(packed(found)))
-    sizes = evidence.findings.each(name, state, rows, lambda found: found["vocabulary"])
+    sums = evidence.findings.each(name, state, rows, lambda finding: unpack(packed(finding)))
+    sizes = evidence.findings.each(name, state, rows, lambda finding: finding["vocabulary"])
     vocabulary = next(iter(sizes.values()), None)
     return TokenCalibration(evidence.config.evaluation.num_bins, binning).restored(vocabulary, sums)
 

@@ -239,9 +239,7 @@ def test_any_calibrator_stays_bounded(kind: str, logits: list[float], data: Any)
     """Also where the data are separable, and the likelihood is highest at infinity."""
     correct = data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=len(logits), max_size=len(logits)))
     fitted = fit(kind, np.array(logits), np.array(correct))  # type: ignore[arg-type]
-    assert all(
-        np.isfinite(value) for value in dataclasses.asdict(fitted).values() if isinstance(value, float)
-    )
+    assert all(np.isfinite(value) for value in dataclasses.asdict(fitted).values() if isinstance(value, float))
     calibrated = fitted(np.array([-1e9, *logits, 1e9]))
     assert np.isfinite(calibrated).all()
     assert ((calibrated >= 0) & (calibrated <= 1)).all()

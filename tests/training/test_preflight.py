@@ -134,7 +134,7 @@ def run(tiny_run: Path, tmp_path: Path) -> RunConfig:
     return config
 
 
-def status(config: RunConfig, name: str, gpus: int = 1, gpu: str = "a100-80gb") -> checks.Finding:
+def status(config: RunConfig, name: str, gpus: int = 1, gpu: str = "a100-80gb") -> checks.CheckResult:
     return dict(checks.findings(Paper(config, gpus, GPUS[gpu])))[name]
 
 
@@ -212,7 +212,7 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
 
 def test_only_training_is_split_over_gpus(llama: RunConfig) -> None:
     paper = paper_of(llama, gpus=8, gpu="rtx-4090", tokens_per_batch=512, gradient_checkpointing=True)
-    assert checks.whole_model(paper) == checks.Finding(
+    assert checks.whole_model(paper) == checks.CheckResult(
         "ok", "curation and evaluation put the whole model on each GPU: 14.1 of 23.5 GiB"
     )
     paper.gpu = dataclasses.replace(paper.gpu, memory=12.0)

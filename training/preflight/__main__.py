@@ -53,14 +53,14 @@ def main(
         paper = Paper(load_run_config(config, overrides or []), gpus, chosen_gpu(gpu, GPUS))
         console = Console()
         console = Console(width=max(console.width, WIDEST), highlight=False)
-        found = list(findings(paper))
-        if dict(found)["model"].status == "ok" and dict(found)["curated set"].status != "fails":
+        results = list(findings(paper))
+        if dict(results)["model"].status == "ok" and dict(results)["curated set"].status != "fails":
             _sizes(console, paper, gpu)
             _schedule(console, paper, gpu)
-        for name, finding in found:
+        for name, finding in results:
             mark = f"[{COLOURS[finding.status]}]{finding.status:<7}[/]"
             console.print(f"{mark} {name}: {escape(finding.detail)}", soft_wrap=True)
-        failed = [name for name, finding in found if finding.status == "fails"]
+        failed = [name for name, finding in results if finding.status == "fails"]
         if failed:
             raise typer.Exit(UserError.exit_code)
 

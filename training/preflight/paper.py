@@ -107,7 +107,7 @@ class Paper:
     def lengths(self) -> dict[str, list[int]]:
         """Tokens of every example, without the block."""
         if self.is_curated:
-            return {split: [len(example.input_ids) for example in own] for split, own in self.examples.items()}
+            return {split: [len(e.input_ids) for e in examples] for split, examples in self.examples.items()}
         sizes = self.config.curation.sizes
         return {split: [ASSUMED_LENGTH] * getattr(sizes, split) for split in SPLITS}
 

@@ -52,13 +52,13 @@ def library() -> Any | None:
 
 def read_rows(logits: Tensor, log_least: float, most: int, log_edges: Array, into: tuple[Tensor, ...]) -> bool:
     """Fill `into` for logits [N, K]; False where this kernel cannot."""
-    found = library() if logits.dtype in ENTRIES else None
-    if found is None or logits.stride(1) != 1:
+    kernels = library() if logits.dtype in ENTRIES else None
+    if kernels is None or logits.stride(1) != 1:
         return False
-    entry = getattr(found, ENTRIES[logits.dtype])
+    entry = getattr(kernels, ENTRIES[logits.dtype])
     entry.restype = None
     sizes = [ctypes.c_int64(size) for size in (len(logits), logits.shape[1], logits.stride(0))]
-    outputs = [ctypes.c_void_p(one.data_ptr()) for one in into]
+    outputs = [ctypes.c_void_p(tensor.data_ptr()) for tensor in into]
     edges = np.ascontiguousarray(log_edges, dtype=np.float64)
     limits = ctypes.c_double(log_least), ctypes.c_int64(most)
     cells = edges.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(edges))

@@ -24,7 +24,7 @@ def read_rows_kernel(
     total,
     squares,
     large,
-    found,
+    large_count,
     peaks,
     blocks,
     block: tl.constexpr,
@@ -69,7 +69,7 @@ def read_rows_kernel(
     tl.store(best + i, place.to(tl.int64))
     tl.store(total + i, total_i)
     tl.store(squares + i, squares_i)
-    tl.store(found + i, tl.where(bad > 0, -1, tl.minimum(count, most)).to(tl.int64))
+    tl.store(large_count + i, tl.where(bad > 0, -1, tl.minimum(count, most)).to(tl.int64))
 
 
 def read_rows(logits: Tensor, log_least: float, most: int, log_edges: Array, into: tuple[Tensor, ...]) -> bool:
