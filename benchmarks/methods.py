@@ -1,7 +1,7 @@
 """Methods and objectives side by side on one curated set: python -m benchmarks methods [key.path=value ...]
 
 Curates the set of configs/methods.yaml, tunes every variant on it, scores each on held-out questions of the same sets
-and of a set never trained on, and prints a table. What is finished is kept: the same command goes on. `--only NAME`
+and of a set never trained on, and prints a table. What is finished is kept: the same command resumes. `--only NAME`
 makes single variants, `--table` prints what is there.
 """
 

@@ -34,7 +34,7 @@ ErrorRateOption = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Which answers are trusted: at most this share of them wrong; by default the lowest that is vouched for.",
+        help="Share of trusted answers that may be wrong (default: the lowest that the calibration data supports).",
         show_default=False,
     ),
 ]
@@ -100,7 +100,7 @@ def _load(checkpoint: str, error_rate: float | None) -> CalibratedModel:
 
 
 def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
-    """In the order of `rows`: those with an answer are judged, the others answered first."""
+    """Answers in the order of `rows`. Rows with an answer are judged; the others are answered first."""
     given = [(i, row.question, row.answer) for i, row in enumerate(rows) if row.answer is not None]
     asked = [i for i, row in enumerate(rows) if row.answer is None]
     judged: dict[int, CalibratedAnswer] = {}

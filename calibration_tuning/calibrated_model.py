@@ -67,7 +67,7 @@ class CalibratedModel:
     ) -> CalibratedModel:
         """Load a checkpoint folder or a hub repository (at `revision`).
 
-        The base model is loaded as it was for training, but for `dtype`, `attn_implementation` and `load_in_4bit`
+        The base model is loaded as it was for training, except for `dtype`, `attn_implementation` and `load_in_4bit`
         where given, which are as in a run's `model:` settings (for a machine without CUDA, say).
 
         `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one

@@ -23,18 +23,18 @@ from calibration_tuning.runs.children import PYTHON, run_child
 from calibration_tuning.runs.launching import STAGES, launch_commands, stage_command
 
 app = typer.Typer(
-    help="Fine-tune a language model to know what it knows, and prove it.",
+    help="Fine-tune a language model to say how sure it is, and test that on held-out questions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 STOPPED = 75
-"""Exit code of a training that was asked to end and can go on."""
+"""Exit code of an interrupted run: the same command resumes."""
 FORWARDED: Any = {
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
     "add_help_option": False,
 }
-"""Of commands whose options are those of a module."""
+"""Settings of commands that hand their options on to a module."""
 LaunchOption = Annotated[
     Path | None, typer.Option("--launch", help="accelerate config file, such as launch/accelerate/ddp_8gpu.yaml.")
 ]
@@ -43,20 +43,25 @@ PrintConfigOption = Annotated[
 ]
 
 
-@app.command()
-def run(
-    config: ConfigArgument,
-    overrides: OverridesArgument = None,
-    launch: LaunchOption = None,
-    print_config: PrintConfigOption = False,
-    force: ForceOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Curate, train and evaluate, one after the other.
+def _stage_command(name: str, stages: list[str], help: str, example: str) -> None:
+    """A command that starts these stages, one after the other."""
 
-    Example: calibration-tuning run configs/demo.yaml training.epochs=2
-    """
-    with_errors(lambda: _run(list(STAGES), config, overrides or [], launch, print_config, force, debug), debug)
+    def command(
+        config: ConfigArgument,
+        overrides: OverridesArgument = None,
+        launch: LaunchOption = None,
+        print_config: PrintConfigOption = False,
+        force: ForceOption = False,
+        debug: DebugOption = False,
+    ) -> None:
+        with_errors(lambda: _run(stages, config, overrides or [], launch, print_config, force, debug), debug)
+
+    app.command(name, help=f"{help}\n\nExample: calibration-tuning {name} {example}")(command)
+
+
+_stage_command(
+    "run", list(STAGES), "Curate, train and evaluate, one after the other.", "configs/demo.yaml training.epochs=2"
+)
 
 
 @app.command()
@@ -66,7 +71,7 @@ def launch(
     on: Annotated[str, typer.Option(help="A file of launch/accelerate/ such as ddp_8gpu, or slurm, or skypilot.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and start nothing.")] = False,
     gpus: Annotated[
-        int | None, typer.Option(min=1, help="Processes here, if not those of the file.", show_default=False)
+        int | None, typer.Option(min=1, help="Number of GPUs (default: the launch file's).", show_default=False)
     ] = None,
     force: ForceOption = False,
     debug: DebugOption = False,
@@ -98,12 +103,12 @@ def curate(
     print_config: PrintConfigOption = False,
     inspect: Annotated[
         int | None,
-        typer.Option(min=1, help="Then print this many examples as the model sees.", show_default=False),
+        typer.Option(min=1, help="Afterwards, print N prompts exactly as the model sees them.", show_default=False),
     ] = None,
     push_to_hub: Annotated[
-        str | None, typer.Option(help="Then publish the set as this data set (ORG/NAME).", show_default=False)
+        str | None, typer.Option(help="Afterwards, publish the set as this data set (ORG/NAME).", show_default=False)
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Publish it for everybody, not privately.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Publish it publicly (default: private).")] = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -125,36 +130,18 @@ def curate(
     with_errors(work, debug)
 
 
-@app.command()
-def train(
-    config: ConfigArgument,
-    overrides: OverridesArgument = None,
-    launch: LaunchOption = None,
-    print_config: PrintConfigOption = False,
-    force: ForceOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Tune the adapter and fit its post-hoc calibrator.
-
-    Example: calibration-tuning train configs/llama2_7b.yaml --launch launch/accelerate/ddp_8gpu.yaml
-    """
-    with_errors(lambda: _run(["train"], config, overrides or [], launch, print_config, force, debug), debug)
-
-
-@app.command()
-def evaluate(
-    config: ConfigArgument,
-    overrides: OverridesArgument = None,
-    launch: LaunchOption = None,
-    print_config: PrintConfigOption = False,
-    force: ForceOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Score the base and the tuned model on the test questions and write the report.
-
-    Example: calibration-tuning evaluate configs/demo.yaml
-    """
-    with_errors(lambda: _run(["evaluate"], config, overrides or [], launch, print_config, force, debug), debug)
+_stage_command(
+    "train",
+    ["train"],
+    "Tune the adapter and fit its post-hoc calibrator.",
+    "configs/llama2_7b.yaml --launch launch/accelerate/ddp_8gpu.yaml",
+)
+_stage_command(
+    "evaluate",
+    ["evaluate"],
+    "Score the base and the tuned model on the test questions and write the report.",
+    "configs/demo.yaml",
+)
 
 
 @app.command(**FORWARDED)
@@ -259,7 +246,7 @@ def _start(command: list[str]) -> None:
         raise RunError(f"{command[0]}: not installed on this machine") from None
     name = command[2] if command[0] == PYTHON else command[0]
     if was_stopped:  # also where this was finished just then: what comes after it is not begun
-        print(f"{name}: stopped by a signal; the same command goes on", file=sys.stderr)
+        print(f"{name}: interrupted; run the same command to resume", file=sys.stderr)
         raise typer.Exit(STOPPED)
     if code in (UserError.exit_code, STOPPED):
         raise typer.Exit(code)

@@ -19,7 +19,7 @@ ConfigArgument = Annotated[Path, typer.Argument(help="YAML file that describes t
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="Settings to change: key.path=value ...", show_default=False)
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Make it again even if it is there.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

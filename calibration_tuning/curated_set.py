@@ -49,7 +49,7 @@ class CuratedSet:
 
     @property
     def fingerprint(self) -> str:
-        """Of the settings and files that the set was made from."""
+        """Hash of the settings and files that the set was made from."""
         return str(self.manifest["fingerprint"])
 
     def path(self, split: Split) -> Path:
@@ -60,5 +60,5 @@ class CuratedSet:
         return read_records(self.path(name))
 
     def has(self, name: Split) -> bool:
-        """Is there such a split? Only `evaluation` may be missing from a set that curation made."""
+        """True if the split exists. Only `evaluation` may be missing from a set that curation made."""
         return self.path(name).is_file()

@@ -35,7 +35,7 @@ def reason(error: Exception) -> str:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Of a file that does not validate, to stand behind its path: `, field: message`, or `: message`."""
+    """The first thing that does not validate, to be put after a file's path: `, field: message`, or `: message`."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     return f"{', ' if field else ''}{field}: {first['msg'].removeprefix('Value error, ')}"

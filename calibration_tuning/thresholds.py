@@ -19,7 +19,7 @@ class Threshold(BaseModel):
     error_rate: float
     """At most this share of the answers from the threshold on is wrong."""
     threshold: float | None
-    """In the confidence before its calibrator, in [0, 1]; None where the calibration split vouches for none."""
+    """A value of the confidence before calibration, in [0, 1]; None where the calibration data supports none."""
     coverage: float
     """Share of the test questions that are answered by it."""
     error: float | None
@@ -40,7 +40,7 @@ class Thresholds(BaseModel):
     rates: list[Threshold]
 
     def of(self, error_rate: float | None) -> Threshold | None:
-        """The one for this error rate; without a rate the strictest that the calibration split vouches for, if any.
+        """The threshold for this error rate; without a rate that of the lowest rate that the calibration data supports.
 
         Raises `UserError` for a rate that none was looked for.
         """

@@ -16,7 +16,7 @@ from calibration_tuning.runs.files import fingerprint, whole_folder, write_json,
 from calibration_tuning.runs.locks import lock_folder
 from calibration_tuning.runs.processes import is_first_process, process_index, wait_for_everyone
 from calibration_tuning.runs.stage import already_made, run_stage
-from calibration_tuning.tracking import tracked
+from calibration_tuning.tracking import Moment, tracked
 from calibration_tuning.tracking.artifacts import dataset
 
 
@@ -112,7 +112,7 @@ def report(config: RunConfig, record: dict[str, Any]) -> None:
         for step in next(iter(record["counts"].values()))
     }
     with tracked(config, "curate") as tracker:
-        tracker.log(scalars(record, totals))
+        tracker.log(Moment(scalars(record, totals)))
         tracker.log_artifact(dataset(config, record["fingerprint"]))
     print("  " + ", ".join(f"{count:,} {step}" for step, count in totals.items()))
     for split, numbers in record["splits"].items():

@@ -70,7 +70,7 @@ def _answer_share(
     mine = [batch for batch in dealt if any(request.key not in done for request in batch)]
     failed: Counter[str] = Counter()
     if finished_before := sum(request.key in done for request in requests):
-        print(f"{description}: going on after {finished_before:,} finished {unit}")
+        print(f"{description}: resuming after {finished_before:,} finished {unit}")
     with progress(sum(map(len, mine)), description, unit) as bar:
         for finished in engine.answer(mine):
             journal.append([(request, result) for request, result in finished if request.key not in done])

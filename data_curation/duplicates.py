@@ -53,7 +53,7 @@ def near_duplicates(sets: Sequence[frozenset[str]], threshold: float) -> Iterato
     MinHash proposes pairs (Broder 1997), the exact similarity decides, so nothing dissimilar is called a duplicate.
     Proposed are pairs from three quarters of the threshold, so that hardly any just above it is missed.
     """
-    # datasketch chooses the bands; its own index would keep 9 KiB a question, signatures and `_earlier` keep 1.
+    # datasketch chooses the bands. Its index would keep 9 KiB a question; signatures and `_earlier` keep 1.
     lsh = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
     numbers = [number for number, members in enumerate(sets) if members]
     signatures = np.empty((len(numbers), PERMUTATIONS), dtype=np.uint32)  # MinHash values have 32 bits

@@ -87,7 +87,7 @@ def base_rates(config: RunConfig, graded: Sequence[GradedAnswer], assembled: Cur
 
 
 def cloze_accuracy(rows: Sequence[GradedAnswer]) -> dict[str, dict[str, float]]:
-    """By source: how often the likeliest choice is right, raw and per character, and by guessing."""
+    """How often the likeliest choice is right, by source: raw, per character, and by guessing."""
     by_source: dict[str, list[GradedAnswer]] = defaultdict(list)
     for row in rows:
         if row.style == "cloze" and row.choice_logprobs:

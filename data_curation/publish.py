@@ -40,9 +40,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
             f"{repo}: not a repository name ({str(error).splitlines()[0]}); use organisation/name"
         ) from None
     except (HTTPError, OSError) as error:
-        raise RunError(
-            f"{repo}: the hub did not take it ({reason(error)}); check `hf auth whoami` and try again"
-        ) from None
+        raise RunError(f"{repo}: upload failed ({reason(error)}); check `hf auth whoami` and run it again") from None
     return str(commit.repo_url)
 
 

@@ -42,7 +42,7 @@ class Loaded:
 def load_questions(settings: QuestionSetSettings, split: str | None) -> Loaded:
     """All questions of one set, in the order of its rows; rows that cannot be used are left out and listed.
 
-    Raises `UserError` for a file or data set that cannot be read, and where no row is of use (a missing column).
+    Raises `UserError` for a file or data set that cannot be read, and where no row is usable (a missing column).
     """
     questions: list[Question] = []
     bad: list[tuple[int, str]] = []
@@ -57,14 +57,14 @@ def load_questions(settings: QuestionSetSettings, split: str | None) -> Loaded:
         except BadRow as error:
             bad.append((number, str(error)))
         else:
-            # Ids are keys of the journal: those of a set that repeats its own are made unique.
+            # Ids are keys of the journal, so repeated ids of a set are made unique.
             names = (f"{question.id}+{again}" for again in count(1))
             own_id = question.id if question.id not in ids else next(name for name in names if name not in ids)
             ids.add(own_id)
             questions.append(question if own_id == question.id else question.model_copy(update={"id": own_id}))
     if not questions:
         what = f"row {bad[0][0]}, {bad[0][1]}" if bad else "no rows"
-        raise UserError(f"questions.{settings.source}: none of {settings.path}'s {number + 1} rows is of use ({what})")
+        raise UserError(f"questions.{settings.source}: none of {settings.path}'s {number + 1} rows is usable ({what})")
     if settings.subjects is not None:
         if missing := set(settings.subjects) - {q.subject for q in questions}:
             raise UserError(f"questions.{settings.source}.subjects: {sorted(missing)} not found in {settings.path}")
@@ -219,5 +219,5 @@ def _group(settings: QuestionSetSettings, row: Row) -> str | None:
     key = _clean(value)
     if len(key) > LONGEST_GROUP:
         return fingerprint(key)
-    # A short key, such as a number, means something within its own data only; the embedded sets share their keys.
+    # A short key, such as a number, means something within its data only; the embedded sets share their keys.
     return key if settings.path.startswith(EMBEDDED) else f"{last_part(settings.path)}:{key}"

@@ -43,7 +43,7 @@ def read_file(path: Path) -> Iterator[Row | Unreadable]:
 
 
 def is_file_path(path: str) -> bool:
-    """Does `path` name a file of a kind that is read here, rather than a data set on the hub?"""
+    """True if `path` names a file of a kind that is read here, and not a data set on the hub."""
     parts = path.lower().removesuffix(".gz").rsplit(".", 1)
     return len(parts) == 2 and parts[1] in READERS
 

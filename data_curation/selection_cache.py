@@ -1,4 +1,4 @@
-"""What will be asked, decided once and kept on disk, so that a restarted run goes on with the same questions."""
+"""The questions to be asked, chosen once and kept on disk, so that a restarted run resumes with the same questions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration]], bool]:
-    """Does a question behind its demonstrations, with room for an answer, fit into the model's context?"""
+    """A function that says whether a question, its demonstrations and an answer fit into the model's context."""
     tokenizer = load_tokenizer(config.model)
     prompt_format = PromptFormat.of(tokenizer, config.model.prompt_format)
     limit = context_length(load_model_config(config.model), tokenizer)

@@ -55,7 +55,7 @@ def assign_splits(
 
 
 def thin(rows: Sequence[GradedAnswer], size: int, correct_fraction: float | None) -> list[GradedAnswer]:
-    """At most `size` rows, `correct_fraction` of them correct, every topic giving the same part of what it has.
+    """Choose at most `size` rows, `correct_fraction` of them correct; every topic gives the same part of what it has.
 
     Where one kind runs short the other fills up, so that the size is kept and the fraction is missed.
     """

@@ -39,7 +39,7 @@ def evaluate(config: RunConfig, force: bool) -> None:
             f"{config.checkpoint_dir}: was trained on another curated set than {config.curation_dir}; train again"
         )
     inputs = inputs_of(config, trained)
-    # Held until this function returns or the process dies; `already_made` lets the others go on after that.
+    # Held until this function returns or the process dies. `already_made` holds the other processes back until then.
     lock = lock_folder(config.findings_dir) if is_first_process() else None
     if is_first_process():
         _recover(config.evaluation_dir)

@@ -16,7 +16,8 @@ Samples = Sequence[Mapping[str, Any]]
 
 
 def same_answer(row: GradedAnswer, first: str, second: str) -> bool:
-    """Would the question's grader take either for the other? Code, and what a judge grades, is compared as text."""
+    """True if the question's grader accepts either answer for the other. Code, and what a judge grades, is compared as
+    text."""
     if normalise(first) == normalise(second):
         return True
     if row.grader in ("code", "judge") or row.grader not in GRADERS or not (first.strip() and second.strip()):

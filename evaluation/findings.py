@@ -88,7 +88,7 @@ def key(state: State, row: GradedAnswer) -> str:
 
 
 def states_of(name: str, method: Method) -> tuple[State, ...]:
-    """A bare probe leaves the model as it came: only what is read off the probe has an `after` of its own."""
+    """The states that a pass runs in. A bare probe leaves the model unchanged: only what reads it has `after`."""
     states = PASSES[name].states
     return ("before",) if method == "probe" and states == BOTH and not PASSES[name].reads_probe else states
 
@@ -108,7 +108,7 @@ def drop_outdated(folder: Path, journals_in_use: Mapping[str, Journal]) -> None:
 
 
 def identity(config: RunConfig, name: str) -> str:
-    """Of everything that the findings of a pass depend on, but for the rows themselves, which the checkpoint names."""
+    """Hash of everything that the findings of a pass depend on, except for the rows, which the checkpoint names."""
     return fingerprint(
         [
             [sha256_file(path) for path in _inputs(config)],

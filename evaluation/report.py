@@ -136,7 +136,7 @@ def confidently_wrong(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def stacked(text: str) -> Markup:
-    """A number with its interval in an element of its own, which the page may put on a second line."""
+    """A number with its interval in a separate element, which the page may put on a second line."""
     value, bracket, rest = text.partition(" [")
     return Markup("{} <small>[{}</small>").format(value, rest) if bracket else escape(text)
 

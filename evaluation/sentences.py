@@ -73,7 +73,7 @@ def answers_sentence(metrics: Metrics) -> str:
 
 
 def abstention_sentences(metrics: Metrics) -> list[str]:
-    """For every wanted error rate: what no confidence could avoid, then what these reach."""
+    """A sentence for every wanted error rate: what no confidence could avoid, then what these reach."""
     decisions = metrics.decisions
     sentences = []
     for rate in decisions.rates:

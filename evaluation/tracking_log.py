@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration_tuning.metrics.bootstrap import Interval
-from calibration_tuning.tracking import Table, Tracker
+from calibration_tuning.tracking import Moment, Table, Tracker
 from evaluation import sentences, tables
 from evaluation.schema import Comparison, GroupRow, Metrics, Numbers, TokenComparison
 
@@ -19,7 +19,7 @@ def log_evaluation(tracker: Tracker, metrics: Metrics, folder: Path, wrong: list
     """Scalars of headline and tokens, a table of each part, every plot, and the verdict."""
     images = {f"plots/{path.stem}": path for path in sorted((folder / "plots").glob("*.png"))}
     shown = {f"tables/{name}": Table(columns, rows) for name, columns, rows in _tables(metrics, wrong)}
-    tracker.log(dict(_scalars(metrics)), images, shown)
+    tracker.log(Moment(dict(_scalars(metrics)), images, shown))
     tracker.say("verdict", sentences.verdict_sentence(metrics))
 
 

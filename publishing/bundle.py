@@ -33,7 +33,7 @@ class Bundle:
     """What others load: the run's own `model.path`, or the name given instead of it."""
 
     def files(self) -> dict[str, Path | bytes]:
-        """By path in the repository. The report stays at home: it quotes questions that others may have licensed."""
+        """Contents by path in the repository. The report is not uploaded, because it contains your questions."""
         checkpoint, evaluation = self.run / "checkpoint", self.run / "evaluation"
         contents: dict[str, Path | bytes] = {
             path.name: path for pattern in CHECKPOINT for path in sorted(checkpoint.glob(pattern))

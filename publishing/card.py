@@ -71,7 +71,7 @@ def hub_sets(bundle: Bundle) -> list[str]:
 
 
 def results(bundle: Bundle) -> Iterator[EvalResult]:
-    """For `model-index`: each confidence metric before and after tuning, and the token-level ones, with intervals."""
+    """Entries of `model-index`: each confidence metric before and after tuning, and Full-ECE, with intervals."""
     metrics = bundle.metrics
     for split, table in (("test", metrics.headline.test), ("evaluation", metrics.headline.evaluation)):
         if table is None:

@@ -16,16 +16,14 @@ CARD = "README.md"
 
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of an evaluated run, such as runs/demo.", show_default=False)],
-    repo: Annotated[str, typer.Option(help="Where to on the hub: ORG/NAME.", show_default=False)],
-    private: Annotated[bool, typer.Option("--private", help="Only for you and your organisation.")] = False,
+    repo: Annotated[str, typer.Option(help="Repository on the hub: ORG/NAME.", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     base_model: Annotated[
         str | None,
-        typer.Option(
-            help="ORG/NAME of the base model on the hub, where the run had it in a folder.", show_default=False
-        ),
+        typer.Option(help="ORG/NAME of the base model on the hub, if the run used a local folder.", show_default=False),
     ] = None,
     license: Annotated[
-        str | None, typer.Option(help="Of the adapter, as the hub spells it: apache-2.0, say.", show_default=False)
+        str | None, typer.Option(help="The adapter's licence as a hub id, for example apache-2.0.", show_default=False)
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded, and the card.")] = False,
     debug: DebugOption = False,
@@ -48,7 +46,8 @@ def _publish(run: Path, repo: str, private: bool, base_model: str | None, licens
     files: dict[str, Path | bytes] = bundle.files() | {CARD: card(bundle, repo, license).encode()}
     if not is_hub_id(bundle.base_model) and not bundle.base_model.startswith("pypi:"):
         print(
-            f"warning: others lack the base model {bundle.base_model}; --base-model ORG/NAME says where they find it",
+            f"warning: the base model {bundle.base_model} is a local folder, which others cannot load; pass "
+            "--base-model ORG/NAME",
             file=sys.stderr,
         )
     if dry_run:
@@ -83,9 +82,7 @@ def upload(repo: str, files: dict[str, Path | bytes], private: bool, message: st
     except HFValidationError as error:
         raise UserError(f"--repo {repo}: not a repository's name ({str(error).splitlines()[0]})") from None
     except (HTTPError, OSError, ValueError) as error:
-        raise RunError(
-            f"{repo}: the hub did not take it ({reason(error)}); see `hf auth whoami` and run it again"
-        ) from None
+        raise RunError(f"{repo}: upload failed ({reason(error)}); check `hf auth whoami` and run it again") from None
     return str(address)
 
 

@@ -63,7 +63,7 @@ def test_all_settings_are_printed_and_are_those_that_are_used() -> None:
         (["train", "configs/demo.yaml", "training.epoch=2"], "training.epoch: unknown setting; did you mean 'epochs'?"),
         (["train", "configs/none.yaml"], "configs/none.yaml"),
         (["train", "configs/demo.yaml", "--launch", "none.yaml"], "--launch none.yaml: no such file"),
-        (["launch", "configs/demo.yaml", "--on", "moon"], "--on moon: not a set-up"),
+        (["launch", "configs/demo.yaml", "--on", "moon"], "--on moon: unknown; use one of"),
     ],
 )
 def test_wrong_words_are_one_sentence_and_code_2(arguments: list[str], message: str) -> None:

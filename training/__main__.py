@@ -19,7 +19,7 @@ def train(config: RunConfig, force: bool) -> None:
     curated = CuratedSet.read(config.curation_dir)
     identity = fingerprint([config.training_inputs(), curated.fingerprint])
     work = config.training_dir
-    # Once begun, what --force makes anew is gone on with like any other training, with --force or without.
+    # A forced training that was interrupted resumes like any other, with --force or without.
     forced = work / "forced"
     is_forced = forced.is_file() and forced.read_text() == identity
     # Several processes have to wait for each other already here; a single one need not load torch yet.

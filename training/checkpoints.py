@@ -35,7 +35,7 @@ class State(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     inputs_fingerprint: str
-    """Of settings and curated set: a run only goes on from its own checkpoints."""
+    """Hash of settings and curated set: a run only resumes from its checkpoints."""
     step: int
     """Optimizer steps done."""
     processes: int
@@ -90,7 +90,7 @@ def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkp
         checkpoint = _read(folder)
         if checkpoint is None:
             if is_first_process():
-                print(f"warning: {folder}: damaged, going on from the checkpoint before it", file=sys.stderr)
+                print(f"warning: {folder}: damaged; resuming from the checkpoint before it", file=sys.stderr)
             continue
         if inputs_fingerprint is not None and checkpoint.state.inputs_fingerprint != inputs_fingerprint:
             raise UserError(

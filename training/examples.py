@@ -44,7 +44,7 @@ def training_examples(
         if len(example.input_ids) > longest:
             raise UserError(
                 f"{where}, row {number} ({row.id}): {len(example.input_ids)} tokens, but the model reads {longest} "
-                "behind the few-shot block; take fewer query demonstrations or leave the question out"
+                "after the few-shot block; take fewer query demonstrations or leave the question out"
             )
     if not any(example.answer_length for example in examples):
         raise UserError(

@@ -79,7 +79,7 @@ def save_checkpoint(
 
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:
     if model.has_adapter:
-        # The base by its own name, not by the folder of this machine's cache.
+        # The base by its name, not by the folder of this machine's cache.
         adapter_config = model.lm.peft_config["default"]
         adapter_config.base_model_name_or_path = config.model.path
         if not isinstance(adapter_config.target_modules, str):  # a set, which Python orders anew in every process

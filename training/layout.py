@@ -43,7 +43,7 @@ class Layout:
     pad_id: int
     shared_block: bool
     custom_mask: bool = True
-    """Packed only: whether the attention takes a mask of its own; flash attention tells examples apart by positions."""
+    """Packed only: whether the attention takes a custom mask. Flash attention tells examples apart by positions."""
 
     @property
     def shared_length(self) -> int:
@@ -89,10 +89,10 @@ class Layout:
 def layout_of(config: RunConfig, block: list[int], query_length: int, pad_id: int, is_fsdp: bool) -> Layout:
     """The layout that these settings ask for.
 
-    Through a KV cache the block is a forward pass of its own. Then it cannot be shared where layers are checkpointed
+    Through a KV cache the block is a separate forward pass. Then it cannot be shared where layers are checkpointed
     (they recompute without a cache), under FSDP (which has freed the weights when gradients come back through it), or
     where layers are compiled (they would be compiled again for the cache of every layer). In one row with the examples
-    it can always be shared, but for flash attention, which takes no mask of its own.
+    it can always be shared, except with flash attention, which takes no custom mask.
     """
     settings = config.training
     custom_mask = config.model.attn_implementation != "flash_attention_2"
@@ -156,7 +156,7 @@ def _packed(layout: Layout, examples: Sequence[Example]) -> Batch:
 
 
 def own_and_block(owner: Tensor, dtype: torch.dtype) -> Tensor:
-    """Additive mask [1, 1, T, T]: a token sees the shared block (owner -1) and its own example, up to itself."""
+    """Additive mask [1, 1, T, T]: a token sees the shared block (owner -1) and its example, up to itself."""
     seen = (owner.unsqueeze(1) == owner) | (owner == -1)
     seen = seen.tril_()
     return torch.zeros(seen.shape, dtype=dtype, device=owner.device).masked_fill_(~seen, torch.finfo(dtype).min)[

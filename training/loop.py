@@ -79,7 +79,7 @@ class _Share(NamedTuple):
 
 
 def run_steps(run: Run) -> None:
-    """From the state's step to the last one. Every process calls it. Raises `Stopped` where one is asked to end."""
+    """Train from the state's step to the last one. Every process calls it. Raises `Stopped` if one is asked to end."""
     settings, last = run.settings, run.step_order.steps
     evaluate_at, save_at = evenly(last, settings.evaluations), evenly(last, settings.checkpoints)
     log_every = max(1, last // LOGGED)
@@ -102,7 +102,7 @@ def run_steps(run: Run) -> None:
             if is_best or stops or step + 1 in save_at | evaluate_at:
                 run.save(run.state, is_best)
             if stops and step + 1 < last:
-                raise Stopped(f"training: stopped after step {step + 1} of {last}; the same command goes on from there")
+                raise Stopped(f"training: stopped after step {step + 1} of {last}; run the same command to resume")
 
 
 def one_step(run: Run, step: int) -> None:
@@ -119,7 +119,7 @@ def one_step(run: Run, step: int) -> None:
         is_last = number == len(rounds) - 1
         mine = [examples[i] for i in shares[rank]]
         chunks = max(math.ceil(sum(examples[i].answer_length for i in share) / CHUNK) for share in shares)
-        weight = 1 / len(examples) if mine else 0.0  # with nothing of its own, a process still joins in
+        weight = 1 / len(examples) if mine else 0.0  # a process without examples still joins in
         batch = layout.batch(mine or [examples[shares[0][0]]], weight, chunks)
         with strategy.pass_context(is_last):
             total, parts, z = strategy.model(to_device(batch, strategy))

@@ -58,7 +58,7 @@ def make_probe(config: RunConfig, lm: Any) -> Probe:
 
 
 def parameter_groups(config: RunConfig, lm: Any, head: Probe | None) -> list[dict[str, Any]]:
-    """For the optimizer: the adapter, and the head with a learning rate of its own."""
+    """The optimizer's parameter groups: the adapter, and the head with a separate learning rate."""
     adapter = [p for p in lm.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": adapter, "lr": config.training.learning_rate}] if adapter else []
     if head is not None:

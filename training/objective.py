@@ -86,7 +86,7 @@ class AnswerTokens:
     share: Tensor
     """[P]: 1 / (number of answer tokens of its example)."""
     grade: Tensor
-    """[P]: the grade of its own answer in [0, 1], whatever the query's target is."""
+    """[P]: the grade of the token's answer in [0, 1], whatever the query's target is."""
     hidden: Tensor
     reference: Tensor | None
     """Of the model without adapter; None if kl_weight is 0."""

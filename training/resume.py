@@ -26,7 +26,7 @@ from training.strategy import Strategy
 
 
 def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:
-    """The state to go on from, and the checkpoint it is in; a new state where there is none."""
+    """The state to resume from, and the checkpoint it is in; a new state where there is none."""
     accelerator.wait_for_everyone()  # the first one may have had old checkpoints to remove
     checkpoint = find_checkpoint(config.training_dir, inputs_fingerprint)
     steps = gather_object([checkpoint.state.step if checkpoint else 0])
@@ -46,7 +46,7 @@ def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str
         note = (
             f" (by {before} processes; now {accelerator.num_processes})" if before != accelerator.num_processes else ""
         )
-        print(f"going on from the checkpoint of step {checkpoint.state.step}{note}")
+        print(f"resuming from the checkpoint of step {checkpoint.state.step}{note}")
     return checkpoint.state.model_copy(update={"processes": accelerator.num_processes}), checkpoint
 
 

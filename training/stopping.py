@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stopped(RunError):
-    """Not finished, and not failed: the same command goes on. Exit code 75, "try again" to sysexits.h."""
+    """Interrupted: the same command resumes. Exit code 75, "try again" to sysexits.h."""
 
     exit_code = 75
 

@@ -29,7 +29,7 @@ TIMEOUT = timedelta(hours=6)
 
 
 def make_accelerator(bf16: bool) -> Accelerator:
-    """From what `accelerate launch` put into the environment; a process that was started alone is a single device."""
+    """Build it from what `accelerate launch` put into the environment. A process started alone is a single device."""
     on_cpu = not torch.accelerator.is_available()
     several = process_count() > 1
     handlers = [InitProcessGroupKwargs(backend="gloo" if on_cpu else None, timeout=TIMEOUT)] if several else []
@@ -92,12 +92,12 @@ class Strategy:
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def set_learning_rate(self, factor: float) -> None:
-        """To be called before a step's passes, as DeepSpeed updates within the last one."""
+        """Set the learning rate. Call it before a step's passes, because DeepSpeed updates within the last one."""
         for group in self.raw_optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
     def any_process(self, value: bool) -> bool:
-        """Is `value` true on any process?"""
+        """True if `value` is true on any process. Every process calls it."""
         if self.processes == 1:
             return value
         flag = torch.tensor([float(value)], device=self.accelerator.device)
@@ -136,7 +136,7 @@ class Strategy:
         return whole.detach().float().cpu().clone()
 
     def load_values(self, values: dict[str, Tensor]) -> None:
-        """Raises KeyError where a trained parameter is missing: going on with a fresh one would be silent nonsense."""
+        """Raises KeyError where a trained parameter is missing: resuming with a fresh one would be silently wrong."""
         self._same_names(set(values))
         with torch.no_grad():
             for name, parameter in self.trained.items():
@@ -175,7 +175,7 @@ class Strategy:
         from deepspeed.runtime.zero.partition_parameters import GatheredParameters
 
         if hasattr(parameter, "ds_tensor"):
-            # ZeRO-3 pads shares to one length; its own setter for whole tensors runs over the end of the last one.
+            # ZeRO-3 pads shares to one length; its setter for whole tensors runs over the end of the last one.
             length = parameter.ds_tensor.numel()
             flat = whole.flatten().float()
             padded = F.pad(flat, (0, length * self.processes - len(flat)))

@@ -14,7 +14,7 @@ import numpy as np
 from calibration_tuning.records import QueryExample
 from calibration_tuning.runs.files import append_text, write_text
 from calibration_tuning.runs.processes import is_first_process
-from calibration_tuning.tracking import Table, Tracker
+from calibration_tuning.tracking import Moment, Table, Tracker
 
 SHOWN = 50
 BINS = 10
@@ -36,7 +36,7 @@ class Watch:
     def steps(self, step: int, logged: dict[str, float]) -> None:
         """Means over the last steps."""
         if is_first_process():
-            self.tracker.log({f"train/{name}": value for name, value in logged.items()}, step=step)
+            self.tracker.log(Moment({f"train/{name}": value for name, value in logged.items()}, step=step))
             self._write(step, "train", logged)
 
     def _write(self, step: int, kind: str, values: dict[str, float]) -> None:
@@ -63,10 +63,12 @@ class Watch:
             shown = zip(rows[:SHOWN], before, confidence, strict=False)
             table = [[row.text, row.answer, row.correct, float(was), float(now)] for row, was, now in shown]
             self.tracker.log(
-                {f"validation/{name}": value for name, value in scores.items()},
-                {"validation/reliability": _pixels(figure)},
-                {"validation/examples": Table(columns, table)},
-                step,
+                Moment(
+                    {f"validation/{name}": value for name, value in scores.items()},
+                    {"validation/reliability": _pixels(figure)},
+                    {"validation/examples": Table(columns, table)},
+                    step,
+                )
             )
 
 

@@ -48,7 +48,7 @@ class RunConfig(Settings):
     def _sets_fit_together(self) -> Self:
         names = [q.source for q in self.questions]
         if twice := sorted({n for n in names if names.count(n) > 1}):
-            raise ValueError(f"questions: two sets are named {', '.join(twice)}; give each its own `source`")
+            raise ValueError(f"questions: two sets are named {', '.join(twice)}; give each a different `source`")
         if all(q.role == "evaluation" for q in self.questions):
             raise ValueError("questions: every set has role evaluation; at least one must be for training")
         graders = {q.grader for q in self.questions}
@@ -80,7 +80,7 @@ class RunConfig(Settings):
 
     @property
     def training_dir(self) -> Path:
-        """Where training keeps what it needs to go on, until it has finished."""
+        """Folder in which training keeps what it needs to resume, until it has finished."""
         return self.run_dir / ".training"
 
     @property

@@ -90,13 +90,13 @@ class TrainingSettings(Settings):
     max_grad_norm: PositiveFloat = 1.0
     epochs: PositiveFloat = 3
     batch_size: PositiveInt = 32
-    """Examples per optimizer step, over all processes: but for dropout's draws, the result does not depend on how many
-    there are."""
+    """Examples per optimizer step, over all processes. Except for dropout's draws, the result does not depend on how
+    many there are."""
     tokens_per_batch: PositiveInt = 8192
     """Tokens of one forward pass on one device, at most, padding counted in. A step is cut into as many passes as that
     takes (gradient accumulation); lower it when memory runs out."""
     batching: Literal["padded", "packed"] = "padded"
-    """`padded`: rows of similar length behind a shared few-shot block. `packed`: all examples of a pass in one row
+    """`padded`: rows of similar length after a shared few-shot block. `packed`: all examples of a pass in one row
     without padding, none attending to another; shares the block under gradient checkpointing too."""
     gradient_checkpointing: bool = False
     torch_compile: bool = False
@@ -110,6 +110,6 @@ class TrainingSettings(Settings):
     keep_checkpoints: PositiveInt = 2
     """How many of these stay on disk, beside the best."""
     resume: Literal["auto", "never"] = "auto"
-    """`auto`: the same command goes on from the last whole checkpoint; `never` starts over."""
+    """`auto`: the same command resumes from the last whole checkpoint; `never` starts over."""
     calibrator: CalibratorName = "temperature"
     """Post-hoc map fitted on the `calibration` split after training."""

@@ -76,7 +76,7 @@ def choice_index(answer: str, choices: Sequence[str], lettered: bool) -> int | N
 
     Where choices were shown with letters, a letter alone is a letter, though it may be the text of another choice. Else
     the choice's own text comes first ("E. coli" is no letter), then the letter ("A. iron" is not "iron" with an article
-    before it), then its text but for what `normalise` takes away.
+    before it), then its normalised text.
     """
     bare = answer.strip(" \n.")
     if lettered and len(bare) == 1 and bare.upper() in CHOICE_LETTERS[: len(choices)]:

@@ -1,6 +1,6 @@
-"""The inner half of `code_sandbox`: locks its own process up for good, then runs the program it reads from stdin.
+"""The inner half of `code_sandbox`: locks its process up for good, then runs the program it reads from stdin.
 
-Run as a script of its own, from the standard library alone: whatever is imported here is within the program's reach.
+It runs as a separate script and uses the standard library alone: whatever it imports is within the program's reach.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a model's code with its tests, locked into a process of its own that can compute and nothing else."""
+"""Runs a model's code with its tests, locked into a separate process that can compute and do nothing else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run_program(program: str, timeout: float = 10.0, memory_mb: int = 512) -> Ou
     with tempfile.TemporaryDirectory(prefix="program-") as folder, tempfile.TemporaryFile() as job:
         job.write(mark + program.encode(errors="replace"))
         job.seek(0)
-        # -I but for its -E, since the environment is ours: no packages of the user's, none from the script's folder.
+        # -I without its -E, since the environment is ours: no packages of the user's, none from the script's folder.
         command = [sys.executable, "-sP", code_runner.__file__, str(memory_mb), str(cpu_seconds), folder]
         with subprocess.Popen(
             [*command, *_readable()], stdin=job, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder,

@@ -34,12 +34,12 @@ def exact(question: Question, answer: str) -> bool:
 
 
 def case_sensitive(question: Question, answer: str) -> bool:
-    """For symbols and codes, where Co and CO differ."""
+    """The answer is a reference, letter for letter: for symbols and codes, where Co and CO differ."""
     return answer.strip().rstrip(".") in question.references
 
 
 def fuzzy(question: Question, answer: str) -> bool:
-    """Equal but for spelling and word order: rapidfuzz's token_sort_ratio is at least `FUZZY_THRESHOLD`.
+    """Equal except for spelling and word order: rapidfuzz's token_sort_ratio is at least `FUZZY_THRESHOLD`.
 
     Numbers, single letters and Roman numerals must be the same in both: 1914 is not 1915, hepatitis A not hepatitis B,
     World War I not World War II.
@@ -125,12 +125,12 @@ GRADERS: dict[str, Callable[[Question, str], float]] = {
 
 
 def grade(question: Question, answer: str) -> float:
-    """Correctness of one answer in [0, 1] by the question's own grader; other than 0.0 and 1.0 only for `set`."""
+    """Correctness of one answer in [0, 1] by the question's grader; other than 0.0 and 1.0 only for `set`."""
     return float(GRADERS[question.grader](question, answer))
 
 
 def as_number(reference: str) -> Decimal | None:
-    """The number that a reference is, but for a currency sign or a percent sign; None if it is not just a number."""
+    """The number that a reference is, without a currency or percent sign; None if it is not just a number."""
     bare = reference.replace("−", "-").strip(" $€£%.")
     return _number(bare) if _NUMBER.fullmatch(bare) else None
 

@@ -1,4 +1,4 @@
-"""Left-padded batches behind a shared few-shot block whose KV cache is computed once."""
+"""Left-padded batches after a shared few-shot block whose KV cache is computed once."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def by_length(
     """Positions in `lengths` [n] in batches of similar length, longest first, so that a lack of memory shows early.
 
     A batch has at most `batch_size` sequences and, if given, `max_tokens` tokens, padding counted in. Every row has
-    `extra` tokens beside its own (a block before it, an answer behind it) and becomes `copies` sequences (one for each
-    choice of its question). A row that is larger by itself is a batch of its own.
+    `extra` more tokens (a block before it, an answer after it) and becomes `copies` sequences (one for each
+    choice of its question). A row that is larger by itself is a batch alone.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     most = max(1, batch_size // copies)

@@ -1,4 +1,4 @@
-"""Greedy or sampled answers in batches behind a shared few-shot block."""
+"""Greedy or sampled answers in batches after a shared few-shot block."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def generate_answers(
     decoding: Decoding,
     batch_size: int,
 ) -> list[Answer]:
-    """Greedy answers to questions behind one block, in the order given."""
+    """Greedy answers to questions after the same block, in the order given."""
     prefix = encode_prefix(model, few_shot_ids)
     answers: dict[int, Answer] = {}
     for batch in by_length(list(map(len, question_ids)), batch_size):

@@ -29,7 +29,7 @@ from calibration_tuning.runs.processes import local_process_index
 
 PYPI = "pypi:"
 SCALED_LOGITS = ("logit_scale", "logits_scaling", "lm_head_multiplier")
-"""Settings of families (Cohere, Granite, Falcon-H1) that scale logits behind the projection."""
+"""Settings of families (Cohere, Granite, Falcon-H1) that scale logits after the projection."""
 
 
 def resolve_model_path(path: str) -> str:
@@ -44,7 +44,7 @@ def resolve_dtype(name: str) -> torch.dtype:
 
 
 def default_device() -> torch.device:
-    """The accelerator of this process: each of several on a machine has one of its own."""
+    """The accelerator of this process. Each of several processes on a machine has a different accelerator."""
     accelerator = torch.accelerator.current_accelerator()
     if accelerator is None:
         return torch.device("cpu")
@@ -52,7 +52,7 @@ def default_device() -> torch.device:
 
 
 def float64(values: Tensor) -> Tensor:
-    """In double precision; on the CPU where the device (Apple's MPS) has none."""
+    """The values in double precision, moved to the CPU where the device (Apple's MPS) has none."""
     return values.cpu().double() if values.device.type == "mps" else values.double()
 
 

@@ -14,7 +14,7 @@ FILE = "probe.safetensors"
 class Probe(nn.Module):
     """Hidden states [..., H] to float32 logits [..., 2] of (no, yes).
 
-    The layer norm has no weights of its own: hidden states differ by orders of magnitude between dimensions and models.
+    The layer norm has no weights: hidden states differ by orders of magnitude between dimensions and models.
     """
 
     def __init__(self, width: int, hidden_size: int) -> None:

@@ -87,7 +87,7 @@ class PromptFormat:
 
     @property
     def next_question(self) -> str | None:
-        """What a model that goes on after an answer of several lines would write next."""
+        """What a model would write next after an answer of several lines."""
         return "\nQuestion:" if self.style == "text" else None
 
     def few_shot_ids(self, demonstrations: Sequence[Demonstration]) -> list[int]:
@@ -132,12 +132,12 @@ class PromptFormat:
         return self._encode(self._answer_text(answer.strip()))
 
     def _answer_text(self, text: str) -> str:
-        # "Answer:" is followed by a space; a chat template's assistant header ends with its own line break.
+        # "Answer:" is followed by a space; a chat template's assistant header ends with a line break.
         return text if self.style == "chat" else f" {text}"
 
     def _bos(self) -> list[int]:
         bos = self.tokenizer.bos_token_id
-        # A chat template writes its own begin-of-text token, so only text prompts ask for this.
+        # A chat template writes the begin-of-text token itself, so only text prompts ask for this.
         return [bos] if bos is not None and self.tokenizer("").input_ids[:1] == [bos] else []
 
     def _encode(self, text: str) -> list[int]:

@@ -51,7 +51,7 @@ def score_batch(
     sequences: Sequence[Sequence[int]],
     probe: Probe | None = None,
 ) -> QueryBatch:
-    """Ask the query after each `question + answer` id sequence behind one block; read the verdict off its two tokens,
+    """Ask the query after each `question + answer` id sequence after one block; read the verdict off its two tokens,
     or by `probe`. Raises `RunError` where the model's numbers are not finite: nothing is said of such an answer."""
     no, yes = prompt_format.answer_tokens
     rows = [[*sequence, *prompt_format.query_ids] for sequence in sequences]

@@ -27,7 +27,7 @@ def one_of_each(groups: Array, seed: int) -> Array:
 
 def find_threshold(score: Array, correct: Array, error_rate: float, sure: float = 0.9) -> float | None:
     """The lowest threshold t such that answers with score >= t are wrong at most `error_rate` of the time, with
-    probability `sure` over draws of these n independent calibration answers; None if none can be vouched for.
+    probability `sure` over draws of these n independent calibration answers; None if the answers support none.
 
     `score` [n] must not have been fitted on these answers: a raw confidence or log-odds, not a calibrated one.
     Learn then test (Angelopoulos et al. 2021) with fixed-sequence testing: the scores themselves are tested as

@@ -127,8 +127,8 @@ def before_and_after(
 ) -> BeforeAfter:
     """Metrics of two confidences in the same n answers, as by `confidence_metrics`, and their paired differences.
 
-    A difference is after - before on the same resamples. `correct_after` [n] is for two models that answered the
-    questions each in its own way. `comparison.holm_corrected` corrects p-values and verdicts of a whole table. Raises
+    A difference is after - before on the same resamples. `correct_after` [n] is for two models that gave
+    different answers. `comparison.holm_corrected` corrects p-values and verdicts of a whole table. Raises
     ValueError as `confidence_metrics` does, and where the two have different lengths.
     """
     first, truth = check(before, correct, num_bins)

@@ -36,7 +36,7 @@ SLACK = 1e-5
 
 @dataclass(frozen=True)
 class RowStatistics:
-    """Of N rows, in float64: [N] each, `mass` [N, C]."""
+    """What token metrics need of N rows of logits, in float64: [N] each, `mass` [N, C]."""
 
     highest: Array
     best: Array
@@ -46,8 +46,9 @@ class RowStatistics:
 
 
 def row_statistics(logits: Tensor, edges: Array) -> RowStatistics:
-    """Of logits [N, K] of any float type and device; `edges` ascend, inside (0, 1). Raises ValueError for NaN or
-    infinite logits."""
+    """Statistics of logits [N, K] of any float type and device; `edges` ascend, inside (0, 1).
+
+    Raises ValueError for NaN or infinite logits."""
     if not len(logits):
         none = np.zeros(0)
         return RowStatistics(none, none.astype(int), none, none, np.zeros((0, len(edges) + 1)))

@@ -37,7 +37,7 @@ class Sums(NamedTuple):
 
 @dataclass(frozen=True)
 class SumLayout:
-    """Where the parts of a sequence's sums stand."""
+    """The layout of a sequence's sums: where each part begins, and how to add positions."""
 
     num_bins: int
     binning: Binning

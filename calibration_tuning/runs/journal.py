@@ -67,7 +67,7 @@ class Rows(Mapping[str, dict[str, Any]]):
         try:
             row: dict[str, Any] = json.loads(os.pread(file.fileno(), length, begin))
         except (OSError, ValueError) as error:
-            raise RunError(f"{file.name}: cannot be read any more ({error}); the same command goes on") from None
+            raise RunError(f"{file.name}: cannot be read any more ({error}); run the same command to resume") from None
         return {name: value for name, value in row.items() if name not in ("key", "sum")}
 
     def __contains__(self, key: object) -> bool:

@@ -22,7 +22,8 @@ def stage_command(
     flags: Sequence[str] = (),
     gpus: int | None = None,
 ) -> list[str]:
-    """With `launch`, an accelerate file, through accelerate's launcher; on `gpus` processes instead of the file's."""
+    """The command of a stage. With `launch`, an accelerate file, it goes through accelerate's launcher, on `gpus`
+    processes if that is given."""
     start = ["python", "-m"]
     if launch is not None:
         processes = [] if gpus is None else ["--num_processes", str(gpus)]
@@ -42,7 +43,7 @@ def launch_commands(
         launch = FOLDER / "accelerate" / f"{on}.yaml"
         return [stage_command(stage, config, overrides, launch, flags, gpus) for stage in STAGES]
     if on in ("slurm", "skypilot") and gpus is not None:
-        raise UserError(f"--gpus: --on {on} has its number of GPUs in its own file; change it there")
+        raise UserError(f"--gpus: --on {on} sets its number of GPUs in its file; change it there")
     if on in ("slurm", "skypilot") and flags:
         raise UserError(f"{flags[0]}: not with --on {on}, where a job that is put back would begin anew; change `name`")
     if on == "slurm":
@@ -59,4 +60,5 @@ def launch_commands(
             "--on multi_node: needs a launcher on every machine; use slurm, or the command in "
             f"{FOLDER / 'accelerate' / 'multi_node.yaml'}"
         )
-    raise UserError(f"--on {on or 'NAME'}: not a set-up; known: {', '.join([*here, 'slurm', 'skypilot'])}")
+    known = ", ".join([*here, "slurm", "skypilot"])
+    raise UserError(f"--on {on}: unknown; use one of {known}" if on else f"Give `--on`: one of {known}")

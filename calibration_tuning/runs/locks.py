@@ -17,7 +17,7 @@ from calibration_tuning.runs.files import unwritable
 
 @contextmanager
 def in_turn(path: Path) -> Iterator[None]:
-    """One process at a time in the block; the others wait. `path` is a file of its own beside what is worked on."""
+    """Let one process at a time into the block; the others wait. `path` is a file beside what is worked on."""
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)

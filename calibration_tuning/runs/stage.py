@@ -1,4 +1,4 @@
-"""What every stage's `python -m STAGE CONFIG` does around its own work."""
+"""What every stage's `python -m STAGE CONFIG` does around its work."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def already_made(
     made = read_json(folder / record, made_by="the same command").get("inputs_fingerprint")
     if made != inputs:
         raise UserError(
-            f"{folder}: was made with other settings or from other files; --force replaces it, name=NEW keeps both"
+            f"{folder}: was made with other settings or from other files; --force overwrites it, name=NEW keeps both"
         )
     if is_first_process():
         print(f"{folder} is up to date (--force makes it again)")

@@ -20,7 +20,9 @@ TOKEN = "CALIBRATION_TUNING_TOKEN"
 
 def main(
     checkpoint: CheckpointArgument,
-    host: Annotated[str, typer.Option(help=f"Others than this machine itself need {TOKEN} to be set.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help=f"Address to listen on; other than localhost needs a token in {TOKEN}.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait in line; more get status 503.")] = 32,
     error_rate: ErrorRateOption = None,
@@ -28,7 +30,7 @@ def main(
 ) -> None:
     """Serve a tuned checkpoint: OpenAI's chat completions with confidences, and a page at /.
 
-    The environment variable CALIBRATION_TUNING_TOKEN, where it is set, is the bearer token that clients must send.
+    If the environment variable CALIBRATION_TUNING_TOKEN is set, clients must send it as bearer token.
 
     Example: calibration-tuning serve runs/demo/checkpoint --port 8000
     """
@@ -62,7 +64,7 @@ def serve(checkpoint: str, host: str, port: int, waiting: int, error_rate: float
     except OSError as error:
         raise UserError(f"--port {port}: cannot be listened on at {host} ({error.strerror}); try another") from None
     address = f"http://{host}:{listening.getsockname()[1]}"
-    print(f"{address} answers, {'with' if token else 'without'} a bearer token; Ctrl-C ends", flush=True)
+    print(f"Serving at {address} ({'token required' if token else 'no token'}). Ctrl-C stops.", flush=True)
     uvicorn.Server(config).run(sockets=[listening])
 
 

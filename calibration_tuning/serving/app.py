@@ -58,7 +58,7 @@ class Line:
 def make_app(
     model: CalibratedModel, name: str, token: str | None = None, waiting: int = 32, picture: Path | None = None
 ) -> FastAPI:
-    """`name`: what the model is called in replies. With `token`, /v1 wants it as bearer token. `picture`: the
+    """`name`: what the model is called in replies. With `token`, /v1 requires it as bearer token. `picture`: the
     reliability diagram shown on the page."""
     app = FastAPI(title="calibration-tuning", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(BodyLimit)

@@ -94,7 +94,7 @@ def completion(model: str, answer: CalibratedAnswer, usage: dict[str, int]) -> d
 
 
 def chunks(model: str, answer: CalibratedAnswer) -> list[dict[str, Any]]:
-    """For `stream`: the answer in one piece, as its confidence is known only when it is whole."""
+    """The chunks of `stream`: the answer in one piece, because its confidence is known only when it is complete."""
     head = _envelope(model, "chat.completion.chunk")
     delta = {"role": "assistant", "content": answer.text}
     return [

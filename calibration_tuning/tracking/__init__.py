@@ -10,11 +10,11 @@ from calibration_tuning.config.tracking import check_installed
 from calibration_tuning.runs.processes import is_first_process
 from calibration_tuning.tracking.no_tracker import open_nothing
 from calibration_tuning.tracking.tensorboard_tracker import open_tensorboard
-from calibration_tuning.tracking.tracker import Artifact, Table, Tracker
+from calibration_tuning.tracking.tracker import Artifact, Moment, Table, Tracker
 from calibration_tuning.tracking.trackio_tracker import open_trackio
 from calibration_tuning.tracking.wandb_tracker import open_wandb
 
-__all__ = ["TRACKERS", "Artifact", "Table", "Tracker", "tracked"]
+__all__ = ["TRACKERS", "Artifact", "Moment", "Table", "Tracker", "tracked"]
 
 TRACKERS: dict[str, Callable[[RunConfig, str, str | None, int], Tracker]] = {
     "wandb": open_wandb,

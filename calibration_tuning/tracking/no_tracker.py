@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.tracking.tracker import Artifact, Table
+from calibration_tuning.tracking.tracker import Artifact, Moment
 
 
 def open_nothing(config: RunConfig, stage: str, run_id: str | None, step: int) -> NoTracker:
@@ -16,13 +13,7 @@ def open_nothing(config: RunConfig, stage: str, run_id: str | None, step: int) -
 class NoTracker:
     disabled = True
 
-    def log(
-        self,
-        scalars: Mapping[str, float],
-        images: Mapping[str, Any] | None = None,
-        tables: Mapping[str, Table] | None = None,
-        step: int | None = None,
-    ) -> None: ...
+    def log(self, moment: Moment) -> None: ...
 
     def say(self, name: str, text: str) -> None: ...
 

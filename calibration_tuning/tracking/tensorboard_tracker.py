@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.settings import to_yaml
-from calibration_tuning.tracking.tracker import Artifact, Table
+from calibration_tuning.tracking.tracker import Artifact, Moment, Table
 
 
 def open_tensorboard(config: RunConfig, stage: str, run_id: str | None, step: int) -> TensorboardTracker:
@@ -29,19 +28,13 @@ class TensorboardTracker:
     def __init__(self, writer: Any) -> None:
         self.writer = writer
 
-    def log(
-        self,
-        scalars: Mapping[str, float],
-        images: Mapping[str, Any] | None = None,
-        tables: Mapping[str, Table] | None = None,
-        step: int | None = None,
-    ) -> None:
-        at = step or 0
-        for name, value in scalars.items():
+    def log(self, moment: Moment) -> None:
+        at = moment.step or 0
+        for name, value in moment.scalars.items():
             self.writer.add_scalar(name, value, at)
-        for name, image in (images or {}).items():
+        for name, image in moment.images.items():
             self.writer.add_image(name, _pixels(image), at, dataformats="HWC")
-        for name, table in (tables or {}).items():
+        for name, table in moment.tables.items():
             self.writer.add_text(name, markdown(table), at)
 
     def say(self, name: str, text: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -25,18 +25,29 @@ class Artifact:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What is logged at one moment."""
+
+    scalars: Mapping[str, float]
+    images: Mapping[str, Any] = field(default_factory=dict)
+    """PIL images, or paths of PNG files."""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    step: int | None = None
+    """The x axis."""
+
+    def values(self, image: Callable[[Any], Any], table: Callable[[Table], Any]) -> dict[str, Any]:
+        """Everything by name, with pictures and tables as the tracker's types."""
+        pictures = {name: image(str(p) if isinstance(p, Path) else p) for name, p in self.images.items()}
+        return {**self.scalars, **pictures, **{name: table(rows) for name, rows in self.tables.items()}}
+
+
 class Tracker(Protocol):
     disabled: bool
     """True if everything is dropped, so that plots need not be drawn."""
 
-    def log(
-        self,
-        scalars: Mapping[str, float],
-        images: Mapping[str, Any] | None = None,
-        tables: Mapping[str, Table] | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Everything of one moment. An image is a PIL image or the path of a PNG; `step` is the x axis."""
+    def log(self, moment: Moment) -> None:
+        """Log everything of one moment."""
 
     def say(self, name: str, text: str) -> None:
         """A sentence about the whole run."""

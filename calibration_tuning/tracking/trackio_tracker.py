@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
-from pathlib import Path
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.tracking.tracker import Artifact, Table
+from calibration_tuning.tracking.tracker import Artifact, Moment, Table
 
 
 def open_trackio(config: RunConfig, stage: str, run_id: str | None, step: int) -> TrackioTracker:
@@ -39,29 +37,13 @@ class TrackioTracker:
     def __init__(self, run: Any) -> None:
         self.run = run
 
-    def log(
-        self,
-        scalars: Mapping[str, float],
-        images: Mapping[str, Any] | None = None,
-        tables: Mapping[str, Table] | None = None,
-        step: int | None = None,
-    ) -> None:
+    def log(self, moment: Moment) -> None:
         import trackio
 
-        self.run.log(
-            {
-                **scalars,
-                **{
-                    name: trackio.Image(str(image) if isinstance(image, Path) else image)
-                    for name, image in (images or {}).items()
-                },
-                **{
-                    name: trackio.Table([str(column) for column in columns], rows)
-                    for name, (columns, rows) in (tables or {}).items()
-                },
-            },
-            step=step,
-        )
+        def table(table: Table) -> Any:
+            return trackio.Table([str(column) for column in table.columns], table.rows)
+
+        self.run.log(moment.values(trackio.Image, table), step=moment.step)
 
     def say(self, name: str, text: str) -> None:
         import trackio

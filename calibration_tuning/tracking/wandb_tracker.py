@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.tracking.no_tracker import NoTracker
-from calibration_tuning.tracking.tracker import Artifact, Table, Tracker
+from calibration_tuning.tracking.tracker import Artifact, Moment, Tracker
 
 PATIENCE = 60
 """Seconds to wait for the server at the start; W&B's own WANDB_INIT_TIMEOUT changes it."""
@@ -60,29 +58,16 @@ class WandbTracker:
         self.run, self.axis = run, f"{stage}/step"
         self.has_axis = False
 
-    def log(
-        self,
-        scalars: Mapping[str, float],
-        images: Mapping[str, Any] | None = None,
-        tables: Mapping[str, Table] | None = None,
-        step: int | None = None,
-    ) -> None:
+    def log(self, moment: Moment) -> None:
         import wandb
 
-        if step is not None and not self.has_axis:
+        if moment.step is not None and not self.has_axis:
             self.run.define_metric(self.axis)
             self.run.define_metric("*", step_metric=self.axis)
             self.has_axis = True
+        axis = {} if moment.step is None else {self.axis: moment.step}
         self.run.log(
-            {
-                **({} if step is None else {self.axis: step}),
-                **scalars,
-                **{
-                    name: wandb.Image(str(image) if isinstance(image, Path) else image)
-                    for name, image in (images or {}).items()
-                },
-                **{name: wandb.Table(columns=columns, data=rows) for name, (columns, rows) in (tables or {}).items()},
-            }
+            axis | moment.values(wandb.Image, lambda table: wandb.Table(columns=table.columns, data=table.rows))
         )
 
     def say(self, name: str, text: str) -> None:

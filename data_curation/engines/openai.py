@@ -53,7 +53,7 @@ class OpenAI:
         return [[request] for request in ordered]
 
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[list[Finished]]:
-        """Answers as they come in, `concurrency` requests under way; the event loop runs in a thread of its own.
+        """Answers as they come in, `concurrency` requests under way; the event loop runs in a separate thread.
 
         Raises `RunError` where every further request would fail as well (wrong key, unknown model, no server).
         """

@@ -48,7 +48,7 @@ class Vllm:
         self._longest: int = self._llm.llm_engine.model_config.max_model_len
 
     def batches(self, requests: Sequence[Request]) -> list[list[Request]]:
-        """In the order of their few-shot blocks, so that a block's cache is used while it is there."""
+        """Requests in the order of their few-shot blocks, so that a block's cache is used while it is there."""
         ordered = sorted(requests, key=lambda request: request.kind)
         return [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]
 
@@ -117,7 +117,7 @@ def _own_gpus(count: int) -> Iterator[None]:
     """Where torchrun or accelerate started several processes, vLLM gets GPUs for each of them alone.
 
     vLLM's own way (`external_launcher`) keeps all processes in step, so that one with fewer questions, or one that
-    goes on after an interruption, would wait for ever. Here each starts a vLLM that knows of no other: in a child
+    resumes after an interruption, would wait for ever. Here each starts a vLLM that knows of no other: in a child
     process, as this one may already belong to a process group.
     """
     if process_count() == 1:

@@ -17,7 +17,7 @@ def measure(
     context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
 ) -> list[Finding]:
     """`budgets`, one for each of `evaluation.reasoning_tokens`: the answer after at most that much reasoning, its
-    grade, the tokens written, the mean probability of its own tokens, and the log-odds of the tuned query about it.
+    grade, the tokens written, the mean probability of its tokens, and the log-odds of the tuned query about it.
 
     With a budget of 0 the question is answered at once. Reasoning and answers are written with the adapter off.
     """
@@ -39,7 +39,7 @@ def measure(
                     for ids, reasoning_ids in zip(asking, thoughts, strict=True)
                 ]
             answers = _answers(context, rows, thought, block)
-        # The judge sees what it was trained on: question and answer behind its own block, without the reasoning.
+        # The judge sees what it was trained on: question and answer after the query's block, without the reasoning.
         sequences = [[*ids, *answer.token_ids] for ids, answer in zip(questions, answers, strict=True)]
         prefix = context.prefix(context.few_shot.query, "after")
         judged = score_batch(context.model, context.prompt, prefix, sequences, context.checkpoint.probe)

@@ -31,12 +31,12 @@ def with_other_models(answers: Answers) -> list[GradedAnswer]:
 
 
 def some_answers(answers: Answers) -> list[GradedAnswer]:
-    """At most `evaluation.written_questions` of each split: the model writes text, which takes long."""
+    """A sample of each split, at most `evaluation.written_questions`, for passes that write text, which takes long."""
     return [row for split in answers.splits for row in _some_of(answers, split)]
 
 
 def some_test_answers(answers: Answers) -> list[GradedAnswer]:
-    """At most `evaluation.written_questions` of the test split."""
+    """A sample of the test split, at most `evaluation.written_questions`."""
     return list(_some_of(answers, "test"))
 
 

@@ -18,7 +18,7 @@ LEAST = 10
 
 
 def code(evidence: Evidence) -> Code | None:
-    """For programs among the test and evaluation questions, `before` and `after` tuning: metrics per `program` (mean
+    """How well confidence in code is calibrated, before and after tuning. Metrics per `program` (mean
     token probability, likelihood, least probable token) and per `line` (mean token probability of the line). A line
     counts as correct if its program passes its tests, which is all that execution can say; lines of a program are
     resampled together. None without at least ten programs."""

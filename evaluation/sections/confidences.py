@@ -16,7 +16,7 @@ Table = dict[str, EstimatorRow]
 
 
 def estimators(evidence: Evidence) -> dict[str, Table]:
-    """By split, then by estimator; `against_query` is Holm-corrected over the split's table."""
+    """Every confidence, by split and estimator. `against_query` is Holm-corrected over the split's table."""
     splits = [split for split in ("test", "evaluation") if split in evidence.splits]
     return {split: _corrected(_table(evidence, split)) for split in splits}
 

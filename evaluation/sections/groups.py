@@ -14,9 +14,10 @@ SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
 
 
 def subjects(evidence: Evidence) -> Subjects:
-    """By source and subject of the test split. `worst` is the subject with the largest gap (mean confidence minus
-    accuracy, in absolute value) after tuning, of those with at least ten groups of questions; its interval is wide
-    enough to hold for all of these at once (Bonferroni)."""
+    """Metrics by source and subject of the test split.
+
+    `worst` is the subject with the largest gap after tuning (mean confidence minus accuracy, in absolute value), of
+    those with at least ten groups of questions. Its interval holds for all of these at once (Bonferroni)."""
     names = np.array([row.topic for row in evidence.splits["test"]])
     table = {name: GroupRow(**_rated(evidence, "test", names == name)) for name in sorted(set(names))}
     gaps = {name: row.after["gap"].value or 0.0 for name, row in table.items() if row.after is not None}
@@ -29,7 +30,7 @@ def subjects(evidence: Evidence) -> Subjects:
 
 
 def sources(evidence: Evidence) -> dict[str, SourceRow]:
-    """By question set: metrics before and after with the paired difference, and every confidence's there."""
+    """Metrics by question set before and after, with the paired difference, and those of every confidence there."""
     table = {}
     for split in ("test", "evaluation"):
         names = np.array([row.source for row in evidence.splits.get(split, ())])

@@ -15,7 +15,7 @@ SHOWN = ("brier", "brier_skill", "ece", "auroc", "accuracy", "mean_confidence")
 
 
 def other_models(evidence: Evidence) -> dict[str, OtherModel] | None:
-    """By model, `own` being the tuned one: metrics of the query `before` tuning and `after` with the checkpoint's
+    """Metrics by model, `own` being the tuned one: those of the query `before` tuning and `after` with the checkpoint's
     calibrator, their difference (Holm-corrected over the models), and `leave_one_out`: after tuning, with a calibrator
     fitted on the calibration answers of all *other* models together, as one would have to judge a model never seen.
     None where no other model's answers were given."""

@@ -14,9 +14,11 @@ SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
 
 
 def temperature(evidence: Evidence) -> dict[State, TemperatureScan]:
-    """For `before` and `after`: the `temperature` of the scan (steps of 0.05) with the lowest NLL on the calibration
-    split's reference tokens (`at_edge` if it is the first or last), the test split's metrics at 1 and at that
-    temperature with their difference, and the `scan`. Top-1 accuracy cannot change; it is there to show that."""
+    """What a temperature on the token logits does, before and after tuning.
+
+    The `temperature` is that of the scan (steps of 0.05) with the lowest NLL on the calibration split's reference
+    tokens. The test split's metrics are given at 1 and at that temperature. Top-1 accuracy cannot change, and is there
+    to show that."""
     return {state: _state(evidence, state) for state in BOTH}
 
 

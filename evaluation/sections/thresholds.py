@@ -17,13 +17,13 @@ POINTS = 200
 
 def decisions(evidence: Evidence) -> Decisions:
     """`accuracy` of the test answers; for each wanted error rate the abstention that no confidence could avoid, then
-    for each confidence the `threshold` that the calibration split vouches for, in the raw confidence and, where its
+    for each confidence the `threshold` that the calibration data supports, in the raw confidence and, where its
     calibrator keeps the order, `calibrated`, and what it does on the test split. `curves`: the risk-coverage curve of
     each confidence, thinned to 200 points, and that of a perfect one.
 
     The confidences: the query `before` and `after` tuning, and `best_other` (its name stands under
     `best_other`), whose guarantee is corrected for having been chosen among all. Thresholds are of raw scores,
-    as calibrators are fitted on the very answers that vouch, and are found on one answer of each group.
+    because the calibrators were fitted on the same answers, and are found on one answer of each group.
     """
     settings = evidence.config.evaluation
     right = (evidence.correct("test") >= 0.5).astype(np.float64)

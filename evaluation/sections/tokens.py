@@ -12,8 +12,10 @@ from evaluation.schema import BinSums, SourceTokens, TokenComparison, Tokens
 
 
 def tokens(evidence: Evidence) -> Tokens:
-    """By binning: `before`, `after`, `difference` with intervals over questions, and the bins; teacher-forced on the
-    reference answers of the test split behind the few-shot block. `by_source` with equal-width bins."""
+    """Token metrics by binning, before and after, with intervals over questions, and the bins.
+
+    They are teacher-forced on the reference answers of the test split, after the few-shot block. `by_source` has
+    equal-width bins."""
     sources = sorted({row.source for split in ("test", "evaluation") for row in evidence.splits.get(split, ())})
     return Tokens(
         **{binning: _tokens(evidence, binning) for binning in BINNINGS},  # type: ignore[arg-type]

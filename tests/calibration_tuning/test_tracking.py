@@ -12,7 +12,7 @@ import pytest
 
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.errors import UserError
-from calibration_tuning.tracking import Artifact, Table, tracked
+from calibration_tuning.tracking import Artifact, Moment, Table, tracked
 from calibration_tuning.tracking.tensorboard_tracker import markdown
 from calibration_tuning.tracking.wandb_tracker import WandbTracker
 
@@ -66,7 +66,7 @@ def test_tensorboard_forgets_what_the_checkpoint_did_not_see(config: RunConfig) 
     def log(begin: int, steps: range, value: float) -> list[tuple[int, float]]:
         with tracked(to(config, "tensorboard"), "train", step=begin) as tracker:
             for step in steps:
-                tracker.log({"loss": value}, step=step)
+                tracker.log(Moment({"loss": value}, step=step))
         events = EventAccumulator(str(config.run_dir / "tensorboard/train"))
         events.Reload()
         return [(event.step, event.value) for event in events.Scalars("loss")]
@@ -81,12 +81,12 @@ def test_trackio_goes_on_with_a_run_and_stays_on_this_machine(tmp_path: Path) ->
     code = (
         "import os\n"
         "from calibration_tuning.config.run import load_run_config\n"
-        "from calibration_tuning.tracking import tracked\n"
+        "from calibration_tuning.tracking import Moment, tracked\n"
         f"config = load_run_config('configs/demo.yaml', ['output_dir={tmp_path}', 'tracking.to=trackio'])\n"
         "for begin in (0, 2, 0):\n"
         "    with tracked(config, 'train', step=begin) as tracker:\n"
         "        for step in range(begin, begin + 3):\n"
-        "            tracker.log({'loss': 1.0}, step=step)\n"
+        "            tracker.log(Moment({'loss': 1.0}, step=step))\n"
         "print('TRACKIO_SPACE_ID' in os.environ)\n"
     )
     environment = {"TRACKIO_SPACE_ID": "someone/space", "HF_HUB_OFFLINE": "1", "PATH": "", "PYTHONPATH": "."}
@@ -101,7 +101,7 @@ def test_trackio_goes_on_with_a_run_and_stays_on_this_machine(tmp_path: Path) ->
 def test_trackio_links_the_stages_of_a_run(tmp_path: Path) -> None:
     code = (
         "from calibration_tuning.config.run import load_run_config\n"
-        "from calibration_tuning.tracking import tracked\n"
+        "from calibration_tuning.tracking import Moment, tracked\n"
         "from calibration_tuning.tracking.artifacts import dataset\n"
         f"config = load_run_config('configs/demo.yaml', ['output_dir={tmp_path}', 'tracking.to=trackio'])\n"
         "config.curation_dir.mkdir(parents=True)\n"

@@ -184,7 +184,7 @@ def test_publishing_fails_in_one_sentence(run: RunConfig, monkeypatch: pytest.Mo
             raise OSError("connection refused")
 
     monkeypatch.setattr("huggingface_hub.HfApi", Api)
-    with pytest.raises(RunError, match=r"org/set: the hub did not take it \(connection refused\)"):
+    with pytest.raises(RunError, match=r"org/set: upload failed \(connection refused\)"):
         publish(run, "org/set", public=False)
 
 

@@ -218,7 +218,7 @@ def test_a_bad_row_is_left_out_and_named(tmp_path: Path, good: dict, bad: dict, 
 
 def test_an_answer_that_is_not_a_choice(tmp_path: Path) -> None:
     row = {"question": "x", "answer": "c", "choices": ["a", "b"]}
-    with pytest.raises(UserError, match=r"none of .*q\.jsonl's 1 rows is of use \(row 0, answer: 'c' is not one"):
+    with pytest.raises(UserError, match=r"none of .*q\.jsonl's 1 rows is usable \(row 0, answer: 'c' is not one"):
         load(write(tmp_path / "q.jsonl", [row]), style="choice")
     assert load(write(tmp_path / "q.jsonl", [row]))[0].references == ["c"]
 
@@ -271,7 +271,7 @@ def test_csv_keeps_words_that_look_like_missing_values(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("q.jsonl", b"", r"q\.jsonl: is empty"),
-        ("q.csv", b"question,answer\n", r"none of .*q\.csv's 0 rows is of use \(no rows\)"),
+        ("q.csv", b"question,answer\n", r"none of .*q\.csv's 0 rows is usable \(no rows\)"),
         ("q.jsonl", b"{not json\n", r"none of .* \(row 0, not JSON"),
         ("q.csv", b'question,answer\na,b\n"c,d\ne,f\n', "cannot be read as csv"),
         ("q.parquet", b"PAR1 no parquet", "cannot be read as parquet"),
@@ -296,7 +296,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 def test_a_column_that_no_row_has(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"set: none of .*q\.jsonl's 2 rows is of use \(row 0, question: .*'q' is undef"
+        UserError, match=r"set: none of .*q\.jsonl's 2 rows is usable \(row 0, question: .*'q' is undef"
     ):
         load(write(tmp_path / "q.jsonl", ROWS), question="{{ q }}")
 

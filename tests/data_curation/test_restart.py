@@ -75,7 +75,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(undisturbed: tuple[P
         seen.append(lines(run))
     assert seen == sorted(seen)
     last = subprocess.run(command(config, tmp_path), env=environment(), capture_output=True, text=True, check=True)
-    assert f"going on after {seen[-1]} finished answers" in last.stdout
+    assert f"resuming after {seen[-1]} finished answers" in last.stdout
     assert sorted(path.name for path in run.iterdir()) == ["config.yaml", "curation"]
     assert sorted(path.name for path in (run / "curation").iterdir()) == FILES
     for name in FILES:

@@ -60,7 +60,7 @@ def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
         "Temperature on the token logits",
         "When to answer",
         "By subject",
-        "At home and abroad",
+        "Trained-on and unseen question sets",
         "Post-hoc calibrators",
         "More computing when answering",
         "Answers and grades",

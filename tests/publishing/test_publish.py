@@ -105,7 +105,7 @@ def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp
 def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
     result = publish(hub, tiny_run, "--base-model", "org/base", "--license", "apache-2.0")
     assert result.returncode == 0, result.stderr
-    assert "others lack the base model" not in result.stderr
+    assert "is a local folder, which others cannot load" not in result.stderr
     files = hub.repositories["org/tiny"].commits[-1]
     _, head, body = files["README.md"].decode().split("---\n", 2)
     found = yaml.safe_load(head)
@@ -135,7 +135,7 @@ def test_a_dry_run_asks_nobody(tiny_run: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "adapter_model.safetensors" in result.stdout
     assert "license_name: that-of-the-base-model" in result.stdout
-    assert "others lack the base model" in result.stderr
+    assert "is a local folder, which others cannot load" in result.stderr
     assert "nothing was uploaded" in result.stdout
 
 
@@ -150,7 +150,7 @@ def test_private_is_not_published_where_everybody_sees_it(hub: Hub, tiny_run: Pa
 
 def test_what_the_hub_says_is_passed_on(hub: Hub, tiny_run: Path) -> None:
     hub.fail_commits = 100
-    assert "the hub did not take it (out of order)" in publish(hub, tiny_run).stderr
+    assert "upload failed (out of order)" in publish(hub, tiny_run).stderr
 
 
 def test_the_card_names_the_sets_that_were_tuned_on(tiny_run: Path) -> None:
@@ -226,4 +226,4 @@ def test_names_and_hubs_that_are_none(tiny_run: Path, hub: Hub) -> None:
     hub.endpoint = "http://127.0.0.1:9"
     unreachable = publish(hub, tiny_run)
     assert unreachable.returncode == 1
-    assert "the hub did not take it" in unreachable.stderr
+    assert "upload failed" in unreachable.stderr

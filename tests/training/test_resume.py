@@ -42,7 +42,7 @@ def test_killed_twice_one_process_ends_bit_for_bit_the_same(training: Command, u
     for checkpoints in (1, 2):
         training.kill_after(checkpoints, "killed", *LONG)
     output = training.finish("killed", *LONG)
-    assert "going on from the checkpoint of step" in output
+    assert "resuming from the checkpoint of step" in output
     found = files(training.run_dir("killed") / "checkpoint")
     expected = files(undisturbed)
     assert found.keys() == expected.keys()
@@ -77,7 +77,7 @@ def test_two_processes_go_on_where_they_were_killed(
 ) -> None:
     name = f"killed-{engine}"
     training.kill_after(2, name, *PLAIN, engine=engine)
-    assert "going on from" in training.finish(name, *PLAIN, engine=engine)
+    assert "resuming from" in training.finish(name, *PLAIN, engine=engine)
     assert_close(training.adapter(name), plain)
 
 
@@ -124,7 +124,7 @@ def test_forced_work_that_was_killed_is_gone_on_with(training: Command, undistur
     shutil.copytree(undisturbed.parent, training.run_dir("forced"))
     for flags in (("--force",), ("--force",), ()):
         training.kill_after(2, "forced", *LONG, *flags, finished=True)
-    assert "going on from" in training.finish("forced", *LONG)
+    assert "resuming from" in training.finish("forced", *LONG)
     assert (
         files(training.run_dir("forced") / "checkpoint")["adapter_model.safetensors"]
         == (undisturbed / "adapter_model.safetensors").read_bytes()

@@ -39,12 +39,12 @@ def test_one_process_stops_and_goes_on(training: Command, number: signal.Signals
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 75, output[-3000:]
     assert "stopped after step" in output
-    assert "the same command goes on from there" in output
+    assert "run the same command to resume" in output
     assert "Traceback" not in output
     assert not (training.run_dir(name) / "checkpoint").exists()
     assert len(list((training.run_dir(name) / ".training").glob("step-*"))) == 1
     again = training.finish(name, *LONG)
-    assert "going on from the checkpoint of step" in again
+    assert "resuming from the checkpoint of step" in again
     training.finish("undisturbed-1", *LONG)
     one, other = (training.run_dir(n) / "checkpoint/adapter_model.safetensors" for n in (name, "undisturbed-1"))
     assert one.read_bytes() == other.read_bytes()
@@ -59,7 +59,7 @@ def test_two_processes_stop_at_the_same_step_though_one_alone_was_asked(training
     assert process.returncode != 0
     assert "stopped after step" in output
     again = training.finish("stopped-2", *LONG, engine="ddp_8gpu")
-    assert "going on from the checkpoint of step" in again
+    assert "resuming from the checkpoint of step" in again
 
 
 def test_the_command_hands_the_signal_on(training: Command) -> None:
@@ -72,5 +72,5 @@ def test_the_command_hands_the_signal_on(training: Command) -> None:
     process.terminate()
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 75, output[-3000:]
-    assert "stopped by a signal; the same command goes on" in output
+    assert "interrupted; run the same command to resume" in output
     assert list((run / ".training").glob("step-*"))

@@ -42,7 +42,7 @@ class Paper:
 
     @property
     def model(self) -> QueryModel:
-        """On the meta device: shapes without numbers, with adapter and head."""
+        """The model on the meta device: shapes without numbers, with adapter and head."""
         if isinstance(self._model, UserError):
             raise self._model
         return self._model
@@ -125,7 +125,7 @@ class Paper:
         return layout_of(self.config, [0] * self.block_length, 0, 0, sharding.is_fsdp)
 
     def memory(self, sharding: Sharding) -> Memory:
-        """On one device, of the largest forward pass."""
+        """Memory on one device, at the largest forward pass."""
         shards = lambda split: self.gpus if split else 1  # noqa: E731
         # bitsandbytes' packed weights are left out of the splitting.
         is_split = sharding.base and not self.config.model.load_in_4bit
@@ -147,7 +147,7 @@ class Paper:
 
     @property
     def file_bytes(self) -> float:
-        """Of the base model's weights as they are fetched, quantized or not."""
+        """Bytes of the base model's weights as they are fetched, quantized or not."""
         return float(sum(p.numel() * p.element_size() for p in self.model.parameters() if not p.requires_grad))
 
     @property
@@ -179,8 +179,10 @@ class Paper:
         return layout.tokens_read(training.batch_size, mean, passes)
 
     def flops(self, sharding: Sharding) -> float:
-        """Of training, its validations and the calibrator: 2 x parameters a token forward, as much again backward for
-        the activations, a forward without the adapter where the KL term is on, and attention."""
+        """Floating-point operations of training, its validations and the calibrator.
+
+        A token takes 2 x parameters forward, as much again backward for the activations, a forward without the adapter
+        where the KL term is on, and attention."""
         config, training = self.model.config.get_text_config(), self.config.training
         embedded = sum(p.numel() for name, p in self.model.named_parameters() if "embed" in name or "lm_head" in name)
         weights = counts(self.model)[1] - embedded
@@ -201,7 +203,7 @@ class Paper:
         return self.layout(sharding).tokens_read(len(lengths), sum(lengths) / max(1, len(lengths)), 0)
 
     def hours(self, sharding: Sharding) -> tuple[float, float]:
-        """At the high and the low guess of the share of the peak that is reached."""
+        """Hours of training, at the high and at the low guess of the share of the peak that is reached."""
         low, high = (self.flops(sharding) / (self.gpus * self.gpu.tflops * 1e12 * mfu) / 3600 for mfu in reversed(MFU))
         return low, high
 

@@ -36,8 +36,8 @@ def test_every_stage_through_the_launcher() -> None:
 @pytest.mark.parametrize(
     ("on", "overrides", "message"),
     [
-        ("", [], "--on NAME: not a set-up; known: ddp_8gpu, deepspeed_zero2, .*, slurm, skypilot"),
-        ("abacus", [], "--on abacus: not a set-up"),
+        ("", [], "Give `--on`: one of ddp_8gpu, deepspeed_zero2, .*, slurm, skypilot"),
+        ("abacus", [], "--on abacus: unknown; use one of ddp_8gpu"),
         ("multi_node", [], "use slurm"),
         ("skypilot", ["seed=1"], "from the config file alone"),
         ("skypilot", [], "set BUCKET in your shell"),
@@ -55,7 +55,7 @@ def test_fewer_gpus_and_anew() -> None:
         assert command[-1] == "--force"
     with pytest.raises(UserError, match="single_gpu is one process"):
         launch_commands("single_gpu", CONFIG, [], gpus=4)
-    with pytest.raises(UserError, match="not a set-up; known"):
+    with pytest.raises(UserError, match="unknown; use one of"):
         launch_commands("ddp_8gpus", CONFIG, [], gpus=4)
     for on in ("slurm", "skypilot"):
         with pytest.raises(UserError, match=f"--gpus: --on {on} has"):
