@@ -14,7 +14,8 @@ from calibration_tuning.cli import app
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.config.settings import to_yaml
 
-COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
+HELP = {c.name or c.callback.__name__: c.help or c.callback.__doc__ for c in app.registered_commands}
+COMMANDS = sorted(HELP)
 FORWARDED = ("compare", "score", "preflight", "publish", "ask", "serve")
 """Their options are those of a module."""
 
@@ -38,8 +39,7 @@ def test_help_fits_a_screen_and_names_every_command() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_an_example_that_parses(name: str) -> None:
     """In the help of the command and, where it stands for a module, of that; its options exist."""
-    documented = next(c.callback.__doc__ for c in app.registered_commands if c.callback.__name__ == name)
-    example = documented.partition("Example: ")[2].strip()
+    example = HELP[name].partition("Example: ")[2].strip()
     assert example.startswith(f"calibration-tuning {name} ")
     shown = command(name, "--help").stdout
     assert "Example:" in shown

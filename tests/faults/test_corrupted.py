@@ -95,7 +95,7 @@ def test_training_checkpoints(stages: Stages, outcomes: Outcomes, pattern: str, 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize(
     ("stage", "pattern"),
-    [("data_curation", ".curation-*/**/*.jsonl"), ("evaluation", ".measurements/**/*.jsonl")],
+    [("data_curation", ".curation-*/**/*.jsonl"), ("evaluation", ".findings/**/*.jsonl")],
 )
 def test_finished_work(stages: Stages, outcomes: Outcomes, stage: str, pattern: str, damage: str) -> None:
     """What a killed stage has kept for the next one."""

@@ -58,7 +58,7 @@ def test_fewer_gpus_and_anew() -> None:
     with pytest.raises(UserError, match="unknown; use one of"):
         launch_commands("ddp_8gpus", CONFIG, [], gpus=4)
     for on in ("slurm", "skypilot"):
-        with pytest.raises(UserError, match=f"--gpus: --on {on} has"):
+        with pytest.raises(UserError, match=f"--gpus: --on {on} sets its number of GPUs"):
             launch_commands(on, CONFIG, [], gpus=4)
         with pytest.raises(UserError, match="--force: not with"):
             launch_commands(on, CONFIG, [], ["--force"])
