@@ -55,7 +55,7 @@ def main(
         found: list[list[int]] = []
         for start in range(0, len(asked), batch_size):
             rows = [[*block, *prompt_format.question_ids(q.text)] for q in asked[start : start + batch_size]]
-            input_ids, mask = (t.to(loaded.device) for t in left_pad(rows, tokenizer.pad_token_id))
+            input_ids, mask = (t.to(loaded.device) for t in left_pad(rows))
             output = loaded.generate(
                 input_ids=input_ids,
                 attention_mask=mask,

@@ -18,7 +18,8 @@ from benchmarks.answering import MODEL
 from benchmarks.paired import machine, paired, table
 from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
-from calibration_tuning.lm.batches import by_length, encode_prefix
+from calibration_tuning.lm.batches import by_length
+from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.lm.models import default_device, load_model, load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat

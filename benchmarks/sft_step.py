@@ -48,7 +48,7 @@ def main(examples: int = 8, question: int = 90, spread: float = 0.5, block: int 
     model = query_model(False, "float32", False)
     made = rows(examples, question, spread)
     prefix = torch.randint(100, 1000, (block,), generator=torch.Generator().manual_seed(1)).tolist()
-    layout = Layout("padded", prefix, QUERY, 0, shared_block=True)
+    layout = Layout("padded", prefix, QUERY, shared_block=True)
     batches = [
         to(default_device(), layout.batch([made[i] for i in one], 1 / examples, 1)) for one in cut(layout, made, 4096)
     ]

@@ -109,7 +109,7 @@ def _batch(rows: int, length: int) -> Any:
     from training.layout import Layout
 
     examples = [Example(list(range(10, 10 + length)), 16, float(k % 2), float(k % 2)) for k in range(rows)]
-    return Layout("padded", [], 10, 0, False).batch(examples, 1 / rows, 1)
+    return Layout("padded", [], 10, False).batch(examples, 1 / rows, 1)
 
 
 def _memory(name: str) -> int:

@@ -57,10 +57,10 @@ def main(
     made = rows(examples, question, spread)
     prefix = torch.randint(100, 1000, (block,), generator=torch.Generator().manual_seed(1)).tolist()
     layouts = {
-        OURS: Layout("padded", prefix, QUERY, 0, shared_block=True),
-        "ours, packed": Layout("packed", prefix, QUERY, 0, shared_block=True),
-        "ours, rows as they come": Layout("padded", prefix, QUERY, 0, shared_block=True),
-        "ours, block in every row": Layout("padded", prefix, QUERY, 0, shared_block=False),
+        OURS: Layout("padded", prefix, QUERY, shared_block=True),
+        "ours, packed": Layout("packed", prefix, QUERY, shared_block=True),
+        "ours, rows as they come": Layout("padded", prefix, QUERY, shared_block=True),
+        "ours, block in every row": Layout("padded", prefix, QUERY, shared_block=False),
     }
     if checkpointing:
         layouts = {OURS: layouts["ours, packed"], "ours, block in every row": layouts["ours, block in every row"]}
@@ -121,7 +121,7 @@ def to(device: torch.device, batch: Batch) -> Batch:
 
 
 def full_rows(prefix: list[int], made: list[Example], device: torch.device) -> tuple[torch.Tensor, ...]:
-    ids, mask = left_pad([[*prefix, *example.input_ids] for example in made], 0)
+    ids, mask = left_pad([[*prefix, *example.input_ids] for example in made])
     return ids.to(device), mask.to(device), torch.tensor([example.correct for example in made], device=device)
 
 

@@ -13,7 +13,8 @@ from scipy.special import expit
 from calibration_tuning.checkpoint import Checkpoint, load_checkpoint
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.errors import UserError, reason
-from calibration_tuning.lm.batches import by_length, encode_prefix
+from calibration_tuning.lm.batches import by_length
+from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
 from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.lm.models import adapter_off, context_length, default_device
@@ -97,7 +98,8 @@ class CalibratedModel:
         ids = [self.prompt_format.question_ids(question) for question in questions]
         with adapter_off(self.model):
             answers = self._answers(ids, offered)
-        logits = self._logits([[*q, *a.token_ids] for q, a in zip(ids, answers, strict=True)])
+        judged = [self.prompt_format.judged_ids(question) for question in questions]
+        logits = self._logits([[*q, *a.token_ids] for q, a in zip(judged, answers, strict=True)])
         return [
             CalibratedAnswer(a.text, c, t)
             for a, c, t in zip(answers, self._calibrated(logits), self._trusted(logits), strict=True)
@@ -113,7 +115,7 @@ class CalibratedModel:
     def judge_batch(self, questions: Sequence[str], answers: Sequence[str]) -> list[CalibratedAnswer]:
         """`answers` [n], from anywhere, each with its confidence and whether it is to be trusted."""
         pairs = zip(questions, answers, strict=True)
-        logits = self._logits([self.prompt_format.question_ids(q) + self.prompt_format.answer_ids(a) for q, a in pairs])
+        logits = self._logits([self.prompt_format.judged_ids(q) + self.prompt_format.answer_ids(a) for q, a in pairs])
         judged = zip(answers, self._calibrated(logits), self._trusted(logits), strict=True)
         return [CalibratedAnswer(text, confidence, trusted) for text, confidence, trusted in judged]
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.lm.models import load_model, load_tokenizer
+from calibration_tuning.lm.models import load_model
 from calibration_tuning.lm.probe import Probe, load_probe
-from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
+from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat, load_prompt_format
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import check_sums
@@ -32,7 +32,7 @@ class CalibrationRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     model: ModelSettings
     method: Method = "lora_prompt"
     prompt_style: str
@@ -110,7 +110,7 @@ def load_checkpoint(
         record = record.model_copy(update={"model": ModelSettings.model_validate(wanted)})
     except ValidationError as error:
         raise UserError(f"{folder}{first_problem(error)}") from None
-    prompt_format = PromptFormat.of(load_tokenizer(record.model), record.prompt_style)
+    prompt_format = load_prompt_format(record.model, record.prompt_style)
     if prompt_format.answer_tokens != record.answer_tokens:
         raise UserError(
             f"{folder / FILE}, answer_tokens: {record.answer_tokens}, but the tokenizer of {record.model.path} gives "

@@ -46,13 +46,12 @@ def curate(config: RunConfig, force: bool) -> None:
     second = second_grades(config, requests, results, identity)
     wait_for_everyone()  # none still reads what the first one deletes
     if is_first_process():
-        from calibration_tuning.lm.models import load_tokenizer
-        from calibration_tuning.lm.prompts import PromptFormat
+        from calibration_tuning.lm.prompts import load_prompt_format
         from data_curation.assemble import curated
         from data_curation.card import data_card
         from data_curation.manifest import manifest
 
-        prompt_format = PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format)
+        prompt_format = load_prompt_format(config.model)
         assembled = curated(config, prompt_format, selection, graded)
         gone = [*selection.dropped, *ungraded, *assembled.left_over]
         opinion = agreement(graded, second) if second else None
@@ -73,8 +72,7 @@ def curate(config: RunConfig, force: bool) -> None:
 def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
     """The requests of this run and an answer, or a lasting failure, for each."""
     from calibration_tuning.lm.answering import requests_for
-    from calibration_tuning.lm.models import load_tokenizer
-    from calibration_tuning.lm.prompts import PromptFormat
+    from calibration_tuning.lm.prompts import load_prompt_format
     from data_curation.answering import answer_all
     from data_curation.engines import Engine, Job, build_engine
 
@@ -84,7 +82,7 @@ def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
     )
 
     def make_engine() -> Engine:
-        prompt_format = PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format)
+        prompt_format = load_prompt_format(config.model)
         job = Job(
             config.model,
             prompt_format,

@@ -13,7 +13,7 @@ from rich.text import Text
 from calibration_tuning.command_line import ConfigArgument, OverridesArgument, with_errors
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.records import FewShot, QueryExample
 
 # The block and the question are read only; the answer's tokens are held near the base model; the verdict is learnt.
@@ -32,7 +32,7 @@ def example_parts(row: QueryExample, few_shot: FewShot, prompt_format: PromptFor
     no, yes = prompt_format.answer_tokens
     parts = {
         "block": prompt_format.few_shot_ids(few_shot.query),
-        "question": prompt_format.question_ids(row.text),
+        "question": prompt_format.judged_ids(row.text),
         "answer": row.token_ids,
         "query": prompt_format.query_ids,
         "verdict": [yes if row.correct >= 0.5 else no],
@@ -63,11 +63,10 @@ def show(rows: Sequence[QueryExample], few_shot: FewShot, prompt_format: PromptF
 
 
 def inspect(config: RunConfig, count: int) -> None:
-    from calibration_tuning.lm.models import load_tokenizer
 
     curated = CuratedSet.read(config.curation_dir)
     rows = curated.split("train")
-    prompt_format = PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format)
+    prompt_format = load_prompt_format(config.model)
     chosen = rows[:: max(1, len(rows) // count)][:count]
     show(chosen, curated.few_shot, prompt_format, Console())
 

@@ -10,8 +10,8 @@ from calibration_tuning.config.engines import SPEED_ONLY, JudgeSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer
-from calibration_tuning.lm.models import load_tokenizer, model_identity
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.models import model_identity
+from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.lm.pypi_source import cache_dir
 from calibration_tuning.records import Question
 from calibration_tuning.runs.files import fingerprint
@@ -42,7 +42,7 @@ def judge(settings: JudgeSettings, pairs: Sequence[tuple[Question, str]], run: s
     journal = AnswerJournal(cache_dir() / "judge" / identity, f"{run}-{process_index()}")
 
     def make_engine() -> Engine:
-        prompt_format = PromptFormat.of(load_tokenizer(settings.model), settings.model.prompt_format)
+        prompt_format = load_prompt_format(settings.model)
         return build_engine(settings.engine, Job(settings.model, prompt_format, {}))
 
     known = answer_all(make_engine, list(asked.values()), journal, "judging", "answers")

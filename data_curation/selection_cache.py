@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.lm.models import context_length, load_model_config, load_tokenizer, model_identity
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.models import context_length, load_model_config, model_identity
+from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.records import Demonstration, Question
 from calibration_tuning.runs.files import sha256_file, write_text
 from calibration_tuning.runs.processes import is_first_process, wait_for_everyone
@@ -61,9 +61,8 @@ def _is_whole(path: Path) -> bool:
 
 def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration]], bool]:
     """A function that says whether a question, its demonstrations and an answer fit into the model's context."""
-    tokenizer = load_tokenizer(config.model)
-    prompt_format = PromptFormat.of(tokenizer, config.model.prompt_format)
-    limit = context_length(load_model_config(config.model), tokenizer)
+    prompt_format = load_prompt_format(config.model)
+    limit = context_length(load_model_config(config.model), prompt_format.tokenizer)
     blocks: dict[tuple[Demonstration, ...], int] = {}
 
     def fits(question: Question, demonstrations: Sequence[Demonstration]) -> bool:

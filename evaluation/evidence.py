@@ -13,8 +13,7 @@ from calibration_tuning.checkpoint import CalibrationRecord
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.lm.models import load_tokenizer
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.metrics.confidence import METRICS, BeforeAfter, before_and_after, confidence_metrics
@@ -127,7 +126,7 @@ def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -
     """Read the curated set and ask the model; every process calls it."""
     names = ("calibration", "test", *(("evaluation",) if curated.has("evaluation") else ()))
     splits: dict[str, Sequence[GradedAnswer]] = {name: curated.split(name) for name in names}  # type: ignore[arg-type]
-    prompt_format = PromptFormat.of(load_tokenizer(config.model), record.prompt_style)
+    prompt_format = load_prompt_format(config.model, record.prompt_style)
     others = other_splits(config.evaluation.other_answers, splits, prompt_format)
     tasks = pass_tasks(Answers(splits, others, config.evaluation, config.seed))
     return Evidence(config, curated.manifest, record, splits | others, run_passes(config, curated, record, tasks))

@@ -1,1 +1,1 @@
-"""A finished run on the Hugging Face hub."""
+"""This package publishes a finished run on the Hugging Face hub."""

@@ -1,4 +1,4 @@
-"""What is published of a run: files that belong together, or a sentence on why they do not."""
+"""A `Bundle` holds the files of a run that are published. `collect` checks that they belong together."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Bundle:
     metrics: Metrics
     manifest: Mapping[str, Any]
     base_model: str
-    """What others load: the run's own `model.path`, or the name given instead of it."""
+    """The base model that users load: the run's `model.path`, or the name given with `--base-model`."""
 
     def files(self) -> dict[str, Path | bytes]:
-        """Contents by path in the repository. The report is not uploaded, because it contains your questions."""
+        """Return contents by path in the repository. The report is not uploaded, because it contains your questions."""
         checkpoint, evaluation = self.run / "checkpoint", self.run / "evaluation"
         contents: dict[str, Path | bytes] = {
             path.name: path for pattern in CHECKPOINT for path in sorted(checkpoint.glob(pattern))
@@ -52,14 +52,14 @@ class Bundle:
 
 
 def collect(run: Path, base_model: str | None = None) -> Bundle:
-    """Raises `UserError` where something is missing, or was made with something else than what lies beside it."""
+    """Read an evaluated run. Raises `UserError` if a file is missing, or if its files do not belong together."""
     if not (run / "config.yaml").is_file():
-        raise UserError(f"{run}: not the folder of a run (no config.yaml); name one such as runs/demo")
+        raise UserError(f"{run}: not the folder of a run (no config.yaml); give a folder such as runs/demo")
     config = load_run_config(run / "config.yaml", [])
     record = read_record(run / "checkpoint")
     metrics = read_metrics(run / "evaluation" / "metrics.json")
     if not (run / "evaluation" / "run.json").is_file():
-        raise UserError(f"{run / 'evaluation'}: was not finished; run `calibration-tuning evaluate CONFIG` again")
+        raise UserError(f"{run / 'evaluation'}: is not finished; run `calibration-tuning evaluate CONFIG` again")
     curated = CuratedSet.read(config.curated or run / "curation")
     _belong_together(run, curated, record, metrics)
     _weights(run / "checkpoint", record)
@@ -69,7 +69,9 @@ def collect(run: Path, base_model: str | None = None) -> Bundle:
 def _belong_together(run: Path, curated: CuratedSet, record: CalibrationRecord, metrics: Metrics) -> None:
     evaluated = "calibration-tuning evaluate CONFIG --force"
     if metrics.inputs_fingerprint != record.inputs_fingerprint:
-        raise UserError(f"{run / 'evaluation'}: is of another checkpoint than {run / 'checkpoint'}; run `{evaluated}`")
+        raise UserError(
+            f"{run / 'evaluation'}: was made from another checkpoint than {run / 'checkpoint'}; run `{evaluated}`"
+        )
     if curated.fingerprint != record.curation_fingerprint:
         raise UserError(f"{run / 'checkpoint'}: was trained on another curated set than {curated.folder}; train again")
     for split, digest in record.splits_sha256.items():
@@ -77,7 +79,7 @@ def _belong_together(run: Path, curated: CuratedSet, record: CalibrationRecord, 
         if not path.is_file() or sha256_file(path) != digest:
             raise UserError(f"{path}: is not the file that the checkpoint was made from; curate and train again")
     if read_thresholds(run / "checkpoint", record.inputs_fingerprint) is None:
-        raise UserError(f"{run / 'checkpoint' / THRESHOLDS}: not there; run `{evaluated}`")
+        raise UserError(f"{run / 'checkpoint' / THRESHOLDS}: does not exist; run `{evaluated}`")
 
 
 def _weights(checkpoint: Path, record: CalibrationRecord) -> None:

@@ -1,4 +1,4 @@
-"""The model card: metadata that the hub reads, and what a person has to know before relying on the confidences."""
+"""The model card has metadata for the hub, and says what readers must know before they rely on the confidences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TASK = ("question-answering", "Is the proposed answer correct?")
 
 
 def card(bundle: Bundle, repo: str, license: str | None) -> str:
-    """README.md of the repository, with its metadata in front."""
+    """Return the repository's README.md, which begins with its metadata."""
     body = (
         _environment()
         .get_template("model_card.md.j2")
@@ -49,7 +49,7 @@ def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
         base_model=wheel.hub_id if wheel else base if is_hub_id(base) else None,
         library_name="peft",
         license=license or "other",
-        license_name=None if license else "that-of-the-base-model",  # the hub wants a name where it is `other`
+        license_name=None if license else "that-of-the-base-model",  # the hub requires a name for `other`
         language="en",
         datasets=hub_sets(bundle) or None,
         tags=["calibration", "uncertainty", "confidence", "calibration-tuning", "lora"],
@@ -59,19 +59,22 @@ def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
 
 
 def is_hub_id(path: str) -> bool:
-    """`org/name`, and no folder of this machine."""
+    """Return true if `path` has the form ORG/NAME and is not a folder on this machine."""
     return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).exists()
 
 
 def hub_sets(bundle: Bundle) -> list[str]:
-    """Those tuned on, by the manifest: the run's own settings are another set's where `curated` names one."""
+    """Return the hub ids of the question sets that the model was tuned on.
+
+    The manifest names them. The settings of a run with `curated` may name other sets.
+    """
     questions = bundle.manifest["settings"]["questions"]
     paths = (question["path"] for question in questions if question["role"] == "train")
     return sorted({path for path in paths if is_hub_id(path) and not Path(path).suffix})
 
 
 def results(bundle: Bundle) -> Iterator[EvalResult]:
-    """Entries of `model-index`: each confidence metric before and after tuning, and Full-ECE, with intervals."""
+    """Yield the entries of `model-index`: each metric before and after tuning, with its 95% interval."""
     metrics = bundle.metrics
     for split, table in (("test", metrics.headline.test), ("evaluation", metrics.headline.evaluation)):
         if table is None:

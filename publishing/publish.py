@@ -1,4 +1,4 @@
-"""python -m publishing.publish RUN --repo ORG/NAME: a tuned checkpoint, its card and its numbers, in one commit."""
+"""`python -m publishing.publish RUN --repo ORG/NAME` uploads a checkpoint, its model card and its numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def main(
     license: Annotated[
         str | None, typer.Option(help="The adapter's licence as a hub id, for example apache-2.0.", show_default=False)
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded, and the card.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the files and the model card without uploading.")
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
     """Publish a tuned checkpoint on the Hugging Face hub.
@@ -41,7 +43,7 @@ def _publish(run: Path, repo: str, private: bool, base_model: str | None, licens
     from publishing.card import card, is_hub_id
 
     if repo.count("/") != 1:
-        raise UserError(f"--repo {repo}: not a repository's name; use ORG/NAME")
+        raise UserError(f"--repo {repo}: not a repository name; use ORG/NAME")
     bundle = collect(run, base_model)
     files: dict[str, Path | bytes] = bundle.files() | {CARD: card(bundle, repo, license).encode()}
     if not is_hub_id(bundle.base_model) and not bundle.base_model.startswith("pypi:"):
@@ -54,35 +56,35 @@ def _publish(run: Path, repo: str, private: bool, base_model: str | None, licens
         for name, content in files.items():
             print(f"{len(content) if isinstance(content, bytes) else content.stat().st_size:>12,}  {name}")
         print(f"\n{bytes(files[CARD]).decode() if isinstance(files[CARD], bytes) else ''}")
-        print(f"nothing was uploaded; without --dry-run {repo} would get these {len(files)} files")
+        print(f"nothing was uploaded; without --dry-run, these {len(files)} files would go to {repo}")
         return
     print(f"published: {upload(repo, files, private, f'{bundle.config.name}: adapter, calibrator and evaluation')}")
 
 
 def upload(repo: str, files: dict[str, Path | bytes], private: bool, message: str) -> str:
-    """Make the repository if need be and send all files in one commit; returns its address.
+    """Create the repository if it does not exist, upload all files in one commit, and return the address.
 
-    Weights that an interrupted upload has sent already are known to the hub by their hash and not sent again. Raises
-    `UserError` for a wrong name and where a `private` one is public already, `RunError` where the hub refuses or is out
-    of reach; nothing is half published.
+    Weights that an interrupted upload has sent are not sent again, because the hub knows them by their hash. Raises
+    `UserError` if the name is wrong or if the repository is public and `private` is set. Raises `RunError` if the hub
+    refuses or cannot be reached; no file is published then.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HFValidationError, HTTPError  # the latter of whichever client it uses
+    from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError of the client in use
 
     api = HfApi()
     try:
-        # Not asked to be private, a new one is what its organisation wants new ones to be.
+        # None leaves the visibility of a new repository to the default of its organisation.
         address = api.create_repo(repo, private=private or None, exist_ok=True)
         if private and api.repo_info(repo).private is False:
-            raise UserError(
-                f"--private: {repo} is there already, for everybody to see; make it private or name another"
-            )
+            raise UserError(f"--private: {repo} already exists and is public; make it private or use another name")
         operations = [CommitOperationAdd(name, content) for name, content in files.items()]
         api.create_commit(repo, operations, commit_message=message)
     except HFValidationError as error:
-        raise UserError(f"--repo {repo}: not a repository's name ({str(error).splitlines()[0]})") from None
+        raise UserError(f"--repo {repo}: not a repository name ({str(error).splitlines()[0]})") from None
     except (HTTPError, OSError, ValueError) as error:
-        raise RunError(f"{repo}: upload failed ({reason(error)}); check `hf auth whoami` and run it again") from None
+        raise RunError(
+            f"{repo}: upload failed ({reason(error)}); check `hf auth whoami` and run the same command again"
+        ) from None
     return str(address)
 
 

@@ -1,4 +1,4 @@
-"""accelerate launch -m training CONFIG: examples -> LoRA adapter with its post-hoc calibrator."""
+"""`accelerate launch -m training CONFIG` trains a LoRA adapter on the curated examples and fits its calibrator."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def train(config: RunConfig, force: bool) -> None:
     curated = CuratedSet.read(config.curation_dir)
     identity = fingerprint([config.training_inputs(), curated.fingerprint])
     work = config.training_dir
-    # A forced training that was interrupted resumes like any other, with --force or without.
+    # A forced training that was interrupted resumes like any other, whether or not --force is given again.
     forced = work / "forced"
     is_forced = forced.is_file() and forced.read_text() == identity
-    # Several processes have to wait for each other already here; a single one need not load torch yet.
+    # Several processes must wait for each other here. A single process need not load torch yet.
     accelerator = build_accelerator(config) if process_count() > 1 else None
     wait = accelerator.wait_for_everyone if accelerator else wait_for_everyone
     if already_made(config.checkpoint_dir, "calibration.json", identity, force or is_forced, wait):
         if is_first_process():
-            shutil.rmtree(work, ignore_errors=True)  # killed after the checkpoint was finished, before this
+            shutil.rmtree(work, ignore_errors=True)  # a process was killed after it finished the checkpoint
         return
 
     from training.overview import show_overview
@@ -91,7 +91,7 @@ def start_over(work: Any) -> None:
 
 if __name__ == "__main__":
     try:
-        run_stage(train, "Tune a LoRA adapter on the curated examples and fit its post-hoc calibrator.")
+        run_stage(train, "Train a LoRA adapter on the curated examples and fit its post-hoc calibrator.")
     except SystemExit as end:
         if process_count() == 1:
             raise

@@ -1,11 +1,14 @@
-"""Everything a run needs to go on, in `<run>/.training/`: whole or not at all, and the same for every strategy.
+"""A training checkpoint holds everything that a run needs to resume. It is written whole or not at all.
 
-    step-000120/trained.safetensors    what is trained, under the model's own names
-                optimizer.safetensors  Adam's moments of the same
-                state.json             step, best score so far, history, and the hashes of the two files
-    best-000090/                       the same without the moments, of the step with the best validation score
+Checkpoints are in `<run>/.training/`, and their files are the same for every strategy:
 
-Data order, learning rate and dropout follow from seed and step, so there is nothing else to keep.
+    step-00000120/trained.safetensors    the trained parameters, by their names in the model
+                  optimizer.safetensors  Adam's moments of these parameters
+                  state.json             step, best score so far, history
+                  SHA256SUMS             the hashes of the other files
+    best-00000090/                       the same without the moments, for the step with the best validation score
+
+Data order, learning rate and dropout depend only on the seed, the step and the process, so nothing else is saved.
 """
 
 from __future__ import annotations
@@ -30,14 +33,14 @@ STATE, TRAINED, OPTIMIZER = "state.json", "trained.safetensors", "optimizer.safe
 
 
 class State(BaseModel):
-    """`state.json`."""
+    """A `State` is the content of `state.json`. It says how far a training has come."""
 
     model_config = ConfigDict(extra="forbid")
 
     inputs_fingerprint: str
-    """Hash of settings and curated set: a run only resumes from its checkpoints."""
+    """Hash of the settings and the curated set. A run resumes only from checkpoints with its hash."""
     step: int
-    """Optimizer steps done."""
+    """The number of optimizer steps done."""
     processes: int
     wandb_id: str
     best_step: int | None = None
@@ -58,7 +61,10 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, state: State, tensors: dict[str, dict[str, Tensor]]) -> None:
-    """Write the files under a temporary name, force them to disk, and rename. Raises `RunError` if the disk is full."""
+    """Write the files to a temporary folder, force them to disk, and rename the folder.
+
+    Raises `RunError` if that fails, for example because the disk is full.
+    """
     temporary = folder.with_name(f".{folder.name}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -74,23 +80,24 @@ def write_checkpoint(folder: Path, state: State, tensors: dict[str, dict[str, Te
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         last = find_checkpoint(folder.parent)
-        kept = f"the one of step {last.state.step} is whole" if last else "there is none yet"
+        kept = f"the checkpoint of step {last.state.step} is intact" if last else "there is no earlier checkpoint"
         raise RunError(
-            f"{folder}: the checkpoint of step {state.step} cannot be written ({error.strerror}); {kept}; make room "
-            "and run the same command again"
+            f"{folder}: the checkpoint of step {state.step} cannot be written ({error.strerror}); {kept}; free "
+            "disk space and run the same command again"
         ) from None
 
 
 def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkpoint | None:
-    """The newest whole checkpoint; damaged ones are passed over with a warning, half-written ones have no such name.
+    """Return the newest intact checkpoint, or None. Damaged checkpoints are skipped with a warning.
 
-    Raises `UserError` if it belongs to other settings or another curated set.
+    Half-written checkpoints have other names. Raises `UserError` if the checkpoint belongs to other settings or to
+    another curated set.
     """
     for folder in sorted(work.glob("step-*"), reverse=True):
         checkpoint = _read(folder)
         if checkpoint is None:
             if is_first_process():
-                print(f"warning: {folder}: damaged; resuming from the checkpoint before it", file=sys.stderr)
+                print(f"warning: {folder}: damaged; looking for an earlier checkpoint", file=sys.stderr)
             continue
         if inputs_fingerprint is not None and checkpoint.state.inputs_fingerprint != inputs_fingerprint:
             raise UserError(
@@ -110,7 +117,7 @@ def best_checkpoint(work: Path, state: State) -> Checkpoint:
 
 
 def rotate(work: Path, keep: int, best_step: int | None) -> None:
-    """Remove what the newest checkpoint does not need: older ones beyond `keep`, and earlier best ones."""
+    """Keep the `keep` newest checkpoints and the best checkpoint, that of `best_step`. Remove all others."""
     old = sorted(work.glob("step-*"))[:-keep]
     outdone = set(work.glob("best-*")) - {best_folder(work, best_step or 0)}
     for folder in [*old, *outdone]:

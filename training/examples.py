@@ -1,4 +1,4 @@
-"""Uncertainty-query examples as token ids."""
+"""Graded answers become training examples: the token ids of a question, its answer and the uncertainty query."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from calibration_tuning.records import GradedAnswer
 
 @dataclass(frozen=True)
 class Example:
-    """[question | answer | query]."""
+    """An `Example` holds the token ids of question, answer and query, in this order, and the query's target."""
 
     input_ids: list[int]
     answer_length: int
     correct: float
     """The target of the query, in [0, 1]."""
     grade: float
-    """The grade of the proposed answer itself, in [0, 1]; differs where targets are soft."""
+    """The grade of the proposed answer, in [0, 1]. It differs from `correct` where targets are soft."""
 
 
 def query_example(row: GradedAnswer, prompt_format: PromptFormat, correct: float | None = None) -> Example:
-    sequence = [*prompt_format.question_ids(row.text), *row.token_ids]
+    sequence = [*prompt_format.judged_ids(row.text), *row.token_ids]
     target = row.correct if correct is None else correct
     return Example([*sequence, *prompt_format.query_ids], len(row.token_ids), target, row.correct)
 
@@ -32,8 +32,12 @@ def query_example(row: GradedAnswer, prompt_format: PromptFormat, correct: float
 def training_examples(
     settings: ObjectiveSettings, rows: list[GradedAnswer], prompt_format: PromptFormat, longest: int, where: Path
 ) -> list[Example]:
-    """What is learnt from. Raises `UserError` where an example cannot be: nothing is cut off, as that would take the
-    query, and with it the only supervised position, from a long one."""
+    """Return the training split as examples, with targets as `settings` ask for.
+
+    Examples are never cut off: a long example would lose its query, which is the only supervised position. Raises
+    `UserError` if an example has more than `longest` tokens, if all answers are empty, or if targets are soft and no
+    answers were sampled.
+    """
     if settings.targets == "soft" and not any(row.samples for row in rows):
         raise UserError(
             f"training.objective.targets: soft, but {where} has no sampled answers; curate with curation.samples > 0"
@@ -44,16 +48,16 @@ def training_examples(
         if len(example.input_ids) > longest:
             raise UserError(
                 f"{where}, row {number} ({row.id}): {len(example.input_ids)} tokens, but the model reads {longest} "
-                "after the few-shot block; take fewer query demonstrations or leave the question out"
+                "after the few-shot block; use fewer query demonstrations or remove the question"
             )
     if not any(example.answer_length for example in examples):
         raise UserError(
-            f"{where}: every answer is empty, there is nothing to judge; look at the answers and curate again"
+            f"{where}: every answer is empty, so there is nothing to judge; check the answers and curate again"
         )
     return examples
 
 
 def share_correct(row: GradedAnswer) -> float:
-    """k/n over all graded answers to the question, the proposed one among them."""
+    """Return the share k/n of correct answers among all graded answers to the question, proposed and sampled."""
     grades = [row.correct, *(sample.correct for sample in row.samples)]
     return sum(grades) / len(grades)

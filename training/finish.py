@@ -1,4 +1,4 @@
-"""After the last step: the best adapter, the post-hoc calibrator, and the checkpoint folder."""
+"""After the last step, the post-hoc calibrator is fitted and the checkpoint folder is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ ANSWER_FEW_SHOT = 4
 
 
 def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[AnyCalibrator, dict[str, float]]:
-    """Fit the calibrator on the calibration split, which nothing else has seen. Every process calls it."""
+    """Fit the calibrator on the calibration split, which the training steps have not read. Every process calls it.
+
+    Returns the calibrator, the number of answers, and the NLL without and with it on the same answers.
+    """
     rows = inputs.splits["calibration"]
     examples = [query_example(row, inputs.prompt_format) for row in rows]
     with progress(len(rows), "calibrating", "examples") as bar:
@@ -52,7 +55,7 @@ def save_checkpoint(
     calibrated_on: dict[str, float],
     curation_fingerprint: str,
 ) -> None:
-    """`values`: what was trained, whole, by its names in the model."""
+    """Write the checkpoint to `folder`. `values` are the trained parameters as whole tensors, by name in the model."""
     state = run.state
     record = CalibrationRecord(
         model=config.model,
@@ -79,14 +82,14 @@ def save_checkpoint(
 
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:
     if model.has_adapter:
-        # The base by its name, not by the folder of this machine's cache.
+        # Record the name of the base model, not its folder in this machine's cache.
         adapter_config = model.lm.peft_config["default"]
         adapter_config.base_model_name_or_path = config.model.path
-        if not isinstance(adapter_config.target_modules, str):  # a set, which Python orders anew in every process
+        if not isinstance(adapter_config.target_modules, str):  # a set, whose order differs between processes
             adapter_config.target_modules = sorted(adapter_config.target_modules)
         adapter = {name.removeprefix("lm."): value for name, value in values.items() if name.startswith("lm.")}
         model.lm.save_pretrained(folder, state_dict=adapter, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)  # peft's empty form; publishing writes the card
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty template; publishing writes the model card
     if model.probe is not None:
         width = config.training.probe.hidden_size
         head = Probe(model.config.get_text_config().hidden_size, width)
@@ -95,6 +98,6 @@ def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, 
 
 
 def _mixed_block(by_topic: dict[str, list[Demonstration]]) -> list[Demonstration]:
-    """One demonstration from each of a few topics, so that a question of any kind sees the form of an answer."""
+    """Demonstrations from a few topics, one of each. They show the form of an answer to questions of any kind."""
     firsts = [demonstrations[0] for demonstrations in by_topic.values() if demonstrations]
     return firsts[:: max(1, len(firsts) // ANSWER_FEW_SHOT)][:ANSWER_FEW_SHOT]

@@ -1,32 +1,34 @@
-"""Examples of one forward pass laid out as tensors: padded rows, or all in one row without padding.
+"""A `Layout` turns the examples of a forward pass into tensors: padded rows, or a single packed row without padding.
 
-Both yield the same keys, so that the model needs to know nothing of the difference:
+The model reads both kinds through the same keys:
 
-    prefix_ids [L]                 the few-shot block, where it is run once and shared through its KV cache; else empty
+    prefix_ids [L]                 the few-shot block if it runs once and is shared through its KV cache, else empty
     input_ids, position_ids [B, T]
-    attention_mask [B, T]          of padded rows
-    owner [T]                      of a packed row: the example each token belongs to, -1 for the shared block; absent
-                                   where positions tell examples apart
-    query_rows, query_cols [n]     where the n examples' verdicts are read
+    attention_mask [B, T]          padded rows only
+    owner [T]                      packed row only: the example that each token belongs to, -1 for the shared block;
+                                   absent with flash attention, which separates examples by their positions
+    query_rows, query_cols [n]     the positions at which the n examples' verdicts are read
     answer_rows, answer_cols [P]   the positions that predict the P answer tokens
-    answer_ids, answer_example [P] the tokens, and the example each belongs to
-    answer_share [P]               1 / (number of answer tokens of its example)
-    reference_columns [R]          the columns the reference model has to see: all but the queries
-    chunks []                      parts in which the answers' vocabulary logits are made
-    correct, grade, weight [n]     the query's target, the answer's own grade, and the weight in the loss
+    answer_ids, answer_example [P] the answer tokens, and the example that each belongs to
+    answer_share [P]               1 / (number of answer tokens in the token's example)
+    reference_columns [R]          the columns that the reference model reads: all except the queries
+    chunks []                      number of parts in which the answers' vocabulary logits are computed
+    correct, grade, weight [n]     the query's target, the answer's grade, and the example's weight in the loss
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.errors import UserError
 from calibration_tuning.lm.batches import left_pad
+from calibration_tuning.lm.caches import packs, shares_block
 from training.examples import Example
 from training.passes import cut_into_passes
 
@@ -35,47 +37,54 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """How passes are laid out. `shared_block`: the few-shot block is run once a pass rather than in every example."""
+    """A `Layout` lays out passes. With `shared_block` the few-shot block runs once in a pass, not in every example."""
 
     kind: Literal["padded", "packed"]
     block: list[int]
     query_length: int
-    pad_id: int
     shared_block: bool
     custom_mask: bool = True
-    """Packed only: whether the attention takes a custom mask. Flash attention tells examples apart by positions."""
+    """Whether packed rows use a custom mask. Flash attention separates examples by their positions instead."""
 
     @property
     def shared_length(self) -> int:
-        """Tokens of the block, if a pass reads it once; else 0."""
+        """Return the number of tokens in the block if a pass reads it once, otherwise 0."""
         return len(self.block) if self.shared_block else 0
 
     def width(self, length: int) -> int:
-        """Tokens that an example of `length` tokens adds to a pass. A block shared through the cache is not read again,
-        but its keys and values are repeated in every row; they take about an eighth of the memory of as many tokens."""
+        """Return the number of tokens that an example of `length` tokens adds to a pass.
+
+        Padded rows repeat the keys and values of a shared block, which take about an eighth of its tokens' memory.
+        """
         if not self.shared_block:
             return length + len(self.block)
         return length + (len(self.block) // 8 if self.kind == "padded" else 0)
 
     def rounds(self, examples: Sequence[Example], tokens_per_batch: int, processes: int) -> list[list[list[int]]]:
-        """Positions in `examples` by round and process: see `cut_into_passes`."""
+        """Cut examples into passes. Returns positions in `examples` by round and process, as `cut_into_passes` does."""
         widths = [self.width(len(example.input_ids)) for example in examples]
         return cut_into_passes(widths, tokens_per_batch - self.shared_length, processes, self.kind == "packed")
 
     def largest_pass(self, longest: int, rows: int, tokens_per_batch: int) -> int:
-        """Tokens of a forward pass over `rows` examples of `longest` tokens, as far as the budget takes them."""
+        """Return the number of tokens in the largest pass over `rows` examples of `longest` tokens.
+
+        The budget `tokens_per_batch` limits it, unless a single example is longer.
+        """
         width = self.width(longest)
         return max(width, min(rows * width, tokens_per_batch - self.shared_length)) + self.shared_length
 
     def tokens_read(self, examples: int, mean: float, passes: int) -> float:
-        """Tokens that the model reads in `passes` forward passes over `examples` examples of `mean` tokens."""
+        """Return the number of tokens read in `passes` forward passes over `examples` examples of `mean` tokens."""
         if self.shared_block:
             return examples * mean + passes * len(self.block)
         return examples * (mean + len(self.block))
 
     def batch(self, examples: Sequence[Example], weight: float, chunks: int) -> Batch:
-        """The tensors of a pass over `examples`. `weight` is that of each example in the loss, 0 for those that only
-        fill a pass. Raises ValueError where there are no examples."""
+        """Return the tensors of a pass over `examples`.
+
+        `weight` is the weight of each example in the loss; it is 0 if the examples only fill a pass. Raises ValueError
+        if there are no examples.
+        """
         if not examples:
             raise ValueError("a batch without a supervised query position has no loss")
         made = (_padded if self.kind == "padded" else _packed)(self, examples)
@@ -86,22 +95,28 @@ class Layout:
         return made
 
 
-def layout_of(config: RunConfig, block: list[int], query_length: int, pad_id: int, is_fsdp: bool) -> Layout:
-    """The layout that these settings ask for.
+def layout_of(config: RunConfig, model_config: Any, block: list[int], query_length: int, is_fsdp: bool) -> Layout:
+    """Return the layout for these settings.
 
-    Through a KV cache the block is a separate forward pass. Then it cannot be shared where layers are checkpointed
-    (they recompute without a cache), under FSDP (which has freed the weights when gradients come back through it), or
-    where layers are compiled (they would be compiled again for the cache of every layer). In one row with the examples
-    it can always be shared, except with flash attention, which takes no custom mask.
+    A packed row contains the few-shot block and shares it, except with flash attention, which takes no custom mask.
+    Padded rows share it through a KV cache, which a separate forward pass fills. Four cases rule that out: layers that
+    are checkpointed (they are recomputed without a cache), FSDP (it has freed the weights when gradients come back
+    through the cache), layers that are compiled (each layer's cache would compile them again), and models whose state
+    cannot be shared (`shares_block`). Raises `UserError` if the model cannot read several examples in one row.
     """
     settings = config.training
     custom_mask = config.model.attn_implementation != "flash_attention_2"
-    cached = not (settings.gradient_checkpointing or settings.torch_compile or is_fsdp)
+    if settings.batching == "packed" and not packs(model_config, custom_mask):
+        raise UserError(
+            f"training.batching: packed, but in a {model_config.get_text_config().model_type} model an example would "
+            "see the examples before it; set it to padded"
+        )
+    blocked = settings.gradient_checkpointing or settings.torch_compile or is_fsdp
+    cached = not blocked and shares_block(model_config, len(block))
     return Layout(
         kind=settings.batching,
         block=block,
         query_length=query_length,
-        pad_id=pad_id,
         shared_block=custom_mask if settings.batching == "packed" else cached,
         custom_mask=custom_mask,
     )
@@ -109,9 +124,9 @@ def layout_of(config: RunConfig, block: list[int], query_length: int, pad_id: in
 
 def _padded(layout: Layout, examples: Sequence[Example]) -> Batch:
     head = [] if layout.shared_block else layout.block
-    input_ids, mask = left_pad([[*head, *example.input_ids] for example in examples], layout.pad_id)
+    input_ids, mask = left_pad([[*head, *example.input_ids] for example in examples])
     width = input_ids.shape[1]
-    # Rows end in the same column, so every answer ends where the query begins.
+    # All rows end in the same column, so in each row the answer ends and the query begins at column `end`.
     end = width - layout.query_length
     return {
         "prefix_ids": torch.tensor(layout.block if layout.shared_block else [], dtype=torch.long),
@@ -155,8 +170,8 @@ def _packed(layout: Layout, examples: Sequence[Example]) -> Batch:
     return batch
 
 
-def own_and_block(owner: Tensor, dtype: torch.dtype) -> Tensor:
-    """Additive mask [1, 1, T, T]: a token sees the shared block (owner -1) and its example, up to itself."""
+def block_causal_mask(owner: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return an additive mask [1, 1, T, T]. A token sees the shared block (owner -1) and its example, up to itself."""
     seen = (owner.unsqueeze(1) == owner) | (owner == -1)
     seen = seen.tril_()
     return torch.zeros(seen.shape, dtype=dtype, device=owner.device).masked_fill_(~seen, torch.finfo(dtype).min)[
@@ -165,7 +180,7 @@ def own_and_block(owner: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _answers(layout: Layout, examples: Sequence[Example], rows: list[int], ends: list[int]) -> Batch:
-    """Where the answer tokens are, each predicted from the column before it. `ends`: columns at which queries begin."""
+    """Positions of the answer tokens. The column before a token predicts it. Queries begin at the columns `ends`."""
     tokens: list[tuple[int, int, int, int, float]] = []
     for number, (example, row, end) in enumerate(zip(examples, rows, ends, strict=True)):
         count = example.answer_length

@@ -1,4 +1,4 @@
-"""The training loop: steps, what is logged of them, validation, checkpoints."""
+"""The training loop runs the steps, logs them, validates the model and writes checkpoints."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from training.validation import logits_of
 from training.watch import Watch
 
 LOGGED = 200
-"""Points in the curves of a run, about."""
+"""Approximate number of points in the curves of a run."""
 
 
 @dataclass
 class Run:
-    """A training that is under way."""
+    """A `Run` is a training in progress: its model, data and state, and where it is saved and logged."""
 
     settings: TrainingSettings
     seed: int
@@ -43,13 +43,13 @@ class Run:
     layout: Layout
     step_order: StepOrder
     schedule: Callable[[int], float]
-    """Factor on the learning rates at a step."""
+    """Maps a step to the factor on the learning rates."""
     train: list[Example]
     validation: list[Example]
     validation_rows: Sequence[QueryExample]
     state: State
     save: Callable[[State, bool], None]
-    """Write a checkpoint of the state; true if it is the best so far."""
+    """Writes a checkpoint of the state. The second argument says whether it is the best checkpoint so far."""
     watch: Watch
     window: Window = field(default_factory=lambda: Window())
     asked_to_stop: Event = field(default_factory=Event)
@@ -57,7 +57,7 @@ class Run:
 
 @dataclass
 class Window:
-    """What the steps since the last logging yielded on this process."""
+    """A `Window` collects what this process will log: sums over steps, and the z and target of every example."""
 
     steps: int = 0
     tokens: int = 0
@@ -69,17 +69,20 @@ class Window:
 
 
 class _Share(NamedTuple):
-    """A process's part of what is logged."""
+    """What a process contributes to the log."""
 
     parts: dict[str, float]
-    """Parts of the loss, means over the steps."""
+    """The process's share of the loss and of its parts, each a mean over the steps."""
     log_odds: list[float]
     correct: list[float]
     tokens: int
 
 
 def run_steps(run: Run) -> None:
-    """Train from the state's step to the last one. Every process calls it. Raises `Stopped` if one is asked to end."""
+    """Train from the state's step to the last step. Every process calls it.
+
+    Raises `Stopped` if a process is asked to stop, and `RunError` if the loss is not finite.
+    """
     settings, last = run.settings, run.step_order.steps
     evaluate_at, save_at = evenly(last, settings.evaluations), evenly(last, settings.checkpoints)
     log_every = max(1, last // LOGGED)
@@ -92,12 +95,12 @@ def run_steps(run: Run) -> None:
             one_step(run, step)
             run.state = run.state.model_copy(update={"step": step + 1})
             bar.update(1)
-            # Before every checkpoint too: it must not be of a run that has become NaN.
+            # Before every checkpoint too: logging raises if the loss is not finite, so no such checkpoint is written.
             if (step + 1) % log_every == 0 or step + 1 in save_at | evaluate_at:
                 logged = log_window(run)
                 bar.set_postfix(loss=f"{logged['loss']:.4f}", tokens_per_s=f"{logged['tokens_per_second']:,.0f}")
             is_best = validate(run) if step + 1 in evaluate_at else False
-            # All processes end at the same step, whichever of them was asked to.
+            # If any process is asked to stop, all processes stop at the same step.
             stops = run.strategy.any_process(run.asked_to_stop.is_set())
             if is_best or stops or step + 1 in save_at | evaluate_at:
                 run.save(run.state, is_best)
@@ -106,11 +109,11 @@ def run_steps(run: Run) -> None:
 
 
 def one_step(run: Run, step: int) -> None:
-    """Gradients over the step's examples in as many passes as the token budget takes, then one update."""
+    """Compute gradients over the step's examples, in as many passes as the token budget requires, and update once."""
     begun = time.perf_counter()
     strategy, layout = run.strategy, run.layout
     rank = strategy.accelerator.process_index
-    # Dropout follows from seed, step and process: a resumed run draws what an uninterrupted one would have.
+    # Dropout depends only on seed, step and process, so a resumed run draws what an uninterrupted run draws.
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, rank]).generate_state(1)[0]))
     strategy.set_learning_rate(run.schedule(step))
     examples = [run.train[i] for i in run.step_order.step(step)]
@@ -119,7 +122,7 @@ def one_step(run: Run, step: int) -> None:
         is_last = number == len(rounds) - 1
         mine = [examples[i] for i in shares[rank]]
         chunks = max(math.ceil(sum(examples[i].answer_length for i in share) / CHUNK) for share in shares)
-        weight = 1 / len(examples) if mine else 0.0  # a process without examples still joins in
+        weight = 1 / len(examples) if mine else 0.0  # a process without examples still runs the pass
         batch = layout.batch(mine or [examples[shares[0][0]]], weight, chunks)
         with strategy.pass_context(is_last):
             total, parts, z = strategy.model(to_device(batch, strategy))
@@ -132,13 +135,13 @@ def one_step(run: Run, step: int) -> None:
 
 
 def validate(run: Run) -> bool:
-    """Score the validation split; true if this is the best score so far."""
+    """Score the validation split. Returns true if the score is the best so far. Every process calls it."""
     logits = logits_of(run.strategy, run.layout, run.validation, run.settings.tokens_per_batch)
     correct = np.array([example.correct for example in run.validation])
     scores = point_metrics(expit(logits), correct, only=("brier", "nll", "ece", "auroc"))
     kept: dict[str, float] = {name: value for name, value in scores.items() if value is not None}
     score, step = kept[run.settings.select_by], run.state.step
-    # The model as it came is no candidate: it is what this training has to improve on.
+    # The untrained model cannot be the best: it is the baseline that training must improve on.
     is_best = step > 0 and (run.state.best_score is None or score < run.state.best_score)
     changes: dict[str, Any] = {"history": [*run.state.history, {"step": step, **kept}]}
     if not run.state.before:
@@ -151,7 +154,10 @@ def validate(run: Run) -> bool:
 
 
 def log_window(run: Run) -> dict[str, float]:
-    """Means over the steps since the last logging and over all processes; every process calls it."""
+    """Log and return means over the steps since the last logging, for all processes together. Every process calls it.
+
+    Raises `RunError` if the loss is not finite.
+    """
     window, run.window = run.window, Window()
     parts = {name: float(value) / window.steps for name, value in window.parts.items()}
     log_odds = torch.cat([z[:, 1] - z[:, 0] for z in window.z]).tolist() if window.z else []
@@ -175,12 +181,12 @@ def log_window(run: Run) -> dict[str, float]:
 
 
 def evenly(steps: int, count: int) -> set[int]:
-    """`count` evenly spaced steps, counted from 1, the last among them."""
+    """Return at most `count` evenly spaced steps, counted from 1. The last step is always among them."""
     return {max(1, round(steps * (k + 1) / count)) for k in range(count)}
 
 
 def to_device(batch: dict[str, Tensor], strategy: Strategy) -> dict[str, Tensor]:
-    # Numbers stay where they are: reading one from a GPU would make it wait.
+    # Scalars stay on the CPU: to read a scalar from a GPU, the CPU would have to wait for the GPU.
     device = strategy.accelerator.device
     return {name: value.to(device, non_blocking=True) if value.ndim else value for name, value in batch.items()}
 

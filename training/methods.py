@@ -1,4 +1,4 @@
-"""What is trained: each method takes the loaded model and returns it, made ready, with the head that reads it."""
+"""A training method prepares the loaded model for training. It returns the model and its probe, or None."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from calibration_tuning.lm.probe import Probe
 
 
 def lora_prompt(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
-    """An adapter, read off the two answer tokens of the query."""
+    """Train an adapter. The confidence is read off the two answer tokens of the query."""
     return with_adapter(config, lm), None
 
 
 def lora_probe(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
-    """An adapter, read by a head on the last hidden state of the query."""
+    """Train an adapter and a probe, which reads the confidence off the last hidden state of the query."""
     return with_adapter(config, lm), make_probe(config, lm)
 
 
 def probe(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
-    """A head on the last hidden state of the query, the model untouched."""
+    """Train only a probe on the last hidden state of the query. The model does not change."""
     return lm.requires_grad_(False), make_probe(config, lm)
 
+
+FUSED = {
+    *("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"),
+    *("bamba", "granitemoehybrid", "jamba", "zamba", "zamba2"),
+}
+PAST_ADAPTERS = ["out_proj", "conv1d", "dt_proj"]
+"""In `FUSED` families the state-space kernels read the weights of these modules directly, so an adapter there has no
+effect. PEFT itself refuses the first two for some of the families."""
 
 METHODS: dict[Method, Callable[[RunConfig, Any], tuple[Any, Probe | None]]] = {
     "lora_prompt": lora_prompt,
@@ -40,11 +48,19 @@ def with_adapter(config: RunConfig, lm: Any) -> Any:
     if config.model.load_in_4bit:
         checkpointing = config.training.gradient_checkpointing
         lm = prepare_model_for_kbit_training(lm, use_gradient_checkpointing=checkpointing)
-    tuned = get_peft_model(lm, lora_config(config.training.lora))
+    lora = lora_config(config.training.lora)
+    if lora.target_modules == "all-linear" and lm.config.get_text_config().model_type in FUSED:
+        lora.exclude_modules = PAST_ADAPTERS
+    try:
+        tuned = get_peft_model(lm, lora)
+    except ValueError as error:  # modules that are missing, or that take no adapter of this kind
+        told = " ".join(str(error).split())
+        hint = "; set training.lora.lora_dropout to 0" if "lora_dropout" in told else ""
+        raise UserError(f"training.lora: PEFT refuses this adapter ({told.rstrip('.')}){hint}") from None
     if isinstance(lm.get_output_embeddings(), BaseTunerLayer):
         raise UserError(
-            "training.lora.target_modules: reaches the vocabulary projection, which is shared with the reference model "
-            "and has to stay as it is; name other modules"
+            "training.lora.target_modules: includes the vocabulary projection, which the reference model shares "
+            "and which must not change; name other modules"
         )
     return tuned
 
@@ -58,7 +74,7 @@ def make_probe(config: RunConfig, lm: Any) -> Probe:
 
 
 def parameter_groups(config: RunConfig, lm: Any, head: Probe | None) -> list[dict[str, Any]]:
-    """The optimizer's parameter groups: the adapter, and the head with a separate learning rate."""
+    """Return the optimizer's parameter groups: the adapter, and the probe with a separate learning rate."""
     adapter = [p for p in lm.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": adapter, "lr": config.training.learning_rate}] if adapter else []
     if head is not None:

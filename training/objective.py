@@ -9,12 +9,12 @@ c <- (1 - epsilon) c + epsilon / 2; a share k/n where targets are soft) and p = 
     brier          (p - c)^2
     focal          -(c (1 - p)^gamma log p + (1 - c) p^gamma log(1 - p))        (Lin et al. 2017)
     mass_nll       -log(P(no) + P(yes)) over the whole vocabulary; cross_entropy + mass_nll is the cross-entropy over
-                   the vocabulary. Without it only the ratio of the two tokens is trained and their mass decays.
+                   the vocabulary. Without it, only the ratio of P(yes) to P(no) is trained, and their sum decays.
     kl             divergence of the answer tokens' distribution from the adapter-free model's (Kapoor et al. 2024)
     answer_nll     -log p(answer token), on answers that are correct, weighted by their grade
 
-Every part is a mean over the examples of an optimizer step (over an example's own answer tokens first). A pass over
-some of them yields its share of that mean, so that parts add up over passes and processes, however the step is cut.
+Every part is a mean over the examples of an optimizer step (first over the answer tokens of each example). A pass over
+some of these examples yields its share of that mean, so parts add up over passes and processes, however a step is cut.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from torch.utils.checkpoint import checkpoint
 from calibration_tuning.config.training import ObjectiveSettings
 
 CHUNK = 256
-"""Answer positions whose vocabulary logits exist at one time, at most."""
+"""The largest number of answer positions whose vocabulary logits exist at the same time."""
 
 
 def cross_entropy(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
@@ -48,17 +48,17 @@ def focal(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
 
 
 def forward_kl(tuned: Tensor, reference: Tensor) -> Tensor:
-    """KL(reference || tuned) from log-probabilities [..., K], in nats."""
+    """Return KL(reference || tuned) [...] in nats, from log-probabilities [..., K]."""
     return F.kl_div(tuned, reference, log_target=True, reduction="none").sum(-1)
 
 
 def reverse_kl(tuned: Tensor, reference: Tensor) -> Tensor:
-    """KL(tuned || reference)."""
+    """Return KL(tuned || reference) [...] in nats, from log-probabilities [..., K]."""
     return forward_kl(reference, tuned)
 
 
 def jsd(tuned: Tensor, reference: Tensor) -> Tensor:
-    """Jensen-Shannon divergence, in [0, log 2]."""
+    """Return the Jensen-Shannon divergence [...] in nats, in [0, log 2], from log-probabilities [..., K]."""
     mixture = torch.logaddexp(tuned, reference) - torch.log(torch.tensor(2.0, dtype=tuned.dtype, device=tuned.device))
     return (forward_kl(mixture, tuned) + forward_kl(mixture, reference)) / 2
 
@@ -77,22 +77,22 @@ DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class AnswerTokens:
-    """The P answer tokens of some examples, one after another, and the hidden states [P, H] that predict them."""
+    """`AnswerTokens` holds the P answer tokens of a pass, and the hidden states [P, H] that predict them."""
 
     ids: Tensor
-    """[P]"""
+    """[P]: the token ids."""
     example: Tensor
-    """[P]: the row of `z` that each belongs to."""
+    """[P]: the row of `z` that each token belongs to."""
     share: Tensor
-    """[P]: 1 / (number of answer tokens of its example)."""
+    """[P]: 1 / (number of answer tokens in the token's example)."""
     grade: Tensor
-    """[P]: the grade of the token's answer in [0, 1], whatever the query's target is."""
+    """[P]: the grade of the token's answer, in [0, 1], also where the query's target is soft."""
     hidden: Tensor
     reference: Tensor | None
-    """Of the model without adapter; None if kl_weight is 0."""
+    """[P, H]: the hidden states of the model without adapter; None if kl_weight is 0."""
     chunks: int
-    """Parts in which the vocabulary's logits are made; the same on every process, as a sharded projection is gathered
-    by all of them together."""
+    """The number of parts in which vocabulary logits are computed. It is the same on every process, because processes
+    gather a sharded projection together."""
 
 
 def objective(
@@ -104,12 +104,11 @@ def objective(
     answers: AnswerTokens | None,
     logits_of: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of the B examples of one pass.
+    """Return the scalar total of a pass over B examples, and its detached parts by name.
 
-    z [B, 2]; log_mass [B], the log-probability of the two answer tokens together, or None where z comes from a probe;
-    correct [B] in [0, 1]; weight [B], 1 / (examples of the step), or 0 for an example that only fills a batch;
-    `logits_of` maps hidden states [n, H] to vocabulary logits [n, K]. Returns the scalar total and the detached parts.
-    Raises ValueError where there is no example to learn from.
+    z [B, 2]; log_mass [B], the log-probability of the two answer tokens together, or None if z comes from a probe;
+    correct [B] in [0, 1]; weight [B], 1 / (examples in the step), or 0 for an example that only fills a batch;
+    `logits_of` maps hidden states [n, H] to vocabulary logits [n, K]. Raises ValueError if there are no examples.
     """
     if not len(correct):
         raise ValueError("a batch without a supervised query position has no loss")
@@ -138,9 +137,10 @@ def answer_terms(
     divergence: Callable[[Tensor, Tensor], Tensor],
     with_nll: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Divergence [P] from the reference and -log p [P] of the answer's tokens, a chunk of positions at a time.
+    """Return the divergence [P] from the reference and -log p [P] of the answer tokens; None for a term that is off.
 
-    A chunk's logits are dropped and computed again in the backward pass: memory grows with CHUNK x K, not with P x K.
+    Logits are computed for a chunk of positions at a time. They are dropped, and computed again in the backward pass,
+    so memory grows with CHUNK x K, not with P x K.
     """
 
     def terms(hidden: Tensor, reference: Tensor | None, ids: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -1,4 +1,4 @@
-"""The table at the start: what is trained on what, and about how much memory it takes."""
+"""Training starts with a table: what is trained, on which examples, and about how much memory it takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def show_overview(run: Run) -> None:
     rows = {
         "method": run.settings.method,
         "parameters trained": f"{trained:,} of {total:,} ({trained / total:.2%})",
-        "examples": f"{len(run.train):,} ({tokens:,} tokens, and a few-shot block of {len(run.layout.block)})",
+        "examples": f"{len(run.train):,} ({tokens:,} tokens, plus a few-shot block of {len(run.layout.block)})",
         "steps": f"{run.step_order.steps:,} of {run.step_order.batch_size} examples ({run.settings.epochs:g} epochs)",
         "processes": f"{strategy.processes} ({strategy.accelerator.distributed_type.value.lower()})",
         "passes": f"{run.settings.batching}, up to {run.settings.tokens_per_batch:,} tokens each",

@@ -1,4 +1,4 @@
-"""How the examples of a step are cut into forward passes: the same whatever process asks."""
+"""`cut_into_passes` cuts the examples of a step into forward passes. Every process computes the same cut."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from calibration_tuning.lm.batches import by_length
 def cut_into_passes(
     widths: Sequence[int], tokens_per_pass: int, processes: int, packed: bool = False
 ) -> list[list[list[int]]]:
-    """Rounds of one forward pass for each process: [rounds][processes] -> positions in `widths`.
+    """Return rounds, in each of which every process runs a pass: [rounds][processes] -> positions in `widths`.
 
-    `widths` [n] are the tokens that each example adds to a pass. Rows of similar length come together, and a pass holds
-    at most `tokens_per_pass` tokens; a longer example is a pass by itself. Every process has the same number of passes,
-    because sharded models wait for each other in each. Where there are fewer examples than processes, the missing
-    passes are empty.
+    `widths` [n] are the numbers of tokens that the examples add to a pass. A pass holds at most `tokens_per_pass`
+    tokens; a longer example is a pass by itself. Padded passes hold examples of similar length; packed passes are
+    filled up. Every process has the same number of passes, because the processes of a sharded model wait for each other
+    in every pass. If there are fewer examples than processes, some passes are empty.
     """
     cut = _first_fit(widths, tokens_per_pass) if packed else list(by_length(widths, len(widths), tokens_per_pass))
     while len(cut) % processes:

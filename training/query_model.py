@@ -1,4 +1,4 @@
-"""The model as it is trained: the language model, its readout, and one forward pass that ends in the objective."""
+"""`QueryModel` is the model under training. A forward pass goes from token ids to the objective."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from calibration_tuning.config.training import ObjectiveSettings
-from calibration_tuning.lm.batches import Prefix, encode_prefix, forward_inputs
+from calibration_tuning.lm.batches import forward_inputs
+from calibration_tuning.lm.caches import Prefix, encode_prefix
 from calibration_tuning.lm.models import adapter_off, causal_model, decoder, vocabulary_logits
 from calibration_tuning.lm.probe import Probe
-from training.layout import Batch, own_and_block
+from training.layout import Batch, block_causal_mask
 from training.objective import AnswerTokens, objective
 
 
 class QueryModel(nn.Module):
-    """`forward(batch)`, with a batch as in training/layout.py, gives the total and the parts of the objective; with
-    `judge_only` it gives what evaluation needs, z and the log-mass.
+    """A `QueryModel` holds the language model, its probe or None, and the objective. Because they are a single module,
+    every strategy can wrap it and sees one forward pass for each backward pass.
 
-    One pass with gradients for everything, after one without for the reference. Only hidden states come out of the
-    decoder; the vocabulary projection is applied where it is used. A single module holds all of it, so any strategy can
-    wrap it and sees one forward for one backward.
+    `forward(batch)` takes a batch as in training/layout.py and returns the objective's total, its parts by name, and
+    the detached z [n, 2]. With `judge_only` it returns z [n, 2] and the log-mass [n], which is None with a probe.
+
+    A pass without gradients for the reference, which is the model without adapter, comes first. A single pass with
+    gradients follows. The decoder returns hidden states; only those that are needed are projected onto the vocabulary.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class QueryModel(nn.Module):
     def forward(self, batch: Batch, judge_only: bool = False) -> Any:
         keeps_near_base = self.settings.kl_weight > 0 and self.has_adapter and not judge_only
         reference = self._reference(batch) if keeps_near_base else None
-        # With a frozen model and a head there is nothing to differentiate below the head.
+        # If only a probe is trained, no gradients are needed below the probe.
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.has_adapter):
             hidden = self._hidden(batch, self._block(batch))
         verdict = hidden[batch["query_rows"], batch["query_cols"]]
@@ -72,7 +75,7 @@ class QueryModel(nn.Module):
         return super().train(mode)
 
     def _readout(self, verdict: Tensor) -> tuple[Tensor, Tensor | None]:
-        """z [n, 2] and the log-mass [n] of the two answer tokens, if it is read off the vocabulary."""
+        """z [n, 2], and the log-mass [n] of the two answer tokens, which is None with a probe."""
         if self.probe is not None:
             return self.probe(verdict), None
         logits = self._vocabulary(verdict)
@@ -83,7 +86,7 @@ class QueryModel(nn.Module):
         return vocabulary_logits(self.lm, hidden)
 
     def _block(self, batch: Batch) -> Prefix:
-        """The few-shot block through the model: with gradients in every training pass, once for all others."""
+        """The few-shot block's KV cache. Each training pass computes it, with gradients. Other passes share a cache."""
         if self.training:
             return encode_prefix(self.lm, batch["prefix_ids"])
         if self._judging_block is None:
@@ -92,7 +95,7 @@ class QueryModel(nn.Module):
 
     @torch.no_grad()
     def _reference(self, batch: Batch) -> Tensor:
-        """Hidden states [P, H] of the model without its adapter, which has no query to read."""
+        """Hidden states [P, H] of the model without its adapter. It need not read the queries, so they are left out."""
         columns = batch["reference_columns"]
         head = {name: batch[name].index_select(1, columns) for name in ("input_ids", "position_ids")}
         if "attention_mask" in batch:
@@ -118,6 +121,6 @@ class QueryModel(nn.Module):
             inputs = forward_inputs(batch["input_ids"], mask, block, causal_model(self.lm).config)  # type: ignore[arg-type]
         else:
             if "owner" in batch:
-                mask = own_and_block(batch["owner"], causal_model(self.lm).dtype)
+                mask = block_causal_mask(batch["owner"], causal_model(self.lm).dtype)
             inputs = {"input_ids": batch["input_ids"], "attention_mask": mask, "use_cache": False}
         return decoder(self.lm)(**inputs | {"position_ids": batch["position_ids"]}).last_hidden_state

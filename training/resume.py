@@ -1,4 +1,4 @@
-"""Going on from a checkpoint, and writing the next one, with all processes in step."""
+"""All processes resume from the same checkpoint and write the next checkpoints together."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ from training.strategy import Strategy
 
 
 def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:
-    """The state to resume from, and the checkpoint it is in; a new state where there is none."""
-    accelerator.wait_for_everyone()  # the first one may have had old checkpoints to remove
+    """Return the state to resume from and its checkpoint, or a new state and None. Every process calls it.
+
+    Raises `RunError` if the processes see different checkpoints, and `UserError` if the checkpoint belongs to other
+    settings or to another curated set.
+    """
+    accelerator.wait_for_everyone()  # the first process may be removing old checkpoints
     checkpoint = find_checkpoint(config.training_dir, inputs_fingerprint)
     steps = gather_object([checkpoint.state.step if checkpoint else 0])
     if len(set(steps)) > 1:
@@ -44,14 +48,19 @@ def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str
     if is_first_process():
         before = checkpoint.state.processes
         note = (
-            f" (by {before} processes; now {accelerator.num_processes})" if before != accelerator.num_processes else ""
+            f" (written by {before} processes; now {accelerator.num_processes})"
+            if before != accelerator.num_processes
+            else ""
         )
         print(f"resuming from the checkpoint of step {checkpoint.state.step}{note}")
     return checkpoint.state.model_copy(update={"processes": accelerator.num_processes}), checkpoint
 
 
 def saver(config: RunConfig, strategy: Strategy) -> Callable[[State, bool], None]:
-    """Writes a checkpoint on the first process; the best one first, as later ones refer to it."""
+    """Return a function that writes a checkpoint on the first process. Every process calls that function.
+
+    The best checkpoint is written first, because later checkpoints refer to it.
+    """
     work = config.training_dir
 
     def save(state: State, is_best: bool) -> None:

@@ -1,4 +1,4 @@
-"""Everything a training run needs before its first step."""
+"""`build_run` builds everything that a training needs before its first step."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from transformers import get_scheduler, set_seed
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.batches import check_window
+from calibration_tuning.lm.caches import check_window
 from calibration_tuning.lm.models import (
     context_length,
     decoder,
     load_model,
     load_model_config,
-    load_tokenizer,
     resolve_dtype,
 )
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.records import FewShot, QueryExample, Split
 from calibration_tuning.tracking import Tracker
 from training.checkpoints import (
@@ -41,12 +40,12 @@ from training.strategy import Strategy, start_strategy
 from training.watch import Watch
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration")
-"""What training reads; nothing of it sees the test split."""
+"""The splits that training reads. It never reads the test split."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The curated set, and how its questions are asked."""
+    """`Inputs` holds the splits of the curated set that training reads, and the format of its prompts."""
 
     prompt_format: PromptFormat
     few_shot: FewShot
@@ -58,14 +57,14 @@ class Inputs:
 
 
 def load_inputs(config: RunConfig, curated: CuratedSet) -> Inputs:
-    """Raises `UserError` where the set holds the answers of another model."""
+    """Read the splits that training needs. Raises `UserError` if the set holds the answers of another model."""
     if (made_for := curated.manifest["settings"]["model"]["path"]) != config.model.path:
         raise UserError(
             f"{curated.folder}: holds answers and token ids of {made_for}, "
             f"not of {config.model.path}; curate with this model"
         )
     return Inputs(
-        PromptFormat.of(load_tokenizer(config.model), config.model.prompt_format),
+        load_prompt_format(config.model),
         curated.few_shot,
         {split: curated.split(split) for split in SPLITS},
     )
@@ -90,10 +89,9 @@ def build_run(
     )
     step_order = StepOrder(len(train), settings.batch_size, settings.epochs, config.training_seed)
     strategy = build_strategy(config, inputs, accelerator)
-    prompt_format = inputs.prompt_format
-    query_length, pad_id = len(prompt_format.query_ids), prompt_format.tokenizer.pad_token_id
-    layout = layout_of(config, inputs.block, query_length, pad_id, strategy.is_fsdp)
-    if layout.kind == "packed" and layout.custom_mask:  # which knows of no sliding window
+    prompt_format, model_config = inputs.prompt_format, accelerator.unwrap_model(strategy.model).config
+    layout = layout_of(config, model_config, inputs.block, len(prompt_format.query_ids), strategy.is_fsdp)
+    if layout.kind == "packed" and layout.custom_mask:  # the custom mask ignores sliding windows
         unwrapped = accelerator.unwrap_model(strategy.model)
         check_window(unwrapped.config, len(inputs.block) + max(len(example.input_ids) for example in train))
     if checkpoint is not None:
@@ -118,7 +116,7 @@ def build_run(
 def uses_bf16(config: RunConfig) -> bool:
     dtype = resolve_dtype(config.model.dtype)
     if dtype == torch.float16:
-        raise UserError("model.dtype: float16 cannot be trained in without loss scaling; use bfloat16 or float32")
+        raise UserError("model.dtype: float16 needs loss scaling, which training does not do; use bfloat16 or float32")
     return dtype == torch.bfloat16
 
 
@@ -137,7 +135,7 @@ def build_strategy(config: RunConfig, inputs: Inputs, accelerator: Accelerator) 
 
 
 def schedule(config: RunConfig, steps: int) -> Callable[[int], float]:
-    """Factor on the learning rate by step; a function of the step alone, so there is nothing to resume."""
+    """Return the function from a step to the factor on the learning rates. It has no state to resume."""
     settings = config.training
     unused = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     warmup = round(settings.warmup_ratio * steps)

@@ -1,4 +1,4 @@
-"""Which examples a step learns from: the same on any number of processes."""
+"""A `StepOrder` says which examples a step learns from. The number of processes does not change it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StepOrder:
-    """`batch_size` examples a step out of one stream of epochs, each a permutation of the `examples` examples drawn
-    from (seed, epoch): step and seed alone say what a step sees, so that a run can go on anywhere."""
+    """Each step takes the next `batch_size` examples of a stream of epochs.
+
+    An epoch is a permutation of the `examples` examples, drawn from (seed, epoch). A step's examples depend only on the
+    step's number and the seed, so a run can resume at any step.
+    """
 
     examples: int
     batch_size: int
@@ -24,7 +27,7 @@ class StepOrder:
         return max(1, ceil(self.epochs * self.examples / self.batch_size))
 
     def step(self, number: int) -> list[int]:
-        """Indices of the examples of step `number`, counted from 0; an epoch may end within a step."""
+        """Return the indices of the examples in step `number`, counted from 0. An epoch may end within a step."""
         stream = range(number * self.batch_size, (number + 1) * self.batch_size)
         return [int(_epoch(self.seed, i // self.examples, self.examples)[i % self.examples]) for i in stream]
 

@@ -1,4 +1,4 @@
-"""Asked to end (preemption, the end of a time limit), training writes a checkpoint after the step it is at."""
+"""Training stops when a signal asks it to (preemption, time limit): it writes a checkpoint after the current step."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stopped(RunError):
-    """Interrupted: the same command resumes. Exit code 75, "try again" to sysexits.h."""
+    """The training was interrupted. The same command resumes it. Exit code 75 means "try again" in sysexits.h."""
 
     exit_code = 75
 
 
 @contextmanager
 def stop_requests() -> Iterator[Event]:
-    """An event that is set by SIGTERM or SIGUSR1 as long as the block runs; the main thread's alone."""
+    """Yield an event that SIGTERM and SIGUSR1 set while the block runs. Only the main thread can call it."""
     asked = Event()
     before = {number: signal.signal(number, lambda *_: asked.set()) for number in SIGNALS}
     try:

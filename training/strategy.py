@@ -1,7 +1,7 @@
-"""One model over one or many devices, by accelerate: plain, data parallel, DeepSpeed ZeRO or FSDP2.
+"""A `Strategy` trains the model on one or many devices, with accelerate: plain, data parallel, DeepSpeed ZeRO or FSDP2.
 
-Whatever the strategy, what is trained is read and written as whole float32 tensors under the names of the unwrapped
-model. Checkpoints are made of these, so that a run can go on under another strategy or number of processes.
+Every strategy reads and writes the trained parameters as whole float32 tensors, under their names in the unwrapped
+model. Checkpoints consist of these, so a run can resume under another strategy or number of processes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from calibration_tuning.runs.processes import process_count
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 TIMEOUT = timedelta(hours=6)
-"""Of a collective. Rank 0 writes checkpoints and plots while the others wait; ten minutes can be too short for that."""
+"""Time limit of a collective operation. While rank 0 writes checkpoints and plots, the others wait; the default of ten
+minutes can be too short."""
 
 
 def make_accelerator(bf16: bool) -> Accelerator:
-    """Build it from what `accelerate launch` put into the environment. A process started alone is a single device."""
+    """Build the accelerator from the environment of `accelerate launch`. Without it, a single device is used."""
     on_cpu = not torch.accelerator.is_available()
     several = process_count() > 1
     handlers = [InitProcessGroupKwargs(backend="gloo" if on_cpu else None, timeout=TIMEOUT)] if several else []
-    # accelerate takes cpu=True as a wish for plain data parallelism, DeepSpeed's CPU strategy for an accelerator.
+    # With cpu=True accelerate uses plain data parallelism, so DeepSpeed on the CPU needs cpu=False.
     return Accelerator(
         cpu=on_cpu and not _wants_deepspeed(),
         mixed_precision="bf16" if bf16 and not on_cpu else "no",
@@ -47,7 +48,7 @@ def _wants_deepspeed() -> bool:
 
 @dataclass
 class Strategy:
-    """The wrapped model and its optimizer."""
+    """A `Strategy` holds the wrapped model and its optimizer, and does what differs between strategies."""
 
     accelerator: Accelerator
     model: Any
@@ -74,25 +75,37 @@ class Strategy:
         return self.accelerator.distributed_type == DistributedType.FSDP
 
     def backward(self, loss: Tensor, is_last: bool) -> None:
-        """`loss` is this process's share of a sum. It is scaled up first, as gradients are averaged over processes."""
+        """Compute the gradients of `loss`, this process's share of a sum over processes.
+
+        Gradients are averaged over processes, so the loss is multiplied by their number first.
+        """
         self.accelerator.gradient_state._set_sync_gradients(is_last)
         self.accelerator.backward(loss * self.processes)
 
     def pass_context(self, is_last: bool) -> Any:
-        """Gradients are exchanged once a step. ZeRO exchanges in every pass, as it keeps no full gradients."""
+        """Return the context of a pass. Processes exchange gradients in the last pass of a step only.
+
+        ZeRO exchanges them in every pass, because it does not keep full gradients.
+        """
         return nullcontext() if is_last or self.is_deepspeed else self.accelerator.no_sync(self.model)
 
     def step(self) -> float:
         """Clip, update, and return the gradient norm before clipping."""
-        if self.is_deepspeed:  # it clipped and updated in `backward`
+        if self.is_deepspeed:  # DeepSpeed has clipped and updated in `backward`
             return float(self.model.get_global_grad_norm())
+        for parameter in self.trained.values():  # such as an expert's that no token of this step was sent to
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         norm = self.accelerator.clip_grad_norm_(list(self.trained.values()), self.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def set_learning_rate(self, factor: float) -> None:
-        """Set the learning rate. Call it before a step's passes, because DeepSpeed updates within the last one."""
+        """Set the learning rates to `factor` x their initial values.
+
+        Call it before the passes of a step, because DeepSpeed updates in the last pass.
+        """
         for group in self.raw_optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
@@ -104,15 +117,15 @@ class Strategy:
         return bool(self.accelerator.reduce(flag, "sum").item())
 
     def gather(self, value: Any) -> list[Any]:
-        """`value` of every process, in order."""
+        """Return the `value` of every process, in order of rank. Every process calls it."""
         return gather_object([value])
 
     def values(self) -> dict[str, Tensor]:
-        """Trained parameters, whole, float32, on the CPU. All processes must call it."""
+        """Return the trained parameters by name, as whole float32 tensors on the CPU. Every process calls it."""
         return {name: self._whole(p, p) for name, p in self.trained.items()}
 
     def moments(self) -> dict[str, Tensor]:
-        """Adam's moments as `<name>.exp_avg` and `<name>.exp_avg_sq`. All processes must call it."""
+        """Return Adam's moments, whole, as `<name>.exp_avg` and `<name>.exp_avg_sq`. Every process calls it."""
         return {
             f"{name}.{moment}": self._whole(p, self._moment(p, moment), moment)
             for name, p in self.trained.items()
@@ -136,7 +149,10 @@ class Strategy:
         return whole.detach().float().cpu().clone()
 
     def load_values(self, values: dict[str, Tensor]) -> None:
-        """Raises KeyError where a trained parameter is missing: resuming with a fresh one would be silently wrong."""
+        """Set the trained parameters from whole tensors.
+
+        Raises KeyError if the names differ. A run that resumed with an untrained parameter would be silently wrong.
+        """
         self._same_names(set(values))
         with torch.no_grad():
             for name, parameter in self.trained.items():
@@ -144,12 +160,12 @@ class Strategy:
 
     def load_moments(self, moments: dict[str, Tensor], step: int) -> None:
         self._same_names({name.rpartition(".")[0] for name in moments})
-        # The optimizer makes its state at the first step, which is still to come.
+        # The optimizer creates its state in the first step, which has not run yet.
         for p in self._optimized():
             zeros = {moment: torch.zeros_like(p) for moment in MOMENTS}
             self.raw_optimizer.state[p] = {"step": torch.tensor(float(step)), **zeros}
         if self.is_deepspeed and hasattr(self.model.optimizer, "_lazy_init_hp_params_optimizer_state"):
-            self.model.optimizer._lazy_init_hp_params_optimizer_state()  # ZeRO 1 and 2 find their shares by it
+            self.model.optimizer._lazy_init_hp_params_optimizer_state()  # ZeRO 1 and 2 locate their shares by it
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 for moment in MOMENTS:
@@ -157,7 +173,7 @@ class Strategy:
                     self._put(parameter, target, moments[f"{name}.{moment}"], moment)
 
     def _optimized(self) -> list[Tensor]:
-        """The tensors that the optimizer itself updates: under ZeRO flat shares of many parameters."""
+        """The tensors that the optimizer updates. Under ZeRO they are flat shares of many parameters."""
         zero3 = getattr(self.model.optimizer, "fp32_partitioned_groups_flat", None) if self.is_deepspeed else None
         return zero3 or [p for group in self.raw_optimizer.param_groups for p in group["params"]]
 
@@ -175,7 +191,7 @@ class Strategy:
         from deepspeed.runtime.zero.partition_parameters import GatheredParameters
 
         if hasattr(parameter, "ds_tensor"):
-            # ZeRO-3 pads shares to one length; its setter for whole tensors runs over the end of the last one.
+            # ZeRO-3 pads shares to the same length; its setter for whole tensors runs past the end of the last share.
             length = parameter.ds_tensor.numel()
             flat = whole.flatten().float()
             padded = F.pad(flat, (0, length * self.processes - len(flat)))
@@ -189,7 +205,7 @@ class Strategy:
         else:
             utils.safe_set_full_optimizer_state(parameter, whole, moment)
         if moment is None:
-            with GatheredParameters([parameter], modifier_rank=0):  # what the model computes with is a copy of it
+            with GatheredParameters([parameter], modifier_rank=0):  # the model computes with a copy of the parameter
                 parameter.data.copy_(whole)
 
     def _same_names(self, names: set[str]) -> None:
@@ -201,17 +217,17 @@ class Strategy:
 def start_strategy(
     accelerator: Accelerator, model: nn.Module, groups: list[dict[str, Any]], weight_decay: float, max_grad_norm: float
 ) -> Strategy:
-    """Wrap the model and make its optimizer, AdamW with a learning rate for each group."""
+    """Wrap the model and create its optimizer: AdamW, with a learning rate for each group."""
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         plugin = accelerator.state.deepspeed_plugin.deepspeed_config
-        # The loop cuts steps into passes itself; gradients are means over the step's examples already.
+        # The loop cuts steps into passes, and its gradients are means over the step's examples already.
         plugin |= {
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "gradient_clipping": max_grad_norm,
         }
     if accelerator.distributed_type == DistributedType.FSDP and accelerator.mixed_precision == "bf16":
-        # accelerate's own policy also rounds the targets, the loss and the exchanged gradients to bfloat16.
+        # accelerate's default policy would also round the targets, the loss and the exchanged gradients to bfloat16.
         accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
             param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
@@ -220,13 +236,13 @@ def start_strategy(
         group["initial_lr"] = group["lr"]
     wrapped, prepared = accelerator.prepare(model, optimizer)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        optimizer = wrapped.optimizer.optimizer  # with offloading, one that DeepSpeed has put in its place
+        optimizer = wrapped.optimizer.optimizer  # with offloading, DeepSpeed replaces the optimizer
     return Strategy(accelerator, wrapped, prepared, optimizer, max_grad_norm)
 
 
 @contextmanager
 def evaluation_mode(strategy: Strategy) -> Iterator[None]:
-    """Evaluation mode without gradients."""
+    """Keep the model in evaluation mode, without gradients, while the block runs."""
     strategy.model.eval()
     try:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The confidence of many answers by the model under training, spread over the processes."""
+"""`logits_of` scores answers with the model under training. The processes share the work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def logits_of(
     tokens_per_batch: int,
     advance: Callable[[int], object] = lambda n: None,
 ) -> np.ndarray:
-    """Log-odds [n] of "correct", on every process. Every process calls it."""
+    """Return the log-odds [n] that the answers are correct. Every process calls it, and each gets all of them.
+
+    `advance` is called after every round with the number of examples that it scored.
+    """
     rounds = layout.rounds(examples, tokens_per_batch, strategy.processes)
     scored: list[tuple[int, float]] = []
     with evaluation_mode(strategy):

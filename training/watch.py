@@ -1,4 +1,4 @@
-"""What a training shows while it runs: curves, reliability diagrams and a table of examples."""
+"""A `Watch` shows a training while it runs: curves, reliability diagrams and a table of examples."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BINS = 10
 
 
 class Watch:
-    """Logs to a tracker and to a file of JSON lines, on the first process only.
+    """A `Watch` logs to a tracker and to a file of JSON lines, on the first process only.
 
-    The file of a resumed run drops what the last checkpoint did not see.
+    When a run resumes from a checkpoint, lines about later steps are removed from the file.
     """
 
     def __init__(self, tracker: Tracker, file: Path, step: int) -> None:
@@ -34,7 +34,7 @@ class Watch:
             write_text(file, "".join(f"{line}\n" for line in lines if _step(line) <= step))
 
     def steps(self, step: int, logged: dict[str, float]) -> None:
-        """Means over the last steps."""
+        """Log means over the steps since the last logging."""
         if is_first_process():
             self.tracker.log(Moment({f"train/{name}": value for name, value in logged.items()}, step=step))
             self._write(step, "train", logged)
@@ -51,7 +51,7 @@ class Watch:
         before: Sequence[float],
         confidence: np.ndarray,
     ) -> None:
-        """Scores of the validation split, and what the model said `before` training and says now, [n] each."""
+        """Log the scores of the validation split, and confidences [n] in [0, 1]: `before` training, and now."""
         if is_first_process():
             self._write(step, "validation", scores)
         if is_first_process() and not self.tracker.disabled:
@@ -73,7 +73,7 @@ class Watch:
 
 
 def _pixels(figure: Any) -> Any:
-    """The figure as a PIL image; trackers would want pyplot and its global state."""
+    """The figure as a PIL image. To draw the figure, trackers would import pyplot, which has global state."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -82,7 +82,7 @@ def _pixels(figure: Any) -> Any:
 
 
 def _step(line: str) -> float:
-    """Infinity for a line that was not finished."""
+    """The step of a line; infinity if the line is incomplete."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

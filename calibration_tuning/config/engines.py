@@ -21,11 +21,15 @@ class ModelSettings(Settings):
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto` is bfloat16 on a GPU that has it, float32 elsewhere (CPUs without AVX-512 emulate bfloat16, slowly)."""
-    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    """`auto` is sdpa where the model has it, eager elsewhere (Gemma 2, Bloom, MPT)."""
     load_in_4bit: bool = False
     """QLoRA: the base model in 4 bits (CUDA and bitsandbytes only)."""
     prompt_format: Literal["auto", "text", "chat"] = "auto"
     """`text` is `Question: ... Answer:`; `chat` uses the tokenizer's chat template; `auto` is chat if it has one."""
+    thinking: Literal["off", "on"] = "off"
+    """For reasoning models in chat format. `off` answers at once, by the template's switch or a trace that is closed;
+    `on` lets the model reason first. Only the answer is graded and judged."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Off unless you trust its author."""
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
-from calibration_tuning.lm.batches import by_length, encode_prefix
+from calibration_tuning.lm.batches import by_length
+from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.generation import Answer, Decoding, generate_batch
 from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.lm.prompts import PromptFormat

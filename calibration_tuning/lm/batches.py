@@ -1,47 +1,27 @@
-"""Left-padded batches after a shared few-shot block whose KV cache is computed once."""
+"""Left-padded batches after a few-shot block."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from calibration_tuning.errors import UserError
-from calibration_tuning.lm.models import decoder
+from calibration_tuning.lm.caches import Prefix, check_window
 
-
-@dataclass(frozen=True)
-class Prefix:
-    """The KV cache of a token block common to all rows: keys and values [1, heads, length, head_dim] a layer."""
-
-    layers: tuple[tuple[Tensor, Tensor], ...]
-    length: int
-
-    def expand(self, batch_size: int, config: Any) -> DynamicCache | None:
-        """A cache for `batch_size` rows. Views, not copies; gradients flow back into the block."""
-        if not self.length:
-            return None
-        data = [(k.expand(batch_size, -1, -1, -1), v.expand(batch_size, -1, -1, -1)) for k, v in self.layers]
-        return DynamicCache(data, config=config)
+PAD = 0
+"""Token id of padding. It is masked, so any token will do; a tokenizer's pad token may be missing, or lie outside the
+model's embeddings."""
 
 
-def encode_prefix(model: Any, ids: Sequence[int] | Tensor) -> Prefix:
-    """Run the block through the model once. Keeps gradients unless the caller switched them off."""
-    if not len(ids):
-        return Prefix((), 0)
-    tokens = (ids if isinstance(ids, Tensor) else torch.tensor(ids, device=model.device)).unsqueeze(0)
-    cache = decoder(model)(input_ids=tokens, use_cache=True).past_key_values
-    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), tokens.shape[1])
-
-
-def left_pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Token ids [B, T] and attention mask [B, T], rows ending in the same column."""
+def left_pad(rows: Sequence[Sequence[int]], prefix: Prefix | None = None) -> tuple[Tensor, Tensor]:
+    """Token ids [B, T] and attention mask [B, T], rows ending in the same column; a block that cannot be shared stands
+    at the beginning of every row."""
+    if prefix is not None and prefix.repeated:
+        rows = [[*prefix.repeated, *row] for row in rows]
     width = max(map(len, rows))
-    input_ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows])
+    input_ids = torch.tensor([[PAD] * (width - len(row)) + list(row) for row in rows])
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
     return input_ids, mask
 
@@ -62,15 +42,6 @@ def forward_inputs(input_ids: Tensor, mask: Tensor, prefix: Prefix, config: Any)
         "past_key_values": prefix.expand(mask.shape[0], config),
         "use_cache": prefix.length > 0,
     }
-
-
-def check_window(config: Any, tokens: int) -> None:
-    window = getattr(config.get_text_config(), "sliding_window", None)
-    if window is not None and tokens > window:
-        raise UserError(
-            f"model.path: some layers of this model see {window} tokens, but block and question have {tokens}; take "
-            "fewer demonstrations or leave long questions out"
-        )
 
 
 def by_length(

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from calibration_tuning.lm.batches import Prefix, by_length, encode_prefix, forward_inputs, left_pad
+from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad
+from calibration_tuning.lm.caches import Prefix, cache_argument, encode_prefix
 from calibration_tuning.lm.models import float64
 from calibration_tuning.lm.prompts import PromptFormat
 
@@ -70,9 +71,10 @@ def generate_batch(
     A plain decoding loop: `generate` would need the block's ids repeated in every row and recounts positions.
     """
     stop = torch.tensor(prompt_format.stop_ids(decoding.multiline), device=model.device)
-    end = prompt_format.next_question if decoding.multiline else None
-    input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
+    end = prompt_format.stop_text(decoding.multiline)
+    input_ids, mask = (t.to(model.device) for t in left_pad(rows, prefix))
     inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
+    cache_name = cache_argument(model)
     alive = torch.arange(len(rows), device=model.device)
     ids: list[list[int]] = [[] for _ in rows]
     logprobs: list[list[float]] = [[] for _ in rows]
@@ -92,14 +94,14 @@ def generate_batch(
         if not len(kept):
             break
         alive = alive[kept]
-        cache = output.past_key_values
+        cache = output[cache_name]
         # Finished rows leave the batch: one long answer must not keep all the others computing.
-        cache.batch_select_indices(kept)
+        cache.reorder_cache(kept)
         inputs = {
             "input_ids": tokens[kept].unsqueeze(1),
             "attention_mask": F.pad(inputs["attention_mask"][kept], (0, 1), value=1),
             "position_ids": inputs["position_ids"][kept, -1:] + 1,
-            "past_key_values": cache,
+            cache_name: cache,
             "use_cache": True,
         }
     return [finished(prompt_format, *row, end) for row in zip(ids, logprobs, strict=True)]

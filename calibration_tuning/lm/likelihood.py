@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from calibration_tuning.lm.batches import Prefix, forward_inputs, left_pad
+from calibration_tuning.lm.batches import PAD, forward_inputs, left_pad
+from calibration_tuning.lm.caches import Prefix, keeps_keys
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.models import decoder, vocabulary_logits
 from calibration_tuning.lm.prompts import PromptFormat
@@ -48,36 +49,53 @@ def continue_rows(
     rows: Sequence[Sequence[int]],
     continuations: Sequence[Sequence[Sequence[int]]],
 ) -> Continued:
-    """Read each of `continuations[i]` (token ids, at least one) after `rows[i]` and the block before them.
+    """Read each of `continuations[i]` (token ids, at least one) after `rows[i]` and the block before them."""
+    owner = [i for i, parts in enumerate(continuations) for _ in parts]
+    flat = [list(tokens) for parts in continuations for tokens in parts]
+    read = _after_cached_rows if keeps_keys(model.config) else _whole_sequences
+    hidden = read(model, prefix, rows, owner, flat)
+    targets = torch.tensor([token for tokens in flat for token in tokens], device=model.device)
+    return Continued(hidden, targets, [[len(tokens) for tokens in parts] for parts in continuations])
 
-    A row is read once, whatever the number of its continuations: these start from copies of its KV cache.
-    """
-    input_ids, mask = (t.to(model.device) for t in left_pad(rows, prompt_format.tokenizer.pad_token_id))
+
+def _after_cached_rows(
+    model: Any, prefix: Prefix, rows: Sequence[Sequence[int]], owner: list[int], flat: list[list[int]]
+) -> Tensor:
+    """Hidden states [N, H]. A row is read once, whatever the number of its continuations: these start from copies of
+    its KV cache."""
+    input_ids, mask = (t.to(model.device) for t in left_pad(rows, prefix))
     inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
     read = decoder(model)(**inputs)
-    owner = torch.tensor([i for i, parts in enumerate(continuations) for _ in parts], device=model.device)
-    flat = [list(tokens) for parts in continuations for tokens in parts]
-    hidden = read.last_hidden_state[:, -1][owner].unsqueeze(1)
+    row_of = torch.tensor(owner, device=model.device)
+    hidden = read.last_hidden_state[:, -1][row_of].unsqueeze(1)
     width = max(map(len, flat)) - 1
     if width:  # the last token of a continuation predicts nothing, so it is not fed
         fed = [tokens[:-1] for tokens in flat]
-        tokens = torch.tensor([row + [0] * (width - len(row)) for row in fed], device=model.device)
+        tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in fed], device=model.device)
         real = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in fed], device=model.device)
         cache = read.past_key_values
-        cache.batch_select_indices(owner)
+        cache.reorder_cache(row_of)
         steps = torch.arange(1, width + 1, device=model.device)
         more = decoder(model)(
             input_ids=tokens,
-            attention_mask=torch.cat([inputs["attention_mask"][owner], real], dim=1),
-            position_ids=inputs["position_ids"][owner, -1:] + steps,
+            attention_mask=torch.cat([inputs["attention_mask"][row_of], real], dim=1),
+            position_ids=inputs["position_ids"][row_of, -1:] + steps,
             past_key_values=cache,
             use_cache=True,
         )
         hidden = torch.cat([hidden, more.last_hidden_state], dim=1)
-    lengths = torch.tensor([len(row) for row in flat], device=model.device)
-    predicts = torch.arange(width + 1, device=model.device) < lengths.unsqueeze(1)
-    targets = torch.tensor([token for row in flat for token in row], device=model.device)
-    return Continued(hidden[predicts], targets, [[len(tokens) for tokens in parts] for parts in continuations])
+    lengths = torch.tensor([len(tokens) for tokens in flat], device=model.device)
+    return hidden[torch.arange(width + 1, device=model.device) < lengths.unsqueeze(1)]
+
+
+def _whole_sequences(
+    model: Any, prefix: Prefix, rows: Sequence[Sequence[int]], owner: list[int], flat: list[list[int]]
+) -> Tensor:
+    """As `_after_cached_rows`, for models some of which forget their state when they are given several tokens more."""
+    whole = [[*rows[i], *tokens[:-1]] for i, tokens in zip(owner, flat, strict=True)]
+    input_ids, mask = (t.to(model.device) for t in left_pad(whole, prefix))
+    hidden = decoder(model)(**forward_inputs(input_ids, mask, prefix, model.config)).last_hidden_state
+    return torch.cat([states[-len(tokens) :] for states, tokens in zip(hidden, flat, strict=True)])
 
 
 @torch.no_grad()
@@ -94,7 +112,7 @@ def continuation_logprobs(
 
 
 def token_logprobs(model: Any, continued: Continued) -> list[float]:
-    """Natural log-probability of every token of `found.targets`, [N]."""
+    """Natural log-probability of every token of `continued.targets`, [N]."""
     values: list[float] = []
     for start in range(0, len(continued.targets), CHUNK):
         part = slice(start, start + CHUNK)

@@ -16,6 +16,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GenerationConfig,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import find_adapter_config_file
@@ -28,8 +29,8 @@ from calibration_tuning.runs.files import sha256_file
 from calibration_tuning.runs.processes import local_process_index
 
 PYPI = "pypi:"
-SCALED_LOGITS = ("logit_scale", "logits_scaling", "lm_head_multiplier")
-"""Settings of families (Cohere, Granite, Falcon-H1) that scale logits after the projection."""
+MULTIPLIERS, DIVISORS = ("logit_scale", "lm_head_multiplier"), ("logits_scaling",)
+"""Settings of families (Cohere, MPT, Falcon-H1; Granite) that scale logits after the projection."""
 
 
 def resolve_model_path(path: str) -> str:
@@ -58,14 +59,25 @@ def float64(values: Tensor) -> Tensor:
 
 def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
     with loading(settings):
-        tokenizer = AutoTokenizer.from_pretrained(
+        return AutoTokenizer.from_pretrained(
             resolve_model_path(settings.path),
             revision=settings.revision,
             trust_remote_code=settings.trust_remote_code,
         )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+
+
+def load_ends(settings: ModelSettings) -> tuple[int, ...]:
+    """Token ids that end a text or a turn by the model's generation_config.json and config.json; () where neither says
+    so. For many chat models these are more than the tokenizer's end of text."""
+    ends: set[int] = set()
+    for load in (GenerationConfig.from_pretrained, AutoConfig.from_pretrained):
+        try:
+            config = load(resolve_model_path(settings.path), revision=settings.revision or "main")
+        except (OSError, ValueError):  # no such file, or code that comes with the model: the other one decides
+            continue
+        eos = getattr(config, "eos_token_id", None)
+        ends |= {eos} if isinstance(eos, int) else {token for token in eos or () if isinstance(token, int)}
+    return tuple(sorted(ends))
 
 
 def load_model_config(settings: ModelSettings) -> Any:
@@ -80,8 +92,9 @@ def load_model_config(settings: ModelSettings) -> Any:
 
 def context_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     """The most tokens that the model reads: the lower of its configuration's and its tokenizer's limit."""
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return int(min(positions or tokenizer.model_max_length, tokenizer.model_max_length))
+    text = config.get_text_config()
+    limits = [getattr(text, name, None) for name in ("max_position_embeddings", "max_seq_len")]  # the latter: MPT
+    return int(min([tokenizer.model_max_length, *(limit for limit in limits if limit)]))
 
 
 def model_identity(settings: ModelSettings) -> dict[str, Any]:
@@ -124,14 +137,11 @@ def load_model(settings: ModelSettings) -> Any:
             path,
             revision=settings.revision,
             dtype=resolve_dtype(settings.dtype),
-            attn_implementation=settings.attn_implementation,
+            attn_implementation=None if settings.attn_implementation == "auto" else settings.attn_implementation,
             trust_remote_code=settings.trust_remote_code,
             use_safetensors=True,
             quantization_config=_four_bits(settings),
         )
-    text = model.config.get_text_config()
-    if scaled := [name for name in SCALED_LOGITS if getattr(text, name, 1) != 1]:
-        raise UserError(f"model.path: {settings.path!r} scales its logits ({scaled[0]}), which is not supported yet")
     return model.eval()
 
 
@@ -181,6 +191,17 @@ def decoder(model: Any) -> Any:
 def vocabulary_logits(model: Any, hidden: Tensor) -> Tensor:
     """Float32 logits [..., K] at hidden states [..., H], as the model itself would give."""
     causal = causal_model(model)
-    logits = causal.get_output_embeddings()(hidden).float()
-    cap = getattr(causal.config.get_text_config(), "final_logit_softcapping", None)  # Gemma 2 and 3
+    config = causal.config.get_text_config()
+    logits = causal.get_output_embeddings()(hidden).float() * logits_scale(config)
+    cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2 and 3
     return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def logits_scale(config: Any) -> float:
+    """What a family multiplies its logits by after the projection; 1 for most."""
+    scale = 1.0
+    for name, power in [*((name, 1) for name in MULTIPLIERS), *((name, -1) for name in DIVISORS)]:
+        value = getattr(config, name, None)
+        if isinstance(value, (int, float)) and value:
+            scale *= float(value) ** power
+    return scale

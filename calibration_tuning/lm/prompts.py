@@ -1,20 +1,25 @@
 """Prompts as token ids. The bytes here are an interface: a tuned checkpoint only knows the query it was trained on.
 
-A sequence is [few-shot block | question | answer | uncertainty query]. The parts are tokenized apart and joined as
-ids, so that the block's KV cache can be shared, generated answers keep their own ids, and the query always has the
-same length (the objective relies on that to find the answer's columns in a left-padded batch).
+A sequence is [few-shot block | question | answer | uncertainty query]. The parts are separate, so that the block's KV
+cache can be shared, generated answers keep their ids, and the query always has the same length (the objective relies on
+that to find the answer's columns in a left-padded batch). Joined they are the ids of the whole text, or of the whole
+conversation as the tokenizer's chat template renders it: this is checked when a `PromptFormat` is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
+from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.chat_template import ChatTemplate, Frame, Thinking, Turns, assistant, user
+from calibration_tuning.lm.models import load_ends, load_tokenizer
+from calibration_tuning.lm.seams import FOLLOWERS, Encoder, after, movable, short_context
 from calibration_tuning.records import Demonstration
 
 # Kapoor et al. 2024 (arXiv 2406.08391). In text prompts it follows the answer directly; as a chat turn it is stripped.
@@ -24,43 +29,69 @@ NO, YES = "i", "ii"
 STEP_BY_STEP = "Let's think step by step."  # Kojima et al. 2022 (arXiv 2205.11916)
 REASON_FIRST = "Think step by step, then write the final answer after 'Answer:'."
 
-DATE = "26 Jul 2024"
-"""What a chat template that tells the date is told; the date in the template of Llama 3.1."""
+_QUESTION = "Question:"
+_ANSWER = "\nAnswer:"
+_SHOWN = ("What is the capital of France?", "Paris")
+"""A question and an answer with which the parts are checked against the whole."""
 
-_MARK = "\u241emark\u241e"
+
+def load_prompt_format(settings: ModelSettings, style: str | None = None) -> PromptFormat:
+    """How the model of these settings is asked; `style` takes the place of `settings.prompt_format`.
+
+    Raises `UserError` as `PromptFormat` does, and where the tokenizer cannot be loaded.
+    """
+    style = style or settings.prompt_format
+    return PromptFormat.of(load_tokenizer(settings), style, load_ends(settings), settings.thinking)
 
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """How a tokenizer's model is asked: as plain text or through its chat template.
+    """How a model is asked: as plain text or through its tokenizer's chat template.
 
-    Raises `UserError` if the two answers of the uncertainty query are not one token each, and different.
+    `ends`: token ids that end a text or a turn besides the tokenizer's end of text, such as those of the model's
+    generation_config.json (`load_prompt_format` reads them). `thinking`: whether a reasoning model writes its
+    trace before it answers.
+
+    Raises `UserError` where the parts of a prompt, joined, would not be the ids of the whole prompt, where the template
+    cannot be used, and where the two answers of the query are not one token each, and different.
     """
 
     tokenizer: PreTrainedTokenizerBase
     style: Literal["text", "chat"]
+    ends: Collection[int] = ()
+    thinking: Thinking = "off"
 
     def __post_init__(self) -> None:
         if self.style == "chat" and not self.tokenizer.chat_template:
             raise UserError("model.prompt_format: chat, but the tokenizer has no chat template; use text")
-        ids = [self._encode(self._answer_text(option)) for option in (NO, YES)]
-        if any(len(option) != 1 for option in ids) or ids[0] == ids[1]:
-            raise UserError(
-                f"model.path: the tokenizer splits the query's answers {NO!r} and {YES!r} into {ids}; each must be "
-                "one token, and different, for a confidence to be read off one position"
-            )
+        if self.thinking == "on" and not (self.style == "chat" and self._template.can_think):
+            raise UserError("model.thinking: on, but the chat template writes no trace of reasoning; set it to off")
+        if self.style == "chat":
+            _ = self._frame  # before anything is read off a template that shows no text
+        _ = self.answer_tokens
+        self._check_joined()
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, style: str) -> PromptFormat:
+    def of(
+        cls, tokenizer: PreTrainedTokenizerBase, style: str, ends: Collection[int] = (), thinking: Thinking = "off"
+    ) -> PromptFormat:
+        """The format of that style; `auto` is chat where the tokenizer has a chat template."""
         if style == "auto":
             style = "chat" if tokenizer.chat_template else "text"
-        return cls(tokenizer, style)  # type: ignore[arg-type]
+        return cls(tokenizer, style, ends, thinking)  # type: ignore[arg-type]
 
     @cached_property
     def answer_tokens(self) -> tuple[int, int]:
-        """Token ids of (no, yes)."""
-        no, yes = (self._encode(self._answer_text(option))[0] for option in (NO, YES))
-        return no, yes
+        """Token ids of (no, yes): where the two whole prompts part that end in these verdicts."""
+        no, yes = (self._whole(*_SHOWN, verdict) for verdict in (NO, YES))
+        border = len(_common(no, yes))
+        if no[border + 1 :] != yes[border + 1 :] or border in (len(no), len(yes)):
+            tokens = [self.tokenizer.convert_ids_to_tokens(ids[border:][:3]) for ids in (no, yes)]
+            raise UserError(
+                f"model.path: the tokenizer splits the query's answers {NO!r} and {YES!r} into {tokens[0]} and "
+                f"{tokens[1]}; each must be one token, and different, for a confidence to be read off one position"
+            )
+        return no[border], yes[border]
 
     @cached_property
     def query_ids(self) -> list[int]:
@@ -69,117 +100,198 @@ class PromptFormat:
 
     def follow_up_ids(self, text: str) -> list[int]:
         """What follows an answer when `text` is asked about it, up to where the reply begins."""
-        if self.style == "text":
-            return self._encode(text)
-        turns = [_user("?"), _assistant(_MARK), _user(text.strip())]
-        return self._encode(self._render(turns).partition(_MARK)[2])
+        follow_up, space = self._before_reply(text), "" if self.style == "chat" else " "
+        return _common(*(after(self._encoder, self._judged_context, f"{follow_up}{space}{v}") for v in (NO, YES)))
 
     def stop_ids(self, multiline: bool = False) -> list[int]:
         """Tokens that end an answer: end of text or turn and, in text prompts, every token that holds a line break
         (unless the answer may have several lines)."""
-        ends = {i for i in [self.tokenizer.eos_token_id] if i is not None}
+        eos = self.tokenizer.eos_token_id
+        ends = {*self.ends, *(() if eos is None else [eos]), *(() if self._turn_end is None else [self._turn_end])}
         return sorted(ends if self.style == "chat" or multiline else ends | self._line_breaks)
+
+    def stop_text(self, multiline: bool = False) -> str | None:
+        """What a model would write after an answer if no token ends it: the next question, or the template's end of a
+        turn where that is no token by itself."""
+        if self.style == "text":
+            return f"\n{_QUESTION}" if multiline else None
+        return None if self._turn_end is not None else self._turn_end_text
+
+    @cached_property
+    def _turn_end_text(self) -> str:
+        """What the template writes directly after an answer, to the end of its line."""
+        text = self._frame.before_reply.lstrip()
+        return text.partition("\n")[0] or text
+
+    @cached_property
+    def _turn_end(self) -> int | None:
+        """The token that the template writes directly after an answer, if it is a special one: <|im_end|>."""
+        if self.style == "text":
+            return None
+        first = after(self._encoder, self._judged_context, self._frame.before_reply.lstrip())[0]
+        return first if first in self.tokenizer.added_tokens_decoder else None
 
     @cached_property
     def _line_breaks(self) -> set[int]:
         pieces = self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])
         return {i for i, piece in enumerate(pieces) if "\n" in piece}
 
-    @property
-    def next_question(self) -> str | None:
-        """What a model would write next after an answer of several lines."""
-        return "\nQuestion:" if self.style == "text" else None
-
     def few_shot_ids(self, demonstrations: Sequence[Demonstration]) -> list[int]:
-        """The block before a question; demonstrations with a verdict (`correct`) show the uncertainty query too."""
-        if self.style == "chat":
-            shown = [turn for d in demonstrations for turn in _chat_demonstration(d)]
-            # Up to where the next user's text begins: the template's system turn and headers are shared as well.
-            return self._encode(self._render([*shown, _user(_MARK)]).partition(_MARK)[0])
-        # Tokenizers cut "\n\n" differently before a word than at the end of a text; here a question always follows,
-        # and its first token must not change what servers that tokenize the whole text at once would see.
-        following = self._encode("Question")
-        ids = self._encode("".join(map(_text_demonstration, demonstrations)) + "Question")
-        return self._bos() + ids[: len(ids) - len(following)]
+        """The block before a question; demonstrations with a verdict (`correct`) show the uncertainty query too.
 
-    def answer_messages(self, demonstrations: Sequence[Demonstration], question: str) -> list[dict[str, str]]:
+        It goes up to where the question's text begins: the beginning of text, a template's system turn and the header
+        of the question are in it.
+        """
+        return self._encoder.whole(self._block_text(demonstrations))
+
+    def answer_messages(self, demonstrations: Sequence[Demonstration], question: str) -> Turns:
         """The chat turns whose next one is the answer, for servers that apply the chat template themselves."""
-        return [*(turn for d in demonstrations for turn in _chat_demonstration(d)), _user(question)]
+        return [*_turns(demonstrations), user(question.strip())]
 
     def answer_text(self, demonstrations: Sequence[Demonstration], question: str) -> str:
         """The text prompt up to where the answer begins, for servers that tokenize themselves."""
         return "".join(map(_text_demonstration, demonstrations)) + _text_question(question)
 
     def question_ids(self, question: str) -> list[int]:
-        """The question up to where its answer begins."""
-        if self.style == "chat":
-            return self._encode(question + self._render([_user(_MARK)]).partition(_MARK)[2])
-        return self._encode(_text_question(question))
+        """The question up to where the model begins to write its answer. White space around it does not count."""
+        return self._question(question, self._before_written_answer)
+
+    def judged_ids(self, question: str) -> list[int]:
+        """The question up to where a given answer begins, for a prompt in which something is asked about the answer.
+
+        Differs from `question_ids` only for templates that write something else around answers of earlier turns, such
+        as those of reasoning models.
+        """
+        return self._question(question, self._frame.before_answer if self.style == "chat" else _ANSWER)
 
     def reasoning_ids(self, question: str) -> list[int]:
         """The question up to where the reasoning before its answer begins."""
         if self.style == "chat":
             return self.question_ids(f"{question}\n{REASON_FIRST}")
-        return self._encode(f"Question: {question}\n{STEP_BY_STEP}")
+        text = f" {self._encoder.protected(question.strip())}\n{STEP_BY_STEP}"
+        return after(self._encoder, self._question_context, text)
 
     @cached_property
     def answer_now_ids(self) -> list[int]:
         """What ends the reasoning and begins the answer, within the same turn in a chat."""
-        return self._encode("\nAnswer:")
+        return after(self._encoder, self._judged_context, _ANSWER)
 
     def answer_ids(self, answer: str) -> list[int]:
         """Ids of an answer given as text (references, other people's answers)."""
-        return self._encode(self._answer_text(answer.strip()))
+        text = self._encoder.protected(answer.strip())
+        return after(self._encoder, self._answer_context, f"{self._answer_seam}{text}")
 
-    def _answer_text(self, text: str) -> str:
-        # "Answer:" is followed by a space; a chat template's assistant header ends with a line break.
-        return text if self.style == "chat" else f" {text}"
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(self.tokenizer, begins=self.style == "text")
 
-    def _bos(self) -> list[int]:
-        bos = self.tokenizer.bos_token_id
-        # A chat template writes the begin-of-text token itself, so only text prompts ask for this.
-        return [bos] if bos is not None and self.tokenizer("").input_ids[:1] == [bos] else []
+    @cached_property
+    def _template(self) -> ChatTemplate:
+        return ChatTemplate(self.tokenizer, self.thinking)
 
-    def _encode(self, text: str) -> list[int]:
-        encode = self.tokenizer.encode
-        ids = encode(text, add_special_tokens=False)
-        # SentencePiece puts a space before a text; here the text always continues another one.
-        head = encode("\n", add_special_tokens=False)
-        if len(head) > 1 and text:
-            return encode("\n" + text, add_special_tokens=False)[len(head) :]
-        return ids
+    @cached_property
+    def _frame(self) -> Frame:
+        return self._template.frame([], QUERY.strip())
 
-    def _render(self, turns: list[dict[str, str]]) -> str:
-        # Some templates (Llama 3.1 and later) put today's date into every prompt: what is asked, trained on and used
-        # must be the same on every day.
-        template = f"{{%- macro strftime_now(format) -%}}{DATE}{{%- endmacro -%}}{self.tokenizer.get_chat_template()}"
-        rendered: Any = self.tokenizer.apply_chat_template(
-            turns, chat_template=template, tokenize=False, add_generation_prompt=True, date_string=DATE
-        )
-        return rendered
+    @cached_property
+    def _before_written_answer(self) -> str:
+        return self._template.before_written_answer(self._frame) if self.style == "chat" else _ANSWER
+
+    @cached_property
+    def _question_seam(self) -> str:
+        """What stands between the block and the question's text, but belongs to the question's first token."""
+        begins = self._frame.before_question if self.style == "chat" else f"{_QUESTION} "
+        return begins[movable(self._encoder, begins) :]
+
+    @cached_property
+    def _question_context(self) -> str:
+        begins = self._block_text(())
+        followers = [self._question_seam + follower for follower in FOLLOWERS]
+        return short_context(self._encoder, begins, followers)
+
+    @cached_property
+    def _answer_seam(self) -> str:
+        """What stands before an answer, but belongs to its first token: a space, mostly."""
+        text = self._question_context + self._question_seam + _SHOWN[0]
+        begins = text + (self._frame.before_answer if self.style == "chat" else f"{_ANSWER} ")
+        return begins[movable(self._encoder, begins) :]
+
+    @cached_property
+    def _answer_context(self) -> str:
+        text = self._question_context + self._question_seam + _SHOWN[0]
+        begins = text + (self._frame.before_answer if self.style == "chat" else f"{_ANSWER} ")
+        return begins[: len(begins) - len(self._answer_seam)]
+
+    @cached_property
+    def _judged_context(self) -> str:
+        """A question with an answer, after which something is asked."""
+        return f"{self._answer_context}{self._answer_seam}{_SHOWN[1]}"
+
+    def _block_text(self, demonstrations: Sequence[Demonstration]) -> str:
+        if self.style == "chat":
+            turns = _turns(demonstrations, self._encoder.protected)
+            text = self._template.frame(turns, QUERY.strip()).before_question
+        else:
+            text = "".join(_text_demonstration(d, self._encoder.protected) for d in demonstrations) + f"{_QUESTION} "
+        return text[: len(text) - len(self._question_seam)]
+
+    def _question(self, question: str, before_answer: str) -> list[int]:
+        text = f"{self._question_seam}{self._encoder.protected(question.strip())}"
+        end = before_answer
+        if self._answer_seam and end.endswith(self._answer_seam):
+            end = end[: -len(self._answer_seam)]
+        return after(self._encoder, self._question_context, text + end)
+
+    def _before_reply(self, follow_up: str) -> str:
+        if self.style == "text":
+            return follow_up
+        return self._template.frame([], follow_up.strip()).before_reply
+
+    def _whole(self, question: str, answer: str, verdict: str) -> list[int]:
+        """Ids of a whole prompt with its verdict, tokenized as one text."""
+        if self.style == "text":
+            text = _text_demonstration(Demonstration(question=question, answer=answer, correct=verdict == YES))
+            return self._encoder.whole(text.rstrip())
+        turns = [user(question), assistant(answer), user(QUERY.strip()), assistant(verdict)]
+        return self._encoder.whole(self._template.render(turns, generate=False))
+
+    def _check_joined(self) -> None:
+        """Are the parts, joined, the ids of the whole?"""
+        question, answer = _SHOWN
+        seams = ("question", "answer", "uncertainty query", "verdict")
+        parts = [self.few_shot_ids(()), self.judged_ids(question), self.answer_ids(answer), self.query_ids]
+        whole, joined = self._whole(question, answer, YES), [token for part in parts for token in part]
+        joined.append(self.answer_tokens[1])
+        ends = [sum(map(len, parts[: k + 1])) for k in range(4)]
+        for end, seam in zip(ends, seams, strict=True):
+            if joined[: end + 1] != whole[: end + 1]:
+                raise UserError(
+                    f"model.path: the tokenizer cuts a prompt differently at the beginning of the {seam} than the "
+                    "prompt's parts, so the model would read another text; use another model.prompt_format"
+                )
+
+
+def _common(first: list[int], second: list[int]) -> list[int]:
+    """The ids that both begin with."""
+    count = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
+    return first[: min(len(first), len(second)) if count is None else count]
 
 
 def _text_question(question: str) -> str:
-    return f"Question: {question}\nAnswer:"
+    return f"{_QUESTION} {question.strip()}{_ANSWER}"
 
 
-def _text_demonstration(demonstration: Demonstration) -> str:
-    shown = f"{_text_question(demonstration.question)} {demonstration.answer}"
+def _text_demonstration(demonstration: Demonstration, protected: Callable[[str], str] = str) -> str:
+    shown = f"{_text_question(protected(demonstration.question.strip()))} {protected(demonstration.answer.strip())}"
     if demonstration.correct is not None:
         shown += f"{QUERY} {YES if demonstration.correct else NO}"
     return shown + "\n\n"
 
 
-def _chat_demonstration(demonstration: Demonstration) -> list[dict[str, str]]:
-    turns = [_user(demonstration.question), _assistant(demonstration.answer)]
-    if demonstration.correct is not None:
-        turns += [_user(QUERY.strip()), _assistant(YES if demonstration.correct else NO)]
+def _turns(demonstrations: Sequence[Demonstration], protected: Callable[[str], str] = str) -> Turns:
+    turns: Turns = []
+    for demonstration in demonstrations:
+        turns += [user(protected(demonstration.question.strip())), assistant(protected(demonstration.answer.strip()))]
+        if demonstration.correct is not None:
+            turns += [user(QUERY.strip()), assistant(YES if demonstration.correct else NO)]
     return turns
-
-
-def _user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-def _assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}

@@ -151,7 +151,7 @@ class OpenAI:
         multiline, prompt_format = request.question.multiline, self._job.prompt_format
         ends: dict[str, Any] = {}
         if prompt_format.style == "text":
-            ends["stop"] = [prompt_format.next_question] if multiline else ["\n"]
+            ends["stop"] = [prompt_format.stop_text(multiline) or "\n"]
         return {
             "model": self._model,
             "temperature": self._job.temperature if request.sample else 0.0,

@@ -87,9 +87,9 @@ class Vllm:
             seed=seed,
             max_tokens=request.max_new_tokens,
             stop_token_ids=prompt_format.stop_ids(multiline),
-            # Our end of text is among the tokens above; vLLM would add those of the model's generation_config.json.
+            # Every end of text or turn is among the tokens above, those of generation_config.json too.
             ignore_eos=True,
-            stop=[prompt_format.next_question] if multiline and prompt_format.next_question else None,
+            stop=[end] if (end := prompt_format.stop_text(multiline)) is not None else None,
             logprobs=0,
         )
 
@@ -105,7 +105,7 @@ class Vllm:
         logprobs = _logprobs(output.logprobs, ids)
         if ids and ids[-1] in prompt_format.stop_ids(multiline):
             ids, logprobs = ids[:-1], logprobs[:-1]
-        return finished(prompt_format, ids, logprobs, prompt_format.next_question if multiline else None)
+        return finished(prompt_format, ids, logprobs, prompt_format.stop_text(multiline))
 
 
 def _logprobs(steps: Any, token_ids: Sequence[int]) -> list[float]:

@@ -14,7 +14,7 @@ import torch
 
 from calibration_tuning.checkpoint import Checkpoint
 from calibration_tuning.config.evaluation import EvaluationSettings
-from calibration_tuning.lm.batches import Prefix, encode_prefix
+from calibration_tuning.lm.caches import Prefix, encode_prefix
 from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 from evaluation.passes.rows import Answers
@@ -62,7 +62,7 @@ class PassContext:
         return adapter_off(self.model) if state == "before" else nullcontext()
 
     def question_and_answer(self, row: GradedAnswer) -> list[int]:
-        return [*self.prompt.question_ids(row.text), *row.token_ids]
+        return [*self.prompt.judged_ids(row.text), *row.token_ids]
 
 
 @dataclass(frozen=True)

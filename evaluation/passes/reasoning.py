@@ -40,7 +40,9 @@ def measure(
                 ]
             answers = _answers(context, rows, thought, block)
         # The judge sees what it was trained on: question and answer after the query's block, without the reasoning.
-        sequences = [[*ids, *answer.token_ids] for ids, answer in zip(questions, answers, strict=True)]
+        sequences = [
+            [*context.prompt.judged_ids(row.text), *answer.token_ids] for row, answer in zip(rows, answers, strict=True)
+        ]
         prefix = context.prefix(context.few_shot.query, "after")
         judged = score_batch(context.model, context.prompt, prefix, sequences, context.checkpoint.probe)
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True)):

@@ -143,7 +143,7 @@ def test_private_is_not_published_where_everybody_sees_it(hub: Hub, tiny_run: Pa
     hub.repositories["org/tiny"] = Repository(private=False)
     result = publish(hub, tiny_run, "--private")
     assert result.returncode == 2
-    assert "--private: org/tiny is there already, for everybody to see" in result.stderr
+    assert "--private: org/tiny already exists and is public" in result.stderr
     assert hub.repositories["org/tiny"].commits == [{}]
     assert publish(hub, tiny_run).returncode == 0
 
@@ -187,8 +187,8 @@ def unsummed(folder: Path) -> Path:
     ("spoil", "message"),
     [
         (lambda run: shutil.rmtree(run / "evaluation"), "run `calibration-tuning evaluate CONFIG` first"),
-        (lambda run: (run / "evaluation/run.json").unlink(), "was not finished"),
-        (lambda run: change(run / "evaluation/metrics.json", inputs_fingerprint="x"), "is of another checkpoint"),
+        (lambda run: (run / "evaluation/run.json").unlink(), "is not finished"),
+        (lambda run: change(run / "evaluation/metrics.json", inputs_fingerprint="x"), "made from another checkpoint"),
         (lambda run: change(run / "curation/manifest.json", fingerprint="x"), "trained on another curated set"),
         (
             lambda run: shutil.copy(run / "curation/test.parquet", run / "curation/train.parquet"),
@@ -198,7 +198,7 @@ def unsummed(folder: Path) -> Path:
             lambda run: shutil.copy(run / "curation/test.parquet", unsummed(run / "curation") / "train.parquet"),
             "is not the file that",
         ),
-        (lambda run: (run / "checkpoint/thresholds.json").unlink(), "not there"),
+        (lambda run: (run / "checkpoint/thresholds.json").unlink(), "does not exist"),
         (lambda run: change(run / "checkpoint/thresholds.json", inputs_fingerprint="x"), "is of another checkpoint"),
         (lambda run: (run / "checkpoint/adapter_model.safetensors").write_bytes(b"x"), "is not what was written"),
         (

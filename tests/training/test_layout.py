@@ -13,7 +13,7 @@ EXAMPLES = [Example([1] * length, 1, 1.0, 1.0) for length in (10, 20, 30, 40)]
 
 
 def layout(kind: Any = "padded", shared: bool = True, block: int = 80) -> Layout:
-    return Layout(kind=kind, block=[1] * block, query_length=2, pad_id=0, shared_block=shared)
+    return Layout(kind=kind, block=[1] * block, query_length=2, shared_block=shared)
 
 
 def test_lengths_are_taken_of_the_examples_at_hand_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,12 +158,12 @@ def test_a_downloaded_record_cannot_let_code_run(
 
 def test_the_vocabulary_projection_is_not_reached_by_a_pattern_either(curated: Path, tmp_path: Path) -> None:
     config = config_of(curated, tmp_path, "training.lora.target_modules='.*(q_proj|lm_head)'")
-    with pytest.raises(UserError, match="reaches the vocabulary projection"):
+    with pytest.raises(UserError, match="includes the vocabulary projection"):
         train(config, False)
 
 
 def test_float16_is_refused(curated: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="float16 cannot be trained in"):
+    with pytest.raises(UserError, match="float16 needs loss scaling"):
         train(config_of(curated, tmp_path, "model.dtype=float16"), False)
 
 
@@ -179,7 +179,7 @@ def test_curves_are_kept_without_wandb(curated: Path, tmp_path: Path) -> None:
 def test_a_sliding_window_that_does_not_reach_is_refused() -> None:
     from transformers import MistralConfig
 
-    from calibration_tuning.lm.batches import check_window
+    from calibration_tuning.lm.caches import check_window
 
     config = MistralConfig(sliding_window=16)
     check_window(config, 16)

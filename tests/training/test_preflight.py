@@ -106,7 +106,7 @@ def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
     shape = LlamaConfig(**{**load_model(config.model).config.to_dict(), "hidden_size": 256, "intermediate_size": 512})
     lm, head = METHODS["lora_prompt"](config, LlamaForCausalLM(shape))
     paper.__dict__["_model"] = QueryModel(lm, (70, 80), config.training.objective, head).train()
-    layout = Layout("padded", paper.block, len(paper.prompt_format.query_ids), 0, False)
+    layout = Layout("padded", paper.block, len(paper.prompt_format.query_ids), False)
     own = paper.examples["train"][:8]
     with FlopCounterMode(display=False) as counter:
         paper.model(layout.batch(own, 1 / 8, 1))[0].backward()
@@ -152,7 +152,7 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
             "leakage",
             lambda c: rewrite(c, "test", lambda rows: [*rows, read_records(c.curation_dir / "train.parquet")[0]]),
             "fails",
-            "are in train and test",
+            "are in both train and test",
         ),
         (
             "supervision",
@@ -172,7 +172,7 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
             "fails",
             "the model reads 512",
         ),
-        ("curated set", lambda c: shutil.rmtree(c.curation_dir), "warning", "lengths below are assumed"),
+        ("curated set", lambda c: shutil.rmtree(c.curation_dir), "warning", "so lengths are assumed"),
         ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parquet"),
     ],
 )
@@ -267,7 +267,7 @@ def test_the_command(llama: RunConfig, tmp_path: Path, seven_billion: Path) -> N
     assert "\x1b[" not in result.stdout
     refused = preflight("configs/llama2_7b.yaml", *overrides, "--gpus", "1", "--gpu", "rtx-4090")
     assert refused.returncode == 2
-    assert "fails   memory: fits with no strategy" in refused.stdout
+    assert "fails   memory: does not fit with any strategy" in refused.stdout
     unknown = preflight("configs/llama2_7b.yaml", "--gpu", "abacus")
     assert unknown.returncode == 2
-    assert "known: l4, a10g" in unknown.stderr
+    assert "unknown; use one of l4, a10g" in unknown.stderr

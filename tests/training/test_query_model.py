@@ -68,10 +68,7 @@ class Case:
         return Example(sequence, len(ids), correct, correct)
 
     def layout(self, **kind: Any) -> Layout:
-        tokenizer = self.prompt_format.tokenizer
-        return Layout(
-            block=self.block, query_length=len(self.prompt_format.query_ids), pad_id=tokenizer.pad_token_id, **kind
-        )
+        return Layout(block=self.block, query_length=len(self.prompt_format.query_ids), **kind)
 
     def plain_loss(self, settings: ObjectiveSettings = SETTINGS) -> torch.Tensor:
         query_length, answer_tokens = len(self.prompt_format.query_ids), self.prompt_format.answer_tokens

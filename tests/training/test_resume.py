@@ -162,7 +162,7 @@ def test_a_full_disk_says_so_and_leaves_the_last_whole_checkpoint(training: Comm
     )
     assert result.returncode == 1, result.stderr
     assert "cannot be written (File too large)" in result.stderr
-    assert "is whole; make room" in result.stderr
+    assert "is intact; free disk space" in result.stderr
     assert {folder.name for folder in work.glob("step-*")} == before
     assert not list(work.glob(".step-*")), "nothing half-written is left"
     training.finish("full", *LONG)

@@ -1,1 +1,1 @@
-"""What a run will take, and what would stop it, before a GPU is paid for."""
+"""Preflight estimates what a training takes and checks what would stop it, before a GPU is paid for."""

@@ -1,4 +1,4 @@
-"""python -m training.preflight CONFIG: what a training will take, and what would stop it. No GPU, no weights."""
+"""`python -m training.preflight CONFIG` says, without a GPU, what a training takes and what would stop it."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ WIDEST = 110
 def main(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
-    gpus: Annotated[int, typer.Option(min=1)] = 8,
+    gpus: Annotated[int, typer.Option(min=1, help="Number of GPUs.")] = 8,
     gpu: Annotated[
-        str, typer.Option(help="Such as a100-40gb, h100-80gb or rtx-4090; a wrong one lists all.")
+        str, typer.Option(help="GPU type, for example h100-80gb or rtx-4090. An unknown type lists all.")
     ] = "a100-80gb",
     debug: DebugOption = False,
 ) -> None:
-    """Say what a training will take and what would stop it; needs neither a GPU nor weights.
+    """Estimate a training's memory, time and cost, and check what would stop it. Needs no GPU and no weights.
 
-    Exit code 2 where a check fails.
+    The exit code is 2 if a check fails.
 
     Example: calibration-tuning preflight configs/llama2_7b.yaml --gpus 8 --gpu a100-80gb
     """
@@ -92,7 +92,7 @@ def _schedule(console: Console, paper: Paper, gpu: str) -> None:
     plan, lengths = paper.steps, paper.lengths["train"]
     tokens = sum(lengths)
     assumed = "" if paper.is_curated else " (assumed)"
-    # The first that fits splits least, and so exchanges least.
+    # Strategies that split less communicate less and come first.
     name = next(iter(fitting(paper)), "FSDP2")
     sharding = SHARDINGS[name]
     (fast, slow), (cheap, dear) = paper.hours(sharding), paper.dollars(sharding)
@@ -102,7 +102,7 @@ def _schedule(console: Console, paper: Paper, gpu: str) -> None:
     )
     console.print(
         f"training takes {_time(fast)} to {_time(slow)} on {paper.gpus} x {gpu} at {MFU[1]:.0%} to {MFU[0]:.0%} of the "
-        f"peak, about ${cheap:,.2f} to ${dear:,.2f}; curation and evaluation come on top\n"
+        f"peak, about ${cheap:,.2f} to ${dear:,.2f}; curation and evaluation are not included\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""What would stop a run. A new check is a function of the run on paper and a line in `CHECKS`."""
+"""Each check looks for a problem that would stop a run. To add a check, write a function and a line in `CHECKS`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.preflight.machines import CONTEXT
 from training.preflight.paper import Paper, fitting
 
 SPARE = 2.0
-"""Times the disk space that the files are expected to take."""
+"""How many times the expected size of the files must be free on the disk."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,25 @@ def model(paper: Paper) -> CheckResult:
 
 def answer_tokens(paper: Paper) -> CheckResult:
     no, yes = paper.prompt_format.answer_tokens
-    return CheckResult("ok", f"the query's answers are one token each: {no} (no) and {yes} (yes)")
+    return CheckResult("ok", f"the query's two answers are single tokens: {no} (no) and {yes} (yes)")
 
 
 def chat_template(paper: Paper) -> CheckResult:
     has = bool(paper.tokenizer.chat_template)
     if paper.prompt_format.style == "chat":
-        return CheckResult("ok", "asked through the tokenizer's chat template")
-    return CheckResult(
-        "ok", "asked in plain text" + ("; the tokenizer has a chat template, which is not used" if has else "")
-    )
+        return CheckResult("ok", "prompts use the tokenizer's chat template")
+    return CheckResult("ok", "prompts are plain text" + ("; the tokenizer's chat template is not used" if has else ""))
 
 
 def curated_set(paper: Paper) -> CheckResult:
     if not paper.is_curated:
-        return CheckResult("warning", f"{paper.config.curation_dir}: not there yet, so lengths below are assumed")
+        return CheckResult("warning", f"{paper.config.curation_dir}: does not exist yet, so lengths are assumed")
     correct = [row.correct for row in paper.rows["train"]]
     rate = sum(correct) / len(correct)
     sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in paper.rows.items())
     if not 0.05 < rate < 0.95:
         return CheckResult(
-            "warning", f"{sizes}; {rate:.1%} of the training answers are correct, nearly all one verdict"
+            "warning", f"{sizes}; {rate:.1%} of the training answers are correct, so nearly all verdicts are the same"
         )
     return CheckResult("ok", f"{sizes}; {rate:.1%} of the training answers are correct")
 
@@ -70,8 +68,8 @@ def leakage(paper: Paper) -> CheckResult:
     }
     for first, second in combinations(keys, 2):
         if shared := sorted(keys[first] & keys[second]):
-            detail = f"{len(shared)} questions or groups are in {first} and {second}: {shared[0][:60]}; curate again"
-            return CheckResult("fails", detail)
+            detail = f"{len(shared)} questions or groups are in both {first} and {second}: {shared[0][:60]}"
+            return CheckResult("fails", f"{detail}; curate again")
     return CheckResult("ok", "no question and no group of questions is in two splits")
 
 
@@ -84,25 +82,26 @@ def supervision(paper: Paper) -> CheckResult:
         return CheckResult("ok", "nothing curated yet")
     train = paper.examples["train"]
     if empty := sum(not example.answer_length for example in train):
-        return CheckResult("warning", f"{empty} of {len(train):,} answers are empty: only their verdict is learnt from")
+        return CheckResult("warning", f"{empty} of {len(train):,} answers are empty; only their verdicts are trained")
     answers = sum(example.answer_length for example in train)
-    return CheckResult("ok", f"{len(train):,} verdicts and {answers:,} answer tokens, at least one of each an example")
+    return CheckResult("ok", f"{len(train):,} verdicts and {answers:,} answer tokens; every example has both")
 
 
 def context(paper: Paper) -> CheckResult:
     room = context_length(paper.model.config, paper.tokenizer)
     longest = max(max(split_lengths) for split_lengths in paper.lengths.values() if split_lengths) + paper.block_length
     if longest > room:
-        return CheckResult("fails", f"{longest:,} tokens with the few-shot block, but the model reads {room:,}")
+        detail = f"the longest example has {longest:,} tokens with the few-shot block, but the model reads {room:,}"
+        return CheckResult("fails", f"{detail}; use fewer query demonstrations or remove the question")
     assumed = "" if paper.is_curated else " (assumed)"
-    return CheckResult("ok", f"the longest example is {longest:,} tokens{assumed}, the model reads {room:,}")
+    return CheckResult("ok", f"the longest example has {longest:,} tokens{assumed}; the model reads {room:,}")
 
 
 def batch(paper: Paper) -> CheckResult:
     size = paper.config.training.batch_size
     if size < paper.gpus:
         return CheckResult(
-            "warning", f"{size} examples a step for {paper.gpus} GPUs: {paper.gpus - size} have nothing to do"
+            "warning", f"{size} examples a step for {paper.gpus} GPUs: {paper.gpus - size} GPUs have nothing to do"
         )
     return CheckResult("ok", f"{size} examples a step, {size / paper.gpus:g} on each GPU")
 
@@ -111,15 +110,15 @@ def memory(paper: Paper) -> CheckResult:
     engines = fitting(paper)
     if engines:
         return CheckResult("ok", f"fits with {', '.join(engines)}")
-    hint = "lower training.tokens_per_batch, or set gradient_checkpointing or model.load_in_4bit"
-    return CheckResult("fails", f"fits with no strategy; {hint}")
+    hint = "lower training.tokens_per_batch, or set training.gradient_checkpointing or model.load_in_4bit"
+    return CheckResult("fails", f"does not fit with any strategy; {hint}")
 
 
 def whole_model(paper: Paper) -> CheckResult:
-    """Only training is ever split over GPUs."""
+    """Check that the whole model fits on each GPU. Only training splits it."""
     needed, room = paper.base_bytes / GIB + CONTEXT, paper.gpu.memory
     detail = f"curation and evaluation put the whole model on each GPU: {needed:.1f} of {room:g} GiB"
-    hint = "take a larger GPU" if paper.config.model.load_in_4bit else "set model.load_in_4bit, or take a larger GPU"
+    hint = "use a larger GPU" if paper.config.model.load_in_4bit else "set model.load_in_4bit, or use a larger GPU"
     return CheckResult("ok", detail) if needed < room else CheckResult("fails", f"{detail}; {hint}")
 
 
@@ -128,7 +127,7 @@ def disk(paper: Paper) -> CheckResult:
 
     trained, _ = counts(paper.model)
     kept = paper.config.training.keep_checkpoints
-    # Weights and moments of each checkpoint, the best, the finished adapter.
+    # Weights and moments of each kept checkpoint, the best weights, and the finished adapter.
     wanted: dict[Path, float] = {paper.config.output_dir: trained * (12 * (kept + 1) + 4 * 2)}
     if not _is_here(paper.config.model.path) and not _is_cached(paper.config.model):
         wanted[Path(HF_HUB_CACHE)] = paper.file_bytes
@@ -166,8 +165,8 @@ def wandb(paper: Paper) -> CheckResult:
     import wandb
 
     if os.environ.get("WANDB_API_KEY") or wandb.login(prompt=False, verify=False):
-        return CheckResult("ok", "online, and there is an API key")
-    return CheckResult("fails", "online, but there is no API key: `wandb login`, or tracking.wandb=offline")
+        return CheckResult("ok", "online, with an API key")
+    return CheckResult("fails", "online, but there is no API key; run `wandb login`, or set tracking.wandb=offline")
 
 
 def hub(paper: Paper) -> CheckResult:
@@ -176,8 +175,10 @@ def hub(paper: Paper) -> CheckResult:
     if _is_here(paper.config.model.path):
         return CheckResult("ok", "the model is on this machine")
     if get_token():
-        return CheckResult("ok", "there is a token")
-    return CheckResult("warning", "no token: gated models cannot be fetched, nothing published; `hf auth login`")
+        return CheckResult("ok", "a token is set")
+    return CheckResult(
+        "warning", "no token, so gated models cannot be downloaded and nothing can be published; run `hf auth login`"
+    )
 
 
 CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
@@ -198,7 +199,10 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
 
 
 def findings(paper: Paper) -> Iterator[tuple[str, CheckResult]]:
-    """One of every check; one that cannot be made, as a file is damaged or the model out of reach, fails."""
+    """Yield the name and the result of every check.
+
+    A check that raises `UserError`, because a file is damaged or the model cannot be reached, fails.
+    """
     for name, check in CHECKS.items():
         try:
             yield name, check(paper)

@@ -1,4 +1,4 @@
-"""GPUs that can be planned for, and how a training is split between several."""
+"""`GPUS` lists the GPUs that preflight knows. `SHARDINGS` says how each strategy splits a training between GPUs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Gpu:
     memory: float
-    """GiB that a process can use."""
+    """The memory that a process can use, in GiB."""
     tflops: float
-    """Peak of dense bfloat16 matrix products (the makers' data sheets)."""
+    """Peak TFLOP/s of dense bfloat16 matrix products, from the manufacturers' data sheets."""
     dollars: tuple[float, float]
-    """An hour, on demand: a range over common offers in 2025; prices change."""
+    """The price of an hour on demand, in US dollars: a range over common offers in 2025. Prices change."""
 
 
 GPUS: dict[str, Gpu] = {
@@ -32,10 +32,10 @@ GPUS: dict[str, Gpu] = {
 
 @dataclass(frozen=True)
 class Sharding:
-    """Which parts of a training are split between the devices."""
+    """A `Sharding` says which parts of a training a strategy splits between the devices."""
 
     launch: str
-    """Name of its file in launch/accelerate/."""
+    """The name of the strategy's file in launch/accelerate/."""
     base: bool
     gradients: bool
     optimizer: bool
@@ -49,6 +49,6 @@ SHARDINGS: dict[str, Sharding] = {
     "FSDP2": Sharding("fsdp2", True, True, True, is_fsdp=True),
 }
 CONTEXT = 1.5
-"""GiB for CUDA's context, kernels and buffers of the exchange between devices, about."""
+"""About how many GiB CUDA's context, kernels and communication buffers take."""
 MFU = (0.2, 0.45)
-"""Share of the peak that training reaches: a low and a high guess."""
+"""The share of the peak that training is assumed to reach, low and high."""

@@ -1,4 +1,4 @@
-"""The run on paper: the model on the meta device, its memory on each sharding, its steps, time and cost."""
+"""Preflight plans a run without its weights: its memory with each sharding, its steps, time and cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBa
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.models import load_tokenizer, loading, resolve_model_path
+from calibration_tuning.lm.models import load_ends, load_tokenizer, loading, resolve_model_path
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import QueryExample, Split
 from training.examples import Example, query_example
@@ -26,15 +26,15 @@ from training.query_model import QueryModel
 from training.step_order import StepOrder
 
 ASSUMED_LENGTH = 200
-"""Tokens of an example, and of the few-shot block, as long as nothing is curated."""
+"""The number of tokens that an example and the few-shot block are assumed to have before curation."""
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 QUANTIZED = 0.53
-"""Bytes of a weight in NF4 with double quantization (Dettmers et al. 2023)."""
+"""Bytes per weight in NF4 with double quantization (Dettmers et al. 2023)."""
 
 
 @dataclass
 class Paper:
-    """What is known of a run without its weights. Raises `UserError` where the model or the set cannot be read."""
+    """A `Paper` plans a run without its weights. Raises `UserError` if the model or the curated set cannot be read."""
 
     config: RunConfig
     gpus: int
@@ -42,14 +42,14 @@ class Paper:
 
     @property
     def model(self) -> QueryModel:
-        """The model on the meta device: shapes without numbers, with adapter and head."""
+        """Return the model with its adapter and probe on the meta device, where tensors have shapes but no values."""
         if isinstance(self._model, UserError):
             raise self._model
         return self._model
 
     @cached_property
     def _model(self) -> QueryModel | UserError:
-        # A hub out of reach is tried for half a minute, which must not be so for every check.
+        # An unreachable hub is tried for half a minute. The error is kept, so that later checks need not wait again.
         try:
             return self._build()
         except UserError as error:
@@ -76,12 +76,13 @@ class Paper:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        _ = self.model  # where it cannot be had, its tokenizer cannot either
+        _ = self.model  # if the model cannot be read, neither can its tokenizer
         return load_tokenizer(self.config.model)
 
     @cached_property
     def prompt_format(self) -> PromptFormat:
-        return PromptFormat.of(self.tokenizer, self.config.model.prompt_format)
+        settings = self.config.model
+        return PromptFormat.of(self.tokenizer, settings.prompt_format, load_ends(settings), settings.thinking)
 
     @property
     def is_curated(self) -> bool:
@@ -105,7 +106,7 @@ class Paper:
 
     @cached_property
     def lengths(self) -> dict[str, list[int]]:
-        """Tokens of every example, without the block."""
+        """Return the number of tokens in every example, by split, without the few-shot block."""
         if self.is_curated:
             return {split: [len(e.input_ids) for e in examples] for split, examples in self.examples.items()}
         sizes = self.config.curation.sizes
@@ -121,13 +122,13 @@ class Paper:
         return StepOrder(len(self.lengths["train"]), training.batch_size, training.epochs, self.config.training_seed)
 
     def layout(self, sharding: Sharding) -> Layout:
-        # Passes are only counted here, so what fills them does not matter.
-        return layout_of(self.config, [0] * self.block_length, 0, 0, sharding.is_fsdp)
+        # Only the lengths of passes are used here, so the ids of their tokens do not matter.
+        return layout_of(self.config, self.model.config, [0] * self.block_length, 0, sharding.is_fsdp)
 
     def memory(self, sharding: Sharding) -> Memory:
-        """Memory on one device, at the largest forward pass."""
+        """Estimate the memory on one device in the largest forward pass."""
         shards = lambda split: self.gpus if split else 1  # noqa: E731
-        # bitsandbytes' packed weights are left out of the splitting.
+        # Weights packed by bitsandbytes are not split.
         is_split = sharding.base and not self.config.model.load_in_4bit
         return estimate_memory(
             self.model.config.get_text_config(),
@@ -147,7 +148,7 @@ class Paper:
 
     @property
     def file_bytes(self) -> float:
-        """Bytes of the base model's weights as they are fetched, quantized or not."""
+        """Return the size in bytes of the base model's weights as they are downloaded, before any quantization."""
         return float(sum(p.numel() * p.element_size() for p in self.model.parameters() if not p.requires_grad))
 
     @property
@@ -163,14 +164,14 @@ class Paper:
         return float(sum(sizes))
 
     def pass_tokens(self, sharding: Sharding) -> int:
-        """Tokens of the largest forward pass on one device."""
+        """Return the number of tokens in the largest forward pass on one device."""
         rows = ceil(self.config.training.batch_size / self.gpus)
         return self.layout(sharding).largest_pass(
             max(self.lengths["train"]), rows, self.config.training.tokens_per_batch
         )
 
     def step_tokens(self, sharding: Sharding) -> float:
-        """Tokens that all devices together read in a step, few-shot blocks included."""
+        """Return the number of tokens that all devices together read in a step, including the few-shot blocks."""
         training, lengths = self.config.training, self.lengths["train"]
         mean = sum(lengths) / len(lengths)
         layout = self.layout(sharding)
@@ -179,10 +180,11 @@ class Paper:
         return layout.tokens_read(training.batch_size, mean, passes)
 
     def flops(self, sharding: Sharding) -> float:
-        """Floating-point operations of training, its validations and the calibrator.
+        """Return the number of floating-point operations of the training steps, the validations and the calibrator.
 
-        A token takes 2 x parameters forward, as much again backward for the activations, a forward without the adapter
-        where the KL term is on, and attention."""
+        A token takes 2 x parameters, plus attention, in a forward pass. The backward pass takes the same again, for the
+        activations. Gradient checkpointing and the KL term each add another forward pass.
+        """
         config, training = self.model.config.get_text_config(), self.config.training
         embedded = sum(p.numel() for name, p in self.model.named_parameters() if "embed" in name or "lm_head" in name)
         weights = counts(self.model)[1] - embedded
@@ -192,7 +194,7 @@ class Paper:
         trains_decoder = training.method != "probe"
         passes = 1 + trains_decoder * (1 + training.gradient_checkpointing + (training.objective.kl_weight > 0))
         learnt = self.steps.steps * self.step_tokens(sharding)
-        # Without gradients a shared block is read once for all.
+        # Without gradients, a shared block is read only once.
         judged = (training.evaluations + 1) * self._judged("validation", sharding) + self._judged(
             "calibration", sharding
         )
@@ -203,7 +205,7 @@ class Paper:
         return self.layout(sharding).tokens_read(len(lengths), sum(lengths) / max(1, len(lengths)), 0)
 
     def hours(self, sharding: Sharding) -> tuple[float, float]:
-        """Hours of training, at the high and at the low guess of the share of the peak that is reached."""
+        """Return the hours of training, shortest and longest, for the high and the low share of the peak in `MFU`."""
         low, high = (self.flops(sharding) / (self.gpus * self.gpu.tflops * 1e12 * mfu) / 3600 for mfu in reversed(MFU))
         return low, high
 
@@ -218,5 +220,5 @@ def fitting(paper: Paper) -> Sequence[str]:
 
 def chosen_gpu(name: str, known: dict[str, Gpu]) -> Gpu:
     if name not in known:
-        raise UserError(f"--gpu {name}: not known; known: {', '.join(known)}")
+        raise UserError(f"--gpu {name}: unknown; use one of {', '.join(known)}")
     return known[name]

@@ -64,23 +64,6 @@ def test_answers_that_are_not_one_token_are_refused() -> None:
         PromptFormat(tokenizer, "text")
 
 
-def test_sentencepiece_tokenizers_get_no_extra_space() -> None:
-    """A Llama-2-like tokenizer writes a space before every text; joined parts must not have it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    pieces = ["<unk>", "</s>", "\u2581", "\u2581i", "\u2581ii", "i", "ii", "\n", *"IQAstheproposdanwrc?C:(y)no"]
-    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
-    sp = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>", continuing_subword_prefix=""))
-    sp.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
-    sp.decoder = decoders.Metaspace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=sp, eos_token="</s>", unk_token="<unk>")
-    assert tokenizer.tokenize("\n") == ["\u2581", "\n"]
-    prompt = PromptFormat(tokenizer, "text")
-    assert prompt.answer_tokens == (vocabulary["\u2581i"], vocabulary["\u2581ii"])
-    assert tokenizer.convert_ids_to_tokens(prompt.query_ids)[:2] == ["\n", "\n"]
-
-
 def test_stop_tokens_hold_every_line_break(tiny: Any) -> None:
     _, tokenizer = tiny
     stops = PromptFormat(tokenizer, "text").stop_ids()

