@@ -253,7 +253,7 @@ def test_missing_values_and_binary_text_of_tables(tmp_path: Path) -> None:
     nan = float("nan")
     rows = [
         {"question": b"Capital of France?", "answer": b"Paris", "year": 3.0, "picture": b"\xff\xd8"},
-        {"question": "Capital of Norway?".encode(), "answer": b"Oslo", "year": nan, "picture": b"\xff\xd8"},
+        {"question": b"Capital of Norway?", "answer": b"Oslo", "year": nan, "picture": b"\xff\xd8"},
         {"question": b"\xff\xfe", "answer": b"Oslo", "year": 1.0, "picture": b"\xff\xd8"},
     ]
     loaded = load(parquet(tmp_path, rows))
