@@ -105,8 +105,8 @@ class CalibratedModel:
         # Answers that end by themselves end with a token more, which is not among theirs.
         longest = self.record.max_new_tokens
         cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, offered, strict=True)]
-        judged_answers = zip(answers, self._calibrated(logits), self._trusted(logits), cut, strict=True)
-        return [CalibratedAnswer(a.text, *rest) for a, *rest in judged_answers]
+        confidences, trusted = self._calibrated(logits), self._trusted(logits)
+        return [CalibratedAnswer(answers[i].text, confidences[i], trusted[i], cut[i]) for i in range(len(answers))]
 
     def confidence(self, question: str, answer: str) -> float:
         """Probability in [0, 1] that `answer`, from anywhere, is correct."""
