@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -21,6 +22,10 @@ from data_curation.embedded.build import FACTS
 from data_curation.read_rows import Row, Unreadable, is_file_path, read_file
 
 EMBEDDED = "embedded:"
+WHOLE_FLOAT = re.compile(r"-?\d+\.0")
+"""How pandas writes the whole numbers of a column in which some are missing."""
+WORD_FOR_WORD = ("exact", "case_sensitive", "fuzzy")
+"""Graders for which 3.0 is not 3, and every reference is a whole answer."""
 LONGEST_GROUP = 40  # a whole passage may be the key of a group, wherever it comes from; its hash stands in for it
 
 
@@ -239,6 +244,8 @@ def _references(
         raise BadRow("answer", f"{answers[0]!r} is not one of the choices {choices}")
     if settings.grader == "numeric" and as_number(answers[0]) is None:
         raise BadRow("answer", f"{answers[0]!r} is not a number, as the grader `numeric` needs")
+    if settings.path.lower().removesuffix(".gz").endswith((".csv", ".tsv")) and settings.grader in WORD_FOR_WORD:
+        answers += [text.removesuffix(".0") for text in answers if WHOLE_FLOAT.fullmatch(text)]
     return list(dict.fromkeys([*answers, *_aliases(_value(settings, row, shape, "aliases"))]))
 
 

@@ -94,7 +94,7 @@ def table_rows(value: Any) -> list[Any]:
         rows = [dict(zip(value["columns"], row, strict=True)) for row in value["data"]]
     elif nested := next((value[name] for name in ("data", "Data", "rows") if _is_rows(value.get(name))), None):
         rows = [part for row in nested for part in _nested_rows(row)]
-    elif all(isinstance(column, list) for column in value.values()) and len(set(map(len, value.values()))) == 1:
+    elif all(map(_is_column, value.values())) and len(set(map(len, value.values()))) == 1:
         rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
     elif all(isinstance(column, dict) and column for column in value.values()):
         first = next(iter(value.values()))
@@ -105,6 +105,11 @@ def table_rows(value: Any) -> list[Any]:
     else:
         rows = [value]
     return rows
+
+
+def _is_column(value: Any) -> bool:
+    """A list, but not the turns of a conversation, which are one value."""
+    return isinstance(value, list) and not any(isinstance(part, dict) and {"role", "from"} & {*part} for part in value)
 
 
 def _is_rows(value: Any) -> bool:

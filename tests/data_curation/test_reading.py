@@ -329,6 +329,14 @@ def test_a_json_file_of_one_row(tmp_path: Path, indent: int | None) -> None:
     assert [q.question for q in load(path).questions] == ["Who?"]
 
 
+def test_a_json_file_of_one_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "q.json"
+    turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Japan"}]
+    path.write_text(json.dumps({"messages": turns}))
+    (question,) = load(path).questions
+    assert (question.question, question.references) == ("Where?", ["Japan"])
+
+
 @pytest.mark.parametrize(
     ("content", "questions"),
     [
@@ -359,6 +367,8 @@ def test_quotes_in_a_tsv(tmp_path: Path, content: str, questions: list[str]) -> 
         ("b'\\xff'", ["b'\\xff'"]),
         ("\"{'value': 'Ada', 'aliases': ['Ada L.']}\"", ["Ada", "Ada L."]),
         ("NA", ["NA"]),
+        ("3.0", ["3.0", "3"]),  # 3, in a column with missing values
+        ("3.05", ["3.05"]),
     ],
 )
 def test_structures_and_bytes_in_cells(tmp_path: Path, cell: str, references: list[str]) -> None:

@@ -204,10 +204,10 @@ NUMBERS = ("full_ece", "vocabulary_brier", "nll", "top1_ece", "accuracy")
 )
 def test_probabilities_given_as_logits_are_warned_of(tmp_path: Path, made_of: Any, words: str, dtype: Any) -> None:
     z, targets, ids = logits()
-    found, warned = scored(tmp_path, made_of(z).to(dtype), targets, ids)
+    numbers, warned = scored(tmp_path, made_of(z).to(dtype), targets, ids)
     assert words in warned
     assert bool(warned) == bool(words)
-    assert len(found["warnings"]) == bool(words)
+    assert len(numbers["warnings"]) == bool(words)
 
 
 def test_ignored_targets_are_skipped_and_counted(tmp_path: Path) -> None:
@@ -215,10 +215,10 @@ def test_ignored_targets_are_skipped_and_counted(tmp_path: Path) -> None:
     kept = torch.arange(len(targets)) % 3 != 1
     expected, _ = scored(tmp_path, z[kept], targets[kept], ids[kept])
     z[~kept] = 0.05  # padded rows: what stands there does not count
-    found, warned = scored(tmp_path, z, torch.where(kept, targets, -100), ids)
+    numbers, warned = scored(tmp_path, z, torch.where(kept, targets, -100), ids)
     assert "200 positions with the target -100 are skipped" in warned
-    assert (found["n"], found["skipped"]) == (400, 200)
-    assert [found[name] for name in NUMBERS] == [expected[name] for name in NUMBERS]
+    assert (numbers["n"], numbers["skipped"]) == (400, 200)
+    assert [numbers[name] for name in NUMBERS] == [expected[name] for name in NUMBERS]
 
 
 def test_logits_of_minus_infinity_are_probability_0(tmp_path: Path) -> None:
@@ -227,16 +227,16 @@ def test_logits_of_minus_infinity_are_probability_0(tmp_path: Path) -> None:
     targets = targets % 15
     expected, _ = scored(tmp_path, z, targets, ids)
     z[:, 15:] = -torch.inf
-    found, warned = scored(tmp_path, z, targets, ids)
+    numbers, warned = scored(tmp_path, z, targets, ids)
     assert warned == ""
     for name in NUMBERS:
-        assert found[name]["value"] == pytest.approx(expected[name]["value"], abs=1e-9), name
+        assert numbers[name]["value"] == pytest.approx(expected[name]["value"], abs=1e-9), name
     targets[7] = 19
-    found, warned = scored(tmp_path, z, targets, ids)
+    numbers, warned = scored(tmp_path, z, targets, ids)
     assert "1 targets have a logit of -inf, so the NLL is infinite" in warned
-    assert found["nll"]["value"] is None
-    assert "infinite" in found["nll"]["undefined"]
-    assert found["full_ece"]["value"] > 0
+    assert numbers["nll"]["value"] is None
+    assert "infinite" in numbers["nll"]["undefined"]
+    assert numbers["full_ece"]["value"] > 0
 
 
 def test_logits_without_sequences(tmp_path: Path) -> None:
