@@ -34,6 +34,8 @@ class CalibratedAnswer:
     """Probability that the answer is correct, in [0, 1]."""
     trusted: bool | None = None
     """Does the confidence reach the model's `threshold`? None where it has none."""
+    is_cut: bool = False
+    """True if the answer is as long as answers may be, so that its end may be missing."""
 
 
 class CalibratedModel:
@@ -100,10 +102,11 @@ class CalibratedModel:
             answers = self._answers(ids, offered)
         judged = [self.prompt_format.judged_ids(question) for question in questions]
         logits = self._logits([[*q, *a.token_ids] for q, a in zip(judged, answers, strict=True)])
-        return [
-            CalibratedAnswer(a.text, c, t)
-            for a, c, t in zip(answers, self._calibrated(logits), self._trusted(logits), strict=True)
-        ]
+        # Answers that end by themselves end with a token more, which is not among theirs.
+        longest = self.record.max_new_tokens
+        cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, offered, strict=True)]
+        confidences, trusted = self._calibrated(logits), self._trusted(logits)
+        return [CalibratedAnswer(answers[i].text, confidences[i], trusted[i], cut[i]) for i in range(len(answers))]
 
     def confidence(self, question: str, answer: str) -> float:
         """Probability in [0, 1] that `answer`, from anywhere, is correct."""

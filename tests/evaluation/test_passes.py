@@ -141,9 +141,15 @@ def test_tokens(asked: PassContext, state: Any, monkeypatch: pytest.MonkeyPatch)
         assert value["vocabulary"] == logits.shape[1]
 
 
-@pytest.mark.parametrize("style", ["choice", "cloze"])
-def test_choices(asked: PassContext, style: str) -> None:
-    choices = ["12", "thirteen", "a b c"]
+@pytest.mark.parametrize(
+    ("style", "choices"),
+    [
+        ("choice", ["12", "thirteen", "a b c"]),
+        ("cloze", ["12", "thirteen", "a b c"]),
+        ("cloze", [str(n) for n in range(10, 40)]),  # more than there are letters
+    ],
+)
+def test_choices(asked: PassContext, style: str, choices: list[str]) -> None:
     own = answered(asked, style=style, choices=choices, grader="choice")
     block = asked.prompt.few_shot_ids(SHOWN)
     for row, value in zip(own, found(asked, "choices", "after", own), strict=True):
