@@ -25,7 +25,7 @@ bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks all
 
-# The second environment, for GPUs: .venv-vllm/bin/calibration-tuning curate CONFIG curation.engine.kind=vllm, or vllm serve.
+# The second environment, with vLLM for GPUs; docs/curation.md says how the two work together.
 vllm: .venv-vllm/.ready
 
 .venv-vllm/.ready: pyproject.toml constraints-vllm.txt

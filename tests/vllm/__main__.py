@@ -1,8 +1,8 @@
 """python -m tests.vllm: this project with real vLLM, on the CPU (`make vllm-test`; half an hour on two cores).
 
-A run of each prompt format is curated by vLLM in its environment and trained in this one. Then vLLM's answers,
-log-probabilities and confidences are compared with those of the model in this process. Every comparison prints a line;
-the exit status is 1 if one fails.
+vLLM's answers, log-probabilities and confidences are compared with those of the model in this process. For the
+confidences a run of each prompt format is curated by vLLM in its environment and trained in this one. Every comparison
+prints a line; the exit status is 1 if one fails. Names of steps, such as `served-chat`, run these alone.
 """
 
 from __future__ import annotations
@@ -15,32 +15,13 @@ from pathlib import Path
 from tests.vllm.asking import CONFIG, RUNS, Style, overrides
 from tests.vllm.environment import FOLDER, PYTHON, ROOT, make_environment
 
-STYLES: tuple[Style, ...] = ("text", "chat")
-MODULES = ("in_process text", "in_process chat", "in_process thinking-off", "in_process thinking-on")
-SERVED = ("served text", "served chat", "served thinking-off")
+Command = list[str | Path]
 SETTINGS = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_LOGGING_LEVEL": "WARNING",
 }
-
-
-def main(only: list[str]) -> int:
-    """`only`: names such as `served chat`, for some of the comparisons; without them all."""
-    make_environment()
-    RUNS.mkdir(parents=True, exist_ok=True)
-    _run([PYTHON, "-c", VERSIONS], check=True)
-    for style in STYLES:
-        curate = [FOLDER / "bin" / "calibration-tuning", "curate", CONFIG, *overrides(style)]
-        train = [sys.executable, "-m", "training", CONFIG, *overrides(style)]
-        for command in (curate, train):
-            _run(command, check=True)
-    failed = [name for name in only or (*MODULES, *SERVED) if _run(_module(name), check=False)]
-    print(f"failed: {', '.join(failed)}" if failed else "all passed")
-    return int(bool(failed))
-
-
 VERSIONS = """
 import platform, os, peft, torch, transformers, vllm
 print(f"vLLM {vllm.__version__}, torch {torch.__version__}, transformers {transformers.__version__}, peft "
@@ -48,15 +29,41 @@ print(f"vLLM {vllm.__version__}, torch {torch.__version__}, transformers {transf
 """
 
 
-def _module(name: str) -> list[str | Path]:
-    module, kind = name.split()
+def _compare(module: str, kind: str) -> Command:
     return [PYTHON, "-m", f"tests.vllm.{module}", kind]
 
 
-def _run(command: list[str | Path], check: bool) -> int:
+def _make_run(style: Style) -> list[Command]:
+    return [
+        [FOLDER / "bin" / "calibration-tuning", "curate", CONFIG, "--force", *overrides(style)],
+        [sys.executable, "-m", "training", CONFIG, "--force", *overrides(style)],
+    ]
+
+
+STEPS: dict[str, list[Command]] = {
+    "in-process-text": [_compare("in_process", "text")],
+    "served-text": [*_make_run("text"), _compare("served", "text")],
+    "in-process-chat": [_compare("in_process", "chat")],
+    "served-chat": [*_make_run("chat"), _compare("served", "chat")],
+    "in-process-thinking-off": [_compare("in_process", "thinking-off")],
+    "in-process-thinking-on": [_compare("in_process", "thinking-on")],
+    "served-thinking-off": [_compare("served", "thinking-off")],
+}
+
+
+def main(names: list[str]) -> int:
+    make_environment()
+    RUNS.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, check=check).returncode
+
+    def succeeds(command: Command) -> bool:
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
+
+    succeeds([PYTHON, "-c", VERSIONS])
+    failed = [name for name in names or STEPS if not all(map(succeeds, STEPS[name]))]
+    print(f"failed: {', '.join(failed)}" if failed else "all passed")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
-    sys.exit(main([" ".join(pair) for pair in zip(sys.argv[1::2], sys.argv[2::2], strict=True)]))
+    sys.exit(main(sys.argv[1:]))

@@ -25,9 +25,9 @@ def check_engine(checks: Checks, model: ModelSettings) -> None:
     writing, choosing, drawing = written(160, multiline=40), cloze(40), sampled(written(40), 2)
     expected, chosen = answers(local, writing), answers(local, choosing)
     engine = build_engine(VllmEngine(gpu_memory_utilization=0.4), here)
-    checks.same_answers("written", answers(engine, writing), expected)  # type: ignore[arg-type]
-    checks.same_choices("cloze", answers(engine, choosing), chosen)  # type: ignore[arg-type]
-    drawn = checks.sampled("sampled", engine, drawing, expected)  # type: ignore[arg-type]
+    checks.same_answers("written", answers(engine, writing), expected)
+    checks.same_choices("cloze", answers(engine, choosing), chosen)
+    drawn = checks.sampled("sampled", engine, drawing, expected)
     scored = drawn_logprobs(local, drawing, drawn)
     checks.note(
         "log-probabilities of the sampled tokens",
@@ -46,7 +46,7 @@ def check_thinking(checks: Checks, thinking: Thinking) -> None:
     except UserError as error:
         checks.skip("written", error)
         return
-    checks.same_answers("written", actual, expected)  # type: ignore[arg-type]
+    checks.same_answers("written", actual, expected)
 
 
 def local_engine(here: Job) -> Answerer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -30,7 +31,9 @@ from tests.vllm.comparison import CONFIDENCES_WITHIN, Checks, answers
 from tests.vllm.environment import FOLDER, ROOT
 from tests.vllm.in_process import local_engine
 
-PORT = 8123
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    PORT = free.getsockname()[1]
 STARTS_WITHIN = 900
 """Seconds; vLLM compiles the model first."""
 
@@ -99,15 +102,15 @@ def check_endpoint(checks: Checks, settings: ModelSettings, model: str) -> None:
     engine = build_engine(OpenAIEngine(base_url=f"http://127.0.0.1:{PORT}/v1", served_model=model, timeout=600), here)
     asked = written(60, multiline=20)
     expected = answers(local, asked)
-    checks.same_answers("endpoint, written", answers(engine, asked), expected)  # type: ignore[arg-type]
-    checks.sampled("endpoint, sampled", engine, sampled(asked[:30], 2), expected)  # type: ignore[arg-type]
+    checks.same_answers("endpoint, written", answers(engine, asked), expected, by="text")
+    checks.sampled("endpoint, sampled", engine, sampled(asked[:30], 2), expected)
     choosing = cloze(20)
     try:
         scored = answers(engine, choosing)
     except UserError as error:
         checks.skip("endpoint, cloze", error)
         return
-    checks.same_choices("endpoint, cloze", scored, answers(local, choosing))  # type: ignore[arg-type]
+    checks.same_choices("endpoint, cloze", scored, answers(local, choosing))
 
 
 def main(kind: str) -> int:
@@ -120,9 +123,9 @@ def main(kind: str) -> int:
         return len(checks.failed)
     settings = MODEL.model_copy(update={"prompt_format": kind})
     model = str(resolve_model_path(settings.path))
-    command, asking = recipe(kind, model)  # type: ignore[arg-type]
+    command, asking = recipe(kind, model)
     with serving(command, f"served-{kind}.log"):
-        check_confidences(checks, kind, asking)  # type: ignore[arg-type]
+        check_confidences(checks, kind, asking)
         check_endpoint(checks, settings, model)
     return len(checks.failed)
 
