@@ -27,7 +27,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import adapter_off, resolve_model_path
 from data_curation.engines import build_engine
 from tests.vllm.asking import MODEL, RUNS, Style, cloze, job, run_config, sampled, thinking_model, written
-from tests.vllm.comparison import CONFIDENCES_WITHIN, Checks, answers
+from tests.vllm.comparison import CONFIDENCES_WITHIN, SMALL, Checks, answers
 from tests.vllm.environment import FOLDER, ROOT
 from tests.vllm.in_process import local_engine
 
@@ -99,7 +99,8 @@ def check_endpoint(checks: Checks, settings: ModelSettings, model: str) -> None:
     """The engine `openai` against the model in this process."""
     here = job(settings)
     local = local_engine(here)
-    engine = build_engine(OpenAIEngine(base_url=f"http://127.0.0.1:{PORT}/v1", served_model=model, timeout=600), here)
+    endpoint = OpenAIEngine(base_url=f"http://127.0.0.1:{PORT}/v1", served_model=model, concurrency=SMALL, timeout=600)
+    engine = build_engine(endpoint, here)
     asked = written(60, multiline=20)
     expected = answers(local, asked)
     checks.same_answers("endpoint, written", answers(engine, asked), expected, by="text")
