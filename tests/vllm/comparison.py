@@ -94,7 +94,7 @@ def answers(engine: Engine, requests: Sequence[Request]) -> dict[str, Any]:
 
 
 def _in_small_batches(engine: Engine, requests: Sequence[Request]) -> dict[str, Any]:
-    """vLLM 0.32 dies on a CPU ("CPU Generator does not use offset") where it cuts the prompt of a seeded request in two,
+    """vLLM 0.32 dies on a CPU ("CPU Generator does not use offset") if it cuts the prompt of a seeded request in two,
     as it does once more tokens wait than fit into a step."""
     batches = [list(requests[start : start + SMALL]) for start in range(0, len(requests), SMALL)]
     return {request.key: result for batch in engine.answer(batches) for request, result in batch}
