@@ -45,7 +45,7 @@ class TransformersEngine(Settings):
 
 
 class VllmEngine(Settings):
-    """vLLM in this process (`pip install vllm`); several processes share the questions."""
+    """vLLM in this process (environment of `make vllm`); several processes share the questions."""
 
     kind: Literal["vllm"] = "vllm"
     tensor_parallel_size: PositiveInt = 1

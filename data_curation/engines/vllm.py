@@ -1,4 +1,4 @@
-"""vLLM in this process: continuous batching and automatic prefix caching (optional: pip install vllm)."""
+"""vLLM in this process: continuous batching and automatic prefix caching (its environment: `make vllm`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Vllm:
             import vllm
         except ImportError as error:
             raise UserError(
-                f"curation.engine.kind: vllm cannot be used ({error}); run pip install -e '.[vllm]'"
+                f"curation.engine.kind: vllm cannot be used ({error}); it needs an environment of its own: run `make "
+                "vllm`, then .venv-vllm/bin/calibration-tuning curate CONFIG; the other stages run here as before"
             ) from None
         self._vllm: Any = vllm
         self._job = job
@@ -38,7 +39,7 @@ class Vllm:
             self._llm = vllm.LLM(
                 model=resolve_model_path(job.model.path),
                 revision=job.model.revision,
-                dtype=job.model.dtype,
+                dtype=_dtype(job.model.dtype),
                 trust_remote_code=job.model.trust_remote_code,
                 tensor_parallel_size=settings.tensor_parallel_size,
                 gpu_memory_utilization=settings.gpu_memory_utilization,
@@ -106,6 +107,20 @@ class Vllm:
         if ids and ids[-1] in prompt_format.stop_ids(multiline):
             ids, logprobs = ids[:-1], logprobs[:-1]
         return finished(prompt_format, ids, logprobs, prompt_format.stop_text(multiline))
+
+
+def _dtype(name: str) -> str:
+    """As `resolve_dtype` has it. vLLM's own `auto` is float16 for Llama-2, and 16 bits even on a CPU.
+
+    Without a question to torch.cuda, which would put a CUDA context into this process, and on the wrong GPU.
+    """
+    if name != "auto":
+        return name
+    import torch
+    from vllm.platforms import current_platform
+
+    fits = not current_platform.is_cpu() and torch.bfloat16 in current_platform.supported_dtypes
+    return "bfloat16" if fits else "float32"
 
 
 def _logprobs(steps: Any, token_ids: Sequence[int]) -> list[float]:

@@ -1,6 +1,7 @@
 """The vLLM engine against a stand-in that does what vllm 0.33.0 does (vllm/entrypoints/llm.py, sampling_params.py,
 v1/core/sched/utils.py)."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -169,6 +170,26 @@ def test_vllm_answers_as_this_process_does(
 
 
 @pytest.mark.parametrize(
+    ("asked", "is_cpu", "supported", "expected"),
+    [
+        ("auto", True, [torch.bfloat16, torch.float16, torch.float32], "float32"),
+        ("auto", False, [torch.bfloat16, torch.float16, torch.float32], "bfloat16"),
+        ("auto", False, [torch.float16, torch.float32], "float32"),  # Turing
+        ("float16", True, [torch.bfloat16, torch.float32], "float16"),
+    ],
+)
+def test_auto_is_the_dtype_that_the_model_in_this_process_has(
+    vllm: FakeVllm, monkeypatch: pytest.MonkeyPatch, asked: Any, is_cpu: bool, supported: list[Any], expected: str
+) -> None:
+    platforms = ModuleType("vllm.platforms")
+    platforms.current_platform = SimpleNamespace(is_cpu=lambda: is_cpu, supported_dtypes=supported)
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+    task = job(vllm.tokenizer)
+    build_engine(VllmEngine(), dataclasses.replace(task, model=task.model.model_copy(update={"dtype": asked})))
+    assert [made["dtype"] for made in vllm.made] == [expected]
+
+
+@pytest.mark.parametrize(
     ("pieces", "several"),
     [
         ((":", " the", "\n", " capital", "<|im_end|>"), "the\n capital"),
@@ -244,7 +265,7 @@ def test_vllm_batches_keep_blocks_together(vllm: FakeVllm, monkeypatch: pytest.M
 
 def test_vllm_that_is_missing(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(UserError, match=r"curation.engine.kind: vllm .*pip install -e '\.\[vllm\]'"):
+    with pytest.raises(UserError, match=r"curation.engine.kind: vllm .*run `make vllm`, then \.venv-vllm/bin/"):
         build_engine(VllmEngine(), job(tiny[1]))
 
 
