@@ -14,8 +14,8 @@ import numpy as np
 import typer
 
 from calibration_tuning.metrics.bootstrap import Interval, draws_of, error_interval, percentile_interval
+from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import bin_index, ece
-from calibration_tuning.metrics.confidence import labels_if_calibrated
 from calibration_tuning.runs.progress import progress
 
 Array = np.ndarray

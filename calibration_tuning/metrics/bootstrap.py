@@ -4,10 +4,11 @@ The same resamples serve every metric and both sides of a comparison, so differe
 (one country, one passage) are drawn together, because their answers are right or wrong together. Fewer than ten groups
 say nothing about others like them: there are no intervals then.
 
-There are two kinds of interval. Means and ranks (Brier, NLL, AUROC) take percentiles of the resampled values.
-Calibration errors are sums of absolute values: noise makes them larger, and a resample has the noise twice. Their
-percentiles lie above the truth (for a calibrated model at n = 500 they never cover it), so `error_interval` corrects
-for that. See docs/evaluation.md, and `python -m benchmarks interval_coverage`.
+There are three kinds of interval. Means and ranks (Brier, NLL, AUROC) take percentiles of the resampled values.
+Resolution is raised by noise, and a resample has the noise twice: `basic_interval` reflects the percentiles. So are
+calibration errors, which are sums of absolute values as well: see `error_interval`. A bootstrap of few groups is too
+narrow by itself, so all take more extreme percentiles, and p-values a t distribution. docs/evaluation.md shows how
+often intervals contain the truth (`python -m benchmarks coverage`, `python -m benchmarks interval_coverage`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 Array = np.ndarray
 Point = Mapping[str, float | None]
@@ -94,34 +95,73 @@ def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
         yield order[np.repeat(first[drawn], taken) + within]
 
 
+def units_of(groups: Array | int) -> int:
+    """How many units are resampled: n independent rows, or the different labels among [n]."""
+    return groups if isinstance(groups, int) else len(np.unique(groups))
+
+
 def draws_of(
     metrics: Callable[[Array], Point], groups: Array | int, count: int, seed: int
 ) -> dict[str, list[float | None]]:
     """Resampled values of every metric of `metrics(indices)`; empty where there are too few groups to resample."""
     draws: dict[str, list[float | None]] = {}
-    independent = groups if isinstance(groups, int) else len(np.unique(groups))
-    for indices in resamples(groups, count if independent >= FEWEST else 0, seed):
+    for indices in resamples(groups, count if units_of(groups) >= FEWEST else 0, seed):
         for name, value in metrics(indices).items():
             draws.setdefault(name, []).append(value)
     return draws
 
 
-def percentile_interval(value: float, draws: Sequence[float | None], level: float = LEVEL) -> Interval:
-    """Percentiles of the draws around `value`.
+def percentile_interval(
+    value: float, draws: Sequence[float | None], level: float = LEVEL, units: int | None = None
+) -> Interval:
+    """Percentiles of the draws around `value`; those of draws of few `units` (groups) are expanded.
 
-    Resamples on which the metric is undefined (None) are left out; without any there is no interval.
+    A resample of G groups has a variance that is too small by (G - 1) / G, and its spread is itself uncertain: the tail
+    on each side is Phi(-t sqrt(G / (G - 1))) with t the quantile of G - 1 degrees of freedom (Hesterberg 2015, "What
+    teachers should know about the bootstrap"). Resamples on which the metric is undefined (None) are left out; without
+    any there is no interval.
     """
     kept = _defined(draws)
     if not len(kept):
         return Interval(float(value))
-    low, high = np.percentile(kept, [50 * (1 - level), 50 * (1 + level)])
+    tail = (1 - level) / 2 if units is None else norm.cdf(-_quantile(units, level) * _widening(units))
+    low, high = np.percentile(kept, [100 * tail, 100 * (1 - tail)])
     return Interval(float(value), float(low), float(high))
+
+
+def basic_interval(value: float, draws: Sequence[float | None], units: int | None = None) -> Interval:
+    """The basic bootstrap's interval, 2 value - high percentile to 2 value - low percentile (Davison and Hinkley 1997,
+    eq. 5.6), widened to contain the value.
+
+    For numbers that noise pushes to one side, as resamples are pushed as far again.
+    """
+    plain = percentile_interval(value, draws, units=units)
+    if plain.low is None or plain.high is None:
+        return plain
+    return Interval(float(value), min(2 * value - plain.high, value), max(2 * value - plain.low, value))
+
+
+def share_interval(value: float, draws: Sequence[float | None], trials: float, units: int | None = None) -> Interval:
+    """Wilson's interval (1927) of a share in [0, 1]; AUROC is a share of pairs.
+
+    The number of trials is the effective one, value (1 - value) / variance of the draws, as in surveys (Korn and
+    Graubard 1998); `trials` where the draws do not vary, at 0 and 1. Percentiles are too narrow near those.
+    """
+    kept = _defined(draws)
+    if not len(kept):
+        return Interval(float(value))
+    variance = float(kept.var()) * (1.0 if units is None else _widening(units) ** 2)
+    z = _quantile(units, LEVEL)
+    n = value * (1 - value) / variance if 0 < value < 1 and variance > 1e-12 else trials
+    middle = (value + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
+    return Interval(float(value), min(value, float(middle - half)), max(value, float(middle + half)))
 
 
 def mean_interval(values: Array, groups: Array | int, count: int, seed: int, level: float = LEVEL) -> Interval:
     """The mean of `values` [n] with its bootstrap interval over `groups` (labels [n], or n for independent rows)."""
     draws = draws_of(lambda indices: {"mean": float(values[indices].mean())}, groups, count, seed)
-    return percentile_interval(float(values.mean()), draws.get("mean", ()), level)
+    return percentile_interval(float(values.mean()), draws.get("mean", ()), level, units_of(groups))
 
 
 def error_interval(
@@ -130,6 +170,7 @@ def error_interval(
     null: Sequence[float] = (),
     smallest: float = 0.0,
     largest: float = np.inf,
+    units: int | None = None,
 ) -> Interval:
     """The interval of a calibration error; `null` are values that a perfectly calibrated model scores by chance.
 
@@ -137,7 +178,7 @@ def error_interval(
     value is no higher than chance alone makes it. high: the larger of the basic one, 2 value - low percentile, and the
     value plus what the high percentile is above the mean of the draws.
     """
-    plain = percentile_interval(value, draws)
+    plain = percentile_interval(value, draws, units=units)
     if plain.low is None or plain.high is None:
         return plain
     low = 2 * value - plain.high
@@ -147,8 +188,10 @@ def error_interval(
     return Interval(float(value), float(min(max(low, smallest), value)), float(max(min(high, largest), value)))
 
 
-def p_value(value: float, draws: Sequence[float | None]) -> float | None:
-    """Two-sided p-value of "no difference": that of a normal with the standard deviation of the resampled differences.
+def p_value(value: float, draws: Sequence[float | None], units: int | None = None) -> float | None:
+    """Two-sided p-value of "no difference": that of a t distribution with G - 1 degrees of freedom for G `units`
+    (groups), the standard deviation that of the resampled differences times sqrt(G / (G - 1)); a normal without
+    `units`.
 
     Counting draws, it could not be below 1 / their number, and could not be corrected for many comparisons. None
     without resamples.
@@ -157,9 +200,26 @@ def p_value(value: float, draws: Sequence[float | None]) -> float | None:
     if len(kept) < 2:
         return None
     spread = float(kept.std(ddof=1))
-    if spread > 1e-12:
-        return float(2 * norm.sf(abs(value) / spread))
-    return 1.0 if abs(value) < 1e-12 else 1 / (len(kept) + 1)
+    if spread <= 1e-12:
+        return 1.0 if abs(value) < 1e-12 else 1 / (len(kept) + 1)
+    return _tails(abs(value) / spread if units is None else abs(value) / (spread * _widening(units)), units)
+
+
+def p_of_width(value: float, width: float, units: int | None = None) -> float:
+    """Two-sided p-value of "no difference" for a 95% interval that reaches `width` from `value` towards 0."""
+    return _tails(_quantile(units, LEVEL) * abs(value) / width, units)
+
+
+def _quantile(units: int | None, level: float) -> float:
+    return float(norm.ppf((1 + level) / 2) if units is None else t.ppf((1 + level) / 2, units - 1))
+
+
+def _tails(x: float, units: int | None) -> float:
+    return float(2 * (norm.sf(x) if units is None else t.sf(x, units - 1)))
+
+
+def _widening(units: int) -> float:
+    return float(np.sqrt(units / (units - 1)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -287,8 +287,9 @@ class TokenCalibration:
             seed,
         )
         null = self._null(total, seed)
+        units = n if groups is None else len(set(groups))
         return {
-            name: Resampled(value, draws.get(name, ()), null.get(name, ()))
+            name: Resampled(value, draws.get(name, ()), null.get(name, ()), units)
             for name, value in self._metrics(summands.sum(0)).items()
         }
 
