@@ -205,8 +205,8 @@ def _resampled(
 
 
 def _trials(correct: Array, units: int) -> float:
-    """What a share that is 0 or 1 throughout is a share of: the answers of the rarer class, as pairs are no more, or all
-    where there is one class only; groups where those are fewer."""
+    """What a share that is 0 or 1 throughout is a share of: the answers of the rarer class, as pairs are no more, or
+    all answers where there is one class only; groups where those are fewer."""
     rarer = min(correct.sum(), (1 - correct).sum())
     return float(min(rarer or len(correct), units))
 

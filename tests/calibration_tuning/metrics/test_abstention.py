@@ -57,17 +57,12 @@ def test_a_bad_stretch_at_the_top_is_not_jumped_over() -> None:
 
 
 def test_a_few_errors_at_the_top_do_not_end_the_search() -> None:
-    # 200 answers at an error rate of 20%: tests start at 40 (a fifth) and at 2 * log(0.05) / log(0.8) = 27, so at 27 and
-    # 40. The top 27 hold nine errors and fail; the other 173 are right, and from the second start on the tests pass.
+    # 200 answers at an error rate of 20%: tests start at 2 log(0.05) / log(0.8) = 27 answers and at 40, a fifth.
     score = np.arange(200, 0, -1).astype(float)
     correct = np.ones(200)
-    correct[:27:3] = 0
-    # From 60 on: P(Bin(60, 0.2) <= 9) = 0.21 fails; a start that fails is not resumed, so move the errors to 5 of 27.
+    correct[[0, 5, 10, 15, 20]] = 0  # P(Bin(27, 0.2) <= 5) = 0.55 fails, and so does P(Bin(40, 0.2) <= 5) = 0.16
     assert find_threshold(score, correct, 0.2) is None
-    correct[:27] = 1
-    correct[[0, 5, 10, 15, 20]] = 0  # P(Bin(27, 0.2) <= 5) = 0.55 fails, P(Bin(40, 0.2) <= 5) = 0.16 too
-    assert find_threshold(score, correct, 0.2) is None
-    correct[[0, 5]] = 1  # P(Bin(27, 0.2) <= 3) = 0.18 fails, P(Bin(40, 0.2) <= 3) = 0.028 passes at 0.05
+    correct[[0, 5]] = 1  # P(Bin(27, 0.2) <= 3) = 0.18 fails, but P(Bin(40, 0.2) <= 3) = 0.028 passes at 0.05
     assert find_threshold(score, correct, 0.2) == 1.0
 
 
