@@ -4,11 +4,12 @@ The same resamples serve every metric and both sides of a comparison, so differe
 (one country, one passage) are drawn together, because their answers are right or wrong together. Fewer than ten groups
 say nothing about others like them: there are no intervals then.
 
-There are three kinds of interval. Means and ranks (Brier, NLL, AUROC) take percentiles of the resampled values.
-Resolution is raised by noise, and a resample has the noise twice: `basic_interval` reflects the percentiles. So are
-calibration errors, which are sums of absolute values as well: see `error_interval`. A bootstrap of few groups is too
-narrow by itself, so all take more extreme percentiles, and p-values a t distribution. docs/evaluation.md shows how
-often intervals contain the truth (`python -m benchmarks coverage`, `python -m benchmarks interval_coverage`).
+There are four kinds of interval. Means (Brier, NLL) and AURC take percentiles of the resampled values.
+Shares (accuracy, AUROC) take Wilson's interval with the resamples' variance. Resolution and calibration errors are
+raised by noise, and a resample has the noise twice, so percentiles lie beside the truth (for the ECE of a calibrated
+model at n = 500 they never contain it): see `bias_corrected_interval` and `error_interval`. A bootstrap of few groups
+is too narrow by itself, so all take more extreme percentiles, and p-values a t distribution. docs/evaluation.md shows
+how often intervals contain the truth (`python -m benchmarks coverage`, `python -m benchmarks interval_coverage`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Interval:
     if_calibrated: Interval | None = None
     """Of a calibration error: what these confidences would score by chance if each were exactly right. Mean and 95%
     range; an ECE is never 0 in a finite sample."""
+    warning: str | None = None
+    """Why the interval may be too narrow: bins that hold few answers."""
 
     def scaled(self, factor: float) -> Self:
         """The same interval in another unit; a p-value and a verdict stay as they are."""
@@ -54,6 +57,8 @@ class Interval:
             row["undefined"] = self.undefined
         if self.if_calibrated is not None:
             row["if_calibrated"] = self.if_calibrated.as_dict()
+        if self.warning is not None:
+            row["warning"] = self.warning
         return row
 
 
@@ -124,21 +129,25 @@ def percentile_interval(
     kept = _defined(draws)
     if not len(kept):
         return Interval(float(value))
-    tail = (1 - level) / 2 if units is None else norm.cdf(-_quantile(units, level) * _widening(units))
+    tail = float(norm.cdf(-_quantile(units, level) * _widening(units)))
     low, high = np.percentile(kept, [100 * tail, 100 * (1 - tail)])
     return Interval(float(value), float(low), float(high))
 
 
-def basic_interval(value: float, draws: Sequence[float | None], units: int | None = None) -> Interval:
-    """The basic bootstrap's interval, 2 value - high percentile to 2 value - low percentile (Davison and Hinkley 1997,
-    eq. 5.6), widened to contain the value.
+def bias_corrected_interval(value: float, draws: Sequence[float | None], units: int | None = None) -> Interval:
+    """An interval of a number that noise pushes to one side; resamples, which have the noise twice, as far again.
 
-    For numbers that noise pushes to one side, as resamples are pushed as far again.
+    Around 2 value - mean of the draws it reaches, on each side, as far as the draws' percentile or t standard
+    deviations, whichever is further, and contains the value.
     """
     plain = percentile_interval(value, draws, units=units)
     if plain.low is None or plain.high is None:
         return plain
-    return Interval(float(value), min(2 * value - plain.high, value), max(2 * value - plain.low, value))
+    kept = _defined(draws)
+    mean, spread = float(kept.mean()), float(kept.std()) * _widening(units) * _quantile(units, LEVEL)
+    middle = 2 * value - mean
+    low, high = middle - max(spread, mean - plain.low), middle + max(spread, plain.high - mean)
+    return Interval(float(value), min(low, value), max(high, value))
 
 
 def share_interval(value: float, draws: Sequence[float | None], trials: float, units: int | None = None) -> Interval:
@@ -150,7 +159,7 @@ def share_interval(value: float, draws: Sequence[float | None], trials: float, u
     kept = _defined(draws)
     if not len(kept):
         return Interval(float(value))
-    variance = float(kept.var()) * (1.0 if units is None else _widening(units) ** 2)
+    variance = float(kept.var()) * _widening(units) ** 2
     z = _quantile(units, LEVEL)
     n = value * (1 - value) / variance if 0 < value < 1 and variance > 1e-12 else trials
     middle = (value + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -202,7 +211,7 @@ def p_value(value: float, draws: Sequence[float | None], units: int | None = Non
     spread = float(kept.std(ddof=1))
     if spread <= 1e-12:
         return 1.0 if abs(value) < 1e-12 else 1 / (len(kept) + 1)
-    return _tails(abs(value) / spread if units is None else abs(value) / (spread * _widening(units)), units)
+    return _tails(abs(value) / (spread * _widening(units)), units)
 
 
 def p_of_width(value: float, width: float, units: int | None = None) -> float:
@@ -218,8 +227,8 @@ def _tails(x: float, units: int | None) -> float:
     return float(2 * (norm.sf(x) if units is None else t.sf(x, units - 1)))
 
 
-def _widening(units: int) -> float:
-    return float(np.sqrt(units / (units - 1)))
+def _widening(units: int | None) -> float:
+    return 1.0 if units is None else float(np.sqrt(units / (units - 1)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -13,11 +13,25 @@ from scipy.special import ndtr
 
 Array = np.ndarray
 FOLDED = 40.0
+FEW_ANSWERS = 10
+"""In a bin: an accuracy of fewer is hardly one, and intervals contain the truth too seldom."""
 
 
 def bin_index(confidence: Array, num_bins: int) -> Array:
     """Bin of each probability: how many of the edges 1/M, ..., (M-1)/M are at or below it."""
     return np.searchsorted(np.arange(1, num_bins) / num_bins, confidence, side="right")
+
+
+def sparse_bins(confidence: Array, num_bins: int) -> str | None:
+    """A warning in words where bins, of those that are not empty, hold fewer than ten answers; else None."""
+    counts = np.bincount(bin_index(confidence, num_bins), minlength=num_bins)
+    few = counts[(counts > 0) & (counts < FEW_ANSWERS)]
+    if not len(few):
+        return None
+    return (
+        f"{len(few)} of {int((counts > 0).sum())} bins hold fewer than {FEW_ANSWERS} answers "
+        f"({few.sum() / len(confidence):.0%} of all), so the interval may be too narrow"
+    )
 
 
 def ece(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:

@@ -10,7 +10,7 @@ import numpy as np
 from calibration_tuning.metrics.bootstrap import (
     Difference,
     Interval,
-    basic_interval,
+    bias_corrected_interval,
     error_interval,
     holm,
     p_of_width,
@@ -32,7 +32,7 @@ class Quantity:
     calibration_error: bool = False
     """0 at best, and pushed up by noise: see `metrics.bootstrap`."""
     raised_by_noise: bool = False
-    """Pushed up by noise, without being an error: the basic bootstrap's interval."""
+    """Pushed up by noise, without being an error."""
     share: bool = False
     """A share in [0, 1] of answers, or of pairs: Wilson's interval, which does not shrink to nothing near 0 and 1."""
     undefined: str = "undefined"
@@ -52,20 +52,26 @@ class Resampled:
     """Groups that the draws are resamples of; without them, as if there were very many."""
     trials: float = 1.0
     """Of a share: how many there are where resamples do not vary."""
+    warning: str | None = None
+    """Why the interval may be too narrow."""
 
 
 def interval(quantity: Quantity, number: Resampled) -> Interval:
     """The number with its interval; a calibration error also with what a calibrated model scores by chance."""
     if number.value is None:
         return Interval(None, undefined=quantity.undefined)
+    return replace(_interval(quantity, number, number.value), warning=number.warning)
+
+
+def _interval(quantity: Quantity, number: Resampled, value: float) -> Interval:
     if quantity.raised_by_noise:
-        return basic_interval(number.value, number.draws, number.units)
+        return bias_corrected_interval(value, number.draws, number.units)
     if quantity.share:
-        return share_interval(number.value, number.draws, number.trials, number.units)
+        return share_interval(value, number.draws, number.trials, number.units)
     if not quantity.calibration_error:
-        return percentile_interval(number.value, number.draws, units=number.units)
-    smallest = min(0.0, number.value)
-    error = error_interval(number.value, number.draws, number.null, smallest, quantity.largest, number.units)
+        return percentile_interval(value, number.draws, units=number.units)
+    smallest = min(0.0, value)
+    error = error_interval(value, number.draws, number.null, smallest, quantity.largest, number.units)
     if not len(number.null):
         return error
     return replace(error, if_calibrated=percentile_interval(float(np.mean(number.null)), number.null))
@@ -90,7 +96,7 @@ def compared(quantity: Quantity, before: Resampled, after: Resampled) -> Differe
         width = value - low if value > 0 else high - value
         p = p_of_width(value, width, units) if width > 1e-12 else p_value(value, changes, units)
         return Difference(value, low, high, p=p, verdict=verdict(value, p, quantity.better))
-    between = basic_interval if quantity.raised_by_noise else percentile_interval
+    between = bias_corrected_interval if quantity.raised_by_noise else percentile_interval
     plain, p = between(value, changes, units=units), p_value(value, changes, units)
     return Difference(value, plain.low, plain.high, p=p, verdict=verdict(value, p, quantity.better))
 

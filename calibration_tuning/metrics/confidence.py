@@ -16,7 +16,7 @@ import numpy as np
 
 from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of, units_of
 from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
-from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
+from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece, sparse_bins
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
 from calibration_tuning.metrics.ranking import auprc, aurc, auroc
 from calibration_tuning.metrics.scoring_rules import brier, brier_parts, brier_skill, nll
@@ -35,6 +35,8 @@ LEAST_SLOW = 100
 class Metric(Quantity):
     compute: Callable[[Array, Array, int], float | None] = field(kw_only=True)
     slow: bool = False
+    binned: bool = False
+    """Of bins of equal width, which may hold few answers."""
 
 
 ONE_CLASS = "undefined: all answers are correct, or all are wrong"
@@ -47,9 +49,9 @@ METRICS: dict[str, Metric] = {
         "Brier skill over the base rate", 1, undefined=ONE_CLASS, compute=lambda p, c, m: brier_skill(p, c)
     ),
     "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c)),
-    "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
+    "ece": Metric("ECE", calibration_error=True, binned=True, undefined=FEW, compute=ece),
     "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
-    "debiased_ece": Metric("ECE, debiased", calibration_error=True, undefined=FEW, compute=debiased_ece),
+    "debiased_ece": Metric("ECE, debiased", calibration_error=True, binned=True, undefined=FEW, compute=debiased_ece),
     "smooth_ece": Metric(
         "Smooth ECE",
         calibration_error=True,
@@ -57,15 +59,15 @@ METRICS: dict[str, Metric] = {
         slow=True,
         compute=lambda p, c, m: smooth_ece(p, c),
     ),
-    "mce": Metric("MCE (worst bin)", calibration_error=True, undefined=FEW, compute=mce),
+    "mce": Metric("MCE (worst bin)", calibration_error=True, binned=True, undefined=FEW, compute=mce),
     "auroc": Metric("AUROC", 1, share=True, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
     "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
     "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c)),
     "brier_reliability": Metric(
-        "Brier: reliability", calibration_error=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
+        "Brier: reliability", calibration_error=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
     ),
     "brier_resolution": Metric(  # without a verdict: noise raises it, and AUROC and Brier judge the same
-        "Brier: resolution", 0, raised_by_noise=True, compute=lambda p, c, m: brier_parts(p, c, m)[1]
+        "Brier: resolution", 0, raised_by_noise=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[1]
     ),
     "brier_uncertainty": Metric("Brier: uncertainty", 0, compute=lambda p, c, m: brier_parts(p, c, m)[2]),
     "mean_confidence": Metric("Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p))),
@@ -198,9 +200,17 @@ def _resampled(
             labels = labels_if_calibrated(p, c, units, simulated, seed)
             null |= _if_calibrated(p, islice(labels, max(LEAST_SIMULATED, number // SIMULATED)), num_bins, errors)
     independent = units_of(units)
-    trials = _trials(c, independent)
+    trials, sparse = _trials(c, independent), sparse_bins(p, num_bins)
     return {
-        name: Resampled(values[name], draws.get(name, ()), null.get(name, ()), independent, trials) for name in only
+        name: Resampled(
+            values[name],
+            draws.get(name, ()),
+            null.get(name, ()),
+            independent,
+            trials,
+            sparse if METRICS[name].binned else None,
+        )
+        for name in only
     }
 
 

@@ -10,6 +10,7 @@ from scipy.stats import beta
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrated_labels import _correlation_within, labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
+from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import (
     METRICS,
     confidence_metrics,
@@ -138,6 +139,29 @@ def test_fewer_examples_than_bins_have_no_binned_error() -> None:
     assert found["brier"].value == pytest.approx((0.04 + 0.36 + 0.01) / 3)
     assert found["smooth_ece"].value is not None
     assert confidence_metrics(a(0.2, 0.4, 0.9), a(0, 1, 1), 3, bootstrap_samples=100)["ece"].value is not None
+
+
+def test_sparse_bins_are_warned_of() -> None:
+    # Bins 0 (nine answers), 4 (ten) and 9 (one).
+    p, names = a(*[0.05] * 9, *[0.45] * 10, 1.0), [name for name in METRICS if name != "smooth_ece"]  # which is slow
+    found = confidence_metrics(p, np.arange(20) % 2, bootstrap_samples=100, only=names)
+    for name in names:
+        expected = name in ("ece", "mce", "debiased_ece", "brier_reliability", "brier_resolution")
+        assert (found[name].warning is not None) == expected, name
+    assert found["ece"].warning.startswith("2 of 3 bins hold fewer than 10 answers (50% of all)")
+    assert found["ece"].as_dict()["warning"] == found["ece"].warning
+    full = confidence_metrics(np.full(20, 0.5), np.arange(20) % 2, bootstrap_samples=100, only=("ece",))["ece"]
+    assert full.warning is None
+    assert "warning" not in full.as_dict()
+
+
+def test_resolution_has_no_verdict_and_is_in_no_family() -> None:
+    p, y = sample(200)
+    change = paired_difference(np.full(200, 0.5), p, y, bootstrap_samples=100, only=("brier_resolution",))[
+        "brier_resolution"
+    ]
+    assert (change.verdict, change.value > 0, change.p < 0.05) == ("", True, True)
+    assert holm_corrected([(METRICS["brier_resolution"], change)]) == [change]
 
 
 def test_the_ends_zero_and_one() -> None:
