@@ -21,6 +21,8 @@ from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.runs.progress import progress
 
 N, GROUP, VOCABULARY, LEAST_RESAMPLES = 300, 5, 30, 100
+SEED = 1_000_000
+"""Added for the resamples, which must not be drawn from the numbers that the data are."""
 FRACTIONS = {"0 or 1": 0.0, "F1-like": 12.0, "nearly constant": 100.0}
 """Concentration of the beta distribution that correctness has around the confidence."""
 ROWS = ("two tokens", "peaked", "flat")
@@ -47,7 +49,7 @@ def of_answers(concentration: float, grouped: bool, seed: int) -> Interval:
     luck = generator.random(N)[groups]
     correct = beta.ppf(luck, concentration * p, concentration * (1 - p)) if concentration else (luck < p) * 1.0
     units = groups if grouped else None
-    return confidence_metrics(p, correct, 10, seed, LEAST_RESAMPLES, units, ("ece",))["ece"]
+    return confidence_metrics(p, correct, 10, SEED + seed, LEAST_RESAMPLES, units, ("ece",))["ece"]
 
 
 def of_tokens(kind: str, seed: int) -> Interval:
@@ -62,7 +64,7 @@ def of_tokens(kind: str, seed: int) -> Interval:
     targets = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(1)
     tokens = TokenCalibration()
     tokens.update(logits, targets, range(N))
-    return tokens.compute_intervals(LEAST_RESAMPLES, seed)["full_ece"]
+    return tokens.compute_intervals(LEAST_RESAMPLES, SEED + seed)["full_ece"]
 
 
 def _print(name: str, drawn: list[Interval]) -> None:

@@ -57,7 +57,7 @@ DESIGNS: dict[str, tuple[Callable[[Generator, int], Array], float]] = {
 
 
 def main(
-    repeats: Annotated[int, typer.Option(help="Data sets drawn for each row.")] = 400,
+    repeats: Annotated[int, typer.Option(help="Data sets drawn for each row.")] = 300,
     sizes: Annotated[list[int] | None, typer.Option("--n", help="Answers in a data set.")] = None,
 ) -> None:
     counts = sizes or [60, 100, 200, 500]

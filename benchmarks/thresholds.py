@@ -3,13 +3,13 @@
 python -m benchmarks thresholds
 
 Draws calibration splits from models whose error rate above every threshold is known. A draw violates the guarantee if
-the *answers* above its threshold are wrong more often than wanted; 10% of the draws may. Compared are
+the *answers* above its threshold are wrong more often than wanted; 10% of the draws may. Each cell is the share of draws
+that violate it / the mean share of answers above the threshold. Compared are
 
-  one answer of each group, one start     what was done before: the guarantee is for an answer of a random group
-  weighted by size, one start             a group is kept with probability size / largest (`independent_answers`)
-  weighted by size, two starts            reports: a second start, so that errors at the very top do not end the search
-  all answers, effective number           every answer counts, binomial tests of n^2 / sum of squared group sizes
-                                          (Kish 1965), two starts: not exact, see "all errors in groups of three"
+  one of each group    one start, from the top: the guarantee is for an answer of a random group
+  by size              a group is kept with probability size / largest (`independent_answers`)
+  by size, two starts  what reports do: a second start, so that errors at the very top do not end the search
+  effective number     every answer counts, as n^2 / sum of squared group sizes answers (Kish 1965), two starts
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ Drawn = tuple[Array, Array, Array]
 WORST = "all errors in groups of three"
 
 
-def main(repeats: Annotated[int, typer.Option(help="Calibration splits drawn for each row.")] = 300) -> None:
-    head = [f"{name}: {what}" for name in METHODS for what in ("violated", "answered")]
-    print(f"| confidence | answers | wanted | {' | '.join(head)} |\n|---|---|---:|{'---:|' * len(head)}")
+def main(repeats: Annotated[int, typer.Option(help="Calibration splits drawn for each row.")] = 400) -> None:
+    print(f"| confidence | answers | wanted | {' | '.join(METHODS)} |\n|---|---|---:|{'---:|' * len(METHODS)}")
     cases = [(model, design, rate) for design in DESIGNS for model in MODELS for rate in (0.1, 0.2)]
     cases += [("none", WORST, rate) for rate in (0.1, 0.2)]
     rows = []
@@ -73,11 +72,11 @@ def main(repeats: Annotated[int, typer.Option(help="Calibration splits drawn for
                 )
                 bar.update(1)
             rows.append(totals / repeats)
-            cells = " | ".join(f"{violated:.2f} | {answered:.2f}" for violated, answered in rows[-1])
+            cells = " | ".join(f"{violated:.2f} / {answered:.2f}" for violated, answered in rows[-1])
             print(f"| {model} | {design} | {rate:.0%} | {cells} |", flush=True)
     worst, mean = np.max(rows, 0)[:, 0], np.mean(rows[:-2], 0)[:, 1]
-    cells = " | ".join(f"{violated:.2f} | {answered:.3f}" for violated, answered in zip(worst, mean, strict=True))
-    print(f"| | worst violation, mean answered | | {cells} |")
+    cells = " | ".join(f"{violated:.2f} / {answered:.3f}" for violated, answered in zip(worst, mean, strict=True))
+    print(f"| worst violation / mean answered (without the last two) | | | {cells} |")
 
 
 def made(generator: Generator, model: str, design: str, rate: float, count: int) -> Drawn:

@@ -176,6 +176,7 @@ class Decisions(Record):
     confidence: float
     """How sure each threshold is, over draws of the calibration split."""
     n_calibration: int
+    """Independent calibration answers that thresholds were tested on: at most one of each group."""
     best_other: str | None
     rates: list[Rate]
     curves: dict[str, Curve]
