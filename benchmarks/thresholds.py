@@ -3,8 +3,8 @@
 python -m benchmarks thresholds
 
 Draws calibration splits from models whose error rate above every threshold is known. A draw violates the guarantee if
-the *answers* above its threshold are wrong more often than wanted; 10% of the draws may. Each cell is the share of draws
-that violate it / the mean share of answers above the threshold. Compared are
+the *answers* above its threshold are wrong more often than wanted; 10% of the draws may. Each cell is the share of
+draws that violate it / the mean share of answers above the threshold. Compared are
 
   one of each group    one start, from the top: the guarantee is for an answer of a random group
   by size              a group is kept with probability size / largest (`independent_answers`)
