@@ -185,7 +185,7 @@ def error_interval(
 
     low: the basic bootstrap's, 2 value - high percentile (Davison and Hinkley 1997, eq. 5.6), and `smallest` where the
     value is no higher than chance alone makes it. high: the larger of the basic one, 2 value - low percentile, and the
-    value plus what the high percentile is above the mean of the draws.
+    value plus what the high percentile is above the mean of the draws. Percentiles are those of `percentile_interval`.
     """
     plain = percentile_interval(value, draws, units=units)
     if plain.low is None or plain.high is None:
