@@ -30,12 +30,12 @@ from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
 from calibration_tuning.metrics.row_statistics import row_statistics
 from calibration_tuning.metrics.token_bins import Binning, cuts, equal_parts, joined
+from calibration_tuning.metrics.token_null import covariances, errors_by_chance, expected_error
 from calibration_tuning.metrics.token_sums import SumLayout, Sums
 
 Array = np.ndarray
 CHUNK = 256
 HEAD_CHUNK = 128
-NULL_DRAWS = 2000
 NOTHING = "undefined: no token positions"
 
 TOKEN_METRICS: dict[str, Quantity] = {
@@ -186,8 +186,7 @@ class TokenCalibration:
         n = total.totals[0]
         chance = None
         if n and self.binning != "equal_mass":
-            spreads = np.sqrt(np.diag(self._covariances(total)["full_ece"]).clip(min=0))
-            chance = float(np.sqrt(2 / np.pi) * spreads.sum() / n)
+            chance = expected_error(covariances(total, *self._bins_of(total), self.num_bins)["full_ece"]) / n
         return self._metrics(summands.sum(0)) | {"full_ece_if_calibrated": chance, "n": int(n)}
 
     def compute_intervals(
@@ -294,35 +293,10 @@ class TokenCalibration:
             for name, value in self._metrics(summands.sum(0)).items()
         }
 
-    def _covariances(self, total: Sums) -> dict[str, Array]:
-        """Covariance [M, M] of the bins' gaps if every token is drawn from its probabilities. Positions are then
-        uncorrelated, those of one sequence too: each is drawn given what came before it. The bins of one position are
-        not: a token that is in one is in no other.
-
-        For `equal_mass`, whose cells are joined, it is the diagonal, and an upper bound.
-        """
-        top1, grid = (part.clip(min=0) for part in (total.top1_variance, total.grid_variance))
-        bin_of, adaptive = self._bins_of(total)
-        if self.binning == "equal_mass":
-            full = np.diag(joined(total.covariance.clip(min=0), bin_of, self.num_bins))
-        else:
-            full = total.covariance.reshape(self.num_bins, self.num_bins)
-        return {
-            "full_ece": full,
-            "top1_ece": np.diag(top1),
-            "top1_ace": np.diag(joined(grid, adaptive, self.num_bins)),
-        }
-
     def _null(self, total: Sums, seed: int) -> dict[str, list[float]]:
-        """What errors chance alone makes, by the normal approximation."""
+        """What errors chance alone makes."""
         n = total.totals[0]
         if not n:
             return {}
-        noise = np.random.default_rng(seed).normal(size=(NULL_DRAWS, self.num_bins))
-        return {name: (np.abs(noise @ _root(c)).sum(1) / n).tolist() for name, c in self._covariances(total).items()}
-
-
-def _root(covariance: Array) -> Array:
-    """R [M, M] with R' R = covariance [M, M]; what rounding leaves below 0 is taken for 0."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.sqrt(values.clip(min=0))[:, None] * vectors.T
+        gaps = covariances(total, *self._bins_of(total), self.num_bins)
+        return {name: (errors_by_chance(covariance, seed) / n).tolist() for name, covariance in gaps.items()}
