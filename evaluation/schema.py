@@ -16,7 +16,7 @@ from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.runs.files import read_json
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 MADE_BY = "calibration-tuning evaluate CONFIG"
 State = Literal["before", "after"]
 
@@ -176,6 +176,7 @@ class Decisions(Record):
     confidence: float
     """How sure each threshold is, over draws of the calibration split."""
     n_calibration: int
+    """Independent calibration answers that thresholds were tested on: at most one of each group."""
     best_other: str | None
     rates: list[Rate]
     curves: dict[str, Curve]
@@ -277,7 +278,7 @@ class Grader(Record):
 
 
 class Metrics(Record):
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     name: str
     model: str
     method: str

@@ -112,6 +112,9 @@ def _pairs(
     groups = n if pairs.groups is None else len(np.unique(pairs.groups))
     title = f"{file.name}: {n} answers" + (f" in {groups} groups" if groups < n else "")
     _print(title, columns, METRICS)
+    for name, numbers in columns.items():
+        if (warning := numbers["ece"].warning) is not None:
+            print(f"ECE, {name}: {warning}.")
     if output is not None:
         from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
         from calibration_tuning.metrics.plots.theme import save_png

@@ -60,6 +60,12 @@ def rivals_sentence(metrics: Metrics) -> str:
     )
 
 
+def sparse_bins_sentence(metrics: Metrics) -> str | None:
+    """That few answers are in some bins of the ECE after tuning; None where all hold enough."""
+    warning = metrics.headline.test.after["ece"].warning
+    return f"ECE after tuning: {warning}." if warning else None
+
+
 def answers_sentence(metrics: Metrics) -> str:
     again = metrics.answers
     if again is None:

@@ -6,17 +6,17 @@ that the data cannot define is None with a reason, never made up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
-from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of
-from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
+from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of, units_of
+from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
+from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece, sparse_bins
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
 from calibration_tuning.metrics.ranking import auprc, aurc, auroc
 from calibration_tuning.metrics.scoring_rules import brier, brier_parts, brier_skill, nll
@@ -35,6 +35,8 @@ LEAST_SLOW = 100
 class Metric(Quantity):
     compute: Callable[[Array, Array, int], float | None] = field(kw_only=True)
     slow: bool = False
+    binned: bool = False
+    """Of bins of equal width, which may hold few answers."""
 
 
 ONE_CLASS = "undefined: all answers are correct, or all are wrong"
@@ -47,9 +49,9 @@ METRICS: dict[str, Metric] = {
         "Brier skill over the base rate", 1, undefined=ONE_CLASS, compute=lambda p, c, m: brier_skill(p, c)
     ),
     "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c)),
-    "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
+    "ece": Metric("ECE", calibration_error=True, binned=True, undefined=FEW, compute=ece),
     "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
-    "debiased_ece": Metric("ECE, debiased", calibration_error=True, undefined=FEW, compute=debiased_ece),
+    "debiased_ece": Metric("ECE, debiased", calibration_error=True, binned=True, undefined=FEW, compute=debiased_ece),
     "smooth_ece": Metric(
         "Smooth ECE",
         calibration_error=True,
@@ -57,17 +59,19 @@ METRICS: dict[str, Metric] = {
         slow=True,
         compute=lambda p, c, m: smooth_ece(p, c),
     ),
-    "mce": Metric("MCE (worst bin)", calibration_error=True, undefined=FEW, compute=mce),
-    "auroc": Metric("AUROC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
+    "mce": Metric("MCE (worst bin)", calibration_error=True, binned=True, undefined=FEW, compute=mce),
+    "auroc": Metric("AUROC", 1, share=True, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
     "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
     "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c)),
     "brier_reliability": Metric(
-        "Brier: reliability", calibration_error=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
+        "Brier: reliability", calibration_error=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
     ),
-    "brier_resolution": Metric("Brier: resolution", 1, compute=lambda p, c, m: brier_parts(p, c, m)[1]),
+    "brier_resolution": Metric(  # without a verdict: noise raises it, and AUROC and Brier judge the same
+        "Brier: resolution", 0, raised_by_noise=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[1]
+    ),
     "brier_uncertainty": Metric("Brier: uncertainty", 0, compute=lambda p, c, m: brier_parts(p, c, m)[2]),
     "mean_confidence": Metric("Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p))),
-    "accuracy": Metric("Accuracy of the answers", 0, compute=lambda p, c, m: float(np.mean(c))),
+    "accuracy": Metric("Accuracy of the answers", 0, share=True, compute=lambda p, c, m: float(np.mean(c))),
 }
 MAIN = ("brier", "nll", "ece", "ace", "auroc", "aurc")
 """What is shown where many confidences stand side by side."""
@@ -195,49 +199,30 @@ def _resampled(
         if errors := [name for name in names if METRICS[name].calibration_error]:
             labels = labels_if_calibrated(p, c, units, simulated, seed)
             null |= _if_calibrated(p, islice(labels, max(LEAST_SIMULATED, number // SIMULATED)), num_bins, errors)
-    return {name: Resampled(values[name], draws.get(name, ()), null.get(name, ())) for name in only}
+    independent = units_of(units)
+    trials, sparse = _trials(c, independent), sparse_bins(p, num_bins)
+    return {
+        name: Resampled(
+            values[name],
+            draws.get(name, ()),
+            null.get(name, ()),
+            independent,
+            trials,
+            sparse if METRICS[name].binned else None,
+        )
+        for name in only
+    }
+
+
+def _trials(correct: Array, units: int) -> float:
+    """What a share that is 0 or 1 throughout is a share of: the answers of the rarer class, as pairs are no more, or
+    all answers where there is one class only; groups where those are fewer."""
+    rarer = min(correct.sum(), (1 - correct).sum())
+    return float(min(rarer or len(correct), units))
 
 
 def _at(p: Array, c: Array, num_bins: int, only: Collection[str], indices: Array) -> dict[str, float | None]:
     return point_metrics(p[indices], c[indices], num_bins, only)
-
-
-def labels_if_calibrated(
-    confidence: Array, correct: Array, units: Array | int, count: int, seed: int
-) -> Iterator[Array]:
-    """`count` draws of labels [n] by which each confidence is exactly right; one at a time, as all are many.
-
-    Answers of one group are right or wrong together as far as they are in the data: standard normals with the
-    correlation of the residuals within groups (that of binary variables, 0 at least) decide, a Gaussian copula.
-    """
-    generator = np.random.default_rng(seed)
-    n = len(confidence)
-    if isinstance(units, int):
-        for _ in range(count):
-            yield (generator.random(n) < confidence).astype(np.float64)
-        return
-    _, groups = np.unique(units, return_inverse=True)
-    shared = np.sqrt(_correlation_within(confidence, correct, groups))
-    size = int(groups.max()) + 1
-    # The groups' numbers of all draws come first, then those of the answers: a second generator is led up to these.
-    answers = np.random.default_rng(seed)
-    for _ in range(count):
-        answers.normal(size=size)
-    for _ in range(count):
-        common = generator.normal(size=size)[groups]
-        latent = shared * common + np.sqrt(1 - shared**2) * answers.normal(size=n)
-        yield (ndtr(latent) < confidence).astype(np.float64)
-
-
-def _correlation_within(confidence: Array, correct: Array, groups: Array) -> float:
-    """Latent correlation of two answers of one group, by the moments of their residuals, in [0, 1]."""
-    spread = np.sqrt(np.clip(confidence * (1 - confidence), 1e-4, None))
-    residual = np.clip((correct - confidence) / spread, -10, 10)
-    sums, squares = np.bincount(groups, weights=residual), np.bincount(groups, weights=residual**2)
-    sizes = np.bincount(groups)
-    pairs = float((sizes * (sizes - 1)).sum())
-    binary = float((sums**2 - squares).sum() / pairs) if pairs else 0.0
-    return float(np.sin(np.pi / 2 * np.clip(binary, 0, 1)))  # exact for the sign of normals
 
 
 def _if_calibrated(

@@ -70,7 +70,7 @@ def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
         assert f">{title}</h" in html, title
     assert html.count("<svg") == len(list((folder / "plots").glob("*.png"))) == 9
     assert html.count("</svg>") == 9
-    assert "Schema 2." in html
+    assert "Schema 3." in html
 
 
 def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> None:
