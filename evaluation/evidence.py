@@ -25,6 +25,7 @@ from evaluation.other_answers import other_splits
 from evaluation.passes import PASSES
 from evaluation.passes.base import State
 from evaluation.passes.rows import Answers
+from evaluation.references import subject_accuracy
 from evaluation.run_passes import Tasks, run_passes
 
 Array = np.ndarray
@@ -73,6 +74,9 @@ class Evidence:
         """Questions that are resampled together."""
         return np.array([row.group for row in self.splits[split]])
 
+    def subjects(self, split: str) -> Array:
+        return np.array([row.topic for row in self.splits[split]])
+
     def confidence(self, side: Side, split: str, calibrator: str | None = None) -> Array:
         """[n], NaN where an answer has none; as it is, or by a kind of calibrator."""
         logit = self.scores[side][split]
@@ -111,6 +115,7 @@ class Evidence:
             "seed": self.config.seed,
             "bootstrap_samples": settings.bootstrap_samples,
             "groups": self.groups(split)[kept],
+            "subjects": self.subjects(split)[kept],
         }
 
     def _kept(self, split: str, mask: Array | None) -> Array:
@@ -120,6 +125,10 @@ class Evidence:
     def base_rate(self) -> float:
         """Accuracy on the calibration split: what is known without looking at an answer."""
         return float(self.correct("calibration").mean())
+
+    def subject_accuracy(self, split: str) -> Array:
+        """[n], accuracy of each answer's subject on the calibration split: what only the kind of question tells."""
+        return subject_accuracy(self.splits["calibration"], self.splits[split])
 
 
 def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -> Evidence:

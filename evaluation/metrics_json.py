@@ -56,12 +56,13 @@ def _corrected(metrics: Metrics, split: str) -> Metrics:
 
 
 def differences(metrics: Metrics, split: str) -> Iterator[tuple[Quantity, Difference]]:
-    """What the tables of a split compare, all of it: the family that p-values are corrected over."""
+    """What the tables of a split compare: the family that p-values are corrected over. The primary comparison is not
+    in it."""
     headline = metrics.headline.test if split == "test" else metrics.headline.evaluation
     assert headline is not None
     for name, difference in headline.difference.items():
         yield METRICS[name], difference
-    for changes in (headline.tuning, headline.over_base_rate):
+    for changes in (headline.tuning, headline.over_base_rate, headline.over_subject_accuracy):
         yield METRICS["brier"], changes["brier"]
     if split == "test":
         tokens = metrics.tokens

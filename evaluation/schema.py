@@ -16,7 +16,7 @@ from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.runs.files import read_json
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 MADE_BY = "calibration-tuning evaluate CONFIG"
 State = Literal["before", "after"]
 
@@ -47,10 +47,31 @@ class Comparison(Record):
     after_uncalibrated: Numbers
     base_rate: Numbers
     """Always saying the accuracy of the calibration split."""
+    subject_accuracy: Numbers
+    """Always saying the accuracy of the answer's subject on the calibration split, smoothed; the base rate for a
+    subject that is not in it."""
     tuning: Changes
     """`after` minus `before_calibrated`: what tuning itself is worth."""
     over_base_rate: Changes
     """`after` minus `base_rate`."""
+    over_subject_accuracy: Changes
+    """`after` minus `subject_accuracy`: what is known beyond the kind of question."""
+
+
+class Primary(Record):
+    """The comparison named in advance: Brier score of the tuned confidence against the best untuned one, both
+    calibrated, on the test split. Its p-value is not corrected; all others are, without it."""
+
+    other: str
+    """The best untuned confidence (`sequence_likelihood/before`), chosen on the calibration split."""
+    label: str
+    candidates: int
+    """Untuned confidences that it was chosen from."""
+    n: int
+    untuned: Number
+    tuned: Number
+    difference: Change
+    """`tuned` minus `untuned`."""
 
 
 class Headline(Record):
@@ -103,6 +124,9 @@ class RatedConfidence(Record):
     """With the run's kind of calibrator, fitted on the calibration split; absent where it cannot be fitted."""
     against_query: Changes | None = None
     """Calibrated, minus the tuned query's confidence on the same answers."""
+    slope_at_bound: bool = False
+    """The calibrator's slope is at its lower bound: on the calibration split a higher confidence does not mean more
+    right answers, and what is calibrated is next to the base rate."""
 
 
 class EstimatorRow(Record):
@@ -277,7 +301,7 @@ class Grader(Record):
 
 
 class Metrics(Record):
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     name: str
     model: str
     method: str
@@ -293,6 +317,8 @@ class Metrics(Record):
     curation_fingerprint: str
     inputs_fingerprint: str
     versions: dict[str, str]
+    primary: Primary | None
+    """Null where there are too few groups of calibration answers to choose on."""
     headline: Headline
     tokens: Tokens
     query_tokens: TokenComparison | None

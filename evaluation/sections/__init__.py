@@ -17,12 +17,14 @@ from evaluation.sections import (
     groups,
     headline,
     other_models,
+    primary,
     temperature,
     thresholds,
     tokens,
 )
 
 SECTIONS: dict[str, Callable[[Evidence], Any]] = {
+    "primary": primary.primary,
     "headline": headline.headline,
     "tokens": tokens.tokens,
     "query_tokens": tokens.query_tokens,
