@@ -18,6 +18,7 @@ BENCHMARKS = {
     "precision": "confidences and metrics of a tuned checkpoint in bfloat16 against float32",
     "interval_coverage": "how often the intervals cover the truth",
     "resplits": "what drawing the test split by its labels does to the numbers",
+    "text_full_ece": "Full-ECE of language models on one openly licensed text",
     "methods": "training methods and objectives on one curated set (hours)",
 }
 SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "growth", "startup")

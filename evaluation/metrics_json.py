@@ -66,9 +66,10 @@ def differences(metrics: Metrics, split: str) -> Iterator[tuple[Quantity, Differ
         yield METRICS["brier"], changes["brier"]
     if split == "test":
         tokens = metrics.tokens
-        for name, difference in tokens.equal_width.difference.items():
-            if name != "full_ece_nk":  # full_ece in another unit
-                yield TOKEN_METRICS[name], difference
+        for whole in (tokens.equal_width, metrics.text and metrics.text.tokens):
+            for name, difference in whole.difference.items() if whole is not None else ():
+                if name != "full_ece_nk":  # full_ece in another unit
+                    yield TOKEN_METRICS[name], difference
         for table in (tokens.log, tokens.equal_mass, metrics.query_tokens):
             if table is not None:
                 yield TOKEN_METRICS["full_ece"], table.difference["full_ece"]

@@ -116,6 +116,15 @@ class Tokens(Record):
     by_source: dict[str, SourceTokens]
 
 
+class Text(Record):
+    """Full-ECE and its companions on running text, equal-width bins; documents are resampled."""
+
+    path: str
+    documents: int
+    windows: int
+    tokens: TokenComparison
+
+
 class RatedConfidence(Record):
     n: int
     """Answers that have such a confidence."""
@@ -321,6 +330,7 @@ class Metrics(Record):
     """Null where there are too few groups of calibration answers to choose on."""
     headline: Headline
     tokens: Tokens
+    text: Text | None
     query_tokens: TokenComparison | None
     estimators: dict[str, dict[str, EstimatorRow]]
     """By split and estimator."""

@@ -89,6 +89,20 @@ def intervals_sentence(metrics: Metrics) -> str:
     )
 
 
+def text_sentence(metrics: Metrics) -> str:
+    """Which text the tokens are of, and what chance alone would make of Full-ECE there."""
+    text = metrics.text
+    if text is None:
+        return "Running text was not read (evaluation.text), so these Full-ECEs are of answer tokens alone."
+    chance = text.tokens.after["full_ece"].if_calibrated
+    perfect = "" if chance is None else f"; calibrated token probabilities would score {number(chance)} there"
+    return (
+        f"Running text: {text.tokens.n} tokens of {text.documents} documents of {text.path}, Full-ECE "
+        f"{number(text.tokens.before['full_ece'])} before and {number(text.tokens.after['full_ece'])} after tuning "
+        f"(difference {number(text.tokens.difference['full_ece'], sign=True)}){perfect}."
+    )
+
+
 SLOPE_SENTENCE = (
     "\u2020 The calibrator's slope is at its lower bound: on the calibration split a higher confidence did not mean "
     "more right answers. Slopes stay above 0, as a negative one would turn the confidence into its opposite; "

@@ -76,8 +76,17 @@ def main_rows(metrics: Metrics) -> list[Row]:
         _row("Full-ECE, answer tokens", tokens, "full_ece"),
         _row("Vocabulary Brier, answer tokens", tokens, "vocabulary_brier"),
         _row("NLL, answer tokens (nats)", tokens, "nll"),
+        *text_rows(metrics),
         *([_row("Full-ECE, query position", query, "full_ece")] if query else []),
     ]
+
+
+def text_rows(metrics: Metrics) -> list[Row]:
+    """Token metrics on running text; empty where none was given."""
+    if metrics.text is None:
+        return []
+    shown = ("full_ece", "vocabulary_brier", "nll")
+    return [_row(f"{TOKEN_METRICS[name].label}, running text", metrics.text.tokens, name) for name in shown]
 
 
 def further_rows(metrics: Metrics) -> list[Row]:

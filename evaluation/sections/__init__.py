@@ -19,6 +19,7 @@ from evaluation.sections import (
     other_models,
     primary,
     temperature,
+    text,
     thresholds,
     tokens,
 )
@@ -27,6 +28,7 @@ SECTIONS: dict[str, Callable[[Evidence], Any]] = {
     "primary": primary.primary,
     "headline": headline.headline,
     "tokens": tokens.tokens,
+    "text": text.text,
     "query_tokens": tokens.query_tokens,
     "estimators": confidences.estimators,
     "unrated": confidences.unrated,
