@@ -41,7 +41,6 @@ def main(
     window: Annotated[int, typer.Option(min=2)] = 512,
     batch: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 4,
     bins: Annotated[int, typer.Option(min=2)] = 10,
-    dtype: Annotated[str, typer.Option()] = "auto",
 ) -> None:
     quiet_libraries()
     settings = TextSettings(path=text, tokens=tokens, window=window)
@@ -50,16 +49,12 @@ def main(
         print(
             f"Python {platform.python_version()}; {machine('transformers')}; windows of {window} tokens, {bins} bins\n"
         )
-        print(
-            markdown(
-                list(COLUMNS), [rated(ModelSettings(path=path, dtype=dtype), settings, batch, bins) for path in model]
-            )
-        )
+        print(markdown(list(COLUMNS), [rated(ModelSettings(path=path), settings, batch, bins) for path in model]))
 
     with_errors(work, debug=False)
 
 
-def rated(model: ModelSettings, settings: TextSettings, batch: int, bins: int) -> list[str]:  # type: ignore[type-arg]
+def rated(model: ModelSettings, settings: TextSettings, batch: int, bins: int) -> list[str]:
     prompt_format = load_prompt_format(model, "text")
     encode = partial(prompt_format.tokenizer.encode, add_special_tokens=False)
     documents = python_documents() if settings.path == PYTHON else read_documents(settings)

@@ -66,8 +66,8 @@ def differences(metrics: Metrics, split: str) -> Iterator[tuple[Quantity, Differ
         yield METRICS["brier"], changes["brier"]
     if split == "test":
         tokens = metrics.tokens
-        for whole in (tokens.equal_width, metrics.text and metrics.text.tokens):
-            for name, difference in whole.difference.items() if whole is not None else ():
+        for table in (tokens.equal_width, *([metrics.text.tokens] if metrics.text is not None else [])):
+            for name, difference in table.difference.items():
                 if name != "full_ece_nk":  # full_ece in another unit
                     yield TOKEN_METRICS[name], difference
         for table in (tokens.log, tokens.equal_mass, metrics.query_tokens):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import torch
+
 from calibration_tuning.config.evaluation import EvaluationSettings
 from calibration_tuning.lm.caches import Prefix
 from calibration_tuning.lm.likelihood import continue_rows
@@ -29,6 +31,7 @@ def measure(
     return [{"vocabulary": seen.vocabulary, "tokens": pack(seen.sums[i])} for i in range(len(rows))]
 
 
+@torch.no_grad()
 def read_windows(
     model: Any, prompt_format: PromptFormat, windows: Sequence[list[int]], ids: Sequence[int], seen: TokenCalibration
 ) -> None:

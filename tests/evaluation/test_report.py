@@ -130,6 +130,8 @@ def test_the_primary_comparison_is_chosen_on_calibration_and_not_corrected(repor
     assert primary.difference.p is not None
     assert primary.difference.p_holm is None
     rated = metrics.estimators["test"]["average_token_probability"].states["before"]
+    assert rated.calibrated is not None
+    assert rated.against_query is not None
     assert primary.untuned.value == rated.calibrated["brier"].value
     assert primary.difference.value == pytest.approx(-rated.against_query["brier"].value)
     said = sentences.primary_sentence(metrics)
