@@ -70,6 +70,6 @@ def differences(metrics: Metrics, split: str) -> Iterator[tuple[Quantity, Differ
             for name, difference in table.difference.items():
                 if name != "full_ece_nk":  # full_ece in another unit
                     yield TOKEN_METRICS[name], difference
-        for table in (tokens.log, tokens.equal_mass, metrics.query_tokens):
-            if table is not None:
-                yield TOKEN_METRICS["full_ece"], table.difference["full_ece"]
+        for other in (tokens.log, tokens.equal_mass, metrics.query_tokens):
+            if other is not None:
+                yield TOKEN_METRICS["full_ece"], other.difference["full_ece"]
