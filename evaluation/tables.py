@@ -52,7 +52,9 @@ def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
     ]
     if primary is not None:
         name, _, state = primary.other.partition("/")
-        calibrated = metrics.estimators["test"][name].states[state].calibrated or {}  # type: ignore[index]
+        row = metrics.estimators["test"].get(name)  # absent where there are fewer test answers than a row is worth
+        side = row and row.states.get(state)  # type: ignore[call-overload]
+        calibrated = (side and side.calibrated) or {"brier": primary.untuned}
         against.append((f"best untuned confidence: {primary.label} (primary)", calibrated, primary.difference))
     rows = [
         ReferenceRow(label, *_ranked(numbers), number(change, sign=True), p_text(change), change.verdict)

@@ -273,6 +273,21 @@ def test_three_answers_are_few(make_evidence: Callable[..., Evidence], tmp_path:
     assert {row.verdict for row in tables.main_rows(metrics)} == {""}
 
 
+def test_ten_test_answers_are_too_few_for_a_row_but_not_for_the_primary_comparison(
+    make_evidence: Callable[..., Evidence], tmp_path: Path
+) -> None:
+    full = make_evidence()
+    few = make_evidence(splits=full.splits | {"test": full.splits["test"][:10]})
+    metrics = metrics_of(few)
+    assert metrics.primary is not None
+    assert metrics.estimators["test"] == {}
+    rows = {row.label: row for row in tables.reference_rows(metrics)}
+    assert rows[f"best untuned confidence: {metrics.primary.label} (primary)"].brier == tables.number(
+        metrics.primary.untuned
+    )
+    write_report(tmp_path, metrics, few)
+
+
 def test_per_example_file(tmp_path: Path, evidence: Evidence) -> None:
     write_per_example(tmp_path / "x.parquet", evidence)
     rows = pq.read_table(tmp_path / "x.parquet").to_pylist()
