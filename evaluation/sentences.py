@@ -59,6 +59,8 @@ def primary_sentence(metrics: Metrics) -> str:
 def within_sentence(metrics: Metrics) -> str:
     """What the confidence tells apart within subjects, where the subject's accuracy tells nothing."""
     test = metrics.headline.test
+    if test.after["auroc_within_subjects"].value is None:
+        return "AUROC within subjects is undefined: no subject has both a right and a wrong answer."
     return (
         "Of a right and a wrong answer in the same subject, the right one has the higher confidence in "
         f"{number(test.after['auroc_within_subjects'])} of pairs after tuning and "

@@ -64,10 +64,15 @@ def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
 
 
 def _ranked(numbers: Numbers) -> tuple[str, str, str]:
-    brier, auroc, within = (
-        number(numbers[name]) if name in numbers else "" for name in ("brier", "auroc", "auroc_within_subjects")
-    )
+    brier, auroc, within = (_short(numbers.get(name)) for name in ("brier", "auroc", "auroc_within_subjects"))
     return brier, auroc, within
+
+
+def _short(entry: Interval | None) -> str:
+    """Without the reason, which stands in the other tables."""
+    if entry is None:
+        return ""
+    return "undefined" if entry.value is None else number(entry)
 
 
 def main_rows(metrics: Metrics) -> list[Row]:

@@ -254,6 +254,8 @@ def test_one_class_is_said_not_computed(make_evidence: Callable[..., Evidence], 
     write_report(tmp_path, metrics, evidence)
     html = (tmp_path / "report.html").read_text()
     assert "undefined: all answers are correct, or all are wrong" in html
+    assert "AUROC within subjects is undefined: no subject has both a right and a wrong answer." in html
+    assert "confidence in undefined" not in html
     assert not re.search(r"\bnan\b", html, flags=re.IGNORECASE)
     assert metrics.estimators["test"].get("probe") is None, "a probe cannot be fitted on one class"
 
