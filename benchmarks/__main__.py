@@ -20,6 +20,8 @@ BENCHMARKS = {
     "interval_coverage": "how often intervals of calibration errors contain the truth",
     "calibrated_null": "whether what chance alone makes of a calibration error is known",
     "thresholds": "how often answers above a threshold are wrong more often than promised",
+    "resplits": "what drawing the test split by its labels does to the numbers",
+    "text_full_ece": "Full-ECE of language models on one openly licensed text",
     "methods": "training methods and objectives on one curated set (hours)",
 }
 SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "growth", "startup")

@@ -163,6 +163,15 @@ def score(context: typer.Context) -> None:
 
 
 @app.command(**FORWARDED)
+def choose(context: typer.Context) -> None:
+    """Which of several trained settings to take, by the validation split.
+
+    Example: calibration-tuning choose runs/sweep-*
+    """
+    _forward("training.choose", context)
+
+
+@app.command(**FORWARDED)
 def preflight(context: typer.Context) -> None:
     """Say what a training will take and what would stop it; no GPU needed.
 

@@ -47,10 +47,31 @@ class Comparison(Record):
     after_uncalibrated: Numbers
     base_rate: Numbers
     """Always saying the accuracy of the calibration split."""
+    subject_accuracy: Numbers
+    """Always saying the accuracy of the answer's subject on the calibration split, smoothed; the base rate for a
+    subject that is not in it."""
     tuning: Changes
     """`after` minus `before_calibrated`: what tuning itself is worth."""
     over_base_rate: Changes
     """`after` minus `base_rate`."""
+    over_subject_accuracy: Changes
+    """`after` minus `subject_accuracy`: what is known beyond the kind of question."""
+
+
+class Primary(Record):
+    """The comparison named in advance: Brier score of the tuned confidence against the best untuned one, both
+    calibrated, on the test split. Its p-value is not corrected; all others are, without it."""
+
+    other: str
+    """The best untuned confidence (`sequence_likelihood/before`), chosen on the calibration split."""
+    label: str
+    candidates: int
+    """Untuned confidences that it was chosen from."""
+    n: int
+    untuned: Number
+    tuned: Number
+    difference: Change
+    """`tuned` minus `untuned`."""
 
 
 class Headline(Record):
@@ -95,6 +116,15 @@ class Tokens(Record):
     by_source: dict[str, SourceTokens]
 
 
+class Text(Record):
+    """Full-ECE and its companions on running text, equal-width bins; documents are resampled."""
+
+    path: str
+    documents: int
+    windows: int
+    tokens: TokenComparison
+
+
 class RatedConfidence(Record):
     n: int
     """Answers that have such a confidence."""
@@ -103,6 +133,9 @@ class RatedConfidence(Record):
     """With the run's kind of calibrator, fitted on the calibration split; absent where it cannot be fitted."""
     against_query: Changes | None = None
     """Calibrated, minus the tuned query's confidence on the same answers."""
+    slope_at_bound: bool = False
+    """The calibrator's slope is at its lower bound: on the calibration split a higher confidence does not mean more
+    right answers, and what is calibrated is next to the base rate."""
 
 
 class EstimatorRow(Record):
@@ -294,8 +327,11 @@ class Metrics(Record):
     curation_fingerprint: str
     inputs_fingerprint: str
     versions: dict[str, str]
+    primary: Primary | None
+    """Null where there are too few groups of calibration answers to choose on."""
     headline: Headline
     tokens: Tokens
+    text: Text | None
     query_tokens: TokenComparison | None
     estimators: dict[str, dict[str, EstimatorRow]]
     """By split and estimator."""

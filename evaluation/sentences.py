@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.schema import Metrics, ThresholdResult
+from evaluation.schema import Comparison, Metrics, ThresholdResult
 from evaluation.tables import number
 
 CHANGED = {
@@ -12,6 +12,7 @@ CHANGED = {
     "": "Confidence was measured",
 }
 WORTH = {"better": "a clear gain", "worse": "a clear loss", "unclear": "no clear gain", "": "not judged"}
+NO_GAIN = "no gain beyond what the accuracy of the subject gives without tuning"
 AGAINST = {
     "better": "clearly better than",
     "worse": "clearly worse than",
@@ -21,28 +22,118 @@ AGAINST = {
 
 
 def verdict_sentence(metrics: Metrics) -> str:
-    """The verdict, by the Brier score (a proper score) and corrected p-values."""
+    """The verdict, by the Brier score (a proper score) and corrected p-values; calibrated against calibrated."""
     test = metrics.headline.test
-    before, after, untuned, rate = (
-        number_of(side["brier"].value) for side in (test.before, test.after, test.before_calibrated, test.base_rate)
+    untuned, after, subject, rate = (
+        side["brier"].value for side in (test.before_calibrated, test.after, test.subject_accuracy, test.base_rate)
     )
     said, says = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
-    change, over = test.difference["brier"], test.over_base_rate["brier"]
+    over = test.over_subject_accuracy["brier"]
     return (
-        f"{CHANGED[change.verdict]} on {test.n} held-out questions. Before tuning the model said {said} on average and "
-        f"was right {percent(test.after['accuracy'].value)} of the time; now it says {says}. Brier score {before} -> "
-        f"{after} (difference {number(change, sign=True)}). A {metrics.calibrator.kind} calibrator without tuning "
-        f"scores {untuned}. Always saying the base rate scores {rate}; the tuned query is {AGAINST[over.verdict]} that."
+        f"{_headline(test)} on {test.n} held-out questions. Brier score of the query, calibrated the same way "
+        f"({metrics.calibrator.kind}) before and after tuning: {number_of(untuned)} -> {number_of(after)}"
+        f"{_relative(untuned, after)}, difference {number(test.tuning['brier'], sign=True)}. Always saying the "
+        f"accuracy of the answer's subject scores {number_of(subject)}; the tuned query is {AGAINST[over.verdict]} "
+        f"that (difference {number(over, sign=True)}). Always saying the base rate scores {number_of(rate)}. As it "
+        f"came, the model said {said} on average and was right {percent(test.after['accuracy'].value)} of the time; "
+        f"now it says {says}."
+    )
+
+
+def primary_sentence(metrics: Metrics) -> str:
+    """The comparison that is named in advance, with its uncorrected p-value."""
+    primary = metrics.primary
+    if primary is None:
+        return "The primary comparison was not made: there are too few groups of calibration answers to choose on."
+    p = primary.difference.p
+    tested = "" if p is None else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+    return (
+        "Primary comparison, named in advance and tested by itself at 5%: Brier score of the tuned query against the "
+        f"best confidence of the untuned model, which is the {primary.label} (chosen of {primary.candidates} on the "
+        f"calibration split), calibrated the same way. It is {number_of(primary.tuned.value)} against "
+        f"{number_of(primary.untuned.value)}: the tuned query is {AGAINST[primary.difference.verdict]} it (difference "
+        f"{number(primary.difference, sign=True)}{tested})."
+    )
+
+
+def within_sentence(metrics: Metrics) -> str:
+    """What the confidence tells apart within subjects, where the subject's accuracy tells nothing."""
+    test = metrics.headline.test
+    if test.after["auroc_within_subjects"].value is None:
+        return "AUROC within subjects is undefined: no subject has both a right and a wrong answer."
+    return (
+        "Of a right and a wrong answer in the same subject, the right one has the higher confidence in "
+        f"{number(test.after['auroc_within_subjects'])} of pairs after tuning and "
+        f"{number(test.before['auroc_within_subjects'])} before (AUROC within subjects; the accuracy of the subject "
+        f"scores 0.5). Over all answers the AUROC is {number(test.after['auroc'])}, that of the accuracy of the "
+        f"subject {number(test.subject_accuracy['auroc'])}."
     )
 
 
 def credit_sentence(metrics: Metrics) -> str:
-    """How much of the gain is due to tuning, and not to any calibrator."""
-    change = metrics.headline.test.tuning["brier"]
+    """How much of the gain is due to tuning, and not to any calibrator. No gain is claimed that knowing the subject
+    gives as well."""
+    test = metrics.headline.test
+    change = test.tuning["brier"]
+    worth = NO_GAIN if _only_the_subject(test) else WORTH[change.verdict]
     return (
         "Tuning alone, compared with the untuned query and the same kind of calibrator, changes the Brier score by "
-        f"{number(change, sign=True)}: {WORTH[change.verdict]}."
+        f"{number(change, sign=True)}: {worth}."
     )
+
+
+def intervals_sentence(metrics: Metrics) -> str:
+    ""x beneath every table that has both."""
+    return (
+        "Each interval is a 95% interval by itself. Verdicts and p-values are corrected (Holm) for all "
+        f"{metrics.comparisons['test']} comparisons of these tables, except for the primary comparison. So an interval "
+        'that excludes 0 can stand beside "unclear".'
+    )
+
+
+def text_sentence(metrics: Metrics) -> str:
+    """Which text the tokens are of, and what chance alone would make of Full-ECE there."""
+    text = metrics.text
+    if text is None:
+        return "Running text was not read (evaluation.text), so these Full-ECEs are of answer tokens alone."
+    chance = text.tokens.after["full_ece"].if_calibrated
+    perfect = "" if chance is None else f"; calibrated token probabilities would score {number(chance)} there"
+    return (
+        f"Running text: {text.tokens.n} tokens of {text.documents} documents of {text.path}, Full-ECE "
+        f"{number(text.tokens.before['full_ece'])} before and {number(text.tokens.after['full_ece'])} after tuning "
+        f"(difference {number(text.tokens.difference['full_ece'], sign=True)}){perfect}."
+    )
+
+
+SLOPE_SENTENCE = (
+    "\u2020 The calibrator's slope is at its lower bound: on the calibration split a higher confidence did not mean "
+    "more right answers. Slopes stay above 0, as a negative one would turn the confidence into its opposite; "
+    "calibrated, such a confidence is next to the base rate."
+)
+
+
+def any_slope_at_bound(metrics: Metrics) -> bool:
+    return any(
+        side.slope_at_bound
+        for table in metrics.estimators.values()
+        for entry in table.values()
+        for side in entry.states.values()
+    )
+
+
+def _only_the_subject(test: Comparison) -> bool:
+    """Better than before, but not clearly better than the accuracy of the subject."""
+    return test.tuning["brier"].verdict == "better" and test.over_subject_accuracy["brier"].verdict != "better"
+
+
+def _headline(test: Comparison) -> str:
+    if _only_the_subject(test):
+        return "No gain was shown beyond knowing each subject's accuracy,"
+    return CHANGED[test.tuning["brier"].verdict]
+
+
+def _relative(before: float | None, after: float | None) -> str:
+    return f" ({after / before - 1:+.0%})" if before and after is not None else ""
 
 
 def rivals_sentence(metrics: Metrics) -> str:

@@ -19,6 +19,7 @@ from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import write_sums
 from calibration_tuning.runs.files import sha256_file, write_json
 from calibration_tuning.runs.progress import progress
+from training.choose import FILE as VALIDATION
 from training.examples import query_example
 from training.loop import Run
 from training.setup import SPLITS, Inputs
@@ -78,6 +79,19 @@ def save_checkpoint(
     inputs.prompt_format.tokenizer.save_pretrained(folder)
     write_json(folder / FILE, record.model_dump(mode="json"))
     write_sums(folder)
+
+
+def write_validation(config: RunConfig, run: Run) -> None:
+    """What the kept checkpoint says on the validation split, for `training.choose`. Not in the checkpoint, so that it
+    is not published."""
+    rows = run.validation_rows
+    columns = {
+        "id": [f"{row.source}/{row.id}" for row in rows],
+        "group": [row.group for row in rows],
+        "correct": [row.correct for row in rows],
+        "confidence": run.state.best,
+    }
+    write_json(config.run_dir / VALIDATION, columns)
 
 
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:

@@ -147,7 +147,7 @@ def validate(run: Run) -> bool:
     if not run.state.before:
         changes["before"] = expit(logits).tolist()
     if is_best:
-        changes |= {"best_step": step, "best_score": score}
+        changes |= {"best_step": step, "best_score": score, "best": expit(logits).tolist()}
     run.state = run.state.model_copy(update=changes)
     run.watch.validation(step, kept, run.validation_rows, run.state.before, expit(logits))
     return is_best

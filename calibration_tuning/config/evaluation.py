@@ -41,6 +41,23 @@ class OtherAnswers(Settings):
     another run's curated set, such as `runs/other/curation`."""
 
 
+class TextSettings(Settings):
+    """Running text whose tokens Full-ECE is measured on, before and after tuning."""
+
+    path: str
+    """A jsonl file with a document a line, a folder of text files (each a document), or a data set on the hub."""
+    column: str = "text"
+    """Of a jsonl file or data set: what holds the text."""
+    name: str | None = None
+    """Configuration of a data set on the hub."""
+    split: str = "test"
+    """Split of a data set on the hub."""
+    tokens: PositiveInt = 50_000
+    """How many are read; by chance alone Full-ECE is about 0.006 on that many."""
+    window: Annotated[int, Field(ge=2)] = 512
+    """Tokens that are read at a time, nothing before them."""
+
+
 class EvaluationSettings(Settings):
     num_bins: Annotated[int, Field(ge=2)] = 10
     bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
@@ -62,6 +79,8 @@ class EvaluationSettings(Settings):
     error_rate_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """How sure that must be, over draws of the calibration split."""
     other_answers: tuple[OtherAnswers, ...] = ()
+    text: TextSettings | None = None
+    """Running text for Full-ECE as in the paper; without it only answer tokens are rated."""
 
     @field_validator("estimators")
     @classmethod

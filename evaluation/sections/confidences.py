@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibration_tuning.metrics.calibrators import slope_at_bound
 from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import MAIN, METRICS
 from evaluation.estimators import ESTIMATORS
@@ -50,7 +51,8 @@ def _rated(evidence: Evidence, side: Side, split: str) -> RatedConfidence:
     both = evidence.compared(evidence.after(split), calibrated, split, MAIN, scored)
     if side == AFTER:
         return RatedConfidence(n=n, raw=raw, calibrated=both.after)
-    return RatedConfidence(n=n, raw=raw, calibrated=both.after, against_query=both.difference)
+    at_bound = slope_at_bound(evidence.fits[side][evidence.kind])
+    return RatedConfidence(n=n, raw=raw, calibrated=both.after, against_query=both.difference, slope_at_bound=at_bound)
 
 
 def _corrected(table: Table) -> Table:

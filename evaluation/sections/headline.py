@@ -13,7 +13,8 @@ from evaluation.schema import Comparison, Headline
 
 def headline(evidence: Evidence) -> Headline:
     """The test split, and the sets never trained on where there are any. Beside before and after stand the untuned
-    model with the same kind of calibrator and always saying the base rate, with the differences from these."""
+    model with the same kind of calibrator, always saying the base rate, and the accuracy of each answer's subject on
+    the calibration split, with the differences from these."""
     splits = [split for split in ("test", "evaluation") if split in evidence.splits]
     compared = {split: _split(evidence, split) for split in splits}
     return Headline(**compared, answer_token_mass=_masses(evidence))  # type: ignore[arg-type]
@@ -24,7 +25,10 @@ def _split(evidence: Evidence, split: str) -> Comparison:
     untuned = evidence.confidence(BEFORE, split, evidence.kind)
     rate = np.full(len(after), evidence.base_rate)
     both = evidence.compared(before, after, split)
-    tuning, over_base_rate = (evidence.compared(other, after, split, MAIN) for other in (untuned, rate))
+    subject = evidence.subject_accuracy(split)
+    tuning, over_base_rate, over_subject = (
+        evidence.compared(other, after, split, MAIN) for other in (untuned, rate, subject)
+    )
     return Comparison(
         n=len(after),
         groups=len(np.unique(evidence.groups(split))),
@@ -34,8 +38,10 @@ def _split(evidence: Evidence, split: str) -> Comparison:
         before_calibrated=tuning.before,
         after_uncalibrated=evidence.rated(evidence.confidence(AFTER, split), split, MAIN),
         base_rate=over_base_rate.before,
+        subject_accuracy=over_subject.before,
         tuning=tuning.difference,
         over_base_rate=over_base_rate.difference,
+        over_subject_accuracy=over_subject.difference,
     )
 
 

@@ -17,7 +17,7 @@ from calibration_tuning.metrics.confidence import (
     paired_difference,
     point_metrics,
 )
-from calibration_tuning.metrics.ranking import auprc, aurc, auroc, risk_coverage
+from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within, risk_coverage
 from calibration_tuning.metrics.scoring_rules import brier_parts
 
 
@@ -116,6 +116,45 @@ def test_risk_coverage_by_hand_and_ties_in_random_order() -> None:
     assert coverage.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
     assert risk.tolist() == pytest.approx([0, 0.25, 1 / 3])  # of the two at 0.5 either may come first
     assert aurc(a(0.9, 0.5, 0.5), a(1, 0, 1)) == pytest.approx((0 + 0.25 + 1 / 3) / 3)
+
+
+def test_auroc_within_subjects_by_hand() -> None:
+    # Subject a: right 0.9, 0.3, wrong 0.5, 0.3: of 4 pairs 0.9 > 0.5, 0.9 > 0.3, 0.3 = 0.3 (a half): 2.5.
+    # Subject b: right 0.2, wrong 0.8, 0.1: of 2 pairs one. Subject c has no wrong answer and no pair. (2.5 + 1) / 6.
+    confidence = a(0.9, 0.3, 0.5, 0.3, 0.2, 0.8, 0.1, 0.7)
+    correct = a(1, 1, 0, 0, 1, 0, 0, 1)
+    subjects = np.array([*"aaaabbbc"])
+    assert auroc_within(confidence, correct, subjects) == pytest.approx(3.5 / 6)
+    order = np.random.default_rng(0).permutation(8)
+    assert auroc_within(confidence[order], correct[order], subjects[order]) == pytest.approx(3.5 / 6)
+
+
+def test_auroc_within_one_subject_is_auroc_and_fractions_count_in_part() -> None:
+    p, c = sample(200)
+    for correct in (c, p**2):
+        assert auroc_within(p, correct, np.zeros(200)) == pytest.approx(auroc(p, correct))
+
+
+def test_a_confidence_that_knows_only_subjects_tells_nothing_apart_within_them() -> None:
+    generator = np.random.default_rng(0)
+    subjects = generator.integers(0, 6, 600)
+    p = np.array([0.05, 0.2, 0.35, 0.5, 0.7, 0.95])[subjects]
+    found = confidence_metrics(p, generator.random(600) < p, bootstrap_samples=100, subjects=subjects)
+    assert found["auroc"].value > 0.8
+    assert (found["auroc_within_subjects"].low, found["auroc_within_subjects"].high) == (0.5, 0.5)
+
+
+def test_without_pairs_within_a_subject_there_is_no_such_auroc() -> None:
+    subjects = ["right", "wrong"] * 20
+    for given in (None, subjects):
+        found = confidence_metrics(sample(40)[0], [1, 0] * 20, bootstrap_samples=100, subjects=given)
+        assert found["auroc_within_subjects"].value is None
+        assert "no subject has both" in str(found["auroc_within_subjects"].undefined)
+
+
+def test_refuses_subjects_of_other_answers() -> None:
+    with pytest.raises(ValueError, match="2 confidences, but 3 subjects"):
+        confidence_metrics([0.5, 0.6], [1, 0], subjects=["a", "b", "c"])
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
@@ -335,7 +374,7 @@ def test_refuses_pairs_that_are_none() -> None:
 
 
 def test_every_metric_has_a_value_and_a_label() -> None:
-    found = confidence_metrics(*sample(50), bootstrap_samples=100)
+    found = confidence_metrics(*sample(50), bootstrap_samples=100, subjects=["a", "b"] * 25)
     assert {*found} == {*METRICS}
     assert all(entry.low <= entry.value <= entry.high for entry in found.values())
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
