@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.chat_template import ChatTemplate, Frame, Thinking, Turns, assistant, user
+from calibration_tuning.lm.chat_template import TRACES, ChatTemplate, Frame, Thinking, Turns, assistant, user
 from calibration_tuning.lm.models import load_ends, load_tokenizer
 from calibration_tuning.lm.seams import FOLLOWERS, Encoder, after, movable, short_context
 from calibration_tuning.records import Demonstration
@@ -41,7 +41,8 @@ def load_prompt_format(settings: ModelSettings, style: str | None = None) -> Pro
     Raises `UserError` as `PromptFormat` does, and where the tokenizer cannot be loaded.
     """
     style = style or settings.prompt_format
-    return PromptFormat.of(load_tokenizer(settings), style, load_ends(settings), settings.thinking)
+    ends, thinking = load_ends(settings), settings.thinking
+    return PromptFormat.of(load_tokenizer(settings), style, ends, thinking, settings.thinking_tokens)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class PromptFormat:
 
     `ends`: token ids that end a text or a turn besides the tokenizer's end of text, such as those of the model's
     generation_config.json (`load_prompt_format` reads them). `thinking`: whether a reasoning model writes its
-    trace before it answers.
+    trace, of at most `thinking_tokens` tokens, before it answers.
 
     Raises `UserError` where the parts of a prompt, joined, would not be the ids of the whole prompt, where the template
     cannot be used, and where the two answers of the query are not one token each, and different.
@@ -60,11 +61,12 @@ class PromptFormat:
     style: Literal["text", "chat"]
     ends: Collection[int] = ()
     thinking: Thinking = "off"
+    thinking_tokens: int = 1024
 
     def __post_init__(self) -> None:
         if self.style == "chat" and not self.tokenizer.chat_template:
             raise UserError("model.prompt_format: chat, but the tokenizer has no chat template; use text")
-        if self.thinking == "on" and not (self.style == "chat" and self._template.can_think):
+        if self.thinking == "on" and (self.style == "text" or self._template.trace is None):
             raise UserError("model.thinking: on, but the chat template writes no trace of reasoning; set it to off")
         if self.style == "chat":
             _ = self._frame  # before anything is read off a template that shows no text
@@ -73,12 +75,17 @@ class PromptFormat:
 
     @classmethod
     def of(
-        cls, tokenizer: PreTrainedTokenizerBase, style: str, ends: Collection[int] = (), thinking: Thinking = "off"
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        style: str,
+        ends: Collection[int] = (),
+        thinking: Thinking = "off",
+        thinking_tokens: int = 1024,
     ) -> PromptFormat:
         """The format of that style; `auto` is chat where the tokenizer has a chat template."""
         if style == "auto":
             style = "chat" if tokenizer.chat_template else "text"
-        return cls(tokenizer, style, ends, thinking)  # type: ignore[arg-type]
+        return cls(tokenizer, style, ends, thinking, thinking_tokens)  # type: ignore[arg-type]
 
     @cached_property
     def answer_tokens(self) -> tuple[int, int]:
@@ -153,8 +160,31 @@ class PromptFormat:
         return "".join(map(_text_demonstration, demonstrations)) + _text_question(question)
 
     def question_ids(self, question: str) -> list[int]:
-        """The question up to where the model begins to write its answer. White space around it does not count."""
+        """The question up to where the model begins to write: its answer or, if it thinks, its trace. White space
+        around the question does not count."""
         return self._question(question, self._before_written_answer)
+
+    def answering_ids(self, question: str, trace: str | None = None) -> list[int]:
+        """The question up to where the model's answer begins: behind its trace if it thinks (an empty one for None)."""
+        if self.thinking == "off":
+            return self.question_ids(question)
+        return [*self.question_ids(question), *self.closed_trace(self._encoder.continued(trace or ""))]
+
+    @cached_property
+    def trace_end(self) -> str | None:
+        """The tag that closes a trace; None unless the model is to think."""
+        return TRACES[self._template.trace or ""] if self.thinking == "on" else None
+
+    def closed_trace(self, trace_ids: Sequence[int]) -> list[int]:
+        """A trace and what stands between it and the answer: its closing tag, on a line of its own."""
+        ends_line = bool(trace_ids) and str(self.tokenizer.decode(trace_ids[-1:])).endswith("\n")
+        line_break = "" if ends_line else "\n"
+        return [*trace_ids, *self._encoder.continued(f"{line_break}{self.trace_end}\n\n")]
+
+    @property
+    def trace_room(self) -> int:
+        """The most tokens that stand between a question and its answer because the model thinks."""
+        return self.thinking_tokens + len(self.closed_trace(())) if self.thinking == "on" else 0
 
     def judged_ids(self, question: str) -> list[int]:
         """The question up to where a given answer begins, for a prompt in which something is asked about the answer.

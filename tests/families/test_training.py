@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from calibration_tuning.lm.caches import packs, shares_block, shortest_window
 from calibration_tuning.lm.prompts import PromptFormat
 from tests.families.architectures import SETTINGS, random_model
+from tests.families.conftest import Matrix
 from tests.families.templates import TEMPLATES
 from tests.families.tokenizers import tokenizer_of
 from tests.training.test_query_model import BLOCK, LAYOUTS, PLAIN, ROWS
@@ -43,13 +44,14 @@ def refused(config: Any, layout: Layout) -> str | None:
 
 @pytest.mark.parametrize("kind", LAYOUTS)
 @pytest.mark.parametrize("name", SETTINGS)
-def test_loss(name: str, kind: str) -> None:
+def test_loss(name: str, kind: str, matrix: Matrix) -> None:
     tokenizer = tokenizer_of("byte-level BPE", TEMPLATES["SmolLM2, Qwen2.5"].special)
     prompt = PromptFormat(tokenizer, "text")
     block, query = prompt.few_shot_ids(BLOCK), prompt.query_ids
     lm = tuned_model(name, len(tokenizer))
     layout = Layout(block=block, query_length=len(query), **LAYOUTS[kind])
     if reason := refused(lm.config, layout):
+        matrix.add(name, "training loss", f"refused: {reason}")
         pytest.skip(reason)
     model = QueryModel(lm, prompt.answer_tokens, OBJECTIVE)
     examples = []
@@ -65,3 +67,4 @@ def test_loss(name: str, kind: str) -> None:
     for ours, theirs in zip(found, expected, strict=True):
         if theirs is not None:
             torch.testing.assert_close(ours, theirs, atol=5e-5, rtol=1e-3)
+    matrix.add(name, "training loss")
