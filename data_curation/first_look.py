@@ -36,7 +36,8 @@ def look_at_the_query(
         for request, answer in finished
         if isinstance(answer, Answer) and answer.token_ids
     ]
-    fitting = [ids for ids in sequences if len(ids) + len(prompt_format.query_ids) < room][:EXAMPLES]
+    # vLLM reads the verdict as part of the prompt, and wants room for one token after it.
+    fitting = [ids for ids in sequences if len(ids) + len(prompt_format.query_ids) + 1 < room][:EXAMPLES]
     if not fitting:
         return
     mass = engine.answer_mass(block, fitting)

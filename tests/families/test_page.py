@@ -12,7 +12,9 @@ PAGE = Path(__file__).parents[2] / "docs/models.md"
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_the_table_names_every_family(name: Table) -> None:
+def test_the_table_names_every_family(name: Table, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--models-table", None) is not None:
+        pytest.skip("the table is being made")
     text = PAGE.read_text(encoding="utf-8")
     table = text.partition(f"<!-- {name}: begin -->\n")[2].partition(f"<!-- {name}: end -->")[0]
     head, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]

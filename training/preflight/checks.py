@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.models import PYPI, context_length
 from training.memory import GIB, counts
 from training.preflight.machines import CONTEXT
@@ -213,10 +213,10 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
 def findings(paper: Paper) -> Iterator[tuple[str, CheckResult]]:
     """Yield the name and the result of every check.
 
-    A check that raises `UserError`, because a file is damaged or the model cannot be reached, fails.
+    A check that raises `UserError` or `RunError`, because a file is damaged or the model cannot be reached, fails.
     """
     for name, check in CHECKS.items():
         try:
             yield name, check(paper)
-        except UserError as error:
+        except (UserError, RunError) as error:
             yield name, CheckResult("fails", str(error))
