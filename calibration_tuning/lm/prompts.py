@@ -20,17 +20,12 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.chat_template import TRACES, ChatTemplate, Frame, Thinking, Turns, assistant, user
 from calibration_tuning.lm.models import load_ends, load_tokenizer
 from calibration_tuning.lm.seams import FOLLOWERS, Encoder, after, movable, short_context
+from calibration_tuning.lm.text_prompt import ANSWER, NO, QUERY, QUESTION, YES, demonstration_text, question_text
 from calibration_tuning.records import Demonstration
-
-# Kapoor et al. 2024 (arXiv 2406.08391). In text prompts it follows the answer directly; as a chat turn it is stripped.
-QUERY = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
-NO, YES = "i", "ii"
 
 STEP_BY_STEP = "Let's think step by step."  # Kojima et al. 2022 (arXiv 2205.11916)
 REASON_FIRST = "Think step by step, then write the final answer after 'Answer:'."
 
-_QUESTION = "Question:"
-_ANSWER = "\nAnswer:"
 _SHOWN = ("What is the capital of France?", "Paris")
 """A question and an answer with which the parts are checked against the whole."""
 
@@ -121,7 +116,7 @@ class PromptFormat:
         """What a model would write after an answer if no token ends it: the next question, or the template's end of a
         turn where that is no token by itself."""
         if self.style == "text":
-            return f"\n{_QUESTION}" if multiline else None
+            return f"\n{QUESTION}" if multiline else None
         return None if self._turn_end is not None else self._turn_end_text
 
     @cached_property
@@ -157,7 +152,7 @@ class PromptFormat:
 
     def answer_text(self, demonstrations: Sequence[Demonstration], question: str) -> str:
         """The text prompt up to where the answer begins, for servers that tokenize themselves."""
-        return "".join(map(_text_demonstration, demonstrations)) + _text_question(question)
+        return "".join(map(demonstration_text, demonstrations)) + question_text(question)
 
     def question_ids(self, question: str) -> list[int]:
         """The question up to where the model begins to write: its answer or, if it thinks, its trace. White space
@@ -177,7 +172,7 @@ class PromptFormat:
 
     def closed_trace(self, trace_ids: Sequence[int]) -> list[int]:
         """A trace and what stands between it and the answer: its closing tag, on a line of its own."""
-        ends_line = bool(trace_ids) and str(self.tokenizer.decode(trace_ids[-1:])).endswith("\n")
+        ends_line = bool(trace_ids) and str(self.tokenizer.decode(list(trace_ids[-1:]))).endswith("\n")
         line_break = "" if ends_line else "\n"
         return [*trace_ids, *self._encoder.continued(f"{line_break}{self.trace_end}\n\n")]
 
@@ -192,7 +187,7 @@ class PromptFormat:
         Differs from `question_ids` only for templates that write something else around answers of earlier turns, such
         as those of reasoning models.
         """
-        return self._question(question, self._frame.before_answer if self.style == "chat" else _ANSWER)
+        return self._question(question, self._frame.before_answer if self.style == "chat" else ANSWER)
 
     def reasoning_ids(self, question: str) -> list[int]:
         """The question up to where the reasoning before its answer begins."""
@@ -204,7 +199,7 @@ class PromptFormat:
     @cached_property
     def answer_now_ids(self) -> list[int]:
         """What ends the reasoning and begins the answer, within the same turn in a chat."""
-        return after(self._encoder, self._judged_context, _ANSWER)
+        return after(self._encoder, self._judged_context, ANSWER)
 
     def answer_ids(self, answer: str) -> list[int]:
         """Ids of an answer given as text (references, other people's answers)."""
@@ -225,12 +220,12 @@ class PromptFormat:
 
     @cached_property
     def _before_written_answer(self) -> str:
-        return self._template.before_written_answer(self._frame) if self.style == "chat" else _ANSWER
+        return self._template.before_written_answer(self._frame) if self.style == "chat" else ANSWER
 
     @cached_property
     def _question_seam(self) -> str:
         """What stands between the block and the question's text, but belongs to the question's first token."""
-        begins = self._frame.before_question if self.style == "chat" else f"{_QUESTION} "
+        begins = self._frame.before_question if self.style == "chat" else f"{QUESTION} "
         return begins[movable(self._encoder, begins) :]
 
     @cached_property
@@ -243,13 +238,13 @@ class PromptFormat:
     def _answer_seam(self) -> str:
         """What stands before an answer, but belongs to its first token: a space, mostly."""
         text = self._question_context + self._question_seam + _SHOWN[0]
-        begins = text + (self._frame.before_answer if self.style == "chat" else f"{_ANSWER} ")
+        begins = text + (self._frame.before_answer if self.style == "chat" else f"{ANSWER} ")
         return begins[movable(self._encoder, begins) :]
 
     @cached_property
     def _answer_context(self) -> str:
         text = self._question_context + self._question_seam + _SHOWN[0]
-        begins = text + (self._frame.before_answer if self.style == "chat" else f"{_ANSWER} ")
+        begins = text + (self._frame.before_answer if self.style == "chat" else f"{ANSWER} ")
         return begins[: len(begins) - len(self._answer_seam)]
 
     @cached_property
@@ -262,7 +257,7 @@ class PromptFormat:
             turns = _turns(demonstrations, self._encoder.protected)
             text = self._template.frame(turns, QUERY.strip()).before_question
         else:
-            text = "".join(_text_demonstration(d, self._encoder.protected) for d in demonstrations) + f"{_QUESTION} "
+            text = "".join(demonstration_text(d, self._encoder.protected) for d in demonstrations) + f"{QUESTION} "
         return text[: len(text) - len(self._question_seam)]
 
     def _question(self, question: str, before_answer: str) -> list[int]:
@@ -280,7 +275,7 @@ class PromptFormat:
     def _whole(self, question: str, answer: str, verdict: str) -> list[int]:
         """Ids of a whole prompt with its verdict, tokenized as one text."""
         if self.style == "text":
-            text = _text_demonstration(Demonstration(question=question, answer=answer, correct=verdict == YES))
+            text = demonstration_text(Demonstration(question=question, answer=answer, correct=verdict == YES))
             return self._encoder.whole(text.rstrip())
         turns = [user(question), assistant(answer), user(QUERY.strip()), assistant(verdict)]
         return self._encoder.whole(self._template.render(turns, generate=False))
@@ -305,17 +300,6 @@ def _common(first: list[int], second: list[int]) -> list[int]:
     """The ids that both begin with."""
     count = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
     return first[: min(len(first), len(second)) if count is None else count]
-
-
-def _text_question(question: str) -> str:
-    return f"{_QUESTION} {question.strip()}{_ANSWER}"
-
-
-def _text_demonstration(demonstration: Demonstration, protected: Callable[[str], str] = str) -> str:
-    shown = f"{_text_question(protected(demonstration.question.strip()))} {protected(demonstration.answer.strip())}"
-    if demonstration.correct is not None:
-        shown += f"{QUERY} {YES if demonstration.correct else NO}"
-    return shown + "\n\n"
 
 
 def _turns(demonstrations: Sequence[Demonstration], protected: Callable[[str], str] = str) -> Turns:
