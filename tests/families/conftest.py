@@ -49,7 +49,8 @@ class Matrix:
     def _cell(seen: Counter[str] | None) -> str:
         if seen is None:
             return "not tried"
-        return "; ".join(f"{what} ({count})" if count > 1 else what for what, count in seen.items())
+        ordered = sorted(seen.items(), key=lambda item: not item[0].startswith("equal"))
+        return "; ".join(f"{what} ({count})" if count > 1 else what for what, count in ordered)
 
 
 MATRIX = pytest.StashKey[Matrix]()

@@ -22,6 +22,9 @@ from training.methods import FUSED, PAST_ADAPTERS
 from training.query_model import QueryModel
 
 
+NOT_SHARED = "block read in every row"
+
+
 def tuned_model(name: str, vocabulary: int) -> Any:
     lm = random_model(name, vocabulary)
     exclude = PAST_ADAPTERS if lm.config.model_type in FUSED else None
@@ -34,9 +37,7 @@ def tuned_model(name: str, vocabulary: int) -> Any:
 def refused(config: Any, layout: Layout) -> str | None:
     """Why training refuses this layout for the model, or never makes it."""
     if layout.kind == "padded":
-        return (
-            "the block is not shared" if layout.shared_block and not shares_block(config, len(layout.block)) else None
-        )
+        return NOT_SHARED if layout.shared_block and not shares_block(config, len(layout.block)) else None
     if not packs(config, layout.custom_mask):
         return "examples of a row would see each other"
     return "the window is too short" if layout.custom_mask and shortest_window(config) is not None else None
@@ -51,7 +52,7 @@ def test_loss(name: str, kind: str, matrix: Matrix) -> None:
     lm = tuned_model(name, len(tokenizer))
     layout = Layout(block=block, query_length=len(query), **LAYOUTS[kind])
     if reason := refused(lm.config, layout):
-        matrix.add(name, "training loss", f"refused: {reason}")
+        matrix.add(name, "training loss", reason if reason == NOT_SHARED else f"refused: {reason}")
         pytest.skip(reason)
     model = QueryModel(lm, prompt.answer_tokens, OBJECTIVE)
     examples = []
