@@ -21,7 +21,6 @@ from training.layout import Layout
 from training.methods import FUSED, PAST_ADAPTERS
 from training.query_model import QueryModel
 
-
 NOT_SHARED = "block read in every row"
 
 
