@@ -97,7 +97,11 @@ class CalibratedModel:
         offered: list[Choices] = [None] * len(questions) if choices is None else list(choices)
         if len(offered) != len(questions):
             raise ValueError(f"{len(questions)} questions, but choices for {len(offered)}")
-        ids = [self.prompt_format.question_ids(question) for question in questions]
+        prompt = self.prompt_format
+        ids = [
+            prompt.question_ids(question) if choice_list is None else prompt.answering_ids(question)
+            for question, choice_list in zip(questions, offered, strict=True)
+        ]
         with adapter_off(self.model):
             answers = self._answers(ids, offered)
         judged = [self.prompt_format.judged_ids(question) for question in questions]
@@ -127,7 +131,7 @@ class CalibratedModel:
         free = [i for i, choice_list in enumerate(choices) if choice_list is None]
         by_index: dict[int, Answer] = {}
         if free:
-            self._fit(block, [len(ids[i]) for i in free], self.record.max_new_tokens)
+            self._fit(block, [len(ids[i]) for i in free], self.record.max_new_tokens + self.prompt_format.trace_room)
             decoding = Decoding(self.record.max_new_tokens)
             rows = [ids[i] for i in free]
             answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibration_tuning.config.engines import SPEED_ONLY, JudgeSettings
+from calibration_tuning.config.engines import CHECKS_ONLY, SPEED_ONLY, JudgeSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer
@@ -30,7 +30,7 @@ def judge(settings: JudgeSettings, pairs: Sequence[tuple[Question, str]], run: s
     `run` names the file that this run's verdicts go to; verdicts of all runs with the same judge and prompt are used.
     """
     template = _template(settings.prompt or PROMPT)
-    model = [settings.model.model_dump(mode="json"), model_identity(settings.model)]
+    model = [settings.model.model_dump(mode="json", exclude=CHECKS_ONLY), model_identity(settings.model)]
     engine = settings.engine.model_dump(mode="json", exclude=SPEED_ONLY)
     identity = fingerprint([model, engine, settings.max_new_tokens, template])
     prompts = [_fill(template, question, answer) for question, answer in pairs]

@@ -23,7 +23,7 @@ from training.choose import FILE as VALIDATION
 from training.examples import query_example
 from training.loop import Run
 from training.setup import SPLITS, Inputs
-from training.validation import logits_of
+from training.validation import judge
 
 ANSWER_FEW_SHOT = 4
 
@@ -36,7 +36,7 @@ def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[AnyCali
     rows = inputs.splits["calibration"]
     examples = [query_example(row, inputs.prompt_format) for row in rows]
     with progress(len(rows), "calibrating", "examples") as bar:
-        logits = logits_of(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update)
+        logits = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update).logits
     correct = np.array([row.correct for row in rows])
     calibrator = fit(config.training.calibrator, logits, correct)
     return calibrator, {

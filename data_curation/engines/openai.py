@@ -53,6 +53,9 @@ class OpenAI:
         ordered = sorted(requests, key=lambda request: request.kind)
         return [[request] for request in ordered]
 
+    def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> None:
+        """Servers do not offer the probabilities of tokens of our choice."""
+
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[list[Finished]]:
         """Answers as they come in, `concurrency` requests under way; the event loop runs in a separate thread.
 

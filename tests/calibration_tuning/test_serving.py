@@ -366,3 +366,14 @@ def test_a_port_that_is_taken(tiny_run: Path) -> None:
         )
     assert result.returncode == 2
     assert f"--port {port}: cannot be listened on" in result.stderr
+
+
+@pytest.mark.slow
+def test_white_space_around_a_question_does_not_count(address: str, model: CalibratedModel) -> None:
+    plain, spaced = (post(address, "/v1/chat/completions", chat(text)).json() for text in ("Why?", " \nWhy? \n"))
+    assert spaced["choices"][0]["message"] == plain["choices"][0]["message"]
+    confidence = model.answer("Why?").confidence
+    for reply in (plain, spaced):
+        assert reply["choices"][0]["confidence"] == pytest.approx(confidence, abs=1e-6)
+    pair = post(address, "/v1/confidence", {"question": "\t Why?\n", "answer": "So"}).json()
+    assert pair["confidence"] == pytest.approx(model.confidence("Why?", "So"), abs=1e-6)
