@@ -4,9 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.grading.answer_parsing import chosen_letter, fenced_code, final_answer, items
-from calibration_tuning.grading.graders import FUZZY_THRESHOLD, GRADERS, grade, normalise
-from calibration_tuning.records import Question
+from calibration_tuning.grading.choice_parsing import choice_index
+from calibration_tuning.grading.list_parsing import items
+from calibration_tuning.grading.math_parsing import final_answer
+from calibration_tuning.grading.program_parsing import program_code
+from calibration_tuning.grading.graders import GRADERS, grade, normalise
+from calibration_tuning.records import CHOICE_LETTERS, Question
 
 
 def question(grader: str, *references: str, choices: list[str] | None = None, program: str | None = None) -> Question:
@@ -132,7 +135,6 @@ def test_graders(grader: str, references: list[str], answer: str, correct: float
     ],
 )
 def test_fuzzy_forgives_spelling_but_no_number(reference: str, answer: str, correct: float) -> None:
-    assert FUZZY_THRESHOLD == 0.9
     assert grade(question("fuzzy", "something else", reference), answer) == correct
 
 
@@ -211,7 +213,8 @@ def test_choice_takes_the_letter_or_the_text(answer: str, correct: float) -> Non
     ],
 )  # fmt: skip
 def test_an_article_is_no_letter(answer: str, letter: str | None) -> None:
-    assert chosen_letter(answer) == letter
+    index = choice_index(answer, [*"pqrstuvw"], lettered=True)
+    assert (None if index is None else CHOICE_LETTERS[index]) == letter
 
 
 @pytest.mark.parametrize(
@@ -287,7 +290,7 @@ def test_items_of_a_long_answer_take_no_time() -> None:
     ],
 )
 def test_code_comes_out_of_its_fence(answer: str, code: str) -> None:
-    assert fenced_code(answer) == code
+    assert program_code(answer) == code
 
 
 @pytest.mark.parametrize(
