@@ -17,6 +17,7 @@ BENCHMARKS = {
     "training_memory": "the memory model of `preflight` against the memory that steps take",
     "precision": "confidences and metrics of a tuned checkpoint in bfloat16 against float32",
     "interval_coverage": "how often the intervals cover the truth",
+    "graders": "false accepts and false rejects of every grader on real questions",
     "methods": "training methods and objectives on one curated set (hours)",
 }
 SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "growth", "startup")

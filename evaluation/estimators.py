@@ -21,7 +21,7 @@ from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, semantic_entropy
 from evaluation.findings import Findings
 from evaluation.passes.base import BOTH, Finding, State
-from evaluation.passes.expressed import read_percent, read_words
+from evaluation.passes.verbalised import read_percent, read_words
 from evaluation.probing import probe
 
 Array = np.ndarray
