@@ -23,14 +23,14 @@ _MARKED = re.compile(r"([A-Za-z])(?:(?=[)\]}>\"”’]|['](?![a-z])|[.:,;!](?!\w
 _CAPITAL = re.compile(
     r"([B-HJ-Z])(?![\w'’+#-])|([AI])(?=\s+(?:because|since|as|for|which|based|given|due|and|or|not|but|in|is|here)\b)"
 )
-_NOUN = r"(?:answer|option|choice|response|solution|selection|pick|guess|statement|alternative)"
+_NOUN = r"(?:answer|option|choice|response|solution|selection|pick|guess|statement|alternative|letter|correction|ans)"
 _BE = r"(?:is|are|was|would be|should be|must be|has to be|will be|seems to be|appears to be|might be|could be|remains)"
 _ADVERB = r"(?:therefore|thus|hence|clearly|definitely|likely|probably|most likely|indeed|simply|then|still|obviously|certainly|actually|in fact|only|,)"
 _ABROAD = r"(?:答案|正确答案|正解|答え|答|정답|답|Antwort|R[ée]ponse|Respuesta|Resposta|Risposta|Ответ|الإجابة|उत्तर)"
 _LEADS = [
     # The first group of each: what makes it a denial. "the answer is", "the correct option would be", "Answer:".
     re.compile(
-        rf"\b(?:{_NOUN}s?|(?:right|correct|best) one)(?:\s+(?:left|remaining|here|to (?:the|this) question))?\s*(?:{_BE}(\s+not\b|n['’]t\b)?|:|=|->|→)"
+        rf"\b(?:{_NOUN}s?|(?:right|correct|best) one)(?:\s+(?:left|remaining|here|to (?:the|this) question))?[\"']?\s*(?:{_BE}(\s+not\b|n['’]t\b)?|:|=>?|->|→|-\s|\.\s)"
         rf"(?:\s*{_ADVERB}\b)*(\s+not\b)?(?:\s+(?:both|either|{_NOUN}))?", re.IGNORECASE),
     re.compile(rf"{_ABROAD}\s*(?:[:：是为為は]|\(?es\)?\b|est\b|ist\b|é\b|è\b|은|는)+()", re.IGNORECASE),
     # "I choose", "I'd go with", "it must be", "so it is", "therefore".
@@ -38,6 +38,7 @@ _LEADS = [
         r"\bI(?:\s+(?:would|will|must|have to|can|am)|['’](?:d|ll|m))?(?:\s+(?:therefore|then|thus|say|going to))*"
         r"\s+(not\s+|don['’]t\s+)?(?:choose|choosing|pick|picking|select|selecting|say|go(?:ing)? with|opt for|answer|settle on)"
         r"(?:\s+(?:it(?:\s+is|['’]s)|that|the answer is|option|choice|answer))*", re.IGNORECASE),
+    re.compile(r"(?:^|(?<=[.!?,]\s)|(?<=\n))(?:choose|select|pick)()(?=\s)", re.IGNORECASE),
     re.compile(
         r"\b(?:it|that|this|which)(?:\s+(?:is|was|must be|has to be|should be|would be)|['’]s|\s+leaves(?:\s+(?:us with|only))?)"
         rf"(\s+not\b|n['’]t\b)?(?:\s+{_ADVERB})*(?:\s+{_NOUN})?", re.IGNORECASE),
@@ -48,11 +49,13 @@ _MARKS = [
     re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
     re.compile(r"\[\[([^\[\]]{1,200})\]\]"),
     re.compile(r"####\s*([^\n]+)"),
+    re.compile(r"=\s*([^=\n]+)$"),
 ]
 _BUT = re.compile(r"[^.\n]{0,60}?\bbut(?:\s+rather)?\b", re.IGNORECASE)
 _RIGHT = re.compile(
     rf"\s*{_CLOSE},?\s+(?:is|was|are|must be|would be|seems|appears to be)(?:\s+{_ADVERB})*\s+(?:the\s+)?(?:most\s+|only\s+|best\s+)?"
-    r"(?:correct|right|best|true|accurate|appropriate|valid|answer|final answer|one|my answer|my choice|solution)\b",
+    r"(?:correct|right|best|true|accurate|appropriate|valid|answer|final answer|one|my answer|my choice|solution)\b"
+    r"|\s*[:–—-]\s*(?:correct|right|true)\b",
     re.IGNORECASE,
 )
 _WRONG = re.compile(
@@ -67,14 +70,16 @@ _ALSO = re.compile(
 )
 _LABEL = re.compile(r"[ \t]*[\"'“(\[]*([A-Za-z])(?:[)\]]+[.:,]?|[.:,!](?!\S)|(?=[\"'”\s]*(?:\n|$)|\s+[-–—]\s))")
 _ALONE = re.compile(r"\W*([A-Za-z])\W*")
-_MENTION = re.compile(rf"[(\[]([A-Z])[)\]]|\b(?i:{_NOUN})\s+(?:[\"'“]?([A-Z])(?![\w'’])|[(\[]([a-z])[)\]])")
+_MENTION = re.compile(
+    rf"[(\[]([A-Z])[)\]]|\b(?i:{_NOUN})\s+(?:[\"'“]?([A-Z])(?![\w'’])|[(\[]([a-z])[)\]]|([a-z])(?=[.\s]*$))"
+)
 _BEFORE_TEXT = re.compile(
     r"(?:^|[.:;!?,\n(]|\b(?:is|are|was|were|be|it['’]s|that['’]s|say|choose|pick|think|believe|guess|therefore|thus|hence"
     r"|so|called|probably|likely|definitely|with))\s*(?:the|an?)?\s*[\"'“‘(\[]*$",
     re.IGNORECASE,
 )
 _AFTER_TEXT = (
-    r"(?=[\"'”’)\]}]*\s*(?:$|[.!?](?:\s|$)|[,;:\n(–—]|\s-\s|\b(?:is|are|was|were|because|since|as|which|who|that|due|but|and"
+    r"(?=[\"'”’)\]}]*\s*(?:$|[.!?]+(?:\s|$)|[,;:\n(–—]|\s-\s|\b(?:is|are|was|were|because|since|as|which|who|that|due|but|and"
     r"|or|not|has|have|can|would|will|here|for)\b))"
 )
 _NO = re.compile(
@@ -163,7 +168,8 @@ class _Reader:
                 content = _LATEX.sub(r"\1", match[1]).translate(_DROPPED).strip()
                 index = choice_index(content, self.choices, lettered=True)
                 place = self._place(answer, match.start(), offset)
-                stated.append(_Named(place, place, index))
+                if index is not None or not mark.pattern.startswith("="):
+                    stated.append(_Named(place, place, index))
         if not stated:
             return None
         last = max(stated, key=lambda named: named.start)
@@ -199,7 +205,11 @@ class _Reader:
         """The choices that stand before "is correct" or "is wrong"."""
         for match in verdict.finditer(self.text):
             before = self.text[: match.start()]
-            start = max(before.rfind(". ", 0, max(0, len(before) - 3)), before.rfind("\n"), before.rfind("; ")) + 1
+            ends = (
+                before.rfind(". ", 0, max(0, len(before) - 3)),
+                *map(before.rfind, ("\n", "; ", " but ", " while ")),
+            )
+            start = max(ends) + 1
             clause = before[start:]
             names = [*self._letters_in(clause, start), *self._texts_in(clause, start)]
             ending = [named for named in names if named.end >= match.start() - 1]
@@ -261,7 +271,7 @@ class _Reader:
         kept = [
             (line, index)
             for line, match in labels
-            if (index := _of_letter(match[1], self.choices)) is not None and not _WRONG.search(line)
+            if (index := _of_letter(match[1], self.choices)) is not None and not self._is_denied(line, match.end())
         ]
         if not kept:
             return None
@@ -270,11 +280,13 @@ class _Reader:
         if len({index for _, index in kept}) > 1 or len(self._inline_labels()) > 1:
             return _Named(0, 0, None)
         if kept[0][0] is lines[0] or kept[-1][0] is lines[-1]:
-            line, index = kept[0]
-            label = _LABEL.match(line)
-            text = next(self._texts_in(line[label.end() :].lstrip(), 0), None) if label else None
-            return _Named(0, 0, index if text is None or text.start > 0 or text.index == index else index)
+            return _Named(0, 0, kept[0][1])
         return None
+
+    def _is_denied(self, line: str, start: int) -> bool:
+        """True if a labelled line says that its label is wrong, not another letter that it names first."""
+        wrong = _WRONG.search(line, start - 1)
+        return wrong is not None and not any(self._letters_in(line[start : wrong.start()], 0))
 
     def _inline_labels(self) -> set[str]:
         return {letter for letter in re.findall(r"(?:^|\s)\(?([A-Z])[.)]\s", self.text) if letter != "I"}

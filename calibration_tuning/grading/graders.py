@@ -30,6 +30,7 @@ _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?!\d
 _MARKUP = re.compile(r"\$|\\boxed|\\\(|\\\[")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]*)\}")
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}")
+_SCALED = re.compile(r"\d\s*(?:[²³¹⁰⁴-⁹½⅓⅔¼¾]|(?:dozen|hundred|thousand|million|billion|trillion)\b)", re.IGNORECASE)
 _MATH_SECONDS = 5
 
 
@@ -125,6 +126,8 @@ def _math_equal(reference: str, proposed: str) -> bool:
     numbers = [plain_number(text) if "%" not in text else None for text in (reference, proposed)]
     if None not in numbers:
         return numbers[0] == numbers[1]  # math-verify rounds to six digits
+    if numbers[0] is not None and _SCALED.search(proposed):
+        return numbers[0] == read_number(proposed)  # math-verify leaves out what follows the digits
     seconds = _MATH_SECONDS if threading.current_thread() is threading.main_thread() else None
     is_number = _NUMBER.fullmatch(reference.strip()) is not None
     right, read = (parse(_as_latex(text, is_number), parsing_timeout=seconds) for text in (reference, proposed))
@@ -193,6 +196,6 @@ def as_number(reference: str) -> Fraction | None:
 def _as_latex(text: str, is_number: bool) -> str:
     """A bare formula between dollar signs, without which math-verify looks in a text for numbers alone."""
     has_prose = _PROSE.search(_TEXT_COMMAND.sub("", text))
-    if _MARKUP.search(text) or has_prose or (is_number and "\\" not in text):
+    if _MARKUP.search(text) or has_prose or (is_number and not re.search(r"[\\^]", text)):
         return text
     return f"${text.rstrip('.')}$"

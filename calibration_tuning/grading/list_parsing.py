@@ -8,15 +8,16 @@ from collections.abc import Collection, Iterator
 from calibration_tuning.grading.answer_parsing import normal_forms, normalise
 
 _SEPARATOR = re.compile(
-    r"[,;\n\t•◦▪●○‣►、，；|]|\s[&+/]\s|(?<=[^\W\d_])/(?=[^\W\d_])|\b(?:and|as well as|along with|plus)\b"  # between items
-    r"|(?:^|(?<=\n))\s*[-*–—·]\s|(?:^|(?<=\s))\(?(?:\d{1,2}|[a-h])[.)](?=[ \t])",  # before one: bullets and numbers
+    r"[,;\n\t•◦▪●○‣►、，；|]|\s[&+/·]\s|(?<=[^\W\d_])/(?=[^\W\d_])|\b(?:and|as well as|along with|plus)\b"  # between items
+    r"|(?:^|(?<=\n))\s*[-*–—·]\s|(?:^|(?<=\s))\(?\d{1,2}[.)](?=[ \t])|(?:^|(?<=\n))\s*\(?(?-i:[a-h])[.)](?=[ \t])",  # before one: bullets and numbers
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _BRACKETS = re.compile(r"\([^()\n]*\)")
 _CONJUNCTION = re.compile(r"\s(?:y|e|et|und|og|och|en|or|then|followed by)\s|[和与及と]|또는|과 |와 ", re.IGNORECASE)
 _LEAD = re.compile(
-    r"^.*(?::|\b(?:are|is|were|was|includes?|including|namely|both|also|either|comprise|contains?)\b)\s*", re.DOTALL
+    r"^.*(?::|\b(?:are|is|were|was|includes?|including|namely|both|also|either|then|finally|lastly|next|comprise|contains?)\b)\s*",
+    re.DOTALL | re.IGNORECASE,
 )
 _REST = re.compile(r"\s*(?:[.(:;!–—]|\s-|\b(?:are|is|were|was|which|who|that|etc|respectively|too)\b).*$", re.DOTALL)
 _NO_ITEM = frozenset(
@@ -31,6 +32,9 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
     "1,000" are. A heading, which ends in a colon, is none. What is written around a known item, as a lead-in
     ("The countries are: France") or a remark ("France (in Europe)"), goes; an unknown item stays as it is.
     """
+    if whole := _known(answer, known):
+        yield whole
+        return
     edges = _edges(answer, known)
     pieces = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if answer[a:b].strip(" \t\r.")]
     longest = max((len(item.split()) for item in known), default=1)  # no piece is shorter than a word
@@ -68,7 +72,8 @@ def _known(text: str, known: Collection[str]) -> str | None:
 def _read(text: str, known: Collection[str]) -> list[str]:
     """The item of a piece: itself, what stands in it without a lead-in or remark, or several that a word joins."""
     lead = _LEAD.sub("", text)
-    for candidate in (text, lead, _REST.sub("", text), _REST.sub("", lead)):
+    after_colon = text.partition(":")[2]
+    for candidate in (text, lead, after_colon, _REST.sub("", text), _REST.sub("", lead), _REST.sub("", after_colon)):
         if item := _known(candidate, known):
             return [item]
     joined = [_known(part, known) for part in _CONJUNCTION.split(lead)]

@@ -11,9 +11,11 @@ _SEPARATOR = re.compile(
     r"\s*(?:,\s*(?:and|or)\b|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|;|,(?!\d{3}(?!\d)))\s*", re.IGNORECASE
 )
 _PART = re.compile(
-    r"\$?\s*(?:\\?[A-Za-z]\s*=\s*)?[-+±]?\s*(?:\$?[\d.,]*\d[\d.,]*%?|[^\s,;]*\\[A-Za-z]+[^,;]*|[-+*/^()\d\sA-Za-z]*\d[-+*/^()\d\s]*|[A-Za-z])"
+    r"\$?\s*(?:\\?[A-Za-z]\s*=\s*)?[-+±]?\s*(?:\$?[\d.,]*\d[\d.,]*%?|[^\s,;]*\\[A-Za-z]+[^,;]*"
+    r"|(?:[-+*/^()\d\s.]|(?<![A-Za-z])[A-Za-z](?![A-Za-z]))*\d[-+*/^()\d\s]*|[A-Za-z])"
     r"\s*(?:\\?[A-Za-z°²³/]+\.?\s*){0,2}\$?"
 )
+_LEAD = re.compile(r"^[A-Za-z\s]*\b(?:are|is):?\s+")
 _SCIENTIFIC = re.compile(r"(?<![\w.])([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,3})(?![\w.])")
 _LONGEST_EXPONENT = 400
 
@@ -54,7 +56,7 @@ def parts(text: str) -> list[str]:
 
     What stands in brackets (an interval, a point, a set) is one part, and so is a sentence.
     """
-    bare = text.strip().strip("$ .")
+    bare = _LEAD.sub("", text.strip()).strip("$ .")
     depth, start, pieces = 0, 0, []
     cuts = {match.start(): match.end() for match in _SEPARATOR.finditer(bare) if match.group()}
     position = 0

@@ -67,7 +67,28 @@ _MARKS = [
     re.compile(r"=\s*([^=\n]*\d[^=\n]*)(?:$|\n)"),
 ]
 
-_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS = {word: number for number, word in enumerate(_SMALL)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _WORD = re.compile(r"[a-z]+")
@@ -88,7 +109,7 @@ def read_number(text: str) -> Fraction | None:
 
 def plain_number(reference: str) -> Fraction | None:
     """The number that a text is, but for a currency or percent sign; None if it is a fraction, or more than a number."""
-    bare = _rewritten(reference).strip(" .%").strip()
+    bare = _rewritten(reference).strip().rstrip(" .%")
     match = _START.fullmatch(bare) or _START.fullmatch(bare.rstrip("$€£¥₹ "))
     return _value(match) if match else None
 
@@ -181,7 +202,7 @@ def _in_words(text: str) -> Fraction | None:
     before, after = words[max(0, start - 2) : start], words[end : end + 3]
     if {"than", "between", "least", "most", "not", "or"} & {*before} or any(word in _WORDS for word in after[:2]):
         return None
-    if after and after[0].rstrip("s") in ("half", "third", "quarter", "fifth", "tenth"):
+    if after and after[0].rstrip("s") in ("half", "halve", "third", "quarter", "fifth", "tenth"):
         return None
     value = total + part + (Fraction(1, 2) if after == ["and", "a", "half"] else 0)
     return Fraction(-value if before[-1:] in (["minus"], ["negative"]) else value)

@@ -81,14 +81,21 @@ def without_harm(code: str) -> str:
     statements = tree.body
     functions = {node.name: node for node in statements if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     harmful = _harmful_functions(functions)
-    lines = code.split("\n")
-    for node in reversed(statements):
+    dropped: list[ast.stmt] = []
+    unbound: set[str] = set()
+    for node in statements:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
             continue
-        if _is_guard(node) or any(_is_harmful(call, harmful) for call in _calls(node)):
-            first, last = node.lineno - 1 - shift, (node.end_lineno or node.lineno) - shift
-            if first >= 0:
-                lines[first:last] = ["pass"]
+        names = {child.id: child.ctx for child in ast.walk(node) if isinstance(child, ast.Name)}
+        needs_dropped = any(isinstance(context, ast.Load) and name in unbound for name, context in names.items())
+        if needs_dropped or _is_guard(node) or any(_is_harmful(call, harmful) for call in _calls(node)):
+            dropped.append(node)
+            unbound |= {name for name, context in names.items() if isinstance(context, ast.Store)}
+    lines = code.split("\n")
+    for node in reversed(dropped):
+        first, last = node.lineno - 1 - shift, (node.end_lineno or node.lineno) - shift
+        if first >= 0:
+            lines[first:last] = ["pass"]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import re
 
 from rapidfuzz.distance import OSA
 
+_DOUBLED = re.compile(r"(.)\1")
 _LETTERS = re.compile(r"[a-z]+")
 _SHORTEST_DOUBLED, _SHORTEST_SWAPPED, _SHORTEST_SLIP = 6, 7, 8
 """Letters of the shortest words in which a doubled letter, two letters changed round, and another slip are forgiven: in
@@ -13,7 +14,7 @@ shorter ones they make other words (later, latter; trail, trial; four, for)."""
 _BRITISH = [(re.compile(pattern), american) for pattern, american in (
     (r"ae|oe", "e"), (r"ph", "f"), (r"(?<=\w{3})our", "or"), (r"(?<=\w{3})tre(?=s?$)", "ter"), (r"ys(?=e|ing|er)", "yz"),
     (r"is(?=(?:e|ed|es|er|ers|ing|ation|ations)$)", "iz"), (r"(?<=[aeiou])ll(?=ed$|ing$|er$)", "l"), (r"gement$", "gment"),
-    (r"(?<=\w{3})ogue$", "og"), (r"aluminium", "aluminum"), (r"^grey", "gray"), (r"(?<=[a-z])ence$", "ense"),
+    (r"(?<=\w{3})ogue$", "og"), (r"mme$", "m"), (r"rh", "r"), (r"aluminium", "aluminum"), (r"^grey", "gray"), (r"(?<=[a-z])ence$", "ense"),
 )]  # fmt: skip
 _DIFFERENT = [tuple(pair.split()) for pair in ["desert dessert", "prostate prostrate", "mortality morality", "immortality immorality", "infection inflection", "martial marital", "cavalry calvary", "discreet discrete", "conservation conversation", "complement compliment", "perineal peroneal", "lighting lightning", "adverse averse", "interment internment", "diffuse defuse", "gradation graduation", "lightning lightening", "lighting lightening", "planing planning", "staring starring", "barring baring", "hoping hopping", "filing filling", "callous callus", "casual causal"]]  # fmt: skip
 """Words a slip apart, or their beginnings, that are both right."""
@@ -39,6 +40,10 @@ def _same_word(wanted: str, proposed: str) -> bool:
         return False
     if min(len(wanted), len(proposed)) >= 5 and american(wanted) == american(proposed):
         return True
+    if min(len(wanted), len(proposed)) >= _SHORTEST_DOUBLED and _DOUBLED.sub(r"\1", wanted) == _DOUBLED.sub(
+        r"\1", proposed
+    ):
+        return True
     return (
         wanted[0] == proposed[0] and OSA.distance(wanted, proposed, score_cutoff=1) == 1 and _is_slip(wanted, proposed)
     )
@@ -59,11 +64,11 @@ def _is_slip(wanted: str, proposed: str) -> bool:
         changed = {shorter[start], longer[start]}
         if shorter[start + 1 :] != longer[start + 1 :]:
             return len(shorter) >= _SHORTEST_SWAPPED  # two letters changed round
+        if changed == {"i", "y"}:
+            return start > 0
         # A vowel for another, where it is not heard: not in the ending, which makes nitrite of nitrate.
         return len(shorter) >= _SHORTEST_SLIP and changed <= set("aeiouy") and 3 <= start < len(shorter) - 4
-    if (start > 0 and longer[start] == longer[start - 1]) or longer[start] == longer[start + 1 : start + 2]:
-        return len(longer) >= _SHORTEST_DOUBLED and start < len(longer) - 1
-    return len(longer) > _SHORTEST_SLIP and 2 <= start < len(longer) - 3
+    return len(longer) > _SHORTEST_SLIP and (2 <= start < len(longer) - 3 or longer == f"{shorter}e")
 
 
 def american(word: str) -> str:
