@@ -31,7 +31,7 @@ _LEADS = [
     # The first group of each: what makes it a denial. "the answer is", "the correct option would be", "Answer:".
     re.compile(
         rf"\b(?:{_NOUN}s?|(?:right|correct|best) one)(?:\s+(?:left|remaining|here|to (?:the|this) question))?[\"']?\s*(?:{_BE}(\s+not\b|n['’]t\b)?|:|=>?|->|→|-\s|\.\s)"
-        rf"(?:\s*{_ADVERB}\b)*(\s+not\b)?(?:\s+(?:both|either|{_NOUN}))?", re.IGNORECASE),
+        rf"(?:\s*{_ADVERB}\b)*(\s+not\b)?(?:\s+{_NOUN})?", re.IGNORECASE),
     re.compile(rf"{_ABROAD}\s*(?:[:：是为為は]|\(?es\)?\b|est\b|ist\b|é\b|è\b|은|는)+()", re.IGNORECASE),
     # "I choose", "I'd go with", "it must be", "so it is", "therefore".
     re.compile(
@@ -153,6 +153,7 @@ class _Reader:
         self.text, self.choices = text, choices
         cleaned = [" ".join(unicodedata.normalize("NFKC", c).translate(_DROPPED).strip(" .").split()) for c in choices]
         order = sorted(range(len(choices)), key=lambda i: -len(cleaned[i]))
+        self._whole = {text.casefold(): index for index, text in enumerate(cleaned) if len(text) > 1}
         self._order = [i for i in order if cleaned[i]]
         spaced = [r"\s+".join(map(re.escape, cleaned[i].split())) for i in self._order]
         texts = "|".join(f"({text})" for text in spaced)
@@ -229,7 +230,10 @@ class _Reader:
 
     def named_at(self, position: int) -> _Named | None:
         """The choice named at a place, behind brackets and quotes; with index None if another is named in one breath."""
-        opening = re.compile(rf"{_OPEN}(?:{_NOUN}\s+)?{_OPEN}", re.IGNORECASE).match(self.text, position)
+        rest = " ".join(self.text[position:].strip(" .:\n").split()).casefold()
+        if rest in self._whole:
+            return _Named(position, len(self.text), self._whole[rest])
+        opening = re.compile(rf"{_OPEN}(?:(?:both|either|{_NOUN})\s+)?{_OPEN}", re.IGNORECASE).match(self.text, position)
         start = opening.end() if opening else position
         named = self._single(start)
         if named is None:

@@ -25,10 +25,10 @@ def question(grader: str, *references: str, choices: list[str] | None = None, pr
         ("The  Beatles!", "beatles"),
         ("São Tomé", "sao tome"),
         ("N'Djamena", "n djamena"),
-        ("“A” \u2013 an the", "the"),  # an article is one only before another word, so that nothing becomes empty
+        ("“A” \u2013 an the", "a the"),  # an article is one only before another word, so that nothing becomes empty
         ("A", "a"),
         ("vitamin A", "vitamin a"),
-        ("An apple a day", "apple day"),
+        ("An apple a day", "apple a day"),
         ("the the a b", "b"),
         ("Straße", "strasse"),
         ("STRASSE", "strasse"),
@@ -42,10 +42,10 @@ def question(grader: str, *references: str, choices: list[str] | None = None, pr
         ("C#", "c #"),
         ("#1", "1"),
         ("+", "+"),
-        ("%", "%"),
-        ("…", "..."),
-        ("$100", "100"),
-        ("5%", "5"),
+        ("%", "percent"),
+        ("…", "…"),
+        ("$100", "100 $"),
+        ("5%", "5 percent"),
         ("1,234,567.5", "1234567.5"),
         ("1,000, and", "1000 and"),
         ("1999, 2000", "1999 2000"),
@@ -104,8 +104,8 @@ def test_normalise(text: str, expected: str) -> None:
         ("numeric", ["-12"], "\u221212", 1.0),
         ("numeric", ["12"], "123", 0.0),
         ("numeric", ["12"], "3 and 12", 0.0),  # the first number is the answer
-        ("numeric", ["12"], "twelve", 0.0),
-        ("numeric", ["twelve"], "twelve 12", 0.0),
+        ("numeric", ["12"], "twelve", 1.0),
+        ("numeric", ["dozens"], "dozens 12", 0.0),
         ("numeric", ["3", "4"], "4", 1.0),
     ],
 )
@@ -124,7 +124,7 @@ def test_graders(grader: str, references: list[str], answer: str, correct: float
         ("Austria", "Australia", 0.0),  # 2 * 7 / 16 = 0.875
         ("sodium nitrate 12", "sodium nitrate 12", 1.0),
         ("the year 1914 of the war", "the year 1915 of the war", 0.0),
-        ("the year 1914 of the war", "year of war 1914", 1.0),
+        ("the year 1914 of the war", "year of war 1914", 0.0),  # another order may say another thing
         ("1,500 kilometres away", "1500 kilometers away", 1.0),
         ("minus -5 degrees Celsius", "minus 5 degrees Celsius", 0.0),
         ("Hepatitis A", "Hepatitis B", 0.0),  # 2 * 10 / 22 = 0.909
@@ -301,7 +301,7 @@ def test_code_comes_out_of_its_fence(answer: str, code: str) -> None:
         ("#### Step 1\nThe answer is 7.", "7"),
         ("the answer is 3.5 dollars. The next", "3.5 dollars"),
         ("The answer is 5. No, the answer is 6.", "6"),
-        (r"The answer is clear: \boxed{7}", r"The answer is clear: \boxed{7}"),
+        (r"The answer is clear: \boxed{7}", "7"),
         (" 7 ", "7"),
     ],
 )
@@ -315,7 +315,8 @@ def test_code_runs_the_program_with_the_answer_in_it() -> None:
     assert grade(asked, "    return 2 * x") == 1.0
     assert grade(asked, "```python\n    return 2 * x\n```") == 1.0
     assert grade(asked, "    return x") == 0.0
-    assert grade(asked, "    return 2 * x\nimport sys\nsys.exit(0)") == 0.0
+    assert grade(asked, "    return 2 * x\nimport sys\nsys.exit(0)") == 1.0  # the end is left out, and the tests run
+    assert grade(asked, "    return x\nimport sys\nsys.exit(0)") == 0.0
     assert grade(asked, "no code at all") == 0.0
 
 
