@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from calibration_tuning.config.questions import Style
 from calibration_tuning.grading.code_sandbox import run_program
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.records import CHOICE_LETTERS, Question
@@ -28,7 +29,8 @@ SHORT = 60
 """Characters of the longest gold answer that counts as a short one."""
 
 LETTER_FORMS = (
-    "{letter}", "{letter}.", "({letter})", "**{letter}**", "[[{letter}]]", "{letter}. {text}", "The answer is {letter}.",
+    "{letter}", "{letter}.", "({letter})", "**{letter}**", "[[{letter}]]", "{letter}. {text}",
+    "The answer is {letter}.",
     "The answer is ({letter}) {text}.", "\\boxed{{{letter}}}", "Option {letter} is correct.", "{letter} is correct.",
     "The answer is {text}.", "{text}", "Option {other} is wrong. The answer is {letter}.", "Answer: {letter}",
     "The answer is {other}? No, the answer is {letter}.", "It is not {other}. I choose {letter}.",
@@ -89,7 +91,8 @@ def main(
         count[1 if right else 3] += (value < 1) if right else (value == 1)
         graded += 1
     print(
-        "| grader | what is tried | right answers | false rejects | wrong answers | false accepts |\n|---|---|---|---|---|---|"
+        "| grader | what is tried | right answers | false rejects | wrong answers | false accepts |\n"
+        "|---|---|---|---|---|---|"
     )
     for (grader, tried), (right_n, rejects, wrong_n, accepts) in counts.items():
         print(f"| {grader} | {tried} | {share(right_n, rejects)} | {share(wrong_n, accepts)} |")
@@ -122,7 +125,7 @@ def cases(files: dict[str, list[Row]], sample: int, programs: int, seed: int) ->
 
 
 def question(grader: str, *references: str, choices: list[str] | None = None, program: str | None = None) -> Question:
-    style = "choice" if grader == "choice" else "open_ended"
+    style: Style = "choice" if grader == "choice" else "open_ended"
     return Question(
         id="q", source="s", subject="s", group="g", question="?", references=list(references), grader=grader,
         choices=choices, style=style, program=program,

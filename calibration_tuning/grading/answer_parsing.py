@@ -10,7 +10,7 @@ _RAISED = re.compile(r"(?<=\d)(?=[²³¹⁰⁴-⁹¼-¾⅐-⅞])")
 _LATIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "−": "-"})
 
 # An article is one before another word only. "the" and "an" are never letters. "a" is an article where a text begins
-# and behind a word that takes one; elsewhere it may be a letter (hepatitis A virus), and behind "in" a key (in A minor).
+# and behind a word that takes one; elsewhere it may be a letter (hepatitis A virus), as before "minor".
 _OPENING = r"[\"'“”‘’«(\[*_]*"
 _CLOSING = r"[\"'“”‘’»)\]*_]*"
 _KEPT_LETTER = r"(?!\s+(?:minor|major|flat|sharp|levels?|positive|negative)\b)"

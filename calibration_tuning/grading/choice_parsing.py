@@ -25,24 +25,29 @@ _CAPITAL = re.compile(
 )
 _NOUN = r"(?:answer|option|choice|response|solution|selection|pick|guess|statement|alternative|letter|correction|ans)"
 _BE = r"(?:is|are|was|would be|should be|must be|has to be|will be|seems to be|appears to be|might be|could be|remains)"
-_ADVERB = r"(?:therefore|thus|hence|clearly|definitely|likely|probably|most likely|indeed|simply|then|still|obviously|certainly|actually|in fact|only|,)"
+_ADVERB = r"(?:therefore|thus|hence|clearly|definitely|likely|probably|most likely|indeed|simply|then|still"
+_ADVERB += r"|obviously|certainly|actually|in fact|only|,)"
 _ABROAD = r"(?:答案|正确答案|正解|答え|答|정답|답|Antwort|R[ée]ponse|Respuesta|Resposta|Risposta|Ответ|الإجابة|उत्तर)"
 _LEADS = [
     # The first group of each: what makes it a denial. "the answer is", "the correct option would be", "Answer:".
     re.compile(
-        rf"\b(?:{_NOUN}s?|(?:right|correct|best) one)(?:\s+(?:left|remaining|here|to (?:the|this) question))?[\"']?\s*(?:{_BE}(\s+not\b|n['’]t\b)?|:|=>?|->|→|-\s|\.\s)"
+        rf"\b(?:{_NOUN}s?|(?:right|correct|best) one)(?:\s+(?:left|remaining|here|to (?:the|this) question))?"
+        rf"[\"']?\s*(?:{_BE}(\s+not\b|n['’]t\b)?|:|=>?|->|→|-\s|\.\s)"
         rf"(?:\s*{_ADVERB}\b)*(\s+not\b)?(?:\s+{_NOUN})?", re.IGNORECASE),
     re.compile(rf"{_ABROAD}\s*(?:[:：是为為は]|\(?es\)?\b|est\b|ist\b|é\b|è\b|은|는)+()", re.IGNORECASE),
     # "I choose", "I'd go with", "it must be", "so it is", "therefore".
     re.compile(
         r"\bI(?:\s+(?:would|will|must|have to|can|am)|['’](?:d|ll|m))?(?:\s+(?:therefore|then|thus|say|going to))*"
-        r"\s+(not\s+|don['’]t\s+)?(?:choose|choosing|pick|picking|select|selecting|say|go(?:ing)? with|opt for|answer|settle on)"
+        r"\s+(not\s+|don['’]t\s+)?(?:choose|choosing|pick|picking|select|selecting|say"
+        r"|go(?:ing)? with|opt for|answer|settle on)"
         r"(?:\s+(?:it(?:\s+is|['’]s)|that|the answer is|option|choice|answer))*", re.IGNORECASE),
     re.compile(r"(?:^|(?<=[.!?,]\s)|(?<=\n))(?:choose|select|pick)()(?=\s)", re.IGNORECASE),
     re.compile(
-        r"\b(?:it|that|this|which)(?:\s+(?:is|was|must be|has to be|should be|would be)|['’]s|\s+leaves(?:\s+(?:us with|only))?)"
+        r"\b(?:it|that|this|which)(?:\s+(?:is|was|must be|has to be|should be|would be)|['’]s"
+        r"|\s+leaves(?:\s+(?:us with|only))?)"
         rf"(\s+not\b|n['’]t\b)?(?:\s+{_ADVERB})*(?:\s+{_NOUN})?", re.IGNORECASE),
-    re.compile(rf"(?:^|(?<=[.!?;,]\s)|(?<=\n))(?:therefore|thus|hence|so|finally|conclusion|final|in conclusion|correct)[,:]?"
+    re.compile(rf"(?:^|(?<=[.!?;,]\s)|(?<=\n))(?:therefore|thus|hence|so|finally|conclusion|final"
+    rf"|in conclusion|correct)[,:]?"
                rf"(\s+not\b)?(?:\s+(?:the\s+)?{_NOUN})?(?=\s)", re.IGNORECASE),
 ]  # fmt: skip
 _MARKS = [
@@ -53,14 +58,17 @@ _MARKS = [
 ]
 _BUT = re.compile(r"[^.\n]{0,60}?\bbut(?:\s+rather)?\b", re.IGNORECASE)
 _RIGHT = re.compile(
-    rf"\s*{_CLOSE},?\s+(?:is|was|are|must be|would be|seems|appears to be)(?:\s+{_ADVERB})*\s+(?:the\s+)?(?:most\s+|only\s+|best\s+)?"
+    rf"\s*{_CLOSE},?\s+(?:is|was|are|must be|would be|seems"
+    rf"|appears to be)(?:\s+{_ADVERB})*\s+(?:the\s+)?(?:most\s+|only\s+|best\s+)?"
     r"(?:correct|right|best|true|accurate|appropriate|valid|answer|final answer|one|my answer|my choice|solution)\b"
     r"|\s*[:–—-]\s*(?:correct|right|true)\b",
     re.IGNORECASE,
 )
 _WRONG = re.compile(
-    rf"\s*{_CLOSE},?\s+(?:(?:is|was|are|would be|seems|can|could|does|do|has)(?:\s+(?:also|clearly|definitely|likely|be|therefore))*"
-    r"(?:\s*n['’]t\b|\s*not\b|\s+(?:incorrect|wrong|false|out\b|ruled out|eliminated|impossible|invalid|inaccurate))|cannot\b"
+    rf"\s*{_CLOSE},?\s+(?:(?:is|was|are|would be|seems|can|could|does|do|has)(?:\s+(?:also|clearly"
+    rf"|definitely|likely|be|therefore))*"
+    r"(?:\s*n['’]t\b|\s*not\b|\s+(?:incorrect|wrong|false|out\b|ruled out|eliminated|impossible|invalid"
+    r"|inaccurate))|cannot\b"
     r"|fails\b)|\s*[:,–—-]\s*(?:incorrect|wrong|false|no)\b",
     re.IGNORECASE,
 )
@@ -229,11 +237,13 @@ class _Reader:
                 yield _Named(offset + match.start(), offset + match.end(), self._order[(match.lastindex or 1) - 1])
 
     def named_at(self, position: int) -> _Named | None:
-        """The choice named at a place, behind brackets and quotes; with index None if another is named in one breath."""
+        """The choice named at a place, behind brackets and quotes; index None if another is named with it."""
         rest = " ".join(self.text[position:].strip(" .:\n").split()).casefold()
         if rest in self._whole:
             return _Named(position, len(self.text), self._whole[rest])
-        opening = re.compile(rf"{_OPEN}(?:(?:both|either|{_NOUN})\s+)?{_OPEN}", re.IGNORECASE).match(self.text, position)
+        opening = re.compile(rf"{_OPEN}(?:(?:both|either|{_NOUN})\s+)?{_OPEN}", re.IGNORECASE).match(
+            self.text, position
+        )
         start = opening.end() if opening else position
         named = self._single(start)
         if named is None:

@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterator
 from calibration_tuning.grading.answer_parsing import normal_forms, normalise
 
 _SEPARATOR = re.compile(
-    r"[,;\n\t•◦▪●○‣►、，；|]|\s[&+/·]\s|(?<=[^\W\d_])/(?=[^\W\d_])|\b(?:and|as well as|along with|plus)\b"  # between items
-    r"|(?:^|(?<=\n))\s*[-*–—·]\s|(?:^|(?<=\s))\(?\d{1,2}[.)](?=[ \t])|(?:^|(?<=\n))\s*\(?(?-i:[a-h])[.)](?=[ \t])",  # before one: bullets and numbers
+    r"[,;\n\t•◦▪●○‣►、，；|]|\s[&+/·]\s|(?<=[^\W\d_])/(?=[^\W\d_])|\b(?:and|as well as|along with"
+    r"|plus)\b"  # between items
+    r"|(?:^|(?<=\n))\s*[-*–—·]\s|(?:^|(?<=\s))\(?\d{1,2}[.)](?=[ \t])|(?:^"
+    r"|(?<=\n))\s*\(?(?-i:[a-h])[.)](?=[ \t])",  # before one: bullets and numbers
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
@@ -40,7 +42,7 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
     longest = max((len(item.split()) for item in known), default=1)  # no piece is shorter than a word
     position = 0
     while position < len(pieces):
-        start, stop = pieces[position]
+        start = pieces[position][0]
         ends = range(min(len(pieces), position + longest) - 1, position, -1)
         end = next((e for e in ends if _known(answer[start : pieces[e][1]], known)), position)
         text = answer[start : pieces[end][1]]
@@ -50,7 +52,7 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
 
 
 def _edges(answer: str, known: Collection[str]) -> list[int]:
-    """Where the pieces of a list begin and end. A comma of thousands parts nothing, unless its parts are known items."""
+    """Where the pieces of a list begin and end. A comma of thousands parts known items only."""
     words = {word for item in known for word in item.split()}
     whole = [match.span() for match in _BRACKETS.finditer(answer)]
     for number in _THOUSANDS.finditer(answer):

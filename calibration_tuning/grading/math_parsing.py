@@ -21,7 +21,7 @@ _LONGEST_EXPONENT = 400
 
 
 def final_answer(answer: str) -> str:
-    r"""What a worked solution comes to: its last \boxed, or what follows its last "####" or "answer is"; else all of it.
+    r"""What a worked solution comes to: its last \boxed, what follows its last "####" or "answer is", or all of it.
 
     Boxes with nothing but "and", "or" and signs between them are one answer of several parts, joined by "and".
     """

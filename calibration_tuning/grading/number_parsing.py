@@ -8,7 +8,8 @@ from fractions import Fraction
 _CHARACTERS = str.maketrans({**dict.fromkeys("−–‒‐‑﹣－", "-"), **dict.fromkeys("\u00a0\u2007\u2009\u202f", " "),
                              **dict.fromkeys("×⋅·∙", "*"), "⁄": "/", "’": "'", "，": ",", "．": "."})  # fmt: skip
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
-           "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅐": "1/7", "⅑": "1/9", "⅒": "1/10"}  # fmt: skip
+           "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅐": "1/7",
+    "⅑": "1/9", "⅒": "1/10"}  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _REWRITTEN = [
     (re.compile(r"(?<=[\d)])([⁰¹²³⁴-⁹⁻⁺]+)"), lambda match: "^" + match[1].translate(_RAISED)),
@@ -51,12 +52,14 @@ _SCALES = {
 
 # What shows that a number is not the whole of what is said: a range, a list, a ratio, a date, a time, a sum, a name.
 _GOES_ON = re.compile(
-    r"\s*[$€£%]?\s*(?:-|—|to|or|and|through|until|plus or minus|~|/|:|,|;|\+/-|±|\+|\*|\^|x|=)\s*(?:and\s+|or\s+)?[-+]?[$€£]?\.?\d"
+    r"\s*[$€£%]?\s*(?:-|—|to|or|and|through|until|plus or minus|~|/|:|,|;|\+/-|±|\+|\*|\^|x|=)\s*(?:and\s+"
+    r"|or\s+)?[-+]?[$€£]?\.?\d"
     r"|\s+(?:in|out of)\s+\d{1,2}\b|\s*(?:±|!=|[*^/](?=\w)|\+(?!\w))|[A-Za-z]+\d|s\b|'s\b|\.\d|\s*-\s*[$€£]\d",
     re.IGNORECASE,
 )
 _NOT_EXACTLY = re.compile(
-    r"(?:[<>≤≥≠±/^:]|\b(?:between|from|(?:more|less|fewer|greater|higher|lower|other|rather) than|at (?:least|most)|up to"
+    r"(?:[<>≤≥≠±/^:]|\b(?:between|from|(?:more|less|fewer|greater|higher|lower|other|rather) than"
+    r"|at (?:least|most)|up to"
     r"|over|under|above|below|not|isn't|no (?:more|less|fewer) than|either|exceeds|or|nor))\s*[$€£~≈]?\s*$",
     re.IGNORECASE,
 )
@@ -108,7 +111,7 @@ def read_number(text: str) -> Fraction | None:
 
 
 def plain_number(reference: str) -> Fraction | None:
-    """The number that a text is, but for a currency or percent sign; None if it is a fraction, or more than a number."""
+    """The number that a text is, but for a currency or percent sign; None if it is a fraction or more."""
     bare = _rewritten(reference).strip().rstrip(" .%")
     match = _START.fullmatch(bare) or _START.fullmatch(bare.rstrip("$€£¥₹ "))
     return _value(match) if match else None

@@ -12,11 +12,20 @@ _SHORTEST_DOUBLED, _SHORTEST_SWAPPED, _SHORTEST_SLIP = 6, 7, 8
 """Letters of the shortest words in which a doubled letter, two letters changed round, and another slip are forgiven: in
 shorter ones they make other words (later, latter; trail, trial; four, for)."""
 _BRITISH = [(re.compile(pattern), american) for pattern, american in (
-    (r"ae|oe", "e"), (r"ph", "f"), (r"(?<=\w{3})our", "or"), (r"(?<=\w{3})tre(?=s?$)", "ter"), (r"ys(?=e|ing|er)", "yz"),
-    (r"is(?=(?:e|ed|es|er|ers|ing|ation|ations)$)", "iz"), (r"(?<=[aeiou])ll(?=ed$|ing$|er$)", "l"), (r"gement$", "gment"),
-    (r"(?<=\w{3})ogue$", "og"), (r"mme$", "m"), (r"rh", "r"), (r"aluminium", "aluminum"), (r"^grey", "gray"), (r"(?<=[a-z])ence$", "ense"),
+    (r"ae|oe", "e"), (r"ph", "f"), (r"(?<=\w{3})our", "or"), (r"(?<=\w{3})tre(?=s?$)", "ter"),
+    (r"ys(?=e|ing|er)", "yz"),
+    (r"is(?=(?:e|ed|es|er|ers|ing|ation"
+    r"|ations)$)", "iz"), (r"(?<=[aeiou])ll(?=ed$|ing$|er$)", "l"), (r"gement$", "gment"),
+    (r"(?<=\w{3})ogue$", "og"), (r"mme$", "m"), (r"rh", "r"), (r"aluminium", "aluminum"), (r"^grey",
+    "gray"), (r"(?<=[a-z])ence$", "ense"),
 )]  # fmt: skip
-_DIFFERENT = [tuple(pair.split()) for pair in ["desert dessert", "prostate prostrate", "mortality morality", "immortality immorality", "infection inflection", "martial marital", "cavalry calvary", "discreet discrete", "conservation conversation", "complement compliment", "perineal peroneal", "lighting lightning", "adverse averse", "interment internment", "diffuse defuse", "gradation graduation", "lightning lightening", "lighting lightening", "planing planning", "staring starring", "barring baring", "hoping hopping", "filing filling", "callous callus", "casual causal"]]  # fmt: skip
+_DIFFERENT = [tuple(pair.split()) for pair in ["desert dessert", "prostate prostrate",
+    "mortality morality", "immortality immorality", "infection inflection", "martial marital",
+    "cavalry calvary", "discreet discrete", "conservation conversation", "complement compliment",
+    "perineal peroneal", "lighting lightning", "adverse averse", "interment internment",
+    "diffuse defuse", "gradation graduation", "lightning lightening", "lighting lightening",
+    "planing planning", "staring starring", "barring baring", "hoping hopping", "filing filling",
+    "callous callus", "casual causal"]]  # fmt: skip
 """Words a slip apart, or their beginnings, that are both right."""
 
 

@@ -25,12 +25,66 @@ WORDS: dict[str, float] = {
 """Rounded means of what people take these to mean (Fagen-Ulmschneider 2015, used so by Tian et al.)."""
 _PHRASE = re.compile(rf"\b(?:{'|'.join(sorted(WORDS, key=len, reverse=True))})\b")
 _NEUTRAL = frozenset(
-    "it is s be as answer seems looks appears say think that this probability likelihood chance confidence a an the "
-    "correct choose choice one i d was are would been rated rate find consider estimate assessment guess rating".split()
+    [
+        "it",
+        "is",
+        "s",
+        "be",
+        "as",
+        "answer",
+        "seems",
+        "looks",
+        "appears",
+        "say",
+        "think",
+        "that",
+        "this",
+        "probability",
+        "likelihood",
+        "chance",
+        "confidence",
+        "a",
+        "an",
+        "the",
+        "correct",
+        "choose",
+        "choice",
+        "one",
+        "i",
+        "d",
+        "was",
+        "are",
+        "would",
+        "been",
+        "rated",
+        "rate",
+        "find",
+        "consider",
+        "estimate",
+        "assessment",
+        "guess",
+        "rating",
+    ]
 )
-"""Words that may stand before a phrase. Any other changes it ("somewhat likely", "hardly likely"), by how much is open."""
+"""Words that may stand before a phrase. Any other changes it ("somewhat likely")."""
 _DENIALS = frozenset(
-    "not t never hardly scarcely barely neither nor less no cannot doubt doubtful rarely seldom".split()
+    [
+        "not",
+        "t",
+        "never",
+        "hardly",
+        "scarcely",
+        "barely",
+        "neither",
+        "nor",
+        "less",
+        "no",
+        "cannot",
+        "doubt",
+        "doubtful",
+        "rarely",
+        "seldom",
+    ]
 )
 _WRONG = re.compile(r"(?: \w+){0,4} (?:not|incorrect|wrong|false|untrue|mistaken|to fail)\b")
 
@@ -42,7 +96,8 @@ _NUMBER = re.compile(
 )
 _OPEN = re.compile(
     r"\d\s*%?\s*(?:/|:|-|±|\+|~|(?:in|out|to|and|or)\b)\s*(?:of\s*)?\d|\bbetween\b|[<>≤≥]"
-    r"|\b(?:less|more|lower|higher|greater|fewer) than\b|\bat (?:least|most)\b|\b(?:over|under|above|below|up to|not)\s+\d",
+    r"|\b(?:less|more|lower|higher|greater|fewer) than\b|\bat (?:least|most)\b|\b(?:over|under|above|below"
+    r"|up to|not)\s+\d",
     re.IGNORECASE,
 )
 

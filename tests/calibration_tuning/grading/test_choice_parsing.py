@@ -22,9 +22,10 @@ PARIS = [
     "The answer is C, not A.", "The answer is not A but C.", "The answer is not A. The answer is C.",
     "The answer isn't A. It's C.", "C\n\nExplanation: A is in Italy, B in Norway.", "Rome is in Italy.\n\nC",
     "Let's think.\nRome is in Italy.\nAnswer: (C)", "\\boxed{B}. Wait, that is wrong. \\boxed{C}", "#### C",
-    "Rome is in Italy. #### C", "答案是C", "答案：C", "正确答案是 C。", "Antwort: C", "Respuesta: C", "I believe (C) fits best.",
+    "Rome is in Italy. #### C", "答案是C", "答案：C", "正确答案是 C。", "Antwort: C", "Respuesta: C",
+    "I believe (C) fits best.",
     "The answer is B. Oh wait, it is C.",
-    "Let me check each option. (A) Rome is in Italy. (B) Oslo is in Norway. (C) Paris is in France. So the answer is (C).",
+    "Let me check each option. (A) Rome is in Italy. (B) Oslo is in Norway. (C) Paris is in France. So the answer is (C).",  # noqa: E501
     "The correct answer is C, which is Paris.", "Answer: C\n\nA is wrong since Rome is in Italy.",
     "C, because A is in Italy.", "Based on this, I select option C.", "My answer is C", "C is the answer",
     "The answer: C", "The answer is **C**", "The answer is: (C) Paris, not (A) Rome.",

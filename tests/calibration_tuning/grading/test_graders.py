@@ -5,10 +5,10 @@ import pytest
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.choice_parsing import choice_index
+from calibration_tuning.grading.graders import GRADERS, grade, normalise
 from calibration_tuning.grading.list_parsing import items
 from calibration_tuning.grading.math_parsing import final_answer
 from calibration_tuning.grading.program_parsing import program_code
-from calibration_tuning.grading.graders import GRADERS, grade, normalise
 from calibration_tuning.records import CHOICE_LETTERS, Question
 
 
