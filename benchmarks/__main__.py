@@ -22,6 +22,7 @@ BENCHMARKS = {
     "thresholds": "how often answers above a threshold are wrong more often than promised",
     "resplits": "what drawing the test split by its labels does to the numbers",
     "text_full_ece": "Full-ECE of language models on one openly licensed text",
+    "graders": "false accepts and false rejects of every grader on real questions",
     "methods": "training methods and objectives on one curated set (hours)",
 }
 SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "growth", "startup")

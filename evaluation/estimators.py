@@ -15,13 +15,13 @@ from typing import Literal
 import numpy as np
 
 from calibration_tuning.config.evaluation import EstimatorName
-from calibration_tuning.grading.answer_parsing import choice_index
+from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.metrics.calibrators import log_odds
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, semantic_entropy
 from evaluation.findings import Findings
 from evaluation.passes.base import BOTH, Finding, State
-from evaluation.passes.expressed import read_percent, read_words
+from evaluation.passes.verbalised import read_percent, read_words
 from evaluation.probing import probe
 
 Array = np.ndarray

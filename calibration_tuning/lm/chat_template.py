@@ -9,18 +9,12 @@ from typing import Any, Literal
 from transformers import PreTrainedTokenizerBase
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.grading.traces import TRACES
 
 DATE = "26 Jul 2024"
 """What a chat template that tells the date is told; the date in the template of Llama 3.1."""
 Turns = list[dict[str, str]]
 Thinking = Literal["off", "on"]
-TRACES = {
-    "<think>": "</think>",
-    "[THINK]": "[/THINK]",
-    "<seed:think>": "</seed:think>",
-    "<|START_THINKING|>": "<|END_THINKING|>",
-}
-"""How a trace of reasoning begins and ends: Qwen3, R1 and many others; Magistral; Seed-OSS; Command A."""
 SWITCHES = ("enable_thinking", "thinking")
 """Variables by which templates switch reasoning: Qwen3, GLM-4.5, SmolLM3; DeepSeek-V3.1, Granite."""
 _MARKS = ("\u2402question\u2402", "\u2402answer\u2402", "\u2402verdict\u2402")

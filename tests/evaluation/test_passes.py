@@ -18,8 +18,9 @@ from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 from evaluation.passes import PASSES
 from evaluation.passes.base import BOTH, PassContext, pack, unpack
-from evaluation.passes.expressed import P_TRUE, read_percent, read_words
+from evaluation.passes.expressed import P_TRUE
 from evaluation.passes.tokens import TEMPERATURES
+from evaluation.passes.verbalised import read_percent, read_words
 
 SHOWN = [Demonstration(question="What is 1 plus 1?", answer="2")]
 JUDGED = [
