@@ -48,7 +48,7 @@ class Metric(Quantity):
 
 ONE_CLASS = "undefined: all answers are correct, or all are wrong"
 FEW = "undefined: fewer examples than bins"
-NO_SUBJECT = "undefined: no subject has both a correct and a wrong answer, or subjects are not given"
+NO_SUBJECT = "undefined: no subject has both classes, or none are given"
 NO_RELPLOT = "undefined: needs relplot (pip install relplot)"
 
 METRICS: dict[str, Metric] = {
