@@ -83,7 +83,7 @@ def credit_sentence(metrics: Metrics) -> str:
 
 
 def intervals_sentence(metrics: Metrics) -> str:
-    """What stands beneath every table that has both."""
+    """Why an interval may exclude 0 beside "unclear"; stands beneath every table that has both."""
     return (
         "Each interval is a 95% interval by itself. Verdicts and p-values are corrected (Holm) for all "
         f"{metrics.comparisons['test']} comparisons of these tables, except for the primary comparison. So an interval "
