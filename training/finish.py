@@ -13,6 +13,7 @@ from torch import Tensor
 
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.lm.probe import Probe, save_probe
 from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
 from calibration_tuning.metrics.confidence import nll
@@ -50,7 +51,9 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     correct = np.array([row.correct for row in rows])
     readout = None
     if config.training.readout == "stacked":
-        readout, logits = fit_stacked(config, run, inputs, answer_block(inputs), logits)
+        with adapter_off(run.strategy.accelerator.unwrap_model(run.strategy.model).lm):
+            untuned = logits_of(run.strategy, run.layout, examples, config.training.tokens_per_batch)
+        readout, logits = fit_stacked(config, run, inputs, answer_block(inputs), logits, untuned)
     calibrator = fit(config.training.calibrator, logits, correct)
     calibrated_on = {
         "n": len(rows),

@@ -25,14 +25,19 @@ Block = tuple[Demonstration, ...]
 
 
 def fit_stacked(
-    config: RunConfig, run: Run, inputs: Inputs, block: Sequence[Demonstration], query: np.ndarray
+    config: RunConfig,
+    run: Run,
+    inputs: Inputs,
+    block: Sequence[Demonstration],
+    query: np.ndarray,
+    untuned_query: np.ndarray,
 ) -> tuple[StackedReadout, np.ndarray]:
     """The readout, and cross-fitted log-odds [n] of the calibration split. Every process calls it.
 
     Each answer is read twice, behind the block it was written behind and behind `block`, which stands before every
     question when the checkpoint is used: likelihoods and states differ between blocks, and the readout has to hold for
-    both. The log-odds returned are those behind an answer's own block. `query` [n] are the tuned log-odds of the
-    calibration split.
+    both. The log-odds returned are those behind an answer's own block. `query` and `untuned_query` [n] are the log-odds
+    of the calibration split, tuned and untuned.
     """
     train = [*inputs.splits["train"], *inputs.splits["validation"]]
     calibration = inputs.splits["calibration"]
@@ -46,7 +51,7 @@ def fit_stacked(
         for start in (0, len(rows))
     ]
     seen, held_out = (together(*pair) for pair in zip(*both, strict=True))
-    readout = fit_readout(seen, held_out, layers, config.training.calibrator)
+    readout = fit_readout(seen, held_out, np.tile(untuned_query, 2), layers, config.training.calibrator)
     return readout, cross_fitted(readout, held_out)[: len(calibration)]
 
 

@@ -54,11 +54,20 @@ class ReadAnswers:
 
 
 def fit_readout(
-    train: ReadAnswers, calibration: ReadAnswers, layers: tuple[int, ...], calibrator: CalibratorName
+    train: ReadAnswers,
+    calibration: ReadAnswers,
+    untuned_query: Array,
+    layers: tuple[int, ...],
+    calibrator: CalibratorName,
 ) -> StackedReadout:
-    """The stacked readout. `train.read.query` is not looked at: tuning has seen those answers."""
+    """The stacked readout. `train.read.query` is not looked at: tuning has seen those answers.
+
+    `untuned_query` [n] are the log-odds of the calibration answers by the query before tuning.
+    """
     probe = fit_probe(train.read.states, train.correct, train.groups, calibration.read.states)
-    home, abroad = fit_blends(signals_of(calibration.read, probe), calibration.correct)
+    all_signals = signals_of(calibration.read, probe)
+    home, abroad = fit_blends(all_signals, calibration.correct)
+    untuned = fit_blends(all_signals | {QUERY: untuned_query}, calibration.correct)
     signals, names = signals_of(calibration.read, None), list(LIKELIHOODS)
     likelihood = fit_blend(signals, names, calibration.correct)
     alone = cross_fitted_blend(signals, names, calibration)
@@ -67,6 +76,7 @@ def fit_readout(
         layers=layers,
         home=home,
         abroad=abroad,
+        untuned=untuned,
         abroad_weight=chosen_weight(left_out),
         likelihood=likelihood,
         likelihood_calibrator=fit(calibrator, alone, calibration.correct),

@@ -51,13 +51,15 @@ class StackedRecord(BaseModel):
     """Decoder layers, counted from 1, whose states are read."""
     home: Blend
     abroad: Blend
+    untuned: tuple[Blend, Blend]
+    """`home` and `abroad` with the untuned query, to see what tuning adds."""
     abroad_weight: float
     """Weight in [0, 1] of `home` for an answer that is not familiar at all."""
     likelihood: Blend
     """Where only the log-probabilities of an answer's tokens are known."""
     likelihood_calibrator: AnyCalibrator
     n_probe: int
-    """Answers that the probe was fitted on; 0 where there were too few."""
+    """Readings of answers that the probe was fitted on; 0 where there were too few."""
     left_out: dict[str, SourceScores]
     """By source: how `abroad_weight` was chosen. Empty where there is one source."""
 
