@@ -17,7 +17,7 @@ Array = np.ndarray
 DEPTHS = (0.4, 0.5, 0.6)
 """Layers that are read, as shares of all layers."""
 COMPONENTS = 64
-"""Principal components, at most, that the subspace of familiar states has."""
+"""Dimensions, at most, of the subspace of familiar states; at most an eighth of those of the states."""
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 """Inverse strengths of the ridge penalty on standardised states that are tried."""
 FOLDS = 5
@@ -92,7 +92,7 @@ def fit_probe(
             LogisticRegression(max_iter=300), {"C": list(penalties)}, cv=folds, scoring="neg_log_loss"
         )
         model = search.fit(z, right).best_estimator_
-    _, _, components = randomized_svd(z, min(COMPONENTS, len(z) // 4), random_state=0)
+    _, _, components = randomized_svd(z, max(1, min(COMPONENTS, len(z) // 4, z.shape[1] // 8)), random_state=0)
     probe = StateProbe(
         mean.astype(np.float32),
         spread.astype(np.float32),
