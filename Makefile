@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test fast-test lint format bench fuzz audit
+.PHONY: setup demo test fast-test lint format bench fuzz audit vllm vllm-test
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -24,6 +24,18 @@ fast-test: setup
 bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks all
+
+# The second environment, with vLLM for GPUs; docs/curation.md says how the two work together.
+vllm: .venv-vllm/.ready
+
+.venv-vllm/.ready: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check -c constraints-vllm.txt -e ".[vllm]"
+	touch $@
+
+# Real vLLM on the CPU against the model in this process, in an environment that the script sets up; half an hour.
+vllm-test: setup
+	$(BIN)/python -m tests.vllm
 
 # What reads people's files, for two minutes each.
 fuzz: setup

@@ -16,7 +16,13 @@ BENCHMARKS = {
     "startup": "what passes before the first line of help, and before the first training step",
     "training_memory": "the memory model of `preflight` against the memory that steps take",
     "precision": "confidences and metrics of a tuned checkpoint in bfloat16 against float32",
-    "interval_coverage": "how often the intervals cover the truth",
+    "coverage": "how often intervals of Brier, NLL, AUROC, AURC, accuracy and resolution contain the truth",
+    "interval_coverage": "how often intervals of calibration errors contain the truth",
+    "calibrated_null": "whether what chance alone makes of a calibration error is known",
+    "thresholds": "how often answers above a threshold are wrong more often than promised",
+    "resplits": "what drawing the test split by its labels does to the numbers",
+    "text_full_ece": "Full-ECE of language models on one openly licensed text",
+    "graders": "false accepts and false rejects of every grader on real questions",
     "methods": "training methods and objectives on one curated set (hours)",
 }
 SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "growth", "startup")

@@ -13,13 +13,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from calibration_tuning.metrics.bootstrap import Interval, draws_of, error_interval, percentile_interval
+from calibration_tuning.metrics.bootstrap import Interval, draws_of, error_interval, percentile_interval, units_of
+from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import bin_index, ece
-from calibration_tuning.metrics.confidence import labels_if_calibrated
 from calibration_tuning.runs.progress import progress
 
 Array = np.ndarray
-BINS, RESAMPLES, LABEL_DRAWS = 10, 300, 200
+RESAMPLES, LABEL_DRAWS = 300, 200
+SEED = 1_000_000
+"""Added for the resamples, which must not be drawn from the numbers that the data are."""
 GROUP, TOGETHER = 5, 0.5
 
 
@@ -51,18 +53,19 @@ MODELS: dict[str, tuple[Callable[[np.random.Generator, int], Array], Truth, bool
 def main(
     repeats: Annotated[int, typer.Option(help="Data sets drawn for each row.")] = 300,
     sizes: Annotated[list[int] | None, typer.Option("--n", help="Answers in a data set.")] = None,
+    bins: Annotated[int, typer.Option(help="Bins of the ECE.")] = 10,
 ) -> None:
     counts = sizes or [200, 500]
     print("| truth | n | ECE | percentile | basic | ours | width, ours |\n|---|---:|---:|---:|---:|---:|---:|")
     with progress(len(MODELS) * len(counts) * repeats, "covering", "data sets") as bar:
         for name, (draw, truth, grouped) in MODELS.items():
             many = draw(np.random.default_rng(1), 400_000)
-            true_ece = np.abs(np.bincount(bin_index(many, BINS), weights=truth(many) - many)).sum() / len(many)
+            true_ece = np.abs(np.bincount(bin_index(many, bins), weights=truth(many) - many)).sum() / len(many)
             for n in counts:
                 held = np.zeros(3)
                 width = 0.0
                 for seed in range(repeats):
-                    intervals = intervals_of(draw, truth, grouped, n, seed)
+                    intervals = intervals_of(draw, truth, grouped, n, seed, bins)
                     held += [low <= true_ece <= high for low, high in intervals]
                     width += intervals[-1][1] - intervals[-1][0]
                     bar.update(1)
@@ -71,7 +74,7 @@ def main(
 
 
 def intervals_of(
-    draw: Callable[[np.random.Generator, int], Array], truth: Truth, grouped: bool, n: int, seed: int
+    draw: Callable[[np.random.Generator, int], Array], truth: Truth, grouped: bool, n: int, seed: int, bins: int
 ) -> list[tuple[float, float]]:
     """(low, high) of the percentile bootstrap, the basic one, and ours, of one data set."""
     generator = np.random.default_rng(seed)
@@ -81,13 +84,13 @@ def intervals_of(
     together = (generator.random(size) < TOGETHER)[groups] & grouped
     chance = np.where(together, generator.random(size)[groups], generator.random(n))
     y = (chance < truth(p)).astype(np.float64)
-    value = ece(p, y, BINS) or 0.0
+    value = ece(p, y, bins) or 0.0
     units = groups if grouped else n
-    draws = draws_of(lambda i: {"ece": ece(p[i], y[i], BINS)}, units, RESAMPLES, seed)["ece"]
-    null = [ece(p, labels, BINS) or 0.0 for labels in labels_if_calibrated(p, y, units, LABEL_DRAWS, seed)]
+    draws = draws_of(lambda i: {"ece": ece(p[i], y[i], bins)}, units, RESAMPLES, SEED + seed)["ece"]
+    null = [ece(p, labels, bins) or 0.0 for labels in labels_if_calibrated(p, y, units, LABEL_DRAWS, SEED + seed)]
     low, high = ends(percentile_interval(value, draws))
     basic = (max(0.0, 2 * value - high), max(0.0, 2 * value - low))
-    return [(low, high), basic, ends(error_interval(value, draws, null, largest=1.0))]
+    return [(low, high), basic, ends(error_interval(value, draws, null, largest=1.0, units=units_of(units)))]
 
 
 def ends(interval: Interval) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Language models that know what they know: answers with a probability that can be trusted."""
+"""Answers of language models, each with a probability of being correct that was tested on held-out questions."""
 
 from __future__ import annotations
 

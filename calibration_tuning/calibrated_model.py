@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,8 @@ class CalibratedAnswer:
     """How like the training answers this one is to the model, in [0, 1]: the share of held-out answers at least as
     far from them. Near 0, the confidence leans on the query and the answer's likelihood alone. None where the
     readout looks at no hidden states."""
+    is_cut: bool = False
+    """True if the answer is as long as answers may be, so that its end may be missing."""
 
 
 class CalibratedModel:
@@ -102,10 +104,18 @@ class CalibratedModel:
         offered: list[Choices] = [None] * len(questions) if choices is None else list(choices)
         if len(offered) != len(questions):
             raise ValueError(f"{len(questions)} questions, but choices for {len(offered)}")
-        ids = [self.prompt_format.question_ids(question) for question in questions]
+        prompt = self.prompt_format
+        ids = [
+            prompt.question_ids(question) if choice_list is None else prompt.answering_ids(question)
+            for question, choice_list in zip(questions, offered, strict=True)
+        ]
         with adapter_off(self.model):
             answers = self._answers(ids, offered)
-        return self._judged(questions, [a.text for a in answers], [a.token_ids for a in answers])
+        # Answers that end by themselves end with a token more, which is not among theirs.
+        longest = self.record.max_new_tokens
+        cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, offered, strict=True)]
+        judged = self._judged(questions, [a.text for a in answers], [a.token_ids for a in answers])
+        return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
 
     def confidence(self, question: str, answer: str) -> float:
         """Probability in [0, 1] that `answer`, from anywhere, is correct."""
@@ -132,7 +142,7 @@ class CalibratedModel:
         free = [i for i, choice_list in enumerate(choices) if choice_list is None]
         by_index: dict[int, Answer] = {}
         if free:
-            self._fit(block, [len(ids[i]) for i in free], self.record.max_new_tokens)
+            self._fit(block, [len(ids[i]) for i in free], self.record.max_new_tokens + self.prompt_format.trace_room)
             decoding = Decoding(self.record.max_new_tokens)
             rows = [ids[i] for i in free]
             answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)
@@ -179,7 +189,7 @@ class CalibratedModel:
         scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
         if self.readout is None:
             return scores.logit, [None] * len(answers)
-        ids = [prompt_format.question_ids(question) for question in questions]
+        ids = [prompt_format.answering_ids(question) for question in questions]
         block = prompt_format.few_shot_ids(self.record.answer_few_shot)
         self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
         with adapter_off(self.model):

@@ -163,8 +163,17 @@ def score(context: typer.Context) -> None:
 
 
 @app.command(**FORWARDED)
+def choose(context: typer.Context) -> None:
+    """Which of several trained settings to take, by the validation split.
+
+    Example: calibration-tuning choose runs/sweep-*
+    """
+    _forward("training.choose", context)
+
+
+@app.command(**FORWARDED)
 def preflight(context: typer.Context) -> None:
-    """Say what a training will take and what would stop it; no GPU needed.
+    """Estimate a training's memory, time and cost, and check what would stop it. Needs no GPU and no weights.
 
     Example: calibration-tuning preflight configs/llama2_7b.yaml --gpus 8 --gpu a100-80gb
     """

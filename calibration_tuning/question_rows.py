@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from calibration_tuning.errors import UserError, first_problem
+from calibration_tuning.question_shapes import QUESTION, choice_texts, recognised
+from calibration_tuning.values import as_text
 
 LONGEST = 20_000
 """Characters of a question or an answer."""
@@ -25,6 +27,24 @@ class Row(BaseModel):
     """To be judged; without it the question is answered."""
     choices: Annotated[list[Text], Field(min_length=2, max_length=64)] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_curation_reads_it(cls, values: Any) -> Any:
+        """Questions as messages, choices by letter and numbers, in the shapes that curation knows."""
+        if not isinstance(values, dict):
+            return values
+        shape = recognised({name: value for name, value in values.items() if name in QUESTION})
+        if "context" in shape:
+            raise ValueError("has a system message; checkpoints are tuned without one")
+        told = dict(values)
+        if "question" in shape:
+            told["question"] = as_text(shape["question"])
+        if isinstance(values.get("choices"), dict | list):
+            told["choices"] = choice_texts(values["choices"])[0]
+        if isinstance(values.get("answer"), int | float):
+            told["answer"] = as_text(values["answer"])
+        return told
+
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
         if self.answer is not None and self.choices is not None:
@@ -35,7 +55,7 @@ class Row(BaseModel):
 def read_rows(file: Path) -> list[Row]:
     """Raises `UserError` naming the line and field of the first one that cannot be asked."""
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")  # splitlines would also split at breaks within a text
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # splitlines would also split at breaks within a text
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
     rows = []

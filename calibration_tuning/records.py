@@ -101,6 +101,10 @@ class GradedAnswer(Question):
     choice_logprobs: list[float] | None = None
     """In style `cloze`: log-likelihood of each choice's text, summed over its tokens."""
     samples: list[Sample] = []
+    trace: str | None = None
+    """What a thinking model wrote before `answer`, without its tags; those of samples are not kept."""
+    trace_tokens: int = 0
+    """Of the trace; `model.thinking_tokens` where it was cut."""
 
     @property
     def sample_accuracy(self) -> float | None:
@@ -150,6 +154,8 @@ def write_records(path: Path, rows: Sequence[QueryExample]) -> None:
             **answer,
             "choice_logprobs": List(Value("float32")),
             "samples": List({"answer": Value("string"), **answer}),
+            "trace": Value("string"),
+            "trace_tokens": Value("int32"),
         }
     )
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
     from calibration_tuning.lm.prompts import load_prompt_format
     from data_curation.answering import answer_all
     from data_curation.engines import Engine, Job, build_engine
+    from data_curation.first_look import look_at_the_query
 
     settings = config.curation
     requests = requests_for(
@@ -93,7 +95,8 @@ def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
         )
         return build_engine(settings.engine, job)
 
-    return requests, answer_all(make_engine, requests, journal, "answering", "answers")
+    look = partial(look_at_the_query, config, selection.demonstrations)
+    return requests, answer_all(make_engine, requests, journal, "answering", "answers", look)
 
 
 def write_set(folder: Path, few_shot: FewShot, rows: list[QueryExample]) -> None:
@@ -123,6 +126,9 @@ def report(config: RunConfig, record: dict[str, Any]) -> None:
             "raise curation.oversample",
             file=sys.stderr,
         )
+    if config.model.thinking == "on":
+        traces, cut = (record["traces"][name] for name in ("traces", "cut"))
+        print(f"  {cut:,} of {traces:,} traces of reasoning were cut at model.thinking_tokens")
     print(f"curated set: {config.curation_dir}")
 
 

@@ -31,8 +31,17 @@ class AnswerJournal(Journal):
         )
 
 
+FirstLook = Callable[[Engine, Sequence[Finished]], None]
+"""Looks at the first finished batch of a process, with the engine that answered it; may raise."""
+
+
 def answer_all(
-    make_engine: Callable[[], Engine], requests: Sequence[Request], journal: AnswerJournal, description: str, unit: str
+    make_engine: Callable[[], Engine],
+    requests: Sequence[Request],
+    journal: AnswerJournal,
+    description: str,
+    unit: str,
+    first_look: FirstLook = lambda engine, finished: None,
 ) -> dict[str, Answer | Failure]:
     """An answer or a lasting failure for every request, by its key, in every process.
 
@@ -42,7 +51,7 @@ def answer_all(
     done: Mapping[str, object] = journal.rows()
     failed: Counter[str] = Counter()
     if any(request.key not in done for request in requests):
-        failed = _answer_share(make_engine(), requests, done, journal, description, unit)
+        failed = _answer_share(make_engine(), requests, done, journal, description, unit, first_look)
     wait_for_everyone()
     answers = journal.read()
     missing = [request.question.id for request in requests if request.key not in answers]
@@ -62,6 +71,7 @@ def _answer_share(
     journal: AnswerJournal,
     description: str,
     unit: str,
+    first_look: FirstLook,
 ) -> Counter[str]:
     """Answer what is left of this process's share; how many failed for which reason."""
     # Dealt out before what is done is left out, as another process may already have done more.
@@ -72,7 +82,9 @@ def _answer_share(
     if finished_before := sum(request.key in done for request in requests):
         print(f"{description}: resuming after {finished_before:,} finished {unit}")
     with progress(sum(map(len, mine)), description, unit) as bar:
-        for finished in engine.answer(mine):
+        for number, finished in enumerate(engine.answer(mine)):
+            if number == 0:
+                first_look(engine, finished)
             journal.append([(request, result) for request, result in finished if request.key not in done])
             failed.update(result.reason for _, result in finished if isinstance(result, Failure) and not result.lasting)
             bar.update(len(finished))

@@ -35,6 +35,7 @@ def data_card(config: RunConfig, record: Mapping[str, Any], few_shot: FewShot, r
             *_base_rates(record["base_rates"]),
             *_lengths(record["lengths"]),
             *_cloze(record["cloze"]),
+            *_traces(record["traces"]),
             *_second_grader(config, record["second_grader"]),
             f"Most frequent answers: {_frequent_answers(rows)}.",
             "",
@@ -131,6 +132,16 @@ def _cloze(accuracy: Mapping[str, Mapping[str, float]]) -> list[str]:
         "| cloze: likeliest choice is right | raw | per character | by guessing |",
         "|---|---:|---:|---:|",
         *lines,
+        "",
+    ]
+
+
+def _traces(traces: Mapping[str, Any]) -> list[str]:
+    if not traces["traces"]:
+        return []
+    return [
+        f"{traces['traces']:,} answers have a trace of reasoning before them, of {traces['tokens']:.0f} tokens on "
+        f"average; {traces['cut']:,} were cut at the longest that was allowed. Traces are not judged.",
         "",
     ]
 

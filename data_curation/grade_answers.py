@@ -135,5 +135,7 @@ def _record(question: Question, answer: Answer, correct: float | None, samples: 
             "choice_logprobs": answer.choice_logprobs,
             "correct": correct,
             "samples": samples,
+            "trace": answer.trace,
+            "trace_tokens": answer.trace_tokens,
         }
     )

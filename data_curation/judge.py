@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibration_tuning.config.engines import SPEED_ONLY, JudgeSettings
+from calibration_tuning.config.engines import CHECKS_ONLY, SPEED_ONLY, JudgeSettings
 from calibration_tuning.errors import UserError
+from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.models import model_identity
@@ -30,10 +31,10 @@ def judge(settings: JudgeSettings, pairs: Sequence[tuple[Question, str]], run: s
     `run` names the file that this run's verdicts go to; verdicts of all runs with the same judge and prompt are used.
     """
     template = _template(settings.prompt or PROMPT)
-    model = [settings.model.model_dump(mode="json"), model_identity(settings.model)]
+    model = [settings.model.model_dump(mode="json", exclude=CHECKS_ONLY), model_identity(settings.model)]
     engine = settings.engine.model_dump(mode="json", exclude=SPEED_ONLY)
     identity = fingerprint([model, engine, settings.max_new_tokens, template])
-    prompts = [_fill(template, question, answer) for question, answer in pairs]
+    prompts = [_fill(template, question, without_trace(answer)) for question, answer in pairs]
     keys = [fingerprint(prompt) for prompt in prompts]
     asked = {
         key: Request(_as_question(key, prompt), "judge", settings.max_new_tokens)
@@ -53,8 +54,9 @@ def _verdict(reply: object) -> float | None:
     """What the reply begins with, unless it says the other word as well ("yes or no?")."""
     if not isinstance(reply, Answer):
         return None
-    before, *_ = _YES_OR_NO.split(reply.text)
-    words = {word.casefold() for word in _YES_OR_NO.findall(reply.text)}
+    text = without_trace(reply.text)
+    before, *_ = _YES_OR_NO.split(text)
+    words = {word.casefold() for word in _YES_OR_NO.findall(text)}
     return float(words == {"yes"}) if len(words) == 1 and not re.search(r"[^\W_]", before) else None
 
 

@@ -56,6 +56,7 @@ def manifest(
             "counts": _histogram([sequence_length(row, prompt_format) for row in rows]),
         },
         "cloze": cloze_accuracy(graded),
+        "traces": traces(graded, prompt_format.thinking_tokens),
         "second_grader": agreement,
     }
 
@@ -68,6 +69,16 @@ def summary(rows: Sequence[GradedAnswer]) -> dict[str, Any]:
     }
     sampled = [row.sample_accuracy for row in rows if row.sample_accuracy is not None]
     return numbers | ({"correct_sampled": sum(sampled) / len(sampled)} if sampled else {})
+
+
+def traces(rows: Sequence[GradedAnswer], most: int) -> dict[str, Any]:
+    """How many answers have a trace of reasoning before them, its mean length, and how many were cut."""
+    lengths = [row.trace_tokens for row in rows if row.trace is not None]
+    return {
+        "traces": len(lengths),
+        "tokens": sum(lengths) / len(lengths) if lengths else None,
+        "cut": sum(length >= most for length in lengths),
+    }
 
 
 def base_rates(config: RunConfig, graded: Sequence[GradedAnswer], assembled: Curated) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,13 +13,19 @@ from calibration_tuning.config.questions import MixtureEntry, QuestionSetSetting
 from calibration_tuning.config.templates import TemplateFailed, compiled
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.graders import as_number
+from calibration_tuning.question_shapes import Misread, answer_texts, choice_texts, label_position, recognised
 from calibration_tuning.records import CHOICE_LETTERS, Question
 from calibration_tuning.runs.files import fingerprint
+from calibration_tuning.values import NotText, as_text, is_missing, parsed, plain
 from data_curation.embedded.arithmetic import arithmetic_rows
 from data_curation.embedded.build import FACTS
 from data_curation.read_rows import Row, Unreadable, is_file_path, read_file
 
 EMBEDDED = "embedded:"
+WHOLE_FLOAT = re.compile(r"-?\d+\.0")
+"""How pandas writes the whole numbers of a column in which some are missing."""
+WORD_FOR_WORD = ("exact", "case_sensitive", "fuzzy")
+"""Graders for which 3.0 is not 3, and every reference is a whole answer."""
 LONGEST_GROUP = 40  # a whole passage may be the key of a group, wherever it comes from; its hash stands in for it
 
 
@@ -81,26 +88,44 @@ def local_file(settings: MixtureEntry) -> Path | None:
 
 def render_question(settings: QuestionSetSettings, row: Row, number: int) -> Question:
     """The question that a row means. Raises `BadRow`."""
-    text = _text(settings, row, "question")
-    choices = _choices(settings, row)
-    references = _references(settings, row, choices)
-    context = _text(settings, row, "context") if settings.context is not None else None
-    own_id = _value(settings, row, "id")
+    shape = _shape(settings, row)
+    text = _text(settings, row, shape, "question")
+    choices, labels = _choices(settings, row, shape)
+    references = _references(settings, row, shape, choices, labels)
+    context = _text(settings, row, shape, "context") if settings.context is not None else None
+    if settings.context is None and is_default(settings, "question") and is_default(settings, "answer"):
+        context = _clean("context", shape.get("context")) or None
+    own_id = _clean("id", _value(settings, row, shape, "id"))
     return Question(
-        id=f"{settings.source}/{number if own_id in (None, '') else _clean(own_id)}",
+        id=f"{settings.source}/{own_id or number}",
         source=settings.source,
-        subject=_clean(_value(settings, row, "subject") or settings.source),
-        group=_group(settings, row) or fingerprint([context, " ".join(text.casefold().split())]),
+        subject=_clean("subject", _value(settings, row, shape, "subject")) or settings.source,
+        group=_group(settings, row, shape) or fingerprint([context, " ".join(text.casefold().split())]),
         context=context,
         question=text,
         choices=choices,
         references=references,
-        program=_text(settings, row, "program") if settings.program is not None else None,
+        program=_text(settings, row, shape, "program") if settings.program is not None else None,
         grader=settings.grader,
         style=settings.style,
         multiline=settings.multiline,
         max_new_tokens=settings.max_new_tokens,
     )
+
+
+def is_default(settings: QuestionSetSettings, name: str) -> bool:
+    """True if the set does not say what this field's template is."""
+    return bool(getattr(settings, name) == QuestionSetSettings.model_fields[name].default)
+
+
+def _shape(settings: QuestionSetSettings, row: Row) -> dict[str, Any]:
+    """What the row holds by the columns of well-known sets, for the fields without a template."""
+    try:
+        return recognised(row)
+    except Misread as error:
+        if is_default(settings, error.field) and settings.label is None:
+            raise BadRow(error.field, str(error)) from None
+        return {}
 
 
 def _rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row | Unreadable]:
@@ -130,93 +155,127 @@ def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row]
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        return iter(load_dataset(settings.path, name=settings.name, split=split, revision=settings.revision))
+        return map(plain, load_dataset(settings.path, name=settings.name, split=split, revision=settings.revision))
     except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
         reason = error.__cause__ or error
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
         raise UserError(f"questions.{settings.source}.path: {settings.path} cannot be read ({first})") from None
 
 
-def _value(settings: QuestionSetSettings, row: Row, name: str) -> Any:
+def _value(settings: QuestionSetSettings, row: Row, shape: Row, name: str) -> Any:
     template = getattr(settings, name)
     if template is None:
         return None
+    columns = {**row, **shape} if is_default(settings, name) else row
     try:
         if isinstance(template, list):
-            return [compiled(t)(row) for t in template]
-        return compiled(template)(row)
+            return [compiled(t)(columns) for t in template]
+        return compiled(template)(columns)
     except TemplateFailed as error:
         raise BadRow(name, f"{error}; the row has the columns {', '.join(map(str, row))}") from None
 
 
-def _text(settings: QuestionSetSettings, row: Row, name: str) -> str:
-    value = _value(settings, row, name)
-    text = "" if value is None else _clean(value)
+def _text(settings: QuestionSetSettings, row: Row, shape: Row, name: str) -> str:
+    text = _clean(name, _value(settings, row, shape, name))
     if not text:
         raise BadRow(name, "is empty")
     return text
 
 
-def _clean(value: Any) -> str:
-    """As text. Lone surrogates (half an emoji in broken JSON) fit into no tokenizer and no parquet file."""
-    return str(value).encode("utf-8", "replace").decode().strip()
+def _clean(field: str, value: Any) -> str:
+    try:
+        return as_text(value)
+    except NotText as error:
+        raise BadRow(field, str(error)) from None
 
 
-def _choices(settings: QuestionSetSettings, row: Row) -> list[str] | None:
-    values = _value(settings, row, "choices")
-    if values is None:
-        return None
+def _choices(settings: QuestionSetSettings, row: Row, shape: Row) -> tuple[list[str] | None, list[str]]:
+    """The choices, and the row's labels of them. None for choices that cannot be used where nothing needs them."""
+    try:
+        return _checked_choices(settings, row, _value(settings, row, shape, "choices"))
+    except BadRow:
+        if settings.style != "open_ended" or settings.label is not None or settings.grader == "choice":
+            raise
+        return None, []
+
+
+def _checked_choices(settings: QuestionSetSettings, row: Row, values: Any) -> tuple[list[str] | None, list[str]]:
+    if is_missing(values):
+        return None, []
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         raise BadRow("choices", f"{values!r} is not a list")
-    choices = [_clean(value) for value in values]
-    if len(choices) < 2 or len(choices) > len(CHOICE_LETTERS):
+    try:
+        choices, labels = choice_texts(values)
+    except NotText as error:
+        raise BadRow("choices", f"one of them {error}") from None
+    # Letters show no more than 26; likelihoods are compared of any number.
+    most = len(CHOICE_LETTERS) if settings.style == "choice" else len(choices)
+    if len(choices) < 2 or len(choices) > most:
         raise BadRow("choices", f"has {len(choices)}; between 2 and {len(CHOICE_LETTERS)} are needed")
     if twice := [c for c in dict.fromkeys(choices) if choices.count(c) > 1]:
         raise BadRow("choices", f"holds {twice[0]!r} {choices.count(twice[0])} times")
     if not all(choices):
         raise BadRow("choices", "holds an empty choice")
-    return choices
+    return choices, labels or _labels_beside(row, choices)
 
 
-def _references(settings: QuestionSetSettings, row: Row, choices: list[str] | None) -> list[str]:
+def _labels_beside(row: Row, choices: list[str]) -> list[str]:
+    """The row's labels where a template took the choices' texts alone (`choices.text`): ARC numbers some from 1."""
+    for value in row.values():
+        try:
+            texts, labels = choice_texts(value)
+        except NotText:
+            continue
+        if labels and texts == choices:
+            return labels
+    return []
+
+
+def _references(
+    settings: QuestionSetSettings, row: Row, shape: Row, choices: list[str] | None, labels: list[str]
+) -> list[str]:
     if settings.label is not None:
-        answers = [_labelled(_value(settings, row, "label"), choices)]
+        answers = [_labelled(_value(settings, row, shape, "label"), choices, labels)]
     else:
-        value = _value(settings, row, "answer")
-        answers = [_clean(v) for v in (value if isinstance(value, list | tuple) else [value]) if v is not None]
+        answers = _texts("answer", _value(settings, row, shape, "answer"))
         if not answers or not all(answers):
             raise BadRow("answer", "is empty")
     if choices and settings.style != "open_ended" and answers[0] not in choices:
         raise BadRow("answer", f"{answers[0]!r} is not one of the choices {choices}")
     if settings.grader == "numeric" and as_number(answers[0]) is None:
         raise BadRow("answer", f"{answers[0]!r} is not a number, as the grader `numeric` needs")
-    return list(dict.fromkeys([*answers, *_aliases(_value(settings, row, "aliases"))]))
+    if settings.path.lower().removesuffix(".gz").endswith((".csv", ".tsv")) and settings.grader in WORD_FOR_WORD:
+        answers += [text.removesuffix(".0") for text in answers if WHOLE_FLOAT.fullmatch(text)]
+    return list(dict.fromkeys([*answers, *_aliases(_value(settings, row, shape, "aliases"))]))
 
 
-def _labelled(label: Any, choices: list[str] | None) -> str:
+def _labelled(label: Any, choices: list[str] | None, labels: list[str]) -> str:
     if choices is None:
         raise BadRow("label", "the row has no choices for it to name")
-    letters = CHOICE_LETTERS[: len(choices)]
-    text = str(label).strip()
-    if text.upper() in list(letters):
-        return choices[letters.index(text.upper())]
-    if text.isdecimal() and int(text) < len(choices):
-        return choices[int(text)]
-    raise BadRow("label", f"{label!r} is neither a letter {letters[0]}-{letters[-1]} nor a position from 0")
+    # A number is a position, such as `choices.label.index(answerKey)`; a text may be one of the row's own labels.
+    position = label_position(label, labels if isinstance(label, str) else (), len(choices))
+    if position is None:
+        last = CHOICE_LETTERS[min(len(choices), len(CHOICE_LETTERS)) - 1]
+        raise BadRow("label", f"{label!r} is neither a letter A-{last} nor a position from 0")
+    return choices[position]
+
+
+def _texts(field: str, value: Any) -> list[str]:
+    try:
+        return answer_texts(value)
+    except NotText as error:
+        raise BadRow(field, str(error)) from None
 
 
 def _aliases(value: Any) -> list[str]:
-    if not value:
-        return []
-    parts = value.split("|") if isinstance(value, str) else value
-    return [_clean(part) for part in parts if part is not None and _clean(part)]
+    value = parsed(value)
+    return [text for text in _texts("aliases", value.split("|") if isinstance(value, str) else value) if text]
 
 
-def _group(settings: QuestionSetSettings, row: Row) -> str | None:
-    value = _value(settings, row, "group")
-    if value in (None, ""):
+def _group(settings: QuestionSetSettings, row: Row, shape: Row) -> str | None:
+    key = _clean("group", _value(settings, row, shape, "group"))
+    if not key:
         return None
-    key = _clean(value)
     if len(key) > LONGEST_GROUP:
         return fingerprint(key)
     # A short key, such as a number, means something within its data only; the embedded sets share their keys.

@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from calibration_tuning.errors import UserError
+from calibration_tuning.values import plain, unwrapped
 
 Row = dict[str, Any]
 
@@ -53,7 +56,7 @@ def _json_lines(file: IO[bytes]) -> Iterator[Row | Unreadable]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.decode("utf-8" if number else "utf-8-sig"), parse_constant=_no_number)
+            row = _parsed(line.decode("utf-8" if number else "utf-8-sig"))
         except UnicodeDecodeError as error:
             yield Unreadable(f"not UTF-8 ({error.reason} at byte {error.start})")
         except json.JSONDecodeError as error:
@@ -61,17 +64,84 @@ def _json_lines(file: IO[bytes]) -> Iterator[Row | Unreadable]:
         except (ValueError, RecursionError) as error:
             yield Unreadable(f"not JSON ({error})")
         else:
-            yield row if isinstance(row, dict) else Unreadable(f"a JSON {type(row).__name__}, not an object")
+            yield _row(row)
 
 
 def _json(file: IO[bytes]) -> Iterator[Row | Unreadable]:
-    """A list of objects; files that are JSON lines under another name are read as such."""
-    head = file.peek(64) if isinstance(file, io.BufferedReader | gzip.GzipFile) else b""
-    if not head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+    """One value that holds the rows; files that are JSON lines under another name are read as such."""
+    try:
+        rows = table_rows(_parsed(file.read().decode("utf-8-sig")))
+    except (ValueError, RecursionError):
+        file.seek(0)
+        first = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()
+        file.seek(0)
+        if first.startswith(b"["):
+            raise
         yield from _json_lines(file)
         return
-    for row in json.load(file, parse_constant=_no_number):
-        yield row if isinstance(row, dict) else Unreadable(f"a JSON {type(row).__name__}, not an object")
+    yield from map(_row, rows)
+
+
+def table_rows(value: Any) -> list[Any]:
+    """The rows of a JSON value: a list; lists by column; pandas' orients `columns`, `index`, `split` and `table`; rows
+    under one name (`data`, or `rows` of the hub's viewer); the files of SQuAD and TriviaQA. Another object is a row.
+    """
+    if isinstance(value, list):
+        rows = value
+    elif not isinstance(value, dict) or not value:
+        rows = [value]
+    elif set(value) >= {"columns", "data"}:
+        rows = [dict(zip(value["columns"], row, strict=True)) for row in value["data"]]
+    elif nested := next((value[name] for name in ("data", "Data", "rows") if _is_rows(value.get(name))), None):
+        rows = [part for row in nested for part in _nested_rows(row)]
+    elif all(map(_is_column, value.values())) and len(set(map(len, value.values()))) == 1:
+        rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+    elif all(isinstance(column, dict) and column for column in value.values()):
+        first = next(iter(value.values()))
+        if all(str(key).isdecimal() for key in first):
+            rows = [{name: column.get(key) for name, column in value.items()} for key in first]
+        else:
+            rows = [{"id": key, **row} for key, row in value.items()]
+    else:
+        rows = [value]
+    return rows
+
+
+def _is_column(value: Any) -> bool:
+    """A list, but not the turns of a conversation, which are one value."""
+    return isinstance(value, list) and not any(isinstance(part, dict) and {"role", "from"} & {*part} for part in value)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _nested_rows(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows within an entry of SQuAD's files (articles of paragraphs of questions), of TriviaQA's, of the hub's
+    viewer; another entry is a row."""
+    if _is_rows(row.get("paragraphs")):
+        return [
+            {"title": row.get("title"), "context": paragraph.get("context"), **asked}
+            for paragraph in row["paragraphs"]
+            for asked in paragraph.get("qas", [])
+        ]
+    return [row["row"]] if "row_idx" in row and isinstance(row.get("row"), dict) else [row]
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_number, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"names {next(name for name in names if names.count(name) > 1)!r} twice")
+    return parsed
+
+
+def _row(row: Any) -> Row | Unreadable:
+    return row if isinstance(row, dict) else Unreadable(f"a JSON {type(row).__name__}, not an object")
 
 
 def _no_number(name: str) -> None:
@@ -83,25 +153,52 @@ def _separated(delimiter: str) -> Callable[[IO[bytes]], Iterator[Row | Unreadabl
         # Bytes that are not UTF-8 come through as lone surrogates, so that only their own row is lost.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         csv.field_size_limit(1 << 24)
-        # Quotes mean nothing in a tsv; in a csv one that is not closed would swallow the rows after it.
-        quoting: Any = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-        reader = csv.DictReader(text, delimiter=delimiter, quoting=quoting, strict=True)
-        for row in reader:
-            if None in row or None in row.values():
-                yield Unreadable(f"not {len(reader.fieldnames or [])} fields, as the header has")
-            elif any("\udc80" <= c <= "\udcff" for value in row.values() for c in value):
+        # In a csv a quote that is not closed would swallow the rows after it; in a tsv quotes may be letters.
+        quoting: Any = csv.QUOTE_MINIMAL
+        if delimiter == "\t" and _whole_rows(text, csv.QUOTE_MINIMAL) < _whole_rows(text, csv.QUOTE_NONE):
+            quoting = csv.QUOTE_NONE
+        reader = csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
+        names = [name.strip() for name in next(reader, [])]
+        twice = sorted({name for name in names if name and names.count(name) > 1})
+        for row in filter(None, reader):
+            if len(row) != len(names):
+                yield Unreadable(f"not {len(names)} fields, as the header has")
+            elif any("\udc80" <= c <= "\udcff" for value in row for c in value):
                 yield Unreadable("not UTF-8")
+            elif twice:
+                yield Unreadable(f"the header names {', '.join(map(repr, twice))} twice")
             else:
-                yield row
+                yield dict(zip(names, map(unwrapped, row), strict=True))
 
     return rows
 
 
+def _whole_rows(text: io.TextIOWrapper, quoting: Any) -> int:
+    """How many rows of a tsv have as many fields as its header; -1 where quotes stand that cannot be quotes."""
+    reader = csv.reader(text, delimiter="\t", quoting=quoting, strict=True)
+    try:
+        width = len(next(reader, []))
+        return sum(len(row) == width for row in reader)
+    except csv.Error:
+        return -1
+    finally:
+        text.seek(0)
+
+
 def _parquet(file: IO[bytes]) -> Iterator[Row | Unreadable]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(file).iter_batches():
-        yield from batch.to_pylist()
+    table = pq.ParquetFile(file)
+    names = table.schema_arrow.names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"it names the column {twice[0]!r} twice")
+    narrow = [name for name in names if table.schema_arrow.field(name).type in (pa.float16(), pa.float32())]
+    for batch in table.iter_batches():
+        columns = batch.to_pydict()
+        for name in narrow:  # 0.1 of 32 bits is not 0.10000000149011612
+            columns[name] = [value if value is None else float(str(np.float32(value))) for value in columns[name]]
+        yield from (plain(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
 
 
 READERS: dict[str, Callable[[IO[bytes]], Iterator[Row | Unreadable]]] = {

@@ -72,6 +72,7 @@ def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration
         room = question.max_new_tokens or config.curation.max_new_tokens
         if question.style == "cloze":
             room = max(len(prompt_format.answer_ids(choice)) for choice in question.choices or [""])
+        room += prompt_format.trace_room
         return blocks[block] + len(prompt_format.question_ids(question.text)) + room <= limit
 
     return fits

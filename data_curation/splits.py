@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from calibration_tuning.config.run import CurationSettings
 from calibration_tuning.records import GradedAnswer, QueryExample, Split
 from data_curation.selection import shuffled
 
 SIDES: tuple[Split, ...] = ("train", "validation", "calibration", "test")
+FITTED: tuple[Split, ...] = ("train", "validation", "calibration")
+"""Sides on which something is fitted or chosen; their labels may be used to draw them."""
+S = TypeVar("S", bound=str)
+Groups = Mapping[str, Sequence[GradedAnswer]]
 
 
 def assign_splits(
     rows: Sequence[GradedAnswer], settings: CurationSettings, seed: int
 ) -> tuple[list[QueryExample], list[GradedAnswer]]:
-    """Put whole groups on one side each, stratified by topic and correctness; and what is left over.
+    """Put whole groups on one side each; return the examples, and the rows that are left over.
 
-    Stratified, because with a few hundred examples a side the base rates of a random split differ by several points,
-    and a calibrator fitted on one side would be off on the other by just that. A group that fits on no side any more is
-    left over, so a side may be short by less than a group. What was asked beyond the sizes goes to the training side,
-    which is then thinned to its size and to `correct_fraction`.
+    The test side is drawn first, stratified by topic alone. Its labels play no part: a draw that made its accuracy
+    equal to that of the calibration side would hide the error that a calibrator makes on new questions. The other
+    three sides are stratified by topic and correctness, so that a calibrator meets the base rates of training.
+
+    A group that fits on no side any more is left over, so a side may be short by less than a group. What was asked
+    beyond the sizes goes to the training side, which is then thinned to its size and to `correct_fraction`.
     """
     wanted: dict[Split, int] = {side: getattr(settings.sizes, side) for side in SIDES}
     wanted["train"] = max(wanted["train"], len(rows) - sum(wanted[side] for side in SIDES[1:]))
-    total = sum(wanted.values())
     groups: dict[str, list[GradedAnswer]] = defaultdict(list)
     mixed = shuffled(rows, seed)
     for row in mixed:
         groups[row.group].append(row)
-    strata = Counter(map(_stratum, rows))
-    deficit = {side: {s: n * wanted[side] / total for s, n in strata.items()} for side in SIDES}
-    room = dict(wanted)
-    sides: dict[str, Split] = {}
-    # Large groups first: single questions then fill what is left exactly.
-    for group, members in sorted(groups.items(), key=lambda item: -len(item[1])):
-        fitting = [side for side in SIDES if room[side] >= len(members)]
-        if not fitting:
-            continue
-        side = max(fitting, key=lambda side: sum(deficit[side][_stratum(row)] for row in members))
-        sides[group] = side
-        room[side] -= len(members)
-        for row in members:
-            deficit[side][_stratum(row)] -= 1
+    fitted_size = sum(wanted[side] for side in FITTED)
+    drawn = place_groups(groups, {"test": wanted["test"], "fitted": fitted_size}, lambda row: row.topic)
+    rest = {group: groups[group] for group, side in drawn.items() if side == "fitted"}
+    sides: dict[str, Split] = {group: "test" for group, side in drawn.items() if side == "test"}
+    sides |= place_groups(rest, {side: wanted[side] for side in FITTED}, lambda row: (row.topic, row.correct >= 0.5))
     train = [row for row in mixed if sides.get(row.group) == "train"]
     kept = {row.id for row in thin(train, settings.sizes.train, settings.correct_fraction)}
     examples = [
@@ -52,6 +49,29 @@ def assign_splits(
     ]
     there = {example.id for example in examples}
     return examples, [row for row in mixed if row.id not in there]
+
+
+def place_groups(groups: Groups, sizes: Mapping[S, int], stratum: Callable[[GradedAnswer], Hashable]) -> dict[str, S]:
+    """The side of each group, so that every side has at most its size and the strata in equal proportions.
+
+    Groups of a size are taken in their order. A group that fits on no side any more is left out.
+    """
+    strata = Counter(stratum(row) for members in groups.values() for row in members)
+    total = sum(sizes.values())
+    deficit = {side: {s: n * size / total for s, n in strata.items()} for side, size in sizes.items()}
+    room = dict(sizes)
+    sides: dict[str, S] = {}
+    # Large groups first: single questions then fill what is left exactly.
+    for group, members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        fitting = [side for side in sizes if room[side] >= len(members)]
+        if not fitting:
+            continue
+        side = max(fitting, key=lambda side: sum(deficit[side][stratum(row)] for row in members))
+        sides[group] = side
+        room[side] -= len(members)
+        for row in members:
+            deficit[side][stratum(row)] -= 1
+    return sides
 
 
 def thin(rows: Sequence[GradedAnswer], size: int, correct_fraction: float | None) -> list[GradedAnswer]:
@@ -70,7 +90,7 @@ def thin(rows: Sequence[GradedAnswer], size: int, correct_fraction: float | None
 
 
 def _topics_alike(members: Sequence[GradedAnswer], rows: Sequence[GradedAnswer]) -> list[GradedAnswer]:
-    """`own` in an order whose every beginning holds the topics in the proportions of `rows`."""
+    """`members` in an order whose every beginning holds the topics in the proportions of `rows`."""
     sizes = Counter(row.topic for row in rows)
     seen: Counter[str] = Counter()
     ranked = []
@@ -78,7 +98,3 @@ def _topics_alike(members: Sequence[GradedAnswer], rows: Sequence[GradedAnswer])
         ranked.append(((seen[row.topic] + 0.5) / sizes[row.topic], position, row))
         seen[row.topic] += 1
     return [row for *_, row in sorted(ranked, key=lambda item: item[:2])]
-
-
-def _stratum(row: GradedAnswer) -> tuple[str, bool]:
-    return row.topic, row.correct >= 0.5

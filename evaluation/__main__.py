@@ -21,6 +21,7 @@ from calibration_tuning.runs.processes import is_first_process, wait_for_everyon
 from calibration_tuning.runs.stage import already_made, run_stage
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import checkpoint, dataset, report
+from evaluation.texts import text_files
 
 if TYPE_CHECKING:
     from calibration_tuning.checkpoint import CalibrationRecord
@@ -71,7 +72,9 @@ def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
         name: [sha256_file(file) for file in ([path] if path.is_file() else sorted(path.glob("*.parquet")))]
         for name, path in answered.items()
     }
-    return fingerprint([settings, others, config.seed, trained.inputs_fingerprint])
+    text = config.evaluation.text
+    texts = [sha256_file(file) for file in text_files(text)] if text is not None else []
+    return fingerprint([settings, others, texts, config.seed, trained.inputs_fingerprint])
 
 
 def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: Any) -> None:

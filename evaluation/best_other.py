@@ -1,6 +1,8 @@
-"""The best of the other confidences, chosen without the test split."""
+"""The best of the other confidences, and of those without tuning; chosen without the test split."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,17 +12,34 @@ from evaluation.evidence import Evidence, Side
 
 
 def best_other(evidence: Evidence) -> Side | None:
-    """The confidence besides the query with the lowest Brier score within the calibration split, under the run's kind
-    of calibrator cross-fitted; None where no other is there for every answer, or there are too few groups to fold.
+    """The confidence besides the checkpoint's readout with the lowest Brier score within the calibration split, under
+    the run's kind of calibrator cross-fitted; None where no other is there for every answer, or there are too few
+    groups to fold.
 
     A probe is left out: its scores on that split are of other fits than those on the test split.
     """
-    scores = {
-        side: cross_fitted_brier(evidence, side)
-        for side, by_split in evidence.scores.items()
-        if side[0] not in ("query", "probe")
-        and not any(np.isnan(by_split[split]).any() for split in ("calibration", "test"))
-    }
+    return _best(evidence, [side for side in evidence.scores if side[0] not in (evidence.readout[0], "probe")])
+
+
+def best_untuned(evidence: Evidence) -> Side | None:
+    """As `best_other`, among every confidence of the untuned model, the query and the probe included.
+
+    A probe's scores on the calibration split are of folds that have not seen the answer, so they may choose it.
+    """
+    return _best(evidence, untuned(evidence))
+
+
+def untuned(evidence: Evidence) -> list[Side]:
+    return [side for side in evidence.scores if side[1] == "before"]
+
+
+def _best(evidence: Evidence, sides: Sequence[Side]) -> Side | None:
+    whole = (
+        side
+        for side in sides
+        if not any(np.isnan(evidence.scores[side][split]).any() for split in ("calibration", "test"))
+    )
+    scores = {side: cross_fitted_brier(evidence, side) for side in whole}
     defined = {side: score for side, score in scores.items() if score is not None}
     return min(defined, key=lambda side: defined[side]) if defined else None
 

@@ -15,14 +15,14 @@ from typing import Literal
 import numpy as np
 
 from calibration_tuning.config.evaluation import EstimatorName
-from calibration_tuning.grading.answer_parsing import choice_index
+from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.metrics.calibrators import log_odds
 from calibration_tuning.readout.likelihood import LIKELIHOODS, SURE
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, semantic_entropy
 from evaluation.findings import Findings
 from evaluation.passes.base import BOTH, Finding, State
-from evaluation.passes.expressed import read_percent, read_words
+from evaluation.passes.verbalised import read_percent, read_words
 from evaluation.probing import probe
 from evaluation.stacking import likelihood_blend, stacked
 
@@ -94,16 +94,25 @@ ESTIMATORS: dict[EstimatorName, Estimator] = {
     ),
     "probe": Estimator("linear probe at the query", "hidden state", ("query",), probe),
     "average_token_probability": Estimator(
-        "average token probability", "token probability", ("tokens",), each("tokens", _of_logprobs("average_token_probability"))
+        "average token probability",
+        "token probability",
+        ("tokens",),
+        each("tokens", _of_logprobs("average_token_probability")),
     ),
     "sequence_likelihood": Estimator(
         "sequence likelihood", "token probability", ("tokens",), each("tokens", _of_logprobs("sequence_likelihood"))
     ),
     "length_normalised_likelihood": Estimator(
-        "likelihood per token", "token probability", ("tokens",), each("tokens", _of_logprobs("length_normalised_likelihood"))
+        "likelihood per token",
+        "token probability",
+        ("tokens",),
+        each("tokens", _of_logprobs("length_normalised_likelihood")),
     ),
     "minimum_token_probability": Estimator(
-        "least probable token", "token probability", ("tokens",), each("tokens", _of_logprobs("minimum_token_probability"))
+        "least probable token",
+        "token probability",
+        ("tokens",),
+        each("tokens", _of_logprobs("minimum_token_probability")),
     ),
     "choice_probability": Estimator(
         "probability of the choice", "token probability", ("choices",), each("choices", _choice)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,23 @@ from calibration_tuning.config.evaluation import READOUT, EstimatorName, Evaluat
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.lm.prompts import load_prompt_format
+from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.metrics.confidence import METRICS, BeforeAfter, before_and_after, confidence_metrics
 from calibration_tuning.metrics.cross_fitting import apply, fit_all
 from calibration_tuning.readout.stacked import load_readout
 from calibration_tuning.records import GradedAnswer
+from calibration_tuning.runs.processes import is_first_process
 from evaluation.estimators import ESTIMATORS
 from evaluation.findings import Findings
 from evaluation.other_answers import other_splits
 from evaluation.passes import PASSES
 from evaluation.passes.base import State
 from evaluation.passes.rows import Answers
+from evaluation.references import subject_accuracy
 from evaluation.run_passes import Tasks, run_passes
+from evaluation.texts import read_documents, windows
 
 Array = np.ndarray
 Side = tuple[str, State]
@@ -44,6 +48,8 @@ class Evidence:
     splits: Mapping[str, Sequence[GradedAnswer]]
     """`calibration`, `test`, `evaluation` where there is one, and those of other models' answers (`test@NAME`)."""
     findings: Findings
+    texts: Sequence[GradedAnswer] = ()
+    """Windows of running text (`evaluation.text`)."""
 
     @cached_property
     def scores(self) -> dict[Side, dict[str, Array]]:
@@ -74,6 +80,11 @@ class Evidence:
         return TUNED_QUERY if self.record.readout is None else ("stacked", "after")
 
     @property
+    def untuned_readout(self) -> Side:
+        """The same readout of the model as it came."""
+        return self.readout[0], "before"
+
+    @property
     def kind(self) -> CalibratorName:
         """The kind of calibrator that the checkpoint stores, and that every other confidence gets."""
         return self.record.calibrator.kind  # type: ignore[return-value]
@@ -84,6 +95,9 @@ class Evidence:
     def groups(self, split: str) -> Array:
         """Questions that are resampled together."""
         return np.array([row.group for row in self.splits[split]])
+
+    def subjects(self, split: str) -> Array:
+        return np.array([row.topic for row in self.splits[split]])
 
     def confidence(self, side: Side, split: str, calibrator: str | None = None) -> Array:
         """[n], NaN where an answer has none; as it is, or by a kind of calibrator."""
@@ -123,6 +137,7 @@ class Evidence:
             "seed": self.config.seed,
             "bootstrap_samples": settings.bootstrap_samples,
             "groups": self.groups(split)[kept],
+            "subjects": self.subjects(split)[kept],
         }
 
     def _kept(self, split: str, mask: Array | None) -> Array:
@@ -133,6 +148,10 @@ class Evidence:
         """Accuracy on the calibration split: what is known without looking at an answer."""
         return float(self.correct("calibration").mean())
 
+    def subject_accuracy(self, split: str) -> Array:
+        """[n], accuracy of each answer's subject on the calibration split: what only the kind of question tells."""
+        return subject_accuracy(self.splits["calibration"], self.splits[split])
+
 
 def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -> Evidence:
     """Read the curated set and ask the model; every process calls it."""
@@ -140,11 +159,27 @@ def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -
     splits: dict[str, Sequence[GradedAnswer]] = {name: curated.split(name) for name in names}  # type: ignore[arg-type]
     prompt_format = load_prompt_format(config.model, record.prompt_style)
     others = other_splits(config.evaluation.other_answers, splits, prompt_format)
-    tasks = pass_tasks(Answers(splits, others, config.evaluation, config.seed), measured(config.evaluation, record))
-    findings = run_passes(config, curated, record, tasks)
+    texts = _texts(config, prompt_format)
+    answers = Answers(splits, others, config.evaluation, config.seed, texts)
+    findings = run_passes(config, curated, record, pass_tasks(answers, measured(config.evaluation, record)))
     if record.readout is not None:
         findings = replace(findings, readout=load_readout(record.readout, config.checkpoint_dir))
-    return Evidence(config, curated.manifest, record, splits | others, findings)
+    return Evidence(config, curated.manifest, record, splits | others, findings, texts)
+
+
+def _texts(config: RunConfig, prompt_format: PromptFormat) -> list[GradedAnswer]:
+    settings = config.evaluation.text
+    if settings is None:
+        return []
+    encode = partial(prompt_format.tokenizer.encode, add_special_tokens=False)
+    rows = windows(read_documents(settings), encode, settings)
+    tokens = sum(len(row.token_ids) for row in rows)
+    if tokens < settings.tokens and is_first_process():
+        print(
+            f"warning: evaluation.text.tokens: {settings.tokens} are wanted, {settings.path} has {tokens}",
+            file=sys.stderr,
+        )
+    return rows
 
 
 def measured(settings: EvaluationSettings, record: CalibrationRecord) -> tuple[EstimatorName, ...]:

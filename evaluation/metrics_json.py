@@ -30,6 +30,7 @@ def metrics_of(evidence: Evidence) -> Metrics:
         name=config.name,
         model=config.model.path,
         method=evidence.record.method,
+        readout=evidence.record.readout,
         calibrator=evidence.record.calibrator,
         seed=config.seed,
         num_bins=config.evaluation.num_bins,
@@ -56,18 +57,20 @@ def _corrected(metrics: Metrics, split: str) -> Metrics:
 
 
 def differences(metrics: Metrics, split: str) -> Iterator[tuple[Quantity, Difference]]:
-    """What the tables of a split compare, all of it: the family that p-values are corrected over."""
+    """What the tables of a split compare: the family that p-values are corrected over. The primary comparison is not
+    in it."""
     headline = metrics.headline.test if split == "test" else metrics.headline.evaluation
     assert headline is not None
     for name, difference in headline.difference.items():
         yield METRICS[name], difference
-    for changes in (headline.tuning, headline.over_base_rate):
+    for changes in (headline.tuning, headline.over_base_rate, headline.over_subject_accuracy):
         yield METRICS["brier"], changes["brier"]
     if split == "test":
         tokens = metrics.tokens
-        for name, difference in tokens.equal_width.difference.items():
-            if name != "full_ece_nk":  # full_ece in another unit
-                yield TOKEN_METRICS[name], difference
-        for table in (tokens.log, tokens.equal_mass, metrics.query_tokens):
-            if table is not None:
-                yield TOKEN_METRICS["full_ece"], table.difference["full_ece"]
+        for table in (tokens.equal_width, *([metrics.text.tokens] if metrics.text is not None else [])):
+            for name, difference in table.difference.items():
+                if name != "full_ece_nk":  # full_ece in another unit
+                    yield TOKEN_METRICS[name], difference
+        for other in (tokens.log, tokens.equal_mass, metrics.query_tokens):
+            if other is not None:
+                yield TOKEN_METRICS["full_ece"], other.difference["full_ece"]

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, PlainSerializer, Vali
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
+from calibration_tuning.readout.stacked import StackedRecord
 from calibration_tuning.runs.files import read_json
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 MADE_BY = "calibration-tuning evaluate CONFIG"
 State = Literal["before", "after"]
 
@@ -34,7 +35,7 @@ class Record(BaseModel):
 
 
 class Comparison(Record):
-    """The query's confidence before tuning and after, on the same questions."""
+    """The untuned query's confidence, and that of the checkpoint, on the same questions."""
 
     n: int
     groups: int
@@ -43,14 +44,35 @@ class Comparison(Record):
     after: Numbers
     difference: Changes
     before_calibrated: Numbers
-    """The untuned query with the same kind of calibrator."""
+    """The same readout of the untuned model with the same kind of calibrator."""
     after_uncalibrated: Numbers
     base_rate: Numbers
     """Always saying the accuracy of the calibration split."""
+    subject_accuracy: Numbers
+    """Always saying the accuracy of the answer's subject on the calibration split, smoothed; the base rate for a
+    subject that is not in it."""
     tuning: Changes
     """`after` minus `before_calibrated`: what tuning itself is worth."""
     over_base_rate: Changes
     """`after` minus `base_rate`."""
+    over_subject_accuracy: Changes
+    """`after` minus `subject_accuracy`: what is known beyond the kind of question."""
+
+
+class Primary(Record):
+    """The comparison named in advance: Brier score of the tuned confidence against the best untuned one, both
+    calibrated, on the test split. Its p-value is not corrected; all others are, without it."""
+
+    other: str
+    """The best untuned confidence (`sequence_likelihood/before`), chosen on the calibration split."""
+    label: str
+    candidates: int
+    """Untuned confidences that it was chosen from."""
+    n: int
+    untuned: Number
+    tuned: Number
+    difference: Change
+    """`tuned` minus `untuned`."""
 
 
 class Headline(Record):
@@ -95,6 +117,15 @@ class Tokens(Record):
     by_source: dict[str, SourceTokens]
 
 
+class Text(Record):
+    """Full-ECE and its companions on running text, equal-width bins; documents are resampled."""
+
+    path: str
+    documents: int
+    windows: int
+    tokens: TokenComparison
+
+
 class RatedConfidence(Record):
     n: int
     """Answers that have such a confidence."""
@@ -102,7 +133,10 @@ class RatedConfidence(Record):
     calibrated: Numbers | None = None
     """With the run's kind of calibrator, fitted on the calibration split; absent where it cannot be fitted."""
     against_query: Changes | None = None
-    """Calibrated, minus the tuned query's confidence on the same answers."""
+    """Calibrated, minus the tuned confidence on the same answers."""
+    slope_at_bound: bool = False
+    """The calibrator's slope is at its lower bound: on the calibration split a higher confidence does not mean more
+    right answers, and what is calibrated is next to the base rate."""
 
 
 class EstimatorRow(Record):
@@ -128,7 +162,7 @@ class Calibrators(Record):
     best: dict[str, str]
     """By confidence: the kind with the lowest `cross_fitted`."""
     best_other: str | None
-    """The best confidence besides the query, chosen without the test split."""
+    """The best confidence besides the readout of the checkpoint, chosen without the test split."""
 
 
 class TemperatureScan(Record):
@@ -176,6 +210,7 @@ class Decisions(Record):
     confidence: float
     """How sure each threshold is, over draws of the calibration split."""
     n_calibration: int
+    """Independent calibration answers that thresholds were tested on: at most one of each group."""
     best_other: str | None
     rates: list[Rate]
     curves: dict[str, Curve]
@@ -277,10 +312,12 @@ class Grader(Record):
 
 
 class Metrics(Record):
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     name: str
     model: str
     method: str
+    readout: StackedRecord | None = None
+    """How the checkpoint's confidence is read; null where it is the query's alone."""
     calibrator: Annotated[AnyCalibrator, Discriminator("kind")]
     seed: int
     num_bins: int
@@ -293,8 +330,11 @@ class Metrics(Record):
     curation_fingerprint: str
     inputs_fingerprint: str
     versions: dict[str, str]
+    primary: Primary | None
+    """Null where there are too few groups of calibration answers to choose on."""
     headline: Headline
     tokens: Tokens
+    text: Text | None
     query_tokens: TokenComparison | None
     estimators: dict[str, dict[str, EstimatorRow]]
     """By split and estimator."""

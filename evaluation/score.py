@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.comparison import Quantity
 from calibration_tuning.runs.files import whole_folder, write_json
-from evaluation.score_files import TABLES, TENSORS, read_pairs, token_chunks
+from evaluation.score_files import TABLES, TENSORS, TokenNotes, read_pairs, token_chunks
 
 FileArgument = Annotated[
     Path,
@@ -111,6 +112,9 @@ def _pairs(
     groups = n if pairs.groups is None else len(np.unique(pairs.groups))
     title = f"{file.name}: {n} answers" + (f" in {groups} groups" if groups < n else "")
     _print(title, columns, METRICS)
+    for name, numbers in columns.items():
+        if (warning := numbers["ece"].warning) is not None:
+            print(f"ECE, {name}: {warning}.")
     if output is not None:
         from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
         from calibration_tuning.metrics.plots.theme import save_png
@@ -131,19 +135,29 @@ def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, outp
 
     if binning not in BINNINGS:
         raise UserError(f"--binning {binning}: not a binning; known: {', '.join(BINNINGS)}")
-    tokens = TokenCalibration(bins, binning)  # type: ignore[arg-type]
-    for start, logits, targets, sequence_ids in token_chunks(file):
+    tokens, notes = TokenCalibration(bins, binning), TokenNotes()  # type: ignore[arg-type]
+    for start, logits, targets, sequence_ids in token_chunks(file, notes):
         try:
             tokens.update(logits, targets, sequence_ids)
         except ValueError as error:
             raise UserError(f"{file}, rows from {start}: {error}") from None
     numbers, sequences = tokens.compute_intervals(bootstrap, seed), len(tokens.sums)
+    if notes.impossible:
+        numbers["nll"] = Interval(None, undefined="infinite: a target has probability 0")
+    for warning in notes.warnings():
+        print(f"warning: {file.name}: {warning}", file=sys.stderr)
     title = f"{file.name}: {tokens.positions} token positions in {sequences} sequences, {binning} bins"
     _print(title, {"value": numbers}, TOKEN_METRICS)
     if sequences < FEWEST:
         print(f"No intervals: they are over sequences (sequence_ids), and fewer than {FEWEST} say nothing.")
     if output is not None:
-        settings = {"n": tokens.positions, "binning": binning, "num_bins": bins}
+        settings = {
+            "n": tokens.positions,
+            "binning": binning,
+            "num_bins": bins,
+            "skipped": notes.skipped,
+            "warnings": notes.warnings(),
+        }
         with whole_folder(output) as folder:
             write_json(folder / "metrics.json", settings | _as_json(numbers))
         print(f"numbers: {output}")

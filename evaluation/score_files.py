@@ -18,6 +18,12 @@ TABLES = ("csv", "tsv", "json", "jsonl", "parquet")
 TENSORS = ("safetensors", "npz")
 CHUNK = 256
 """Rows of logits in memory at a time."""
+IGNORED = -100
+"""A target that PyTorch's and transformers' losses leave out."""
+FAR = 1000.0
+"""A logit so far below another has probability 0 beside it, in float64 too."""
+ROUNDING = 0.02
+"""By how much probabilities in bfloat16 may miss a sum of 1."""
 WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
 
@@ -36,9 +42,8 @@ def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> 
             raise UserError(f"{file}: no column {column!r}; {nearest(column, [str(c) for c in frame.columns])}")
     if not len(frame):
         raise UserError(f"{file}: holds no rows")
-    if group is not None and frame[group].isna().any():
-        row = int(np.flatnonzero(frame[group].isna())[0])
-        raise UserError(f"{file}, row {row}, {group}: missing; every row needs a group")
+    if group is not None and (missing := (frame[group].isna() | (frame[group].astype(str) == ""))).any():
+        raise UserError(f"{file}, row {int(np.flatnonzero(missing)[0])}, {group}: missing; every row needs a group")
     return Pairs(
         _probabilities(file, confidence, frame[confidence]),
         _probabilities(file, correct, frame[correct]),
@@ -47,14 +52,17 @@ def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> 
 
 
 def _read_table(file: Path) -> Any:
+    """Groups stay what they are: 001 and 1 are two, NA is a name."""
     import pandas as pd
 
     ending = file.suffix.removeprefix(".").lower()
+    as_written: dict[str, Any] = {"dtype": str, "keep_default_na": False, "header": None}
+    json_values: dict[str, Any] = {"dtype": False, "precise_float": True}
     read = {
-        "csv": pd.read_csv,
-        "tsv": lambda path: pd.read_csv(path, sep="\t"),
-        "json": pd.read_json,
-        "jsonl": lambda path: pd.read_json(path, lines=True),
+        "csv": lambda path: _under_header(file, pd.read_csv(path, **as_written)),
+        "tsv": lambda path: _under_header(file, pd.read_csv(path, sep="\t", **as_written)),
+        "json": lambda path: pd.read_json(path, **json_values),
+        "jsonl": lambda path: pd.read_json(path, lines=True, **json_values),
         "parquet": pd.read_parquet,
     }[ending]
     try:
@@ -63,22 +71,63 @@ def _read_table(file: Path) -> Any:
         raise UserError(f"{file}: not a readable {ending} file ({' '.join(str(error).split())})") from None
 
 
+def _under_header(file: Path, frame: Any) -> Any:
+    """A table whose first row is its header; pandas would rename a column that stands twice."""
+    names = [str(name).strip().removeprefix("\ufeff") for name in frame.iloc[0]]
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise UserError(f"{file}: the header names {twice[0]!r} twice; rename one of the columns")
+    table = frame.iloc[1:].reset_index(drop=True)
+    table.columns = names
+    return table
+
+
 def _probabilities(file: Path, column: str, values: Any) -> np.ndarray:
     parsed = np.empty(len(values))
     for number, value in enumerate(values):
-        text = str(value).strip().casefold()
+        text = "nan" if value is None else str(value).strip().casefold()
+        if text in ("", "nan", "na", "none", "null"):
+            raise UserError(f"{file}, row {number}, {column}: missing; remove the row or fill it in")
         try:
             parsed[number] = WORDS[text] if text in WORDS else float(text)
         except ValueError:
             raise UserError(f"{file}, row {number}, {column}: {value!r} is not a number") from None
         if not 0 <= parsed[number] <= 1:
-            raise UserError(f"{file}, row {number}, {column}: {value!r} is not in [0, 1]")
+            raise UserError(f"{file}, row {number}, {column}: {text} is not in [0, 1]")
     return parsed
 
 
-def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]]:
+@dataclass
+class TokenNotes:
+    """What is to be said of a file of logits beside its numbers, counted while it is read."""
+
+    rows: int = 0
+    """Scored positions."""
+    skipped: int = 0
+    """Positions whose target is -100, as losses ignore them."""
+    impossible: int = 0
+    """Targets of probability 0."""
+    probabilities: int = 0
+    """Rows that are probabilities already, not logits."""
+    log_probabilities: int = 0
+
+    def warnings(self) -> list[str]:
+        most = 0.9 * self.rows
+        several = [(self.skipped, f"{self.skipped} positions with the target {IGNORED} are skipped")]
+        if self.probabilities > most:
+            several.append((1, "the logits are probabilities already; pass logits, or the probabilities' logarithms"))
+        elif self.log_probabilities > most:
+            several.append((1, "the logits are log-probabilities already, which gives the same numbers"))
+        impossible = f"{self.impossible} targets have a logit of -inf, so the NLL is infinite"
+        return [text for count, text in [*several, (self.impossible, impossible)] if count]
+
+
+def token_chunks(file: Path, notes: TokenNotes) -> Iterator[tuple[int, Any, Any, np.ndarray | None]]:
     """(first row, logits [n, K], targets [n], sequence ids [n] or None) in chunks, so that large files are never whole
-    in memory (npz: their compressed members are). Nothing is unpickled. Raises `UserError` for other contents."""
+    in memory (npz: their compressed members are). Logits of -inf, which are of probability 0, are made finite.
+
+    Positions with the target -100 are left out; `notes` counts them. Nothing is unpickled. Raises `UserError` for other
+    contents.
+    """
     import torch
 
     names, shape, get = _open(file)
@@ -96,7 +145,42 @@ def token_chunks(file: Path) -> Iterator[tuple[int, Any, Any, np.ndarray | None]
         part = slice(start, start + CHUNK)
         logits = get("logits", part)
         logits = logits if isinstance(logits, torch.Tensor) else torch.as_tensor(logits)
-        yield start, logits, targets[part], None if ids is None else ids[part]
+        scored = targets[part] != IGNORED
+        notes.skipped += int((~scored).sum())
+        if scored.any():
+            chosen, realised = logits[scored], targets[part][scored]
+            _note(notes, chosen)
+            yield start, _finite(file, start, chosen, realised, notes), realised, _of(ids, part, scored)
+    if not notes.rows:
+        raise UserError(f"{file}: every target is {IGNORED}; there is nothing to score")
+
+
+def _of(ids: np.ndarray | None, part: slice, scored: Any) -> np.ndarray | None:
+    return None if ids is None else ids[part][scored.numpy()]
+
+
+def _note(notes: TokenNotes, logits: Any) -> None:
+    """Count rows of `logits` [n, K] whose values add up to 1, or whose exponentials do."""
+    values = logits.double()
+    notes.rows += len(values)
+    is_probability = (values >= 0).all(1) & ((values.sum(1) - 1).abs() < ROUNDING)
+    is_log = (values <= 0).all(1) & (values.logsumexp(1).abs() < ROUNDING)
+    notes.probabilities += int(is_probability.sum())
+    notes.log_probabilities += int((is_log & ~is_probability).sum())
+
+
+def _finite(file: Path, start: int, logits: Any, targets: Any, notes: TokenNotes) -> Any:
+    """The logits with -inf replaced by what is far enough below the row's highest for a probability of exactly 0."""
+    import torch
+
+    excluded = logits == -torch.inf
+    if not excluded.any():
+        return logits
+    if excluded.all(1).any():
+        raise UserError(f"{file}, rows from {start}: all logits of a row are -inf; a row needs a token that can follow")
+    within = (targets >= 0) & (targets < logits.shape[1])  # others are reported by the metric
+    notes.impossible += int(excluded[within].gather(1, targets[within].unsqueeze(1)).sum())
+    return torch.where(excluded, logits.max(1, keepdim=True).values - FAR, logits)
 
 
 def _whole_numbers(file: Path, name: str, values: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.schema import Metrics, ThresholdResult
+from evaluation.schema import Comparison, Metrics, ThresholdResult
 from evaluation.tables import number
 
 CHANGED = {
@@ -12,6 +12,7 @@ CHANGED = {
     "": "Confidence was measured",
 }
 WORTH = {"better": "a clear gain", "worse": "a clear loss", "unclear": "no clear gain", "": "not judged"}
+NO_GAIN = "no gain beyond what the accuracy of the subject gives without tuning"
 AGAINST = {
     "better": "clearly better than",
     "worse": "clearly worse than",
@@ -21,32 +22,154 @@ AGAINST = {
 
 
 def verdict_sentence(metrics: Metrics) -> str:
-    """The verdict, by the Brier score (a proper score) and corrected p-values."""
+    """The verdict, by the Brier score (a proper score) and corrected p-values; calibrated against calibrated."""
     test = metrics.headline.test
-    before, after, untuned, rate = (
-        number_of(side["brier"].value) for side in (test.before, test.after, test.before_calibrated, test.base_rate)
+    untuned, after, subject, rate = (
+        side["brier"].value for side in (test.before_calibrated, test.after, test.subject_accuracy, test.base_rate)
     )
     said, says = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
-    change, over = test.difference["brier"], test.over_base_rate["brier"]
+    over = test.over_subject_accuracy["brier"]
     return (
-        f"{CHANGED[change.verdict]} on {test.n} held-out questions. Before tuning the model said {said} on average and "
-        f"was right {percent(test.after['accuracy'].value)} of the time; now it says {says}. Brier score {before} -> "
-        f"{after} (difference {number(change, sign=True)}). A {metrics.calibrator.kind} calibrator without tuning "
-        f"scores {untuned}. Always saying the base rate scores {rate}; the tuned query is {AGAINST[over.verdict]} that."
+        f"{_headline(test)} on {test.n} held-out questions. Brier score of the confidence, calibrated the same way "
+        f"({metrics.calibrator.kind}) before and after tuning: {number_of(untuned)} -> {number_of(after)}"
+        f"{_relative(untuned, after)}, difference {number(test.tuning['brier'], sign=True)}. Always saying the "
+        f"accuracy of the answer's subject scores {number_of(subject)}; the tuned confidence is "
+        f"{AGAINST[over.verdict]} that (difference {number(over, sign=True)}). Always saying the base rate scores "
+        f"{number_of(rate)}. As it came, the model said {said} on average and was right {percent(test.after['accuracy'].value)} of the time; "
+        f"now it says {says}."
+    )
+
+
+def readout_sentence(metrics: Metrics) -> str:
+    """What the tuned confidence is made of."""
+    readout = metrics.readout
+    if readout is None:
+        return "The tuned confidence is the answer to the uncertainty query."
+    if not readout.n_probe:
+        return (
+            "The tuned confidence blends the uncertainty query with the likelihood of the answer. There were too few "
+            "training answers to read hidden states."
+        )
+    layers = ", ".join(map(str, readout.layers))
+    return (
+        "The tuned confidence blends three things: the uncertainty query, the likelihood of the answer, and a probe on "
+        f"the hidden states of its tokens (layers {layers}). The last two are of the untuned model. For answers unlike "
+        f"those of training, the blend with the probe has a weight of {readout.abroad_weight:g}."
+    )
+
+
+def left_out_sentence(metrics: Metrics) -> str:
+    """What leaving whole sources out says about questions of other kinds."""
+    readout = metrics.readout
+    if readout is None or not readout.left_out:
+        return ""
+    weight = f"{readout.abroad_weight:g}"
+    worst = max(readout.left_out, key=lambda source: readout.left_out[source].brier[weight])
+    return (
+        "Each source was also judged by a readout fitted on the other sources alone, without the query, which was "
+        f"tuned on all of them. The worst is {worst}: Brier score {readout.left_out[worst].brier[weight]:.3f} "
+        f"at an accuracy of {readout.left_out[worst].accuracy:.0%}."
+    )
+
+
+def primary_sentence(metrics: Metrics) -> str:
+    """The comparison that is named in advance, with its uncorrected p-value."""
+    primary = metrics.primary
+    if primary is None:
+        return "The primary comparison was not made: there are too few groups of calibration answers to choose on."
+    p = primary.difference.p
+    tested = "" if p is None else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+    return (
+        "Primary comparison, named in advance and tested by itself at 5%: Brier score of the tuned confidence against "
+        f"the best confidence of the untuned model, which is the {primary.label} (chosen of {primary.candidates} on "
+        f"the calibration split), calibrated the same way. It is {number_of(primary.tuned.value)} against "
+        f"{number_of(primary.untuned.value)}: the tuned confidence is {AGAINST[primary.difference.verdict]} it "
+        f"(difference {number(primary.difference, sign=True)}{tested})."
+    )
+
+
+def within_sentence(metrics: Metrics) -> str:
+    """What the confidence tells apart within subjects, where the subject's accuracy tells nothing."""
+    test = metrics.headline.test
+    if test.after["auroc_within_subjects"].value is None:
+        return "AUROC within subjects is undefined: no subject has both a right and a wrong answer."
+    return (
+        "Of a right and a wrong answer in the same subject, the right one has the higher confidence in "
+        f"{number(test.after['auroc_within_subjects'])} of pairs after tuning and "
+        f"{number(test.before['auroc_within_subjects'])} before (AUROC within subjects; the accuracy of the subject "
+        f"scores 0.5). Over all answers the AUROC is {number(test.after['auroc'])}, that of the accuracy of the "
+        f"subject {number(test.subject_accuracy['auroc'])}."
     )
 
 
 def credit_sentence(metrics: Metrics) -> str:
-    """How much of the gain is due to tuning, and not to any calibrator."""
-    change = metrics.headline.test.tuning["brier"]
+    """How much of the gain is due to tuning, and not to any calibrator. No gain is claimed that knowing the subject
+    gives as well."""
+    test = metrics.headline.test
+    change = test.tuning["brier"]
+    worth = NO_GAIN if _only_the_subject(test) else WORTH[change.verdict]
     return (
-        "Tuning alone, compared with the untuned query and the same kind of calibrator, changes the Brier score by "
-        f"{number(change, sign=True)}: {WORTH[change.verdict]}."
+        "Tuning alone, compared with the same readout of the untuned model and the same kind of calibrator, changes "
+        f"the Brier score by {number(change, sign=True)}: {worth}."
     )
 
 
+def intervals_sentence(metrics: Metrics) -> str:
+    """What stands beneath every table that has both."""
+    return (
+        "Each interval is a 95% interval by itself. Verdicts and p-values are corrected (Holm) for all "
+        f"{metrics.comparisons['test']} comparisons of these tables, except for the primary comparison. So an interval "
+        'that excludes 0 can stand beside "unclear".'
+    )
+
+
+def text_sentence(metrics: Metrics) -> str:
+    """Which text the tokens are of, and what chance alone would make of Full-ECE there."""
+    text = metrics.text
+    if text is None:
+        return "Running text was not read (evaluation.text), so these Full-ECEs are of answer tokens alone."
+    chance = text.tokens.after["full_ece"].if_calibrated
+    perfect = "" if chance is None else f"; calibrated token probabilities would score {number(chance)} there"
+    return (
+        f"Running text: {text.tokens.n} tokens of {text.documents} documents of {text.path}, Full-ECE "
+        f"{number(text.tokens.before['full_ece'])} before and {number(text.tokens.after['full_ece'])} after tuning "
+        f"(difference {number(text.tokens.difference['full_ece'], sign=True)}){perfect}."
+    )
+
+
+SLOPE_SENTENCE = (
+    "\u2020 The calibrator's slope is at its lower bound: on the calibration split a higher confidence did not mean "
+    "more right answers. Slopes stay above 0, as a negative one would turn the confidence into its opposite; "
+    "calibrated, such a confidence is next to the base rate."
+)
+
+
+def any_slope_at_bound(metrics: Metrics) -> bool:
+    return any(
+        side.slope_at_bound
+        for table in metrics.estimators.values()
+        for entry in table.values()
+        for side in entry.states.values()
+    )
+
+
+def _only_the_subject(test: Comparison) -> bool:
+    """Better than before, but not clearly better than the accuracy of the subject."""
+    return test.tuning["brier"].verdict == "better" and test.over_subject_accuracy["brier"].verdict != "better"
+
+
+def _headline(test: Comparison) -> str:
+    if _only_the_subject(test):
+        return "No gain was shown beyond knowing each subject's accuracy,"
+    return CHANGED[test.tuning["brier"].verdict]
+
+
+def _relative(before: float | None, after: float | None) -> str:
+    return f" ({after / before - 1:+.0%})" if before and after is not None else ""
+
+
 def rivals_sentence(metrics: Metrics) -> str:
-    """The best other confidence, whether it is better or worse than the tuned query; chosen without the test split."""
+    """The best other confidence, whether it is better or worse than the tuned one; chosen without the test split."""
     name, _, state = (metrics.posthoc.best_other or "").partition("/")
     row = metrics.estimators["test"].get(name)
     rated = row and row.states.get(state)  # type: ignore[call-overload]
@@ -56,8 +179,14 @@ def rivals_sentence(metrics: Metrics) -> str:
     return (
         f"The best other confidence, chosen on the calibration split, is the {row.label} of the model {state} tuning. "
         f"Calibrated the same way, it scores {number_of(rated.calibrated['brier'].value)}: {AGAINST[change.verdict]} "
-        f"the tuned query (difference {number(change, sign=True)})."
+        f"the tuned confidence (difference {number(change, sign=True)})."
     )
+
+
+def sparse_bins_sentence(metrics: Metrics) -> str | None:
+    """That few answers are in some bins of the ECE after tuning; None where all hold enough."""
+    warning = metrics.headline.test.after["ece"].warning
+    return f"ECE after tuning: {warning}." if warning else None
 
 
 def answers_sentence(metrics: Metrics) -> str:
@@ -80,7 +209,7 @@ def abstention_sentences(metrics: Metrics) -> list[str]:
         text = (
             f"At most {rate.error_rate:.0%} wrong: because {decisions.accuracy:.1%} of answers are correct, at least "
             f"{rate.unavoidable_abstention:.0%} of questions must go unanswered, whatever the confidence. "
-            f"Tuned query: {_reached(rate.after)}"
+            f"Tuned confidence: {_reached(rate.after)}"
         )
         if decisions.best_other and rate.best_other:
             text += f" {decisions.best_other[0].upper()}{decisions.best_other[1:]} tuning: {_reached(rate.best_other)}"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.confidence import METRICS
 from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
-from evaluation.schema import Comparison, Metrics, TokenComparison
+from evaluation.schema import Comparison, Metrics, Numbers, TokenComparison
 
-MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "aurc", "mean_confidence", "accuracy")
+MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "mean_confidence", "accuracy")
 """Of the first table; the others are in the second one."""
 COLOURS = {"better": "green", "worse": "red", "unclear": "yellow"}
 
@@ -26,16 +26,74 @@ class Row:
     """better | worse | unclear | "" (not a matter of better)."""
 
 
+@dataclass(frozen=True)
+class ReferenceRow:
+    """What the tuned confidence has to beat, calibrated where it can be."""
+
+    label: str
+    brier: str
+    auroc: str
+    within: str
+    difference: str
+    """Brier score of the tuned confidence minus that of the row."""
+    p: str
+    verdict: str
+    """Of the tuned confidence."""
+
+
+def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
+    """The tuned confidence, and what stands against it on the test split: what is known without a confidence, the
+    same readout untuned, and the best untuned confidence (the primary comparison)."""
+    test, primary = metrics.headline.test, metrics.primary
+    against: list[tuple[str, Numbers, Difference]] = [
+        ("base rate", test.base_rate, test.over_base_rate["brier"]),
+        ("accuracy of the subject", test.subject_accuracy, test.over_subject_accuracy["brier"]),
+        ("the same readout, untuned", test.before_calibrated, test.tuning["brier"]),
+    ]
+    if primary is not None:
+        name, _, state = primary.other.partition("/")
+        row = metrics.estimators["test"].get(name)  # absent where there are fewer test answers than a row is worth
+        side = row and row.states.get(state)  # type: ignore[call-overload]
+        calibrated = (side and side.calibrated) or {"brier": primary.untuned}
+        against.append((f"best untuned confidence: {primary.label} (primary)", calibrated, primary.difference))
+    rows = [
+        ReferenceRow(label, *_ranked(numbers), number(change, sign=True), p_text(change), change.verdict)
+        for label, numbers, change in against
+    ]
+    return [*rows, ReferenceRow("tuned confidence", *_ranked(test.after), "", "", "")]
+
+
+def _ranked(numbers: Numbers) -> tuple[str, str, str]:
+    brier, auroc, within = (_short(numbers.get(name)) for name in ("brier", "auroc", "auroc_within_subjects"))
+    return brier, auroc, within
+
+
+def _short(entry: Interval | None) -> str:
+    """Without the reason, which stands in the other tables."""
+    if entry is None:
+        return ""
+    return "undefined" if entry.value is None else number(entry)
+
+
 def main_rows(metrics: Metrics) -> list[Row]:
     """The first table: the confidence on the test split, then the tokens."""
     test, tokens, query = metrics.headline.test, metrics.tokens.equal_width, metrics.query_tokens
     return [
         *(_row(METRICS[name].label, test, name) for name in MAIN_ROWS),
-        _row("Full-ECE, reference-answer tokens", tokens, "full_ece"),
-        _row("Vocabulary Brier, same tokens", tokens, "vocabulary_brier"),
-        _row("NLL, same tokens (nats)", tokens, "nll"),
+        _row("Full-ECE, answer tokens", tokens, "full_ece"),
+        _row("Vocabulary Brier, answer tokens", tokens, "vocabulary_brier"),
+        _row("NLL, answer tokens (nats)", tokens, "nll"),
+        *text_rows(metrics),
         *([_row("Full-ECE, query position", query, "full_ece")] if query else []),
     ]
+
+
+def text_rows(metrics: Metrics) -> list[Row]:
+    """Token metrics on running text; empty where none was given."""
+    if metrics.text is None:
+        return []
+    shown = ("full_ece", "vocabulary_brier", "nll")
+    return [_row(f"{TOKEN_METRICS[name].label}, running text", metrics.text.tokens, name) for name in shown]
 
 
 def further_rows(metrics: Metrics) -> list[Row]:
@@ -44,9 +102,9 @@ def further_rows(metrics: Metrics) -> list[Row]:
     shown = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll"}
     return [
         *(_row(metric.label, test, name) for name, metric in METRICS.items() if name not in MAIN_ROWS),
-        *(_row(f"{q.label}, tokens", tokens, name) for name, q in TOKEN_METRICS.items() if name not in shown),
-        _row("Full-ECE, log bins", metrics.tokens.log, "full_ece"),
-        _row("Full-ECE, equal mass bins", metrics.tokens.equal_mass, "full_ece"),
+        *(_row(f"{q.label}, answer tokens", tokens, name) for name, q in TOKEN_METRICS.items() if name not in shown),
+        _row("Full-ECE, answer tokens, log bins", metrics.tokens.log, "full_ece"),
+        _row("Full-ECE, answer tokens, equal mass bins", metrics.tokens.equal_mass, "full_ece"),
     ]
 
 

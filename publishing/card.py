@@ -16,7 +16,7 @@ from evaluation.report import markdown_cell
 from publishing.bundle import Bundle
 
 TEMPLATES = Path(__file__).parent
-SHOWN = ("brier", "ece", "ace", "nll", "auroc", "aurc")
+SHOWN = ("brier", "ece", "ace", "nll", "auroc", "auroc_within_subjects", "aurc")
 SPLITS = {"test": "held-out questions of the sets trained on", "evaluation": "question sets never trained on"}
 TASK = ("question-answering", "Is the proposed answer correct?")
 
@@ -85,7 +85,7 @@ def results(bundle: Bundle) -> Iterator[EvalResult]:
                 yield from _result(numbers[metric], metric, label, split, table.n)
     tokens = metrics.tokens.equal_width
     for side, numbers in (("before", tokens.before), ("after", tokens.after)):
-        label = f"Full-ECE of reference-answer tokens, {side} tuning"
+        label = f"Full-ECE of answer tokens, {side} tuning"
         yield from _result(numbers["full_ece"], "full_ece", label, "test", tokens.n)
 
 

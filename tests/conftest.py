@@ -74,7 +74,13 @@ def write_tiny_config(tiny_model_path: Path) -> Callable[[Path], Path]:
         config = {
             "name": "tiny",
             "output_dir": str(folder / "runs"),
-            "model": {"path": str(tiny_model_path), "dtype": "float32", "prompt_format": "text"},
+            # A random model answers with any token, so its two answers have little mass.
+            "model": {
+                "path": str(tiny_model_path),
+                "dtype": "float32",
+                "prompt_format": "text",
+                "minimal_answer_mass": 0,
+            },
             "questions": [{"source": "sums", "path": str(questions), "grader": "numeric"}],
             "curation": {
                 "sizes": {"train": 24, "validation": 8, "calibration": 10, "test": 16},

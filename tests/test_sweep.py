@@ -56,5 +56,5 @@ def test_the_agents_command_starts_a_training_of_its_own_name(tmp_path: Path) ->
     said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.splitlines()
     assert said[:3] == ["-m", "training", "configs/demo.yaml"]
     config = load_run_config(said[2], said[3:])
-    assert (config.name, config.curated, config.tracking.wandb) == ("sweep-ab12", Path("runs/demo/curation"), "online")
+    assert (config.name, config.curated, config.tracking.wandb) == ("sweep-ab12", Path("runs/sweep/curation"), "online")
     assert {name: value(config, name) for name in chosen} == chosen

@@ -64,7 +64,7 @@ def build_accelerator(config: RunConfig) -> Any:
 
 def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fingerprint: str) -> None:
     from training.checkpoints import TRAINED, best_checkpoint
-    from training.finish import fit_confidence, save_checkpoint
+    from training.finish import fit_confidence, save_checkpoint, write_validation
     from training.loop import run_steps
     from training.stopping import stop_requests
 
@@ -74,6 +74,7 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     run.strategy.load_values(best)
     fitted = fit_confidence(config, run, inputs)
     if is_first_process():
+        write_validation(config, run)
         with whole_folder(config.checkpoint_dir) as folder:
             save_checkpoint(config, folder, run, inputs, best, fitted, curation_fingerprint)
         print(

@@ -49,6 +49,8 @@ class State(BaseModel):
     """The validation scores so far, oldest first."""
     before: list[float] = []
     """Confidences on the validation split before the first step."""
+    best: list[float] = []
+    """Confidences on the validation split at the best step."""
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import write_sums
 from calibration_tuning.runs.files import sha256_file, write_json
 from calibration_tuning.runs.progress import progress
+from training.choose import FILE as VALIDATION
 from training.examples import query_example
 from training.loop import Run
 from training.readout import fit_stacked
 from training.setup import SPLITS, Inputs
-from training.validation import logits_of
+from training.validation import judge
 
 ANSWER_FEW_SHOT = 4
 
@@ -47,12 +48,12 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     rows = inputs.splits["calibration"]
     examples = [query_example(row, inputs.prompt_format) for row in rows]
     with progress(len(rows), "calibrating", "examples") as bar:
-        logits = logits_of(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update)
+        logits = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update).logits
     correct = np.array([row.correct for row in rows])
     readout = None
     if config.training.readout == "stacked":
         with adapter_off(run.strategy.accelerator.unwrap_model(run.strategy.model).lm):
-            untuned = logits_of(run.strategy, run.layout, examples, config.training.tokens_per_batch)
+            untuned = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
         readout, logits = fit_stacked(config, run, inputs, answer_block(inputs), logits, untuned)
     calibrator = fit(config.training.calibrator, logits, correct)
     calibrated_on = {
@@ -98,6 +99,19 @@ def save_checkpoint(
     inputs.prompt_format.tokenizer.save_pretrained(folder)
     write_json(folder / FILE, record.model_dump(mode="json"))
     write_sums(folder)
+
+
+def write_validation(config: RunConfig, run: Run) -> None:
+    """What the kept checkpoint says on the validation split, for `training.choose`. Not in the checkpoint, so that it
+    is not published."""
+    rows = run.validation_rows
+    columns = {
+        "id": [f"{row.source}/{row.id}" for row in rows],
+        "group": [row.group for row in rows],
+        "correct": [row.correct for row in rows],
+        "confidence": run.state.best,
+    }
+    write_json(config.run_dir / VALIDATION, columns)
 
 
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:

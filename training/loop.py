@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,13 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.config.training import TrainingSettings
 from calibration_tuning.errors import RunError
+from calibration_tuning.lm.answer_mass import mass_warning
 from calibration_tuning.metrics.confidence import point_metrics
 from calibration_tuning.records import QueryExample
+from calibration_tuning.runs.processes import is_first_process
 from calibration_tuning.runs.progress import progress
 from training.checkpoints import State
 from training.examples import Example
@@ -26,7 +30,7 @@ from training.objective import CHUNK
 from training.step_order import StepOrder
 from training.stopping import Stopped
 from training.strategy import Strategy
-from training.validation import logits_of
+from training.validation import judge
 from training.watch import Watch
 
 LOGGED = 200
@@ -38,6 +42,7 @@ class Run:
     """A `Run` is a training in progress: its model, data and state, and where it is saved and logged."""
 
     settings: TrainingSettings
+    model: ModelSettings
     seed: int
     strategy: Strategy
     layout: Layout
@@ -136,7 +141,9 @@ def one_step(run: Run, step: int) -> None:
 
 def validate(run: Run) -> bool:
     """Score the validation split. Returns true if the score is the best so far. Every process calls it."""
-    logits = logits_of(run.strategy, run.layout, run.validation, run.settings.tokens_per_batch)
+    logits, mass = judge(run.strategy, run.layout, run.validation, run.settings.tokens_per_batch)
+    if not run.state.history:
+        check_answer_mass(run, mass)
     correct = np.array([example.correct for example in run.validation])
     scores = point_metrics(expit(logits), correct, only=("brier", "nll", "ece", "auroc"))
     kept: dict[str, float] = {name: value for name, value in scores.items() if value is not None}
@@ -147,10 +154,22 @@ def validate(run: Run) -> bool:
     if not run.state.before:
         changes["before"] = expit(logits).tolist()
     if is_best:
-        changes |= {"best_step": step, "best_score": score}
+        changes |= {"best_step": step, "best_score": score, "best": expit(logits).tolist()}
     run.state = run.state.model_copy(update=changes)
     run.watch.validation(step, kept, run.validation_rows, run.state.before, expit(logits))
     return is_best
+
+
+def check_answer_mass(run: Run, mass: np.ndarray) -> None:
+    """Say where the untrained model hardly answers the query with one of its two answers.
+
+    Raises `UserError` where it does so less than `model.minimal_answer_mass`. A probe does not read these tokens.
+    """
+    if np.isnan(mass).any():
+        return
+    warning = mass_warning(mass, run.model)
+    if warning is not None and is_first_process():
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def log_window(run: Run) -> dict[str, float]:

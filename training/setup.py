@@ -99,6 +99,7 @@ def build_run(
         strategy.load_moments(checkpoint.tensors(OPTIMIZER), checkpoint.state.step)
     return Run(
         settings=settings,
+        model=config.model,
         seed=config.training_seed,
         strategy=strategy,
         layout=layout,

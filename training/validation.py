@@ -1,8 +1,9 @@
-"""`logits_of` scores answers with the model under training. The processes share the work."""
+"""`judge` scores answers with the model under training. The processes share the work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,29 +12,39 @@ from training.layout import Layout
 from training.strategy import Strategy, evaluation_mode
 
 
-def logits_of(
+class Judged(NamedTuple):
+    """What the model says of n answers, both float64 [n]."""
+
+    logits: np.ndarray
+    """Log-odds that the answers are correct."""
+    mass: np.ndarray
+    """Probability of the query's two answer tokens together, over the whole vocabulary; nan with a probe."""
+
+
+def judge(
     strategy: Strategy,
     layout: Layout,
     examples: Sequence[Example],
     tokens_per_batch: int,
     advance: Callable[[int], object] = lambda n: None,
-) -> np.ndarray:
-    """Return the log-odds [n] that the answers are correct. Every process calls it, and each gets all of them.
+) -> Judged:
+    """Judge the answers. Every process calls it, and each gets all judgements.
 
     `advance` is called after every round with the number of examples that it scored.
     """
     rounds = layout.rounds(examples, tokens_per_batch, strategy.processes)
-    scored: list[tuple[int, float]] = []
+    scored: list[tuple[int, float, float]] = []
     with evaluation_mode(strategy):
         for shares in rounds:
             share = shares[strategy.accelerator.process_index]
             batch = layout.batch([examples[i] for i in share or shares[0][:1]], 0.0, 0)
             device = strategy.accelerator.device
-            z, _ = strategy.model({name: value.to(device) for name, value in batch.items()}, judge_only=True)
-            scored += zip(share, (z[:, 1] - z[:, 0]).double().tolist(), strict=False)
+            z, log_mass = strategy.model({name: value.to(device) for name, value in batch.items()}, judge_only=True)
+            mass = [np.nan] * len(z) if log_mass is None else log_mass.double().exp().tolist()
+            scored += zip(share, (z[:, 1] - z[:, 0]).double().tolist(), mass, strict=False)
             advance(sum(map(len, shares)))
-    logits = np.full(len(examples), np.nan)
+    judged = np.full((2, len(examples)), np.nan)
     for scored_by_process in strategy.gather(scored):
-        for index, value in scored_by_process:
-            logits[index] = value
-    return logits
+        for index, *values in scored_by_process:
+            judged[:, index] = values
+    return Judged(*judged)

@@ -31,7 +31,8 @@ class SplitSizes(Settings):
 
 class CurationSettings(Settings):
     sizes: SplitSizes = SplitSizes()
-    """Questions per split. A group of related questions is never on two sides; strata are topic and correctness."""
+    """Questions per split. A group of related questions is never on two sides. The test split is stratified by topic,
+    the others by topic and correctness."""
     oversample: Annotated[float, Field(ge=1)] = 1.0
     """Ask this many times the training questions needed, so that `correct_fraction` can be met."""
     correct_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -30,6 +30,11 @@ class ModelSettings(Settings):
     thinking: Literal["off", "on"] = "off"
     """For reasoning models in chat format. `off` answers at once, by the template's switch or a trace that is closed;
     `on` lets the model reason first. Only the answer is graded and judged."""
+    thinking_tokens: PositiveInt = 1024
+    """With `thinking: on`: the longest trace of reasoning before an answer. A longer one is cut and closed."""
+    minimal_answer_mass: Fraction = 0.001
+    """The least probability that the untuned model must give to the uncertainty query's two answers together. Less says
+    that the verdict is read where the model does not answer. 0 accepts any."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Off unless you trust its author."""
 
@@ -45,7 +50,7 @@ class TransformersEngine(Settings):
 
 
 class VllmEngine(Settings):
-    """vLLM in this process (`pip install vllm`); several processes share the questions."""
+    """vLLM in this process (environment of `make vllm`); several processes share the questions."""
 
     kind: Literal["vllm"] = "vllm"
     tensor_parallel_size: PositiveInt = 1
@@ -106,6 +111,10 @@ SPEED_ONLY = {
     "api_key_env",
     "gpu_memory_utilization",
 }
+
+
+CHECKS_ONLY = {"minimal_answer_mass"}
+"""Settings of a model that change what is refused, but not what it says."""
 
 
 class JudgeSettings(Settings):

@@ -30,9 +30,7 @@ READOUT: tuple[EstimatorName, ...] = ("stacked", "likelihood_blend")
 """Estimators of a stacked readout: measured where the checkpoint has one, and only there."""
 SAMPLING: tuple[EstimatorName, ...] = ("self_consistency", "semantic_entropy")
 READ_ONLY: tuple[EstimatorName, ...] = tuple(
-    name
-    for name in get_args(EstimatorName)
-    if not name.startswith("verbalised") and name not in (*SAMPLING, *READOUT)
+    name for name in get_args(EstimatorName) if not name.startswith("verbalised") and name not in (*SAMPLING, *READOUT)
 )
 """Estimators that need no text to be written."""
 ErrorRate = Annotated[float, Field(gt=0, lt=1)]
@@ -45,6 +43,23 @@ class OtherAnswers(Settings):
     path: Path
     """JSON lines of `{"id": question id, "answer": text}`, as for `curation.engine.kind: recorded`; or the folder of
     another run's curated set, such as `runs/other/curation`."""
+
+
+class TextSettings(Settings):
+    """Running text whose tokens Full-ECE is measured on, before and after tuning."""
+
+    path: str
+    """A jsonl file with a document a line, a folder of text files (each a document), or a data set on the hub."""
+    column: str = "text"
+    """Of a jsonl file or data set: what holds the text."""
+    name: str | None = None
+    """Configuration of a data set on the hub."""
+    split: str = "test"
+    """Split of a data set on the hub."""
+    tokens: PositiveInt = 50_000
+    """How many are read; by chance alone Full-ECE is about 0.006 on that many."""
+    window: Annotated[int, Field(ge=2)] = 512
+    """Tokens that are read at a time, nothing before them."""
 
 
 class EvaluationSettings(Settings):
@@ -68,6 +83,8 @@ class EvaluationSettings(Settings):
     error_rate_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """How sure that must be, over draws of the calibration split."""
     other_answers: tuple[OtherAnswers, ...] = ()
+    text: TextSettings | None = None
+    """Running text for Full-ECE as in the paper; without it only answer tokens are rated."""
 
     @field_validator("estimators")
     @classmethod

@@ -12,6 +12,8 @@ import regex
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from calibration_tuning.values import as_text, is_missing
+
 _EXPRESSION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
 
 REGEX_SECONDS = 2  # a pattern can take for ever on an unlucky row
@@ -25,10 +27,21 @@ class TemplateFailed(Exception):
 
 @cache
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=False, finalize=_within_text
+    )
     environment.filters["from_json"] = json.loads
     environment.filters["regex_replace"] = _replaced
     return environment
+
+
+def _within_text(value: Any) -> Any:
+    """A value within text. Lists, structs and missing values fail: what Python writes for them is no text."""
+    if isinstance(value, str | int | Undefined):
+        return value
+    if is_missing(value):
+        raise TypeError("a value is missing")
+    return as_text(value)
 
 
 def _replaced(text: Any, pattern: str, by: str = "") -> str:

@@ -1,130 +1,92 @@
-"""Texts made comparable, and the answer proper taken out of what a model wrote around it."""
+"""Short answers made comparable: the normalisation of SQuAD and TriviaQA, with what tells answers apart kept."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
 
-from calibration_tuning.records import CHOICE_LETTERS
-
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b(?=\s+\w)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _RAISED = re.compile(r"(?<=\d)(?=[²³¹⁰⁴-⁹¼-¾⅐-⅞])")
 _LATIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "−": "-"})
 
-_LEAD = re.compile(r"\b(?:answer|option|choice)\s*(?:is|:|=)?\s*:?\s*(?=[(\[]?[A-Za-z]\b)", re.IGNORECASE)
-_LETTER = re.compile(r"[(\[]?([A-Za-z])(?:[)\]]|[.:,](?!\S)|(?=\s*(?:\n|$)|\s+[-–—]\s))")
-_CAPITAL = re.compile(r"([A-Z])\b(?!['’])")
-
-_SEPARATOR = re.compile(
-    r"[,;\n•◦▪]|\s&\s|\band\b"  # between items
-    r"|(?:^|(?<=\n))\s*[-*–]\s|(?:^|(?<=\s))\(?\d{1,2}[.)](?=[ \t])",  # before one: bullets and numbers
-    re.IGNORECASE,
+# An article is one before another word only. "the" and "an" are never letters. "a" is an article where a text begins
+# and behind a word that takes one; elsewhere it may be a letter (hepatitis A virus), as before "minor".
+_OPENING = r"[\"'“”‘’«(\[*_]*"
+_CLOSING = r"[\"'“”‘’»)\]*_]*"
+_KEPT_LETTER = r"(?!\s+(?:minor|major|flat|sharp|levels?|positive|negative)\b)"
+_THE = re.compile(rf"(?<![\w.'’/&-])(?:the|an)(?={_CLOSING}\s+{_OPENING}[\w$€£#-])")
+_A = re.compile(
+    rf"(^\W*|\b(?:and|or|of|in|with|to|for|as|is|by|on|at|from|not|just|than|into|like|the|an|a)\s+|,\s*)"
+    rf"a{_KEPT_LETTER}(?={_CLOSING}\s+{_OPENING}[^\W_])"
 )
 
-_FENCED = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_HASHES = re.compile(r"####\s*([-+$€£]?\.?\d[^\n]*)")
-_ANSWER_IS = re.compile(r"\banswer\s*(?:is|:|=)\s*:?\s*([^\n]+?)\.?(?=\s*\n|\s*$|\.\s)", re.IGNORECASE)
+_INITIALS = re.compile(
+    r"(?<![^\W_])(?:[^\W\d_]\.\s?)+[^\W\d_](?:\.|(?![\w.]))|(?<=[^\W\d_])\.(?=[^\W\d_](?:\.|(?!\w)))"
+)
+_SIGNS = {"%": " percent ", "$": " $ ", "€": " € ", "£": " £ ", "¥": " ¥ ", "₹": " ₹ ", "♭": " ♭ "}
+_AMOUNT = r"-?[\d.]+(?: (?:hundred|thousand|million|billion|trillion))?"
+_MONEY = re.compile(rf"(?<!\S)(-?)\s?([$€£¥₹]) ({_AMOUNT})(?!\S)")
+_IN_WORDS = [
+    (re.compile(r"\bper cent\b"), "percent"),
+    (re.compile(rf"(?<!\S)({_AMOUNT}) (?:us )?dollars?\b"), r"\1 $"),
+    (re.compile(rf"(?<!\S)({_AMOUNT}) euros?\b"), r"\1 €"),
+    (re.compile(rf"(?<!\S)({_AMOUNT}) pounds? sterling\b"), r"\1 £"),
+]
 
 
 def normalise(text: str) -> str:
-    """Lower case without accents, punctuation, articles and extra spaces: SQuAD's exact match (Rajpurkar et al. 2016).
+    """The text in lower case, without accents, punctuation, articles and extra spaces.
 
-    Kept, because names and numbers differ by them: the # of C#, mathematical symbols, signs and decimal points of
-    numbers, vowel signs of scripts that have them, an article that nothing follows (vitamin A). A text of nothing but
-    punctuation stays as it is. Thousands separators go; compatibility forms (full width, ligatures) become plain ones.
+    The normalisation of TriviaQA (Joshi et al. 2017), where punctuation parts words, except in abbreviations: U.S. is
+    US, J. R. R. is JRR. Kept, because answers differ by them: signs and charges (O-, Na+, C#), units (%, $), decimal
+    points, mathematical symbols, vowel signs of scripts that have them, and letters that look like articles (vitamin A,
+    A minor). A text of nothing but punctuation stays as it is. Thousands separators go; compatibility forms (full
+    width, ligatures) become plain ones.
     """
+    return _normalise(text, joined=False)
+
+
+def normal_forms(text: str) -> set[str]:
+    """The normalised texts that `text` may be written as: like TriviaQA, where punctuation between letters parts words
+    (well-known is "well known"), and like SQuAD (Rajpurkar et al. 2016), where it goes ("wellknown")."""
+    return {_normalise(text, joined=False), _normalise(text, joined=True)} - {""}
+
+
+def _normalise(text: str, joined: bool) -> str:
     # Decomposed both before and after casefolding, as in Unicode's caseless matching: each can undo the other.
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", _RAISED.sub(" ", text)).casefold())
     folded = _THOUSANDS.sub(lambda number: number.group().replace(",", ""), folded.translate(_LATIN))
+    folded = _INITIALS.sub(lambda initials: re.sub(r"[.\s]", "", initials.group()), folded)
+    folded = _A.sub(r"\1", _A.sub(r"\1", _THE.sub(" ", folded)))
+    folded = re.sub(r"(?<=\s)&(?=\s)", "and", folded)
     padded = f" {folded} "
-    bare = "".join(map(_plain, padded, padded[1:], padded[2:]))
-    words = " ".join(_ARTICLE.sub(" ", " ".join(bare.split())).split()) or " ".join(folded.split())
+    bare = "".join(_plain(*characters, joined) for characters in zip(padded, padded[1:], padded[2:], strict=False))
+    words = " ".join(bare.split())
+    for spelling, sign in _IN_WORDS:
+        words = spelling.sub(sign, words)
+    words = _MONEY.sub(r"\1\3 \2", words) or " ".join(text.casefold().split())
     return unicodedata.normalize("NFC", words)
 
 
-def _plain(before: str, character: str, after: str) -> str:
+def _plain(before: str, character: str, after: str, joined: bool) -> str:
+    if character.isalnum() or character == " ":
+        return character
     category, joining = unicodedata.category(character), unicodedata.combining(character)
     if category == "Cf" or joining >= 200 or 10 <= joining <= 36:  # invisible; accents; Hebrew and Arabic vowel points
         return ""
-    if character in "+-" and (after.isdigit() or after in ".∞$€£") and not (before.isalnum() or before in "+-%)"):
-        return " -" if character == "-" else " "  # a sign; the plus says nothing
+    if character in "+-–‒‐‑":
+        if (after.isdigit() or after in ".∞$€£") and not (before.isalnum() or before in "+-–%)"):
+            return " " if character == "+" else " -"  # a sign; the plus says nothing
+        if character != "+" and before.isalnum() and after in " ,;:)":
+            return " - "  # a charge, or a blood group
     if (character == "#" and before.isalnum()) or (category == "Sm" and character not in "|~⁄"):
         return f" {character} "
     if character == "." and after.isdigit() and not (before.isalpha() or before == "."):
         return character
-    return " " if category[0] in "PSC" else character
-
-
-def chosen_letter(answer: str) -> str | None:
-    """The letter of a lettered choice that an answer names, in upper case; None if it names none.
-
-    "B", "b", "(B)", "B. iron", "**B**", "the answer is B"; not the article of "A dog ran" or of "the answer is a dog".
-    """
-    text = answer.translate(str.maketrans("", "", "*_`$")).strip().strip("\"'“”")
-    if match := _LETTER.match(text):
-        return match.group(1).upper()
-    for lead in _LEAD.finditer(text):
-        if match := _LETTER.match(text, lead.end()) or _CAPITAL.match(text, lead.end()):
-            return match.group(1).upper()
-    return None
-
-
-def choice_index(answer: str, choices: Sequence[str], lettered: bool) -> int | None:
-    """Which choice an answer names, by its text or by letter; None for no choice, or one not offered.
-
-    Where choices were shown with letters, a letter alone is a letter, though it may be the text of another choice. Else
-    the choice's own text comes first ("E. coli" is no letter), then the letter ("A. iron" is not "iron" with an article
-    before it), then its normalised text.
-    """
-    bare = answer.strip(" \n.")
-    if lettered and len(bare) == 1 and bare.upper() in CHOICE_LETTERS[: len(choices)]:
-        return CHOICE_LETTERS.index(bare.upper())
-    # Letter by letter before case is folded: genotypes TT, Tt and tt are three choices.
-    for fold in (str, str.casefold):
-        for index, choice in enumerate(choices):
-            if fold(bare) == fold(choice.strip(" \n.")):
-                return index
-    if letter := chosen_letter(answer):
-        index = CHOICE_LETTERS.index(letter)
-        return index if index < len(choices) else None
-    proposed = normalise(answer)
-    for index, choice in enumerate(choices):
-        labelled = f"{CHOICE_LETTERS[index]} {choice}" if index < len(CHOICE_LETTERS) else choice
-        if proposed in (normalise(choice), normalise(labelled)):
-            return index
-    return None
-
-
-def items(answer: str, known: Collection[str]) -> Iterator[str]:
-    """The normalised items of a list: between commas, semicolons, line ends, "and", "&", bullets and numbers.
-
-    A stretch that reads as one of `known` (normalised) is one item whatever is in it, as "Trinidad and Tobago" is. A
-    heading, which ends in a colon, is none.
-    """
-    edges = [0, *(edge for separator in _SEPARATOR.finditer(answer) for edge in separator.span()), len(answer)]
-    pieces = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if answer[a:b].strip(" \t\r.")]
-    longest = max((len(item.split()) for item in known), default=1)  # no piece is shorter than a word
-    position = 0
-    while position < len(pieces):
-        start, stop = pieces[position]
-        ends = range(min(len(pieces), position + longest) - 1, position, -1)
-        end = next((e for e in ends if normalise(answer[start : pieces[e][1]]) in known), position)
-        if end > position or not answer[start:stop].rstrip().endswith(":"):
-            yield normalise(answer[start : pieces[end][1]])
-        position = end + 1
-
-
-def fenced_code(answer: str) -> str:
-    """The first Markdown code block, closed or cut off; an answer without one as it is, its indentation included."""
-    block = _FENCED.search(answer)
-    return block.group(1) if block else answer
-
-
-def final_answer(answer: str) -> str:
-    r"""What a worked solution comes to: what follows its last "####" or "answer is"; all of it if it has a \boxed."""
-    if "\\boxed" in answer:
-        return answer
-    matches = _HASHES.findall(answer) or _ANSWER_IS.findall(answer)
-    return (matches[-1] if matches else answer).strip()
+    if character == "°":
+        return " " if after.strip() in ("c", "f", "k") else " degrees "
+    if character in _SIGNS:
+        return _SIGNS[character]
+    if category[0] not in "PSC":
+        return character
+    return "" if joined and before.isalpha() and after.isalpha() else " "

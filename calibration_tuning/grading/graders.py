@@ -7,79 +7,134 @@ from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 from collections.abc import Callable
-from decimal import Decimal
+from fractions import Fraction
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.grading.answer_parsing import choice_index, fenced_code, final_answer, items, normalise
+from calibration_tuning.grading.answer_parsing import normal_forms, normalise
+from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.grading.code_sandbox import run_program
+from calibration_tuning.grading.list_parsing import items
+from calibration_tuning.grading.math_parsing import final_answer, parts, without_exponents
+from calibration_tuning.grading.number_parsing import plain_number, read_number
+from calibration_tuning.grading.program_parsing import program_with
+from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.records import Question
 
-FUZZY_THRESHOLD = 0.9
-"""Lowest similarity that counts as equal: one wrong letter in ten. Between Australia and Austria it is 0.875, between
-nitrate and nitrite 0.857; between Mississippi and Mississipi 0.952."""
-_TELLING_WORD = re.compile(r".|.*\d.*|[ivxlcdm]+")
-_APOSTROPHE = re.compile("['’ʼ]")
+_APOSTROPHE = re.compile("['’ʼ`]")
+_INVERTED = re.compile(r"([^,]+),\s*([^,]+)")
+_LEADING_ZERO = re.compile(r"[-+]?0\d")
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?!\d))?")
 _MARKUP = re.compile(r"\$|\\boxed|\\\(|\\\[")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]*)\}")
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}")
+_SCALED = re.compile(r"\d\s*(?:[²³¹⁰⁴-⁹½⅓⅔¼¾]|(?:dozen|hundred|thousand|million|billion|trillion)\b)", re.IGNORECASE)
 _MATH_SECONDS = 5
 
 
 def exact(question: Question, answer: str) -> bool:
-    proposed = normalise(answer)
-    return bool(proposed) and any(proposed == normalise(reference) for reference in question.references)
+    """The answer is a reference once both are normalised as SQuAD or as TriviaQA does; numbers are equal by value."""
+    proposed = normal_forms(answer)
+    return bool(proposed) and any(
+        proposed & normal_forms(reference) or _same_number(reference, answer) for reference in question.references
+    )
+
+
+def _same_number(reference: str, answer: str) -> bool:
+    """3.0 is 3 and 1e-05 is 0.00001, but 007 is not 7."""
+    if any(_LEADING_ZERO.match(text.strip()) or not re.search(r"\d", text) for text in (reference, answer)):
+        return False
+    if re.sub(r"[-+\d.,eE\s]", "", reference) != re.sub(r"[-+\d.,eE\s]", "", answer):
+        return False  # other units
+    value = plain_number(reference)
+    return value is not None and value == plain_number(answer)
 
 
 def case_sensitive(question: Question, answer: str) -> bool:
-    """The answer is a reference, letter for letter: for symbols and codes, where Co and CO differ."""
-    return answer.strip().rstrip(".") in question.references
+    """The answer is a reference, letter for letter but for a period at its end: for symbols, where Co and CO differ."""
+    proposed = _as_written(answer)
+    return bool(proposed) and proposed in map(_as_written, question.references)
+
+
+def _as_written(text: str) -> str:
+    bare = unicodedata.normalize("NFC", text).strip()
+    return bare.removesuffix(".") or bare
 
 
 def fuzzy(question: Question, answer: str) -> bool:
-    """Equal except for spelling and word order: rapidfuzz's token_sort_ratio is at least `FUZZY_THRESHOLD`.
+    """Equal but for spelling: a slip of the pen or a British form in words of six letters or more, words joined or
+    parted, "Lincoln, Abraham". Another word, another order, and any number or short word are not forgiven."""
+    from calibration_tuning.grading.spelling import same_but_for_spelling
 
-    Numbers, single letters and Roman numerals must be the same in both: 1914 is not 1915, hepatitis A not hepatitis B,
-    World War I not World War II.
-    """
-    from rapidfuzz.fuzz import token_sort_ratio
+    def forms(text: str) -> list[str]:
+        bare = _APOSTROPHE.sub("", text)
+        inverted = _INVERTED.fullmatch(bare.strip())
+        return [normalise(bare), *([normalise(f"{inverted[2]} {inverted[1]}")] if inverted else [])]
 
     def alike(reference: str) -> bool:
-        wanted, other = (normalise(_APOSTROPHE.sub("", text)) for text in (reference, answer))
-        telling = [sorted(filter(_TELLING_WORD.fullmatch, text.split())) for text in (wanted, other)]
-        return telling[0] == telling[1] and token_sort_ratio(wanted, other) >= 100 * FUZZY_THRESHOLD
+        wanted, proposed = forms(reference), forms(answer)
+        pairs = [(wanted[0], proposed[0])]
+        if len(wanted) != len(proposed):  # of two texts with commas, neither need be turned round
+            pairs.append((wanted[-1], proposed[-1]))
+        return all(wanted + proposed) and any(same_but_for_spelling(*pair) for pair in pairs)
 
     return exact(question, answer) or (bool(normalise(answer)) and any(map(alike, question.references)))
 
 
 def numeric(question: Question, answer: str) -> bool:
-    """The first number of the answer equals a reference, whatever the thousands separators."""
-    return any(_starts_with_number(answer, reference) for reference in question.references)
+    """The number that the answer comes to equals a reference, however both are written; see `read_number`."""
+    proposed = read_number(answer)
+    return proposed is not None and any(proposed == read_number(reference) for reference in question.references)
 
 
 def math(question: Question, answer: str) -> bool:
     """What the answer comes to is mathematically equal to a reference, by math-verify (Kydlíček, Hugging Face 2025).
 
-    LaTeX, fractions, percentages (50% is 0.5 and 50), units and intervals are read as math-verify reads them; `numeric`
+    The last box counts. An answer of several parts needs all of the reference's, in any order, and no other. LaTeX,
+    fractions, percentages (50% is 0.5 and 50), units and intervals are read as math-verify reads them; `numeric`
     decides where it reads nothing. A comparison that takes longer than 5 s is a wrong answer; there is no such limit
     outside the main thread, since it works by a signal.
     """
+    final = without_exponents(final_answer(answer.replace("−", "-")))
+    for reference in question.references:
+        wanted = without_exponents(reference)
+        texts = [_TEXT_COMMAND.sub(r"\1", text).strip(" $.") for text in (final, wanted)]
+        if texts[0] == texts[1]:
+            return True
+        needed, proposed = parts(wanted), parts(final)
+        if len(needed) == len(proposed) and _all_match(needed, proposed):
+            return True
+    return False
+
+
+def _all_match(needed: list[str], proposed: list[str]) -> bool:
+    left = [re.sub(r"^\W*[A-Za-z]\s*=\s*", "", part) for part in proposed] if len(proposed) > 1 else list(proposed)
+    for part in needed:
+        bare = re.sub(r"^\W*[A-Za-z]\s*=\s*", "", part) if len(needed) > 1 else part
+        match = next((other for other in left if _math_equal(bare, other)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return True
+
+
+def _math_equal(reference: str, proposed: str) -> bool:
     from math_verify import parse, verify
 
+    numbers = [plain_number(text) if "%" not in text else None for text in (reference, proposed)]
+    if None not in numbers:
+        return numbers[0] == numbers[1]  # math-verify rounds to six digits
+    if numbers[0] is not None and _SCALED.search(proposed):
+        return numbers[0] == read_number(proposed)  # math-verify leaves out what follows the digits
     seconds = _MATH_SECONDS if threading.current_thread() is threading.main_thread() else None
-    final = final_answer(answer.replace("−", "-"))
-
-    def equal(reference: str) -> bool:
-        is_number = _NUMBER.fullmatch(reference.strip()) is not None
-        right, proposed = (parse(_as_latex(t, is_number), parsing_timeout=seconds) for t in (reference, final))
-        if not right or not proposed:
-            return _starts_with_number(final, reference)
-        return verify(right, proposed, timeout_seconds=seconds)
-
-    texts = [_TEXT_COMMAND.sub(r"\1", text).strip(" $.") for text in (final, *question.references)]
-    return texts[0] in texts[1:] or any(map(equal, question.references))
+    is_number = _NUMBER.fullmatch(reference.strip()) is not None
+    right, read = (parse(_as_latex(text, is_number), parsing_timeout=seconds) for text in (reference, proposed))
+    if not right or not read:
+        value = read_number(proposed)
+        return value is not None and value == read_number(reference)
+    return verify(right, read, timeout_seconds=seconds)
 
 
 def choice(question: Question, answer: str) -> bool:
@@ -98,8 +153,9 @@ def set_of_items(question: Question, answer: str) -> float:
     """
     known: dict[str, int] = {}
     for number, reference in enumerate(question.references):
-        for spelling in filter(None, map(normalise, reference.split("|"))):
-            known.setdefault(spelling, number)
+        for spelling in reference.split("|"):
+            for form in sorted(normal_forms(spelling)):
+                known.setdefault(form, number)
     proposed = {known.get(item, item) for item in items(answer, known)}
     hits = sum(isinstance(item, int) for item in proposed)
     return 2 * hits / (len(proposed) + len(set(known.values()))) if hits else 0.0
@@ -109,7 +165,7 @@ def code(question: Question, answer: str) -> bool:
     """The question's program, with the answer's code for `<answer>`, runs to its end; see `code_sandbox`."""
     if question.program is None:
         raise UserError(f"question {question.id}: grader code needs a program that holds <answer>")
-    return run_program(question.program.replace("<answer>", fenced_code(answer))).verdict == "passed"
+    return run_program(program_with(question.program, answer)).verdict == "passed"
 
 
 GRADERS: dict[str, Callable[[Question, str], float]] = {
@@ -125,28 +181,21 @@ GRADERS: dict[str, Callable[[Question, str], float]] = {
 
 
 def grade(question: Question, answer: str) -> float:
-    """Correctness of one answer in [0, 1] by the question's grader; other than 0.0 and 1.0 only for `set`."""
-    return float(GRADERS[question.grader](question, answer))
+    """Correctness of one answer in [0, 1] by the question's grader; other than 0.0 and 1.0 only for `set`.
+
+    A trace of reasoning is no part of the answer; see `without_trace`.
+    """
+    return float(GRADERS[question.grader](question, without_trace(answer)))
 
 
-def as_number(reference: str) -> Decimal | None:
+def as_number(reference: str) -> Fraction | None:
     """The number that a reference is, without a currency or percent sign; None if it is not just a number."""
-    bare = reference.replace("−", "-").strip(" $€£%.")
-    return _number(bare) if _NUMBER.fullmatch(bare) else None
-
-
-def _starts_with_number(answer: str, reference: str) -> bool:
-    match, wanted = _NUMBER.search(answer.replace("−", "-")), as_number(reference)
-    return match is not None and wanted is not None and _number(match.group()) == wanted
-
-
-def _number(text: str) -> Decimal:
-    return Decimal(text.replace(",", ""))
+    return plain_number(reference)
 
 
 def _as_latex(text: str, is_number: bool) -> str:
     """A bare formula between dollar signs, without which math-verify looks in a text for numbers alone."""
     has_prose = _PROSE.search(_TEXT_COMMAND.sub("", text))
-    if _MARKUP.search(text) or has_prose or (is_number and "\\" not in text):
+    if _MARKUP.search(text) or has_prose or (is_number and not re.search(r"[\\^]", text)):
         return text
     return f"${text.rstrip('.')}$"

@@ -14,9 +14,10 @@ import torch
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.caches import encode_prefix
-from calibration_tuning.lm.generation import Answer, Decoding, generate_batch
+from calibration_tuning.lm.generation import Answer, Decoding, write_answers
 from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.query import score_answers
 from calibration_tuning.records import Demonstration, FewShotBy, Question, block_of
 
 
@@ -53,10 +54,11 @@ def requests_for(
     ]
 
 
-def uniforms(request: Request, seed: int) -> np.ndarray:
-    """The random numbers of a sampled answer, [max_new_tokens] in [0, 1); they depend on its key and the seed alone."""
+def uniforms(request: Request, seed: int, of_trace: int = 0) -> np.ndarray:
+    """The random numbers of a sampled answer and the trace before it, [max_new_tokens + of_trace] in [0, 1); they
+    depend on its key and the seed alone."""
     digest = hashlib.sha256(f"{seed}/{request.key}".encode()).digest()
-    return np.random.default_rng(list(digest)).random(request.max_new_tokens)
+    return np.random.default_rng(list(digest)).random(request.max_new_tokens + of_trace)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Answerer:
             lengths = [len(self.prompt_format.question_ids(request.question.text)) for request in members]
             block = len(self.prompt_format.few_shot_ids(self.blocks.get(first.block, [])))
             copies = max(len(r.question.choices or ()) for r in members) if first.question.style == "cloze" else 1
-            extra = block + first.max_new_tokens
+            extra = block + first.max_new_tokens + self._of_trace(first)
             for indices in by_length(lengths, self.batch_size, self.max_batch_tokens, extra, copies):
                 batch_list.append([members[i] for i in indices])
         return batch_list
@@ -100,18 +102,29 @@ class Answerer:
             reply = self._chosen if batch[0].question.style == "cloze" else self._written
             yield list(zip(batch, reply(prefix, batch), strict=True))
 
+    def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> Sequence[float]:
+        """Probability of the uncertainty query's two answers together after each `question + answer` id sequence
+        behind `block`, in [0, 1]."""
+        return score_answers(self.model, self.prompt_format, block, sequences, self.batch_size).mass.tolist()
+
+    def _of_trace(self, request: Request) -> int:
+        """Tokens that a trace before the answer may have."""
+        thinks = self.prompt_format.thinking == "on" and request.question.style != "cloze"
+        return self.prompt_format.thinking_tokens if thinks else 0
+
     def _written(self, prefix: Any, batch: list[Request]) -> list[Answer]:
         first = batch[0]
         rows = [self.prompt_format.question_ids(request.question.text) for request in batch]
         decoding = Decoding(first.max_new_tokens, first.question.multiline, self.temperature)
         drawn = None
         if first.sample:
-            drawn = torch.from_numpy(np.stack([uniforms(request, self.seed) for request in batch]))
-        return generate_batch(self.model, self.prompt_format, prefix, rows, decoding, drawn)
+            of_trace = self._of_trace(first)
+            drawn = torch.from_numpy(np.stack([uniforms(request, self.seed, of_trace) for request in batch]))
+        return write_answers(self.model, self.prompt_format, prefix, rows, decoding, drawn)
 
     def _chosen(self, prefix: Any, batch: list[Request]) -> list[Answer]:
         choices = [list(request.question.choices or ()) for request in batch]
         ids = [[self.prompt_format.answer_ids(choice) for choice in texts] for texts in choices]
-        rows = [self.prompt_format.question_ids(request.question.text) for request in batch]
+        rows = [self.prompt_format.answering_ids(request.question.text) for request in batch]
         logprobs = continuation_logprobs(self.model, self.prompt_format, prefix, rows, ids)
         return [cloze_answer(*texts, self.cloze) for texts in zip(choices, ids, logprobs, strict=True)]

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.grading.traces import TRACES
 
 DATE = "26 Jul 2024"
 """What a chat template that tells the date is told; the date in the template of Llama 3.1."""
 Turns = list[dict[str, str]]
 Thinking = Literal["off", "on"]
-TRACES = {
-    "<think>": "</think>",
-    "[THINK]": "[/THINK]",
-    "<seed:think>": "</seed:think>",
-    "<|START_THINKING|>": "<|END_THINKING|>",
-}
-"""How a trace of reasoning begins and ends: Qwen3, R1 and many others; Magistral; Seed-OSS; Command A."""
 SWITCHES = ("enable_thinking", "thinking")
 """Variables by which templates switch reasoning: Qwen3, GLM-4.5, SmolLM3; DeepSeek-V3.1, Granite."""
 _MARKS = ("\u2402question\u2402", "\u2402answer\u2402", "\u2402verdict\u2402")
@@ -86,18 +81,28 @@ class ChatTemplate:
         """What stands between a question and the answer that the model is to write.
 
         The generation prompt, and what the template writes before the content of every assistant's turn (a space, a
-        line break). A trace of reasoning that it opens is closed at once, unless the model is to think.
+        line break). A trace of reasoning that it opens is closed at once. If the model is to think, it ends behind the
+        tag that opens a trace, whether the template writes that tag or leaves it to the model.
         """
-        prompt = self.render([user(_MARKS[0])], generate=True).rpartition(_MARKS[0])[2]
-        if self.thinking == "off" and (trace := opened_trace(prompt)) is not None:
-            prompt = f"{prompt.rstrip()}\n\n{TRACES[trace]}\n\n"
-        return frame.before_answer if frame.before_answer.startswith(prompt) else prompt
+        prompt = self._generation_prompt
+        opened = opened_trace(prompt)
+        if self.thinking == "off" and opened is not None:
+            prompt = f"{prompt.rstrip()}\n\n{TRACES[opened]}\n\n"
+        before = frame.before_answer if frame.before_answer.startswith(prompt) else prompt
+        if self.thinking == "off" or opened is not None:
+            return before
+        return f"{before.partition(self.trace or '')[0]}{self.trace}\n"
 
-    @property
-    def can_think(self) -> bool:
-        """True if the template opens a trace of reasoning, or has a switch for one."""
+    @cached_property
+    def _generation_prompt(self) -> str:
+        return self.render([user(_MARKS[0])], generate=True).rpartition(_MARKS[0])[2]
+
+    @cached_property
+    def trace(self) -> str | None:
+        """The tag that opens a trace of reasoning, where the template knows of traces."""
         template = str(self.tokenizer.get_chat_template())
-        return any(trace in template for trace in TRACES) or any(switch in template for switch in SWITCHES)
+        known = (begin for begin, end in TRACES.items() if end in template)
+        return opened_trace(self._generation_prompt) or next(known, None)
 
 
 def opened_trace(text: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,9 @@ class Answer:
     """Natural log-probabilities at temperature 1, [len(token_ids)]; empty where an engine offers none."""
     choice_logprobs: list[float] | None = None
     """Cloze only: log-likelihood of each choice."""
+    trace: str | None = None
+    """What a thinking model wrote before the answer, without its tags."""
+    trace_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Decoding:
     """Text prompts only: let the answer run over line breaks, until the next question would begin."""
     temperature: float = 1.0
     """Of sampled answers; greedy ones ignore it."""
+    thinking_tokens: int | None = None
+    """Of a trace; by default those of the prompt format."""
 
 
 @torch.no_grad()
@@ -52,8 +57,38 @@ def generate_answers(
     answers: dict[int, Answer] = {}
     for batch in by_length(list(map(len, question_ids)), batch_size):
         rows = [question_ids[i] for i in batch]
-        answers.update(zip(batch, generate_batch(model, prompt_format, prefix, rows, decoding), strict=True))
+        answers.update(zip(batch, write_answers(model, prompt_format, prefix, rows, decoding), strict=True))
     return [answers[i] for i in range(len(question_ids))]
+
+
+@torch.no_grad()
+def write_answers(
+    model: Any,
+    prompt_format: PromptFormat,
+    prefix: Prefix,
+    rows: Sequence[Sequence[int]],
+    decoding: Decoding,
+    uniforms: Tensor | None = None,
+) -> list[Answer]:
+    """Answers to `rows` (question ids), as `generate_batch` writes them; a model that thinks writes a trace first.
+
+    A trace ends with its closing tag, with the turn, or after `thinking_tokens`; then it is closed, and the answer
+    begins. `uniforms` has a column for each token of an answer, then one for each of a trace.
+    """
+    end = prompt_format.trace_end
+    if end is None:
+        return generate_batch(model, prompt_format, prefix, rows, decoding, uniforms)
+    budget = prompt_format.thinking_tokens if decoding.thinking_tokens is None else decoding.thinking_tokens
+    of_answer, of_trace = (None, None) if uniforms is None else uniforms.tensor_split([decoding.max_new_tokens], dim=1)
+    thinking = replace(decoding, max_new_tokens=budget)
+    traces = generate_batch(model, prompt_format, prefix, rows, thinking, of_trace, until=end)
+    behind = [[*row, *prompt_format.closed_trace(trace.token_ids)] for row, trace in zip(rows, traces, strict=True)]
+    answers = generate_batch(model, prompt_format, prefix, behind, decoding, of_answer)
+    return [with_trace(answer, trace) for answer, trace in zip(answers, traces, strict=True)]
+
+
+def with_trace(answer: Answer, trace: Answer) -> Answer:
+    return replace(answer, trace=trace.text, trace_tokens=len(trace.token_ids))
 
 
 @torch.no_grad()
@@ -64,14 +99,17 @@ def generate_batch(
     rows: Sequence[Sequence[int]],
     decoding: Decoding,
     uniforms: Tensor | None = None,
+    until: str | None = None,
 ) -> list[Answer]:
-    """Answers to `rows` (question ids), each the greedy one, or sampled by inverse CDF from `uniforms`
-    ([len(rows), max_new_tokens] in [0, 1)), so that a row's draw does not depend on its batch.
+    """What the model writes after `rows` (token ids), each the greedy text, or sampled by inverse CDF from `uniforms`
+    ([len(rows), max_new_tokens] in [0, 1)), so that a row's draw does not depend on its batch. `until` is a text that
+    ends it, in place of the one that ends an answer.
 
     A plain decoding loop: `generate` would need the block's ids repeated in every row and recounts positions.
     """
-    stop = torch.tensor(prompt_format.stop_ids(decoding.multiline), device=model.device)
-    end = prompt_format.stop_text(decoding.multiline)
+    stop = torch.tensor(end_tokens(prompt_format, decoding.multiline, until), device=model.device)
+    end = until or prompt_format.stop_text(decoding.multiline)
+    tail = len(end.encode()) if end else 0
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prefix))
     inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
     cache_name = cache_argument(model)
@@ -88,7 +126,7 @@ def generate_batch(
                 ids[row].append(token)
                 logprobs[row].append(value)
         if end is not None:
-            ended = [end in prompt_format.tokenizer.decode(ids[row]) for row in alive.tolist()]
+            ended = [end in prompt_format.tokenizer.decode(ids[row][-tail:]) for row in alive.tolist()]
             going &= ~torch.tensor(ended, device=going.device)
         kept = going.nonzero().flatten()
         if not len(kept):
@@ -105,6 +143,12 @@ def generate_batch(
             "use_cache": True,
         }
     return [finished(prompt_format, *row, end) for row in zip(ids, logprobs, strict=True)]
+
+
+def end_tokens(prompt_format: PromptFormat, multiline: bool, until: str | None = None) -> list[int]:
+    """Tokens that end what is written, `until` among them if it is one."""
+    token = prompt_format.tokenizer.added_tokens_encoder.get(until or "")
+    return [*prompt_format.stop_ids(multiline), *(() if token is None else [token])]
 
 
 def finished(

@@ -17,20 +17,15 @@ from transformers import PreTrainedTokenizerBase
 
 from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.chat_template import ChatTemplate, Frame, Thinking, Turns, assistant, user
+from calibration_tuning.lm.chat_template import TRACES, ChatTemplate, Frame, Thinking, Turns, assistant, user
 from calibration_tuning.lm.models import load_ends, load_tokenizer
 from calibration_tuning.lm.seams import FOLLOWERS, Encoder, after, movable, short_context
+from calibration_tuning.lm.text_prompt import ANSWER, NO, QUERY, QUESTION, YES, demonstration_text, question_text
 from calibration_tuning.records import Demonstration
-
-# Kapoor et al. 2024 (arXiv 2406.08391). In text prompts it follows the answer directly; as a chat turn it is stripped.
-QUERY = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
-NO, YES = "i", "ii"
 
 STEP_BY_STEP = "Let's think step by step."  # Kojima et al. 2022 (arXiv 2205.11916)
 REASON_FIRST = "Think step by step, then write the final answer after 'Answer:'."
 
-_QUESTION = "Question:"
-_ANSWER = "\nAnswer:"
 _SHOWN = ("What is the capital of France?", "Paris")
 """A question and an answer with which the parts are checked against the whole."""
 
@@ -41,7 +36,8 @@ def load_prompt_format(settings: ModelSettings, style: str | None = None) -> Pro
     Raises `UserError` as `PromptFormat` does, and where the tokenizer cannot be loaded.
     """
     style = style or settings.prompt_format
-    return PromptFormat.of(load_tokenizer(settings), style, load_ends(settings), settings.thinking)
+    ends, thinking = load_ends(settings), settings.thinking
+    return PromptFormat.of(load_tokenizer(settings), style, ends, thinking, settings.thinking_tokens)
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class PromptFormat:
 
     `ends`: token ids that end a text or a turn besides the tokenizer's end of text, such as those of the model's
     generation_config.json (`load_prompt_format` reads them). `thinking`: whether a reasoning model writes its
-    trace before it answers.
+    trace, of at most `thinking_tokens` tokens, before it answers.
 
     Raises `UserError` where the parts of a prompt, joined, would not be the ids of the whole prompt, where the template
     cannot be used, and where the two answers of the query are not one token each, and different.
@@ -60,11 +56,12 @@ class PromptFormat:
     style: Literal["text", "chat"]
     ends: Collection[int] = ()
     thinking: Thinking = "off"
+    thinking_tokens: int = 1024
 
     def __post_init__(self) -> None:
         if self.style == "chat" and not self.tokenizer.chat_template:
             raise UserError("model.prompt_format: chat, but the tokenizer has no chat template; use text")
-        if self.thinking == "on" and not (self.style == "chat" and self._template.can_think):
+        if self.thinking == "on" and (self.style == "text" or self._template.trace is None):
             raise UserError("model.thinking: on, but the chat template writes no trace of reasoning; set it to off")
         if self.style == "chat":
             _ = self._frame  # before anything is read off a template that shows no text
@@ -73,12 +70,17 @@ class PromptFormat:
 
     @classmethod
     def of(
-        cls, tokenizer: PreTrainedTokenizerBase, style: str, ends: Collection[int] = (), thinking: Thinking = "off"
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        style: str,
+        ends: Collection[int] = (),
+        thinking: Thinking = "off",
+        thinking_tokens: int = 1024,
     ) -> PromptFormat:
         """The format of that style; `auto` is chat where the tokenizer has a chat template."""
         if style == "auto":
             style = "chat" if tokenizer.chat_template else "text"
-        return cls(tokenizer, style, ends, thinking)  # type: ignore[arg-type]
+        return cls(tokenizer, style, ends, thinking, thinking_tokens)  # type: ignore[arg-type]
 
     @cached_property
     def answer_tokens(self) -> tuple[int, int]:
@@ -114,7 +116,7 @@ class PromptFormat:
         """What a model would write after an answer if no token ends it: the next question, or the template's end of a
         turn where that is no token by itself."""
         if self.style == "text":
-            return f"\n{_QUESTION}" if multiline else None
+            return f"\n{QUESTION}" if multiline else None
         return None if self._turn_end is not None else self._turn_end_text
 
     @cached_property
@@ -150,11 +152,34 @@ class PromptFormat:
 
     def answer_text(self, demonstrations: Sequence[Demonstration], question: str) -> str:
         """The text prompt up to where the answer begins, for servers that tokenize themselves."""
-        return "".join(map(_text_demonstration, demonstrations)) + _text_question(question)
+        return "".join(map(demonstration_text, demonstrations)) + question_text(question)
 
     def question_ids(self, question: str) -> list[int]:
-        """The question up to where the model begins to write its answer. White space around it does not count."""
+        """The question up to where the model begins to write: its answer or, if it thinks, its trace. White space
+        around the question does not count."""
         return self._question(question, self._before_written_answer)
+
+    def answering_ids(self, question: str, trace: str | None = None) -> list[int]:
+        """The question up to where the model's answer begins: behind its trace if it thinks (an empty one for None)."""
+        if self.thinking == "off":
+            return self.question_ids(question)
+        return [*self.question_ids(question), *self.closed_trace(self._encoder.continued(trace or ""))]
+
+    @cached_property
+    def trace_end(self) -> str | None:
+        """The tag that closes a trace; None unless the model is to think."""
+        return TRACES[self._template.trace or ""] if self.thinking == "on" else None
+
+    def closed_trace(self, trace_ids: Sequence[int]) -> list[int]:
+        """A trace and what stands between it and the answer: its closing tag, on a line of its own."""
+        ends_line = bool(trace_ids) and str(self.tokenizer.decode(list(trace_ids[-1:]))).endswith("\n")
+        line_break = "" if ends_line else "\n"
+        return [*trace_ids, *self._encoder.continued(f"{line_break}{self.trace_end}\n\n")]
+
+    @property
+    def trace_room(self) -> int:
+        """The most tokens that stand between a question and its answer because the model thinks."""
+        return self.thinking_tokens + len(self.closed_trace(())) if self.thinking == "on" else 0
 
     def judged_ids(self, question: str) -> list[int]:
         """The question up to where a given answer begins, for a prompt in which something is asked about the answer.
@@ -162,7 +187,7 @@ class PromptFormat:
         Differs from `question_ids` only for templates that write something else around answers of earlier turns, such
         as those of reasoning models.
         """
-        return self._question(question, self._frame.before_answer if self.style == "chat" else _ANSWER)
+        return self._question(question, self._frame.before_answer if self.style == "chat" else ANSWER)
 
     def reasoning_ids(self, question: str) -> list[int]:
         """The question up to where the reasoning before its answer begins."""
@@ -174,7 +199,7 @@ class PromptFormat:
     @cached_property
     def answer_now_ids(self) -> list[int]:
         """What ends the reasoning and begins the answer, within the same turn in a chat."""
-        return after(self._encoder, self._judged_context, _ANSWER)
+        return after(self._encoder, self._judged_context, ANSWER)
 
     def answer_ids(self, answer: str) -> list[int]:
         """Ids of an answer given as text (references, other people's answers)."""
@@ -195,12 +220,12 @@ class PromptFormat:
 
     @cached_property
     def _before_written_answer(self) -> str:
-        return self._template.before_written_answer(self._frame) if self.style == "chat" else _ANSWER
+        return self._template.before_written_answer(self._frame) if self.style == "chat" else ANSWER
 
     @cached_property
     def _question_seam(self) -> str:
         """What stands between the block and the question's text, but belongs to the question's first token."""
-        begins = self._frame.before_question if self.style == "chat" else f"{_QUESTION} "
+        begins = self._frame.before_question if self.style == "chat" else f"{QUESTION} "
         return begins[movable(self._encoder, begins) :]
 
     @cached_property
@@ -213,13 +238,13 @@ class PromptFormat:
     def _answer_seam(self) -> str:
         """What stands before an answer, but belongs to its first token: a space, mostly."""
         text = self._question_context + self._question_seam + _SHOWN[0]
-        begins = text + (self._frame.before_answer if self.style == "chat" else f"{_ANSWER} ")
+        begins = text + (self._frame.before_answer if self.style == "chat" else f"{ANSWER} ")
         return begins[movable(self._encoder, begins) :]
 
     @cached_property
     def _answer_context(self) -> str:
         text = self._question_context + self._question_seam + _SHOWN[0]
-        begins = text + (self._frame.before_answer if self.style == "chat" else f"{_ANSWER} ")
+        begins = text + (self._frame.before_answer if self.style == "chat" else f"{ANSWER} ")
         return begins[: len(begins) - len(self._answer_seam)]
 
     @cached_property
@@ -232,7 +257,7 @@ class PromptFormat:
             turns = _turns(demonstrations, self._encoder.protected)
             text = self._template.frame(turns, QUERY.strip()).before_question
         else:
-            text = "".join(_text_demonstration(d, self._encoder.protected) for d in demonstrations) + f"{_QUESTION} "
+            text = "".join(demonstration_text(d, self._encoder.protected) for d in demonstrations) + f"{QUESTION} "
         return text[: len(text) - len(self._question_seam)]
 
     def _question(self, question: str, before_answer: str) -> list[int]:
@@ -250,7 +275,7 @@ class PromptFormat:
     def _whole(self, question: str, answer: str, verdict: str) -> list[int]:
         """Ids of a whole prompt with its verdict, tokenized as one text."""
         if self.style == "text":
-            text = _text_demonstration(Demonstration(question=question, answer=answer, correct=verdict == YES))
+            text = demonstration_text(Demonstration(question=question, answer=answer, correct=verdict == YES))
             return self._encoder.whole(text.rstrip())
         turns = [user(question), assistant(answer), user(QUERY.strip()), assistant(verdict)]
         return self._encoder.whole(self._template.render(turns, generate=False))
@@ -275,17 +300,6 @@ def _common(first: list[int], second: list[int]) -> list[int]:
     """The ids that both begin with."""
     count = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
     return first[: min(len(first), len(second)) if count is None else count]
-
-
-def _text_question(question: str) -> str:
-    return f"{_QUESTION} {question.strip()}{_ANSWER}"
-
-
-def _text_demonstration(demonstration: Demonstration, protected: Callable[[str], str] = str) -> str:
-    shown = f"{_text_question(protected(demonstration.question.strip()))} {protected(demonstration.answer.strip())}"
-    if demonstration.correct is not None:
-        shown += f"{QUERY} {YES if demonstration.correct else NO}"
-    return shown + "\n\n"
 
 
 def _turns(demonstrations: Sequence[Demonstration], protected: Callable[[str], str] = str) -> Turns:

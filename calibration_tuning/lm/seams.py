@@ -33,7 +33,8 @@ class Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, begins: bool) -> None:
         self.tokenizer = tokenizer
         self.begins = begins
-        tokens = sorted({*tokenizer.all_special_tokens}, key=len, reverse=True)
+        added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+        tokens = sorted({*tokenizer.all_special_tokens, *added}, key=len, reverse=True)
         self.special = re.compile("|".join(map(re.escape, tokens))) if tokens else None
         self._contents: list[str] = []
         self._after_text = self._appended()

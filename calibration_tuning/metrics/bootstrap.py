@@ -4,10 +4,12 @@ The same resamples serve every metric and both sides of a comparison, so differe
 (one country, one passage) are drawn together, because their answers are right or wrong together. Fewer than ten groups
 say nothing about others like them: there are no intervals then.
 
-There are two kinds of interval. Means and ranks (Brier, NLL, AUROC) take percentiles of the resampled values.
-Calibration errors are sums of absolute values: noise makes them larger, and a resample has the noise twice. Their
-percentiles lie above the truth (for a calibrated model at n = 500 they never cover it), so `error_interval` corrects
-for that. See docs/evaluation.md, and `python -m benchmarks interval_coverage`.
+There are four kinds of interval. Means (Brier, NLL) and AURC take percentiles of the resampled values.
+Shares (accuracy, AUROC) take Wilson's interval with the resamples' variance. Resolution and calibration errors are
+raised by noise, and a resample has the noise twice, so percentiles lie beside the truth (for the ECE of a calibrated
+model at n = 500 they never contain it): see `bias_corrected_interval` and `error_interval`. A bootstrap of few groups
+is too narrow by itself, so all take more extreme percentiles, and p-values a t distribution. docs/evaluation.md shows
+how often intervals contain the truth (`python -m benchmarks coverage`, `python -m benchmarks interval_coverage`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 Array = np.ndarray
 Point = Mapping[str, float | None]
@@ -39,6 +41,8 @@ class Interval:
     if_calibrated: Interval | None = None
     """Of a calibration error: what these confidences would score by chance if each were exactly right. Mean and 95%
     range; an ECE is never 0 in a finite sample."""
+    warning: str | None = None
+    """Why the interval may be too narrow: bins that hold few answers."""
 
     def scaled(self, factor: float) -> Self:
         """The same interval in another unit; a p-value and a verdict stay as they are."""
@@ -53,6 +57,8 @@ class Interval:
             row["undefined"] = self.undefined
         if self.if_calibrated is not None:
             row["if_calibrated"] = self.if_calibrated.as_dict()
+        if self.warning is not None:
+            row["warning"] = self.warning
         return row
 
 
@@ -94,34 +100,77 @@ def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
         yield order[np.repeat(first[drawn], taken) + within]
 
 
+def units_of(groups: Array | int) -> int:
+    """How many units are resampled: n independent rows, or the different labels among [n]."""
+    return groups if isinstance(groups, int) else len(np.unique(groups))
+
+
 def draws_of(
     metrics: Callable[[Array], Point], groups: Array | int, count: int, seed: int
 ) -> dict[str, list[float | None]]:
     """Resampled values of every metric of `metrics(indices)`; empty where there are too few groups to resample."""
     draws: dict[str, list[float | None]] = {}
-    independent = groups if isinstance(groups, int) else len(np.unique(groups))
-    for indices in resamples(groups, count if independent >= FEWEST else 0, seed):
+    for indices in resamples(groups, count if units_of(groups) >= FEWEST else 0, seed):
         for name, value in metrics(indices).items():
             draws.setdefault(name, []).append(value)
     return draws
 
 
-def percentile_interval(value: float, draws: Sequence[float | None], level: float = LEVEL) -> Interval:
-    """Percentiles of the draws around `value`.
+def percentile_interval(
+    value: float, draws: Sequence[float | None], level: float = LEVEL, units: int | None = None
+) -> Interval:
+    """Percentiles of the draws around `value`; those of draws of few `units` (groups) are expanded.
 
-    Resamples on which the metric is undefined (None) are left out; without any there is no interval.
+    A resample of G groups has a variance that is too small by (G - 1) / G, and its spread is itself uncertain: the tail
+    on each side is Phi(-t sqrt(G / (G - 1))) with t the quantile of G - 1 degrees of freedom (Hesterberg 2015, "What
+    teachers should know about the bootstrap"). Resamples on which the metric is undefined (None) are left out; without
+    any there is no interval.
     """
     kept = _defined(draws)
     if not len(kept):
         return Interval(float(value))
-    low, high = np.percentile(kept, [50 * (1 - level), 50 * (1 + level)])
+    tail = float(norm.cdf(-_quantile(units, level) * _widening(units)))
+    low, high = np.percentile(kept, [100 * tail, 100 * (1 - tail)])
     return Interval(float(value), float(low), float(high))
+
+
+def bias_corrected_interval(value: float, draws: Sequence[float | None], units: int | None = None) -> Interval:
+    """An interval of a number that noise pushes to one side; resamples, which have the noise twice, as far again.
+
+    Around 2 value - mean of the draws it reaches, on each side, as far as the draws' percentile or t standard
+    deviations, whichever is further, and contains the value.
+    """
+    plain = percentile_interval(value, draws, units=units)
+    if plain.low is None or plain.high is None:
+        return plain
+    kept = _defined(draws)
+    mean, spread = float(kept.mean()), float(kept.std()) * _widening(units) * _quantile(units, LEVEL)
+    middle = 2 * value - mean
+    low, high = middle - max(spread, mean - plain.low), middle + max(spread, plain.high - mean)
+    return Interval(float(value), min(low, value), max(high, value))
+
+
+def share_interval(value: float, draws: Sequence[float | None], trials: float, units: int | None = None) -> Interval:
+    """Wilson's interval (1927) of a share in [0, 1]; AUROC is a share of pairs.
+
+    The number of trials is the effective one, value (1 - value) / variance of the draws, as in surveys (Korn and
+    Graubard 1998); `trials` where the draws do not vary, at 0 and 1. Percentiles are too narrow near those.
+    """
+    kept = _defined(draws)
+    if not len(kept):
+        return Interval(float(value))
+    variance = float(kept.var()) * _widening(units) ** 2
+    z = _quantile(units, LEVEL)
+    n = value * (1 - value) / variance if 0 < value < 1 and variance > 1e-12 else trials
+    middle = (value + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
+    return Interval(float(value), min(value, float(middle - half)), max(value, float(middle + half)))
 
 
 def mean_interval(values: Array, groups: Array | int, count: int, seed: int, level: float = LEVEL) -> Interval:
     """The mean of `values` [n] with its bootstrap interval over `groups` (labels [n], or n for independent rows)."""
     draws = draws_of(lambda indices: {"mean": float(values[indices].mean())}, groups, count, seed)
-    return percentile_interval(float(values.mean()), draws.get("mean", ()), level)
+    return percentile_interval(float(values.mean()), draws.get("mean", ()), level, units_of(groups))
 
 
 def error_interval(
@@ -130,14 +179,15 @@ def error_interval(
     null: Sequence[float] = (),
     smallest: float = 0.0,
     largest: float = np.inf,
+    units: int | None = None,
 ) -> Interval:
     """The interval of a calibration error; `null` are values that a perfectly calibrated model scores by chance.
 
     low: the basic bootstrap's, 2 value - high percentile (Davison and Hinkley 1997, eq. 5.6), and `smallest` where the
     value is no higher than chance alone makes it. high: the larger of the basic one, 2 value - low percentile, and the
-    value plus what the high percentile is above the mean of the draws.
+    value plus what the high percentile is above the mean of the draws. Percentiles are those of `percentile_interval`.
     """
-    plain = percentile_interval(value, draws)
+    plain = percentile_interval(value, draws, units=units)
     if plain.low is None or plain.high is None:
         return plain
     low = 2 * value - plain.high
@@ -147,8 +197,10 @@ def error_interval(
     return Interval(float(value), float(min(max(low, smallest), value)), float(max(min(high, largest), value)))
 
 
-def p_value(value: float, draws: Sequence[float | None]) -> float | None:
-    """Two-sided p-value of "no difference": that of a normal with the standard deviation of the resampled differences.
+def p_value(value: float, draws: Sequence[float | None], units: int | None = None) -> float | None:
+    """Two-sided p-value of "no difference": that of a t distribution with G - 1 degrees of freedom for G `units`
+    (groups), the standard deviation that of the resampled differences times sqrt(G / (G - 1)); a normal without
+    `units`.
 
     Counting draws, it could not be below 1 / their number, and could not be corrected for many comparisons. None
     without resamples.
@@ -157,9 +209,26 @@ def p_value(value: float, draws: Sequence[float | None]) -> float | None:
     if len(kept) < 2:
         return None
     spread = float(kept.std(ddof=1))
-    if spread > 1e-12:
-        return float(2 * norm.sf(abs(value) / spread))
-    return 1.0 if abs(value) < 1e-12 else 1 / (len(kept) + 1)
+    if spread <= 1e-12:
+        return 1.0 if abs(value) < 1e-12 else 1 / (len(kept) + 1)
+    return _tails(abs(value) / (spread * _widening(units)), units)
+
+
+def p_of_width(value: float, width: float, units: int | None = None) -> float:
+    """Two-sided p-value of "no difference" for a 95% interval that reaches `width` from `value` towards 0."""
+    return _tails(_quantile(units, LEVEL) * abs(value) / width, units)
+
+
+def _quantile(units: int | None, level: float) -> float:
+    return float(norm.ppf((1 + level) / 2) if units is None else t.ppf((1 + level) / 2, units - 1))
+
+
+def _tails(x: float, units: int | None) -> float:
+    return float(2 * (norm.sf(x) if units is None else t.sf(x, units - 1)))
+
+
+def _widening(units: int | None) -> float:
+    return 1.0 if units is None else float(np.sqrt(units / (units - 1)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -12,11 +12,26 @@ import numpy as np
 from scipy.special import ndtr
 
 Array = np.ndarray
+FOLDED = 40.0
+FEW_ANSWERS = 10
+"""In a bin: an accuracy of fewer is hardly one, and intervals contain the truth too seldom."""
 
 
 def bin_index(confidence: Array, num_bins: int) -> Array:
     """Bin of each probability: how many of the edges 1/M, ..., (M-1)/M are at or below it."""
     return np.searchsorted(np.arange(1, num_bins) / num_bins, confidence, side="right")
+
+
+def sparse_bins(confidence: Array, num_bins: int) -> str | None:
+    """A warning in words where bins, of those that are not empty, hold fewer than ten answers; else None."""
+    counts = np.bincount(bin_index(confidence, num_bins), minlength=num_bins)
+    few = counts[(counts > 0) & (counts < FEW_ANSWERS)]
+    if not len(few):
+        return None
+    return (
+        f"{len(few)} of {int((counts > 0).sum())} bins hold fewer than {FEW_ANSWERS} answers "
+        f"({few.sum() / len(confidence):.0%} of all), so the interval may be too narrow"
+    )
 
 
 def ece(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
@@ -38,16 +53,20 @@ def mce(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
 def debiased_ece(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
     """ECE less its bias: 2 ECE - E[ECE of resampled labels], after Kumar, Liang and Ma (2019).
 
-    acc_m varies by s_m = sqrt(acc_m (1 - acc_m) / n_m); the mean of |N(gap_m, s_m^2)| is that of a folded normal, which
-    they simulate. May be slightly negative where ECE is no more than noise.
+    acc_m varies by s_m = sqrt(variance of `correct` in bin m / n_m), which is acc_m (1 - acc_m) / n_m for 0 and 1; the
+    mean of |N(gap_m, s_m^2)| is that of a folded normal, which they simulate. May be slightly negative where ECE is no
+    more than noise.
     """
     if len(confidence) < num_bins:
         return None
     counts, gaps, hits = _bins(confidence, correct, num_bins)
+    squares = np.bincount(bin_index(confidence, num_bins), weights=correct**2, minlength=num_bins)
     kept = counts > 0
-    n, gap, accuracy = counts[kept], np.abs(gaps[kept]) / counts[kept], hits[kept] / counts[kept]
-    s = np.sqrt(np.clip(accuracy * (1 - accuracy), 0, None) / n)
-    z = np.divide(gap, s, out=np.full_like(gap, np.inf), where=s > 0)
+    n, gap = counts[kept], np.abs(gaps[kept]) / counts[kept]
+    variance = squares[kept] / n - (hits[kept] / n) ** 2
+    s = np.sqrt(np.clip(variance, 0, None) / n)
+    # Beyond z = 40 the folded normal is the normal, to the last digit; z itself may overflow where s is next to 0.
+    z = np.where(gap > FOLDED * s, FOLDED, np.divide(gap, s, out=np.zeros_like(gap), where=s > 0))
     folded = s * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + gap * (1 - 2 * ndtr(-z))
     return float((n * (2 * gap - folded)).sum() / len(confidence))
 

@@ -100,6 +100,12 @@ def fit(kind: CalibratorName, logit: Array, correct: Array) -> AnyCalibrator:
     return CALIBRATORS[kind](_finite(logit), np.asarray(correct, dtype=np.float64))
 
 
+def slope_at_bound(calibrator: AnyCalibrator) -> bool:
+    """True if temperature or Platt scaling ended at the lowest slope allowed, 0.05: by the data it was fitted on, a
+    higher score does not mean more right answers. A negative slope would turn the confidence into its opposite."""
+    return isinstance(calibrator, Calibrator) and calibrator.scale <= (1 + 1e-6) / MAX_SCALE
+
+
 def _temperature(logit: Array, correct: Array) -> Calibrator:
     (scale,) = _logistic(logit[:, None], correct, [(1 / MAX_SCALE, MAX_SCALE)], [1.0])
     return Calibrator(kind="temperature", scale=scale)

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
 
 from calibration_tuning.metrics.bootstrap import (
     Difference,
     Interval,
+    bias_corrected_interval,
     error_interval,
     holm,
+    p_of_width,
     p_value,
     percentile_interval,
+    share_interval,
 )
 
 SIGNIFICANT = 0.05
@@ -29,6 +31,10 @@ class Quantity:
     """-1 where lower is better, +1 where higher is, 0 where neither."""
     calibration_error: bool = False
     """0 at best, and pushed up by noise: see `metrics.bootstrap`."""
+    raised_by_noise: bool = False
+    """Pushed up by noise, without being an error."""
+    share: bool = False
+    """A share in [0, 1] of answers, or of pairs: Wilson's interval, which does not shrink to nothing near 0 and 1."""
     undefined: str = "undefined"
     """Why there may be no number."""
     largest: float = 1.0
@@ -42,15 +48,30 @@ class Resampled:
     value: float | None
     draws: Sequence[float | None]
     null: Sequence[float] = ()
+    units: int | None = None
+    """Groups that the draws are resamples of; without them, as if there were very many."""
+    trials: float = 1.0
+    """Of a share: how many there are where resamples do not vary."""
+    warning: str | None = None
+    """Why the interval may be too narrow."""
 
 
 def interval(quantity: Quantity, number: Resampled) -> Interval:
     """The number with its interval; a calibration error also with what a calibrated model scores by chance."""
     if number.value is None:
         return Interval(None, undefined=quantity.undefined)
+    return replace(_interval(quantity, number, number.value), warning=number.warning)
+
+
+def _interval(quantity: Quantity, number: Resampled, value: float) -> Interval:
+    if quantity.raised_by_noise:
+        return bias_corrected_interval(value, number.draws, number.units)
+    if quantity.share:
+        return share_interval(value, number.draws, number.trials, number.units)
     if not quantity.calibration_error:
-        return percentile_interval(number.value, number.draws)
-    error = error_interval(number.value, number.draws, number.null, min(0.0, number.value), quantity.largest)
+        return percentile_interval(value, number.draws, units=number.units)
+    smallest = min(0.0, value)
+    error = error_interval(value, number.draws, number.null, smallest, quantity.largest, number.units)
     if not len(number.null):
         return error
     return replace(error, if_calibrated=percentile_interval(float(np.mean(number.null)), number.null))
@@ -59,21 +80,24 @@ def interval(quantity: Quantity, number: Resampled) -> Interval:
 def compared(quantity: Quantity, before: Resampled, after: Resampled) -> Difference:
     """The difference after - before on the same resamples.
 
-    The plug-in difference of two calibration errors is biased, as the better one has more noise in it: theirs is put
-    together from the two intervals and the correlation of the draws (Zou 2007, "MOVER"), and its p-value is that of a
-    normal with the interval's half-width on the side of 0. Without resamples there is neither p-value nor verdict.
+    The plug-in difference of two calibration errors is biased, as the better one has more noise in it, and that of two
+    shares near 1 is skewed: theirs is put together from the two intervals and the correlation of the draws (Zou 2007,
+    "MOVER"), and its p-value is that of the interval's half-width on the side of 0. Without resamples there is neither
+    p-value nor verdict.
     """
     if before.value is None or after.value is None:
         return Difference(None, undefined=quantity.undefined)
     value = after.value - before.value
     pairs = [(b, a) for b, a in zip(before.draws, after.draws, strict=True) if b is not None and a is not None]
     changes = [a - b for b, a in pairs]
-    if quantity.calibration_error and pairs and np.ptp(changes) > 1e-12:
+    units = after.units
+    if (quantity.calibration_error or quantity.share) and pairs and np.ptp(changes) > 1e-12:
         low, high = _mover(value, interval(quantity, before), interval(quantity, after), _correlation(pairs))
         width = value - low if value > 0 else high - value
-        p = float(2 * norm.sf(1.96 * abs(value) / width)) if width > 1e-12 else p_value(value, changes)
+        p = p_of_width(value, width, units) if width > 1e-12 else p_value(value, changes, units)
         return Difference(value, low, high, p=p, verdict=verdict(value, p, quantity.better))
-    plain, p = percentile_interval(value, changes), p_value(value, changes)
+    between = bias_corrected_interval if quantity.raised_by_noise else percentile_interval
+    plain, p = between(value, changes, units=units), p_value(value, changes, units)
     return Difference(value, plain.low, plain.high, p=p, verdict=verdict(value, p, quantity.better))
 
 

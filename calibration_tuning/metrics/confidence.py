@@ -6,19 +6,19 @@ that the data cannot define is None with a reason, never made up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
-from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of
-from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
+from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of, units_of
+from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
+from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece, sparse_bins
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
-from calibration_tuning.metrics.ranking import auprc, aurc, auroc
+from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within
 from calibration_tuning.metrics.scoring_rules import brier, brier_parts, brier_skill, nll
 
 Array = np.ndarray
@@ -33,12 +33,24 @@ LEAST_SLOW = 100
 
 @dataclass(frozen=True)
 class Metric(Quantity):
-    compute: Callable[[Array, Array, int], float | None] = field(kw_only=True)
+    compute: Callable[[Array, Array, int], float | None] | None = field(default=None, kw_only=True)
     slow: bool = False
+    binned: bool = False
+    """Of bins of equal width, which may hold few answers."""
+    compute_within: Callable[[Array, Array, Array], float | None] | None = None
+    """In place of `compute`, of a metric that needs the answers' subjects [n] instead of a number of bins."""
+
+    def value(self, confidence: Array, correct: Array, num_bins: int, subjects: Array | None) -> float | None:
+        if self.compute is not None:
+            return self.compute(confidence, correct, num_bins)
+        if self.compute_within is None or subjects is None:
+            return None
+        return self.compute_within(confidence, correct, subjects)
 
 
 ONE_CLASS = "undefined: all answers are correct, or all are wrong"
 FEW = "undefined: fewer examples than bins"
+NO_SUBJECT = "undefined: no subject has both classes, or none are given"
 NO_RELPLOT = "undefined: needs relplot (pip install relplot)"
 
 METRICS: dict[str, Metric] = {
@@ -47,9 +59,9 @@ METRICS: dict[str, Metric] = {
         "Brier skill over the base rate", 1, undefined=ONE_CLASS, compute=lambda p, c, m: brier_skill(p, c)
     ),
     "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c)),
-    "ece": Metric("ECE", calibration_error=True, undefined=FEW, compute=ece),
+    "ece": Metric("ECE", calibration_error=True, binned=True, undefined=FEW, compute=ece),
     "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
-    "debiased_ece": Metric("ECE, debiased", calibration_error=True, undefined=FEW, compute=debiased_ece),
+    "debiased_ece": Metric("ECE, debiased", calibration_error=True, binned=True, undefined=FEW, compute=debiased_ece),
     "smooth_ece": Metric(
         "Smooth ECE",
         calibration_error=True,
@@ -57,19 +69,28 @@ METRICS: dict[str, Metric] = {
         slow=True,
         compute=lambda p, c, m: smooth_ece(p, c),
     ),
-    "mce": Metric("MCE (worst bin)", calibration_error=True, undefined=FEW, compute=mce),
-    "auroc": Metric("AUROC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
+    "mce": Metric("MCE (worst bin)", calibration_error=True, binned=True, undefined=FEW, compute=mce),
+    "auroc": Metric("AUROC", 1, share=True, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
+    "auroc_within_subjects": Metric(
+        "AUROC within subjects",
+        1,
+        share=True,
+        undefined=NO_SUBJECT,
+        compute_within=lambda p, c, s: auroc_within(p, c, s),
+    ),
     "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
     "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c)),
     "brier_reliability": Metric(
-        "Brier: reliability", calibration_error=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
+        "Brier: reliability", calibration_error=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
     ),
-    "brier_resolution": Metric("Brier: resolution", 1, compute=lambda p, c, m: brier_parts(p, c, m)[1]),
+    "brier_resolution": Metric(  # without a verdict: noise raises it, and AUROC and Brier judge the same
+        "Brier: resolution", 0, raised_by_noise=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[1]
+    ),
     "brier_uncertainty": Metric("Brier: uncertainty", 0, compute=lambda p, c, m: brier_parts(p, c, m)[2]),
     "mean_confidence": Metric("Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p))),
-    "accuracy": Metric("Accuracy of the answers", 0, compute=lambda p, c, m: float(np.mean(c))),
+    "accuracy": Metric("Accuracy of the answers", 0, share=True, compute=lambda p, c, m: float(np.mean(c))),
 }
-MAIN = ("brier", "nll", "ece", "ace", "auroc", "aurc")
+MAIN = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc")
 """What is shown where many confidences stand side by side."""
 
 
@@ -83,10 +104,17 @@ class BeforeAfter:
 
 
 def point_metrics(
-    confidence: Array, correct: Array, num_bins: int = 10, only: Collection[str] = tuple(METRICS)
+    confidence: Array,
+    correct: Array,
+    num_bins: int = 10,
+    only: Collection[str] = tuple(METRICS),
+    subjects: Array | None = None,
 ) -> dict[str, float | None]:
-    """The metrics without intervals. `confidence` [n] and `correct` [n] in [0, 1]; None where one is undefined."""
-    return {name: METRICS[name].compute(confidence, correct, num_bins) for name in only}
+    """The metrics without intervals. `confidence` [n] and `correct` [n] in [0, 1]; None where one is undefined.
+
+    `subjects` [n] are labels, for `auroc_within_subjects`.
+    """
+    return {name: METRICS[name].value(confidence, correct, num_bins, subjects) for name in only}
 
 
 def confidence_metrics(
@@ -97,6 +125,7 @@ def confidence_metrics(
     bootstrap_samples: int = 1000,
     groups: Array | Sequence[Any] | None = None,
     only: Collection[str] = tuple(METRICS),
+    subjects: Array | Sequence[Any] | None = None,
 ) -> dict[str, Interval]:
     """Every metric of `METRICS`, each with a 95% bootstrap interval.
 
@@ -105,12 +134,13 @@ def confidence_metrics(
     num_bins: of the binned calibration errors, at least 2.
     groups: [n] labels of examples that belong together and are resampled together; each to itself by default.
     only: names of the metrics that are wanted.
+    subjects: [n] labels; without them `auroc_within_subjects` is undefined.
 
     Raises ValueError for lists of other shapes or values, for NaN and for an empty input.
     """
     p, c = check(confidence, correct, num_bins)
     units = len(p) if groups is None else np.asarray(groups)
-    resampled = _resampled(p, c, units, num_bins, seed, bootstrap_samples, only)
+    resampled = _resampled(p, c, units, num_bins, seed, bootstrap_samples, only, _labels(subjects, len(p)))
     return {name: interval(METRICS[name], number) for name, number in resampled.items()}
 
 
@@ -124,6 +154,7 @@ def before_and_after(
     groups: Array | Sequence[Any] | None = None,
     only: Collection[str] = tuple(METRICS),
     correct_after: Values | None = None,
+    subjects: Array | Sequence[Any] | None = None,
 ) -> BeforeAfter:
     """Metrics of two confidences in the same n answers, as by `confidence_metrics`, and their paired differences.
 
@@ -136,7 +167,7 @@ def before_and_after(
     if len(first) != len(second):
         raise ValueError(f"before has {len(first)} confidences, after {len(second)}: not of the same questions")
     units = len(first) if groups is None else np.asarray(groups)
-    settings = (units, num_bins, seed, bootstrap_samples, only)
+    settings = (units, num_bins, seed, bootstrap_samples, only, _labels(subjects, len(first)))
     x, y = _resampled(first, truth, *settings), _resampled(second, other_truth, *settings)
     return BeforeAfter(
         {name: interval(METRICS[name], x[name]) for name in only},
@@ -155,9 +186,10 @@ def paired_difference(
     groups: Array | Sequence[Any] | None = None,
     only: Collection[str] = tuple(METRICS),
     correct_after: Values | None = None,
+    subjects: Array | Sequence[Any] | None = None,
 ) -> dict[str, Difference]:
     """The `difference` of `before_and_after`, which takes the same arguments and raises the same errors."""
-    settings = (num_bins, seed, bootstrap_samples, groups, only, correct_after)
+    settings = (num_bins, seed, bootstrap_samples, groups, only, correct_after, subjects)
     return before_and_after(before, after, correct, *settings).difference
 
 
@@ -178,11 +210,27 @@ def check(confidence: Values, correct: Values, num_bins: int = 10) -> tuple[Arra
     return p, c
 
 
+def _labels(subjects: Array | Sequence[Any] | None, n: int) -> Array | None:
+    """The labels as whole numbers, which sort faster than names on every resample. ValueError unless there are n."""
+    if subjects is None:
+        return None
+    if len(subjects) != n:
+        raise ValueError(f"{n} confidences, but {len(subjects)} subjects; give each its subject")
+    return np.unique(np.asarray(subjects), return_inverse=True)[1]
+
+
 def _resampled(
-    p: Array, c: Array, units: Array | int, num_bins: int, seed: int, count: int, only: Collection[str]
+    p: Array,
+    c: Array,
+    units: Array | int,
+    num_bins: int,
+    seed: int,
+    count: int,
+    only: Collection[str],
+    subjects: Array | None,
 ) -> dict[str, Resampled]:
     """Values, and values on resamples that depend on `units` and `seed` alone, so that two sides are paired."""
-    values = point_metrics(p, c, num_bins, only)
+    values = point_metrics(p, c, num_bins, only, subjects)
     draws: dict[str, list[float | None]] = {}
     null: dict[str, list[float]] = {}
     simulated = max(LEAST_SIMULATED, count // SIMULATED)
@@ -191,53 +239,36 @@ def _resampled(
         if not names:
             continue
         number = max(LEAST_SLOW, count // SLOW) if slow else count
-        draws |= draws_of(partial(_at, p, c, num_bins, names), units, number, seed)
+        draws |= draws_of(partial(_at, p, c, num_bins, names, subjects), units, number, seed)
         if errors := [name for name in names if METRICS[name].calibration_error]:
             labels = labels_if_calibrated(p, c, units, simulated, seed)
             null |= _if_calibrated(p, islice(labels, max(LEAST_SIMULATED, number // SIMULATED)), num_bins, errors)
-    return {name: Resampled(values[name], draws.get(name, ()), null.get(name, ())) for name in only}
+    independent = units_of(units)
+    trials, sparse = _trials(c, independent), sparse_bins(p, num_bins)
+    return {
+        name: Resampled(
+            values[name],
+            draws.get(name, ()),
+            null.get(name, ()),
+            independent,
+            trials,
+            sparse if METRICS[name].binned else None,
+        )
+        for name in only
+    }
 
 
-def _at(p: Array, c: Array, num_bins: int, only: Collection[str], indices: Array) -> dict[str, float | None]:
-    return point_metrics(p[indices], c[indices], num_bins, only)
+def _trials(correct: Array, units: int) -> float:
+    """What a share that is 0 or 1 throughout is a share of: the answers of the rarer class, as pairs are no more, or
+    all answers where there is one class only; groups where those are fewer."""
+    rarer = min(correct.sum(), (1 - correct).sum())
+    return float(min(rarer or len(correct), units))
 
 
-def labels_if_calibrated(
-    confidence: Array, correct: Array, units: Array | int, count: int, seed: int
-) -> Iterator[Array]:
-    """`count` draws of labels [n] by which each confidence is exactly right; one at a time, as all are many.
-
-    Answers of one group are right or wrong together as far as they are in the data: standard normals with the
-    correlation of the residuals within groups (that of binary variables, 0 at least) decide, a Gaussian copula.
-    """
-    generator = np.random.default_rng(seed)
-    n = len(confidence)
-    if isinstance(units, int):
-        for _ in range(count):
-            yield (generator.random(n) < confidence).astype(np.float64)
-        return
-    _, groups = np.unique(units, return_inverse=True)
-    shared = np.sqrt(_correlation_within(confidence, correct, groups))
-    size = int(groups.max()) + 1
-    # The groups' numbers of all draws come first, then those of the answers: a second generator is led up to these.
-    answers = np.random.default_rng(seed)
-    for _ in range(count):
-        answers.normal(size=size)
-    for _ in range(count):
-        common = generator.normal(size=size)[groups]
-        latent = shared * common + np.sqrt(1 - shared**2) * answers.normal(size=n)
-        yield (ndtr(latent) < confidence).astype(np.float64)
-
-
-def _correlation_within(confidence: Array, correct: Array, groups: Array) -> float:
-    """Latent correlation of two answers of one group, by the moments of their residuals, in [0, 1]."""
-    spread = np.sqrt(np.clip(confidence * (1 - confidence), 1e-4, None))
-    residual = np.clip((correct - confidence) / spread, -10, 10)
-    sums, squares = np.bincount(groups, weights=residual), np.bincount(groups, weights=residual**2)
-    sizes = np.bincount(groups)
-    pairs = float((sizes * (sizes - 1)).sum())
-    binary = float((sums**2 - squares).sum() / pairs) if pairs else 0.0
-    return float(np.sin(np.pi / 2 * np.clip(binary, 0, 1)))  # exact for the sign of normals
+def _at(
+    p: Array, c: Array, num_bins: int, only: Collection[str], subjects: Array | None, indices: Array
+) -> dict[str, float | None]:
+    return point_metrics(p[indices], c[indices], num_bins, only, None if subjects is None else subjects[indices])
 
 
 def _if_calibrated(

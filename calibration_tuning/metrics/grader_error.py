@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration_tuning.metrics.bootstrap import FEWEST, Interval, percentile_interval, resamples
+from calibration_tuning.metrics.bootstrap import FEWEST, Interval, percentile_interval, resamples, units_of
 from calibration_tuning.metrics.confidence import ONE_CLASS, check, point_metrics
 
 Array = np.ndarray
@@ -65,14 +65,12 @@ def compared_with_grader_error(
             draws["before"][name].append(b)
             draws["after"][name].append(a)
             draws["difference"][name].append(None if b is None or a is None else a - b)
-    enough = (units if isinstance(units, int) else len(np.unique(units))) >= FEWEST
-    return {side: {name: _mean_interval(of[name], enough) for name in SHOWN} for side, of in draws.items()}
+    independent = units_of(units)
+    return {side: {name: _mean_interval(of[name], independent) for name in SHOWN} for side, of in draws.items()}
 
 
-def _mean_interval(draws: list[float | None], enough: bool) -> Interval:
+def _mean_interval(draws: list[float | None], units: int) -> Interval:
     kept = [draw for draw in draws if draw is not None]
-    return (
-        percentile_interval(float(np.mean(kept)), kept if enough else ())
-        if kept
-        else Interval(None, undefined=ONE_CLASS)
-    )
+    if not kept:
+        return Interval(None, undefined=ONE_CLASS)
+    return percentile_interval(float(np.mean(kept)), kept if units >= FEWEST else (), units=units)

@@ -1,4 +1,4 @@
-"""Does a higher confidence mean a better chance? AUROC, AUPRC, and the risk-coverage curve.
+"""Does a higher confidence mean a better chance? AUROC, overall and in subjects, AUPRC, the risk-coverage curve.
 
 `correct` may be a fraction: an example then counts as c of a positive and 1 - c of a negative. Equal confidences
 count as in random order. scikit-learn's functions give the same numbers (tested) in 3 ms a call, half a minute over a
@@ -17,6 +17,25 @@ def auroc(confidence: Array, correct: Array) -> float | None:
     positives, negatives = _by_confidence(confidence, correct)
     pairs = positives.sum() * negatives.sum()
     below = np.cumsum(negatives) - negatives
+    return float((positives * (below + negatives / 2)).sum() / pairs) if pairs else None
+
+
+def auroc_within(confidence: Array, correct: Array, subjects: Array) -> float | None:
+    """Probability that, of a correct and a wrong answer in the same subject, the correct one has the higher confidence.
+
+    It is the mean over all such pairs, the subjects' pairs taken together; ties count half. `subjects` [n] are labels.
+    A confidence that only knows how often each subject is right scores 0.5, whatever its AUROC. None where no subject
+    has both a correct and a wrong answer.
+    """
+    _, subject = np.unique(subjects, return_inverse=True)
+    values, rank = np.unique(confidence, return_inverse=True)
+    cells, cell = np.unique(subject * len(values) + rank, return_inverse=True)
+    positives, negatives = np.bincount(cell, weights=correct), np.bincount(cell, weights=1 - correct)
+    owner = cells // len(values)
+    totals = np.bincount(owner, weights=negatives)
+    pairs = (np.bincount(owner, weights=positives) * totals).sum()
+    # Negatives below in the same subject: those of all cells before, less those of the subjects before.
+    below = np.cumsum(negatives) - negatives - (np.cumsum(totals) - totals)[owner]
     return float((positives * (below + negatives / 2)).sum() / pairs) if pairs else None
 
 

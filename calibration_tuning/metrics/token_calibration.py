@@ -30,12 +30,12 @@ from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
 from calibration_tuning.metrics.row_statistics import row_statistics
 from calibration_tuning.metrics.token_bins import Binning, cuts, equal_parts, joined
+from calibration_tuning.metrics.token_null import covariances, errors_by_chance, expected_error
 from calibration_tuning.metrics.token_sums import SumLayout, Sums
 
 Array = np.ndarray
 CHUNK = 256
 HEAD_CHUNK = 128
-NULL_DRAWS = 200
 NOTHING = "undefined: no token positions"
 
 TOKEN_METRICS: dict[str, Quantity] = {
@@ -186,7 +186,7 @@ class TokenCalibration:
         n = total.totals[0]
         chance = None
         if n and self.binning != "equal_mass":
-            chance = float(np.sqrt(2 / np.pi) * self._spreads(total)["full_ece"].sum() / n)
+            chance = expected_error(covariances(total, *self._bins_of(total), self.num_bins)["full_ece"]) / n
         return self._metrics(summands.sum(0)) | {"full_ece_if_calibrated": chance, "n": int(n)}
 
     def compute_intervals(
@@ -287,29 +287,16 @@ class TokenCalibration:
             seed,
         )
         null = self._null(total, seed)
+        units = n if groups is None else len(set(groups))
         return {
-            name: Resampled(value, draws.get(name, ()), null.get(name, ()))
+            name: Resampled(value, draws.get(name, ()), null.get(name, ()), units)
             for name, value in self._metrics(summands.sum(0)).items()
         }
 
-    def _spreads(self, total: Sums) -> dict[str, Array]:
-        """Standard deviation of each bin's gap if every token is drawn from its probabilities. Positions are then
-        uncorrelated, those of one sequence too: each is drawn given what came before it.
-
-        For `equal_mass`, whose cells are joined, it is an upper bound.
-        """
-        variance, top1, grid = (part.clip(min=0) for part in (total.variance, total.top1_variance, total.grid_variance))
-        bin_of, adaptive = self._bins_of(Sums(*(part.clip(min=0) for part in total)))
-        return {
-            "full_ece": np.sqrt(joined(variance, bin_of, self.num_bins)),
-            "top1_ece": np.sqrt(top1),
-            "top1_ace": np.sqrt(joined(grid, adaptive, self.num_bins)),
-        }
-
     def _null(self, total: Sums, seed: int) -> dict[str, list[float]]:
-        """What errors chance alone makes, by the normal approximation."""
+        """What errors chance alone makes."""
         n = total.totals[0]
         if not n:
             return {}
-        noise = np.abs(np.random.default_rng(seed).normal(size=(NULL_DRAWS, self.num_bins)))
-        return {name: (noise @ spread / n).tolist() for name, spread in self._spreads(total).items()}
+        gaps = covariances(total, *self._bins_of(total), self.num_bins)
+        return {name: (errors_by_chance(covariance, seed) / n).tolist() for name, covariance in gaps.items()}

@@ -24,8 +24,9 @@ class Sums(NamedTuple):
     """[..., C]: probability by cell, of all pairs (position, vocabulary token)."""
     realised: Array
     """[..., C]: how many tokens were realised, by cell."""
-    variance: Array
-    """[..., C]: variance of `realised` if every token is drawn from its probabilities."""
+    covariance: Array
+    """[..., C x C]: covariance of `realised` if every token is drawn from its probabilities; for `equal_mass`, whose
+    cells are many, [..., C]: its diagonal."""
     top1_gap: Array
     """[..., M]: hit minus probability of the likeliest token, by equal-width bin."""
     top1_variance: Array
@@ -50,11 +51,12 @@ class SumLayout:
     @cached_property
     def _ends(self) -> list[int]:
         cells, grid = len(self.edges) + 1, len(GRID) + 1
-        return np.cumsum([4, *[cells] * 3, *[self.num_bins] * 2, *[grid] * 3]).tolist()
+        covariance = cells if self.binning == "equal_mass" else cells**2
+        return np.cumsum([4, cells, cells, covariance, *[self.num_bins] * 2, *[grid] * 3]).tolist()
 
     @property
     def width(self) -> int:
-        """W: 4 + 5 M + 3 x 257 numbers for equal-width bins."""
+        """W: 4 + 4 M + M^2 + 3 x 257 numbers for equal-width bins."""
         return self._ends[-1]
 
     def views(self, sums: Array) -> Sums:
@@ -72,7 +74,7 @@ class SumLayout:
         brier, nll = rows.squares - 2 * realised + 1, np.log(rows.total) + rows.highest - target_logits
         np.add.at(of.totals, place, np.stack([ones, brier, nll, hit], 1))
         np.add.at(of.mass, place, rows.mass)
-        np.add.at(of.variance, place, rows.mass * (1 - rows.mass))
+        of.covariance[:] = np.eye(len(names))[place].T @ self._covariance(rows.mass)
         np.add.at(of.realised, (place, np.digitize(realised, cuts(self.edges))), ones)
         likeliest = 1 / rows.total
         gap, variance = hit - likeliest, likeliest * (1 - likeliest)
@@ -84,3 +86,13 @@ class SumLayout:
         np.add.at(of.grid_gap, at, gap)
         np.add.at(of.grid_variance, at, variance)
         return dict(zip(names.tolist(), sums, strict=True))
+
+    def _covariance(self, mass: Array) -> Array:
+        """Of one token each, of rows with probability `mass` [N, C] by cell: diag(q) - q q', flat."""
+        variance = mass * (1 - mass)
+        if self.binning == "equal_mass":
+            return variance
+        products = -mass[:, :, None] * mass[:, None, :]
+        cell = np.arange(mass.shape[1])
+        products[:, cell, cell] = variance
+        return products.reshape(len(mass), -1)

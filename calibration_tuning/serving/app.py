@@ -75,9 +75,11 @@ def make_app(
     @app.post("/v1/chat/completions", dependencies=guarded)
     async def chat(request: ChatRequest) -> Response:
         answer = await line.run(lambda: model.answer(request.question, request.choices))
+        counted = usage(model, request.question, answer.text)
         if request.stream:
-            return StreamingResponse(_events(chunks(name, answer)), media_type="text/event-stream")
-        return JSONResponse(completion(name, answer, usage(model, request.question, answer.text)))
+            parts = chunks(name, answer, counted if request.wants_usage else None)
+            return StreamingResponse(_events(parts), media_type="text/event-stream")
+        return JSONResponse(completion(name, answer, counted))
 
     @app.post("/v1/confidence", dependencies=guarded)
     async def confidence(pairs: Pairs) -> Any:

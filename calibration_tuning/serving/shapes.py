@@ -6,7 +6,7 @@ import time
 import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from calibration_tuning.calibrated_model import CalibratedAnswer
 from calibration_tuning.question_rows import LONGEST, Text
@@ -36,9 +36,16 @@ class Message(BaseModel):
         return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    include_usage: bool | None = None
+
+
 class ChatRequest(BaseModel):
     """Answers are greedy and as long as in curation, as confidences are of such answers: `temperature`, `max_tokens`
-    and their like are taken and have no effect, as with other servers that lack them."""
+    and their like are taken and have no effect, as with other servers that lack them. A parameter that is null counts
+    as not given, as clients send it so."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -47,14 +54,25 @@ class ChatRequest(BaseModel):
     choices: Annotated[list[Text], Field(min_length=2, max_length=MOST)] | None = None
     """Answers to choose from; not of OpenAI's protocol (`extra_body` of their client)."""
     stream: bool = False
+    stream_options: StreamOptions | None = None
     n: Literal[1] = 1
 
-    @field_validator("messages")
+    @model_validator(mode="before")
     @classmethod
-    def _one_question(cls, value: list[Message]) -> list[Message]:
-        if [message.role for message in value] != ["user"]:
-            raise ValueError("must be one user message: checkpoints are tuned on single questions")
-        return value
+    def _null_is_not_given(cls, body: Any) -> Any:
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _one_question(cls, value: Any) -> Any:
+        roles = (
+            [message.get("role") for message in value if isinstance(message, dict)] if isinstance(value, list) else []
+        )
+        if not roles or roles == ["user"]:
+            return value
+        if {"system", "developer"} & {*map(str, roles)}:
+            raise ValueError("must be one user message, without a system message: checkpoints are tuned without one")
+        raise ValueError("must be one user message, without earlier turns: checkpoints are tuned on single questions")
 
     @field_validator("choices")
     @classmethod
@@ -66,6 +84,11 @@ class ChatRequest(BaseModel):
     @property
     def question(self) -> str:
         return self.messages[0].text
+
+    @property
+    def wants_usage(self) -> bool:
+        """True if the stream is to end with a chunk that counts tokens."""
+        return bool(self.stream_options and self.stream_options.include_usage)
 
 
 class Pair(BaseModel):
@@ -88,19 +111,25 @@ def judgement(answer: CalibratedAnswer) -> dict[str, Any]:
 def completion(model: str, answer: CalibratedAnswer, usage: dict[str, int]) -> dict[str, Any]:
     message = {"role": "assistant", "content": answer.text}
     return _envelope(model, "chat.completion") | {
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop", **judgement(answer)}],
+        "choices": [{"index": 0, "message": message, "finish_reason": _finish(answer), **judgement(answer)}],
         "usage": usage,
     }
 
 
-def chunks(model: str, answer: CalibratedAnswer) -> list[dict[str, Any]]:
-    """The chunks of `stream`: the answer in one piece, because its confidence is known only when it is complete."""
-    head = _envelope(model, "chat.completion.chunk")
+def chunks(model: str, answer: CalibratedAnswer, usage: dict[str, int] | None = None) -> list[dict[str, Any]]:
+    """The chunks of `stream`: the answer in one piece, because its confidence is known only when it is complete. With
+    `usage`, the last chunk holds it and no choice, and the others say that they hold none."""
+    head = _envelope(model, "chat.completion.chunk") | ({} if usage is None else {"usage": None})
     delta = {"role": "assistant", "content": answer.text}
-    return [
+    parts: list[dict[str, Any]] = [
         head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
-        head | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", **judgement(answer)}]},
+        head | {"choices": [{"index": 0, "delta": {}, "finish_reason": _finish(answer), **judgement(answer)}]},
     ]
+    return parts if usage is None else [*parts, head | {"choices": [], "usage": usage}]
+
+
+def _finish(answer: CalibratedAnswer) -> str:
+    return "length" if answer.is_cut else "stop"
 
 
 def _envelope(model: str, kind: str) -> dict[str, Any]:

@@ -34,6 +34,11 @@ class Engine(Protocol):
 
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[Sequence[Finished]]: ...
 
+    def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> Sequence[float] | None:
+        """Probability of the uncertainty query's two answers together after each `question + answer` id sequence
+        behind `block`; None where the engine cannot say."""
+        ...
+
 
 @dataclass(frozen=True)
 class Job:

@@ -13,19 +13,22 @@ from calibration_tuning.config.engines import OpenAIEngine
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.answering import Request, uniforms
 from calibration_tuning.lm.generation import Answer
+from calibration_tuning.lm.likelihood import cloze_answer
 from data_curation.engines import Failure, Finished, Job
+from data_curation.engines.endpoint_calls import Endpoint
+from data_curation.engines.endpoint_replies import REFUSED, NoAnswer, Written, written_answer
 
 GIVE_UP = 8
 """So many requests in a row without a reply, or one from each worker, and the endpoint counts as gone. So many
 refusals without a single answer, and it is the settings that are refused."""
 
-# Statuses that say something is wrong with the settings, not with one question; and those of one question.
+# Statuses that say something is wrong with the settings, not with one question.
 WRONG_SETTINGS = {401: "the key is not accepted", 403: "access is denied", 404: "not found there"}
-REFUSED = (400, 413, 422)
 
 
 class OpenAI:
-    """Text prompts go to `/completions`, chat prompts to `/chat/completions` (the server applies the template).
+    """Text prompts go to `/completions`, chat prompts to `/chat/completions` (the server applies the template), given
+    choices to `/completions` as token ids.
 
     The client library retries timeouts, 408, 409, 429 and 5xx with exponential backoff and honours `Retry-After`.
     """
@@ -47,15 +50,17 @@ class OpenAI:
             raise UserError(f"environment variable {settings.api_key_env}: holds characters that no key can have")
 
     def batches(self, requests: Sequence[Request]) -> list[list[Request]]:
-        if any(request.question.style == "cloze" for request in requests):
-            raise UserError("curation.engine.kind: openai cannot score given choices (style cloze); use transformers")
         ordered = sorted(requests, key=lambda request: request.kind)
         return [[request] for request in ordered]
+
+    def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> None:
+        """Servers do not offer the probabilities of tokens of our choice."""
 
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[list[Finished]]:
         """Answers as they come in, `concurrency` requests under way; the event loop runs in a separate thread.
 
-        Raises `RunError` where every further request would fail as well (wrong key, unknown model, no server).
+        Raises `RunError` where every further request would fail as well (wrong key, unknown model, no server, no
+        log-probabilities of given choices).
         """
         done: queue.Queue[list[Finished] | BaseException | None] = queue.Queue()
 
@@ -86,11 +91,12 @@ class OpenAI:
             timeout=settings.timeout,
             max_retries=settings.max_retries,
         ) as client:
+            endpoint = Endpoint(client, f"{settings.base_url} ({self._model})", self._key, self._job.prompt_format)
 
             async def worker() -> None:
                 nonlocal in_a_row, answered
                 for request in waiting:
-                    answer = await self._one(client, request)
+                    answer = await self._one(endpoint, request)
                     if isinstance(answer, Answer):
                         in_a_row, answered = 0, True
                         done.put([(request, answer), *refused])
@@ -118,82 +124,78 @@ class OpenAI:
             )
         done.put(refused)
 
-    async def _one(self, client: Any, request: Request) -> Answer | Failure:
+    async def _one(self, endpoint: Endpoint, request: Request) -> Answer | Failure:
         errors = self._openai
-        where = f"{self._settings.base_url} ({self._model})"
+        cloze = request.question.style == "cloze"
         try:
-            return await (self._chat if self._job.prompt_format.style == "chat" else self._text)(client, request)
+            return await (self._chosen if cloze else self._written)(endpoint, request)
+        except NoAnswer as error:
+            return Failure(endpoint.hidden(str(error)), error.lasting)
         except errors.APITimeoutError:
             return Failure(f"no reply within {self._settings.timeout:g} s, {self._tries} times", lasting=False)
         except errors.APIConnectionError as error:
             return Failure(f"no connection ({error.__cause__ or error}), {self._tries} times", lasting=False)
         except errors.APIStatusError as error:
+            told = endpoint.told(error)
             if error.status_code in WRONG_SETTINGS:
+                needed = "; style cloze needs /completions" if cloze and error.status_code == 404 else ""
                 raise RunError(
-                    f"curation.engine: {where} replies {error.status_code}, {WRONG_SETTINGS[error.status_code]}; check "
-                    f"base_url, served_model and the environment variable {self._settings.api_key_env}"
+                    f"curation.engine: {endpoint.name} replies {error.status_code}, "
+                    f"{WRONG_SETTINGS[error.status_code]} ({told}); check base_url, served_model and the environment "
+                    f"variable {self._settings.api_key_env}{needed}"
                 ) from None
             if error.status_code in REFUSED:
-                return Failure(f"the endpoint refuses it ({self._told(error)})", lasting=True)
-            return Failure(f"the endpoint replies {error.status_code}", lasting=False)
-        except (errors.OpenAIError, ValueError, TypeError, AttributeError, IndexError) as error:
-            return Failure(f"the endpoint's reply is not of its protocol ({type(error).__name__})", lasting=False)
-
-    def _told(self, error: Exception) -> str:
-        text = " ".join(str(error).split())
-        return (text.replace(self._key, "***") if self._key else text)[:300]
+                return Failure(f"the endpoint refuses it ({told})", lasting=True)
+            return Failure(f"the endpoint replies {error.status_code} ({told})", lasting=False)
 
     @property
     def _tries(self) -> int:
         return self._settings.max_retries + 1
 
-    def _parameters(self, request: Request) -> dict[str, Any]:
-        multiline, prompt_format = request.question.multiline, self._job.prompt_format
-        ends: dict[str, Any] = {}
-        if prompt_format.style == "text":
-            ends["stop"] = [prompt_format.stop_text(multiline) or "\n"]
-        return {
+    async def _written(self, endpoint: Endpoint, request: Request) -> Answer:
+        prompt_format, question = self._job.prompt_format, request.question
+        demonstrations = self._job.blocks.get(request.block, [])
+        common = {
             "model": self._model,
             "temperature": self._job.temperature if request.sample else 0.0,
             "seed": int(uniforms(request, self._job.seed)[0] * 2**31),
-            **ends,
         }
+        if prompt_format.style == "chat":
+            asked = {
+                "messages": prompt_format.answer_messages(demonstrations, question.text),
+                "max_completion_tokens": request.max_new_tokens,
+                "logprobs": True,
+            }
+            return self._answer(written_answer(await endpoint.post("/chat/completions", {**common, **asked})))
+        asked = {
+            "prompt": prompt_format.answer_text(demonstrations, question.text),
+            "max_tokens": request.max_new_tokens,
+            "logprobs": 1,
+            "stop": [prompt_format.stop_text(question.multiline) or "\n"],
+        }
+        return self._answer(written_answer(await endpoint.post("/completions", {**common, **asked})))
 
-    async def _text(self, client: Any, request: Request) -> Answer:
-        demonstrations = self._job.blocks.get(request.block, [])
-        reply = await client.completions.create(
-            prompt=self._job.prompt_format.answer_text(demonstrations, request.question.text),
-            max_tokens=request.max_new_tokens,
-            logprobs=1,
-            **self._parameters(request),
-        )
-        choice = reply.choices[0]
-        given = choice.logprobs
-        offered = given and given.tokens and given.token_logprobs
-        pairs = list(zip(given.tokens, given.token_logprobs, strict=True)) if offered else []
-        return self._answer(choice.text, pairs)
+    async def _chosen(self, endpoint: Endpoint, request: Request) -> Answer:
+        """The likeliest of the given choices, each read after the very token ids that the other engines read."""
+        prompt_format = self._job.prompt_format
+        block = prompt_format.few_shot_ids(self._job.blocks.get(request.block, []))
+        prompt = [*block, *prompt_format.question_ids(request.question.text)]
+        choices = list(request.question.choices or ())
+        ids = [prompt_format.answer_ids(choice) for choice in choices]
+        logprobs = [await endpoint.continuation_logprobs(self._model, prompt, tokens) for tokens in ids]
+        return cloze_answer(choices, ids, logprobs, self._job.cloze)
 
-    async def _chat(self, client: Any, request: Request) -> Answer:
-        demonstrations = self._job.blocks.get(request.block, [])
-        reply = await client.chat.completions.create(
-            messages=self._job.prompt_format.answer_messages(demonstrations, request.question.text),
-            max_completion_tokens=request.max_new_tokens,
-            logprobs=True,
-            **self._parameters(request),
-        )
-        choice = reply.choices[0]
-        given = choice.logprobs.content if choice.logprobs else None
-        return self._answer(choice.message.content, [(token.token, token.logprob) for token in given or []])
-
-    def _answer(self, text: str | None, pairs: list[tuple[str, float]]) -> Answer:
+    def _answer(self, written: Written) -> Answer:
         """With log-probabilities only where the endpoint's tokens are the tokens of our tokenizer."""
-        if text is None:
-            raise ValueError("no text")
-        answer = text.encode(errors="replace").decode().strip()  # half of a surrogate pair fits into no file
+        answer = written.text.encode(errors="replace").decode().strip()  # half of a surrogate pair fits into no file
         prompt_format = self._job.prompt_format
         ids = prompt_format.answer_ids(answer) if answer else []
         # One by one, as another split can have the same length; tokenizers differ in whether they show leading spaces.
         ours = [str(prompt_format.tokenizer.decode([token])).lstrip(" ") for token in ids]
-        theirs = [token for token, _ in pairs[: len(ids)]]
-        same = "".join(theirs).strip() == answer and [token.lstrip(" ") for token in theirs] == ours
-        return Answer(answer, ids, [float(value) for _, value in pairs[: len(ids)]] if same else [])
+        # Servers count the reasoning's tokens in; the answer's are then the last that are the same as ours.
+        last = len(written.tokens) - len(ids)
+        for start in range(last, -1, -1) if written.has_trace else range(1):
+            theirs = written.tokens[start : start + len(ids)]
+            if "".join(theirs).strip() == answer and [token.lstrip(" ") for token in theirs] == ours:
+                return Answer(answer, ids, written.logprobs[start : start + len(ids)])
+        return Answer(answer, ids, [])

@@ -61,6 +61,9 @@ class Recorded:
     def batches(self, requests: Sequence[Request]) -> list[list[Request]]:
         return [list(requests[start : start + BATCH]) for start in range(0, len(requests), BATCH)]
 
+    def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> None:
+        """There is no model to ask."""
+
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[list[Finished]]:
         missing = Failure("not among the recorded answers", lasting=True)
         for batch in batches:

@@ -1,16 +1,17 @@
-"""vLLM in this process: continuous batching and automatic prefix caching (optional: pip install vllm)."""
+"""vLLM in this process: continuous batching and automatic prefix caching (its environment: `make vllm`)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import exp
 from typing import Any
 
 from calibration_tuning.config.engines import VllmEngine
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.answering import Request, uniforms
-from calibration_tuning.lm.generation import Answer, finished
+from calibration_tuning.lm.generation import Answer, end_tokens, finished, with_trace
 from calibration_tuning.lm.likelihood import cloze_answer
 from calibration_tuning.lm.models import resolve_model_path
 from calibration_tuning.runs.processes import process_count
@@ -30,7 +31,8 @@ class Vllm:
             import vllm
         except ImportError as error:
             raise UserError(
-                f"curation.engine.kind: vllm cannot be used ({error}); run pip install -e '.[vllm]'"
+                f"curation.engine.kind: vllm cannot be used ({error}); it needs an environment of its own: run `make "
+                "vllm`, then .venv-vllm/bin/calibration-tuning curate CONFIG; the other stages run here as before"
             ) from None
         self._vllm: Any = vllm
         self._job = job
@@ -38,7 +40,7 @@ class Vllm:
             self._llm = vllm.LLM(
                 model=resolve_model_path(job.model.path),
                 revision=job.model.revision,
-                dtype=job.model.dtype,
+                dtype=_dtype(job.model.dtype),
                 trust_remote_code=job.model.trust_remote_code,
                 tensor_parallel_size=settings.tensor_parallel_size,
                 gpu_memory_utilization=settings.gpu_memory_utilization,
@@ -56,40 +58,77 @@ class Vllm:
         for batch in batches:
             prompts = {request.key: self._prompts(request) for request in batch}
             # One prompt that is too long would fail the whole call. There must be room for one token after it.
-            fitting = [request for request in batch if max(map(len, prompts[request.key])) < self._longest]
+            longest = self._longest - self._job.prompt_format.trace_room
+            fitting = [request for request in batch if max(map(len, prompts[request.key])) < longest]
+            traces = self._traces([request for request in fitting if request.question.style != "cloze"], prompts)
+            for key, trace in traces.items():
+                prompts[key] = [[*prompts[key][0], *self._job.prompt_format.closed_trace(trace.token_ids)]]
             asked = [(ids, self._parameters(request)) for request in fitting for ids in prompts[request.key]]
             outputs = iter(self._generate(asked) if asked else [])
             answers = {r.key: self._answer(r, [next(outputs) for _ in prompts[r.key]]) for r in fitting}
+            answers |= {key: with_trace(answers[key], trace) for key, trace in traces.items()}
             too_long = Failure(f"longer than the {self._longest} tokens that the model reads", lasting=True)
             yield [(request, answers.get(request.key, too_long)) for request in batch]
+
+    def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> list[float]:
+        prompt_format = self._job.prompt_format
+        reading = self._vllm.SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)
+        asked = [
+            ([*block, *sequence, *prompt_format.query_ids, verdict], reading)
+            for sequence in sequences
+            for verdict in prompt_format.answer_tokens
+        ]
+        read = [
+            exp(output.prompt_logprobs[-1][ids[-1]].logprob)
+            for (ids, _), output in zip(asked, self._generate(asked), strict=True)
+        ]
+        return [no + yes for no, yes in zip(read[::2], read[1::2], strict=True)]
 
     def _generate(self, asked: Sequence[tuple[list[int], Any]]) -> Any:
         prompts = [{"prompt_token_ids": ids} for ids, _ in asked]
         return self._llm.generate(prompts, [parameters for _, parameters in asked], use_tqdm=False)
 
+    def _traces(self, requests: Sequence[Request], prompts: Mapping[str, list[list[int]]]) -> dict[str, Answer]:
+        """What a thinking model writes before its answers, by the keys of the requests; {} where it does not think."""
+        prompt_format = self._job.prompt_format
+        end = prompt_format.trace_end
+        if end is None or not requests:
+            return {}
+        asked = [
+            (prompts[r.key][0], self._writing(r, prompt_format.thinking_tokens, multiline=True, until=end))
+            for r in requests
+        ]
+        outputs = self._generate(asked)
+        return {r.key: self._written(output, True, end) for r, output in zip(requests, outputs, strict=True)}
+
     def _prompts(self, request: Request) -> list[list[int]]:
         """The one prompt of an answer that is written, or one for each choice with that choice in it."""
         prompt_format = self._job.prompt_format
         block = prompt_format.few_shot_ids(self._job.blocks.get(request.block, []))
-        prompt = [*block, *prompt_format.question_ids(request.question.text)]
         if request.question.style != "cloze":
-            return [prompt]
+            return [[*block, *prompt_format.question_ids(request.question.text)]]
+        prompt = [*block, *prompt_format.answering_ids(request.question.text)]
         return [[*prompt, *prompt_format.answer_ids(choice)] for choice in request.question.choices or ()]
 
     def _parameters(self, request: Request) -> Any:
         if request.question.style == "cloze":
             return self._vllm.SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)
-        prompt_format, multiline = self._job.prompt_format, request.question.multiline
+        return self._writing(request, request.max_new_tokens, request.question.multiline)
+
+    def _writing(self, request: Request, max_tokens: int, multiline: bool, until: str | None = None) -> Any:
+        """Of a text that ends like an answer, or with `until`."""
+        prompt_format = self._job.prompt_format
+        end = until or prompt_format.stop_text(multiline)
         # A number of the request's own, so that a sampled answer does not depend on what else is asked.
         seed = int(uniforms(request, self._job.seed)[0] * 2**31)
         return self._vllm.SamplingParams(
             temperature=self._job.temperature if request.sample else 0.0,
             seed=seed,
-            max_tokens=request.max_new_tokens,
-            stop_token_ids=prompt_format.stop_ids(multiline),
+            max_tokens=max_tokens,
+            stop_token_ids=end_tokens(prompt_format, multiline, until),
             # Every end of text or turn is among the tokens above, those of generation_config.json too.
             ignore_eos=True,
-            stop=[end] if (end := prompt_format.stop_text(multiline)) is not None else None,
+            stop=None if end is None else [end],
             logprobs=0,
         )
 
@@ -100,12 +139,29 @@ class Vllm:
             tokens = [prompt_format.answer_ids(choice) for choice in choices]
             steps = [output.prompt_logprobs[-len(ids) :] for output, ids in zip(outputs, tokens, strict=True)]
             return cloze_answer(choices, tokens, list(map(_logprobs, steps, tokens)), self._job.cloze)
-        output = outputs[0].outputs[0]
+        return self._written(outputs[0], multiline)
+
+    def _written(self, request_output: Any, multiline: bool, until: str | None = None) -> Answer:
+        prompt_format, output = self._job.prompt_format, request_output.outputs[0]
         ids = list(output.token_ids)
         logprobs = _logprobs(output.logprobs, ids)
-        if ids and ids[-1] in prompt_format.stop_ids(multiline):
+        if ids and ids[-1] in end_tokens(prompt_format, multiline, until):
             ids, logprobs = ids[:-1], logprobs[:-1]
-        return finished(prompt_format, ids, logprobs, prompt_format.stop_text(multiline))
+        return finished(prompt_format, ids, logprobs, until or prompt_format.stop_text(multiline))
+
+
+def _dtype(name: str) -> str:
+    """As `resolve_dtype` has it. vLLM's own `auto` is float16 for Llama-2, and 16 bits even on a CPU.
+
+    Without a question to torch.cuda, which would put a CUDA context into this process, and on the wrong GPU.
+    """
+    if name != "auto":
+        return name
+    import torch
+    from vllm.platforms import current_platform
+
+    fits = not current_platform.is_cpu() and torch.bfloat16 in current_platform.supported_dtypes
+    return "bfloat16" if fits else "float32"
 
 
 def _logprobs(steps: Any, token_ids: Sequence[int]) -> list[float]:

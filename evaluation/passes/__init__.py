@@ -7,7 +7,7 @@ switched off, `after` on.
 from __future__ import annotations
 
 from calibration_tuning.records import GradedAnswer
-from evaluation.passes import choices, expressed, query, reading, reasoning, samples, tokens, writing
+from evaluation.passes import choices, expressed, query, reading, reasoning, samples, text, tokens, writing
 from evaluation.passes.base import Pass, PassContext, State
 from evaluation.passes.rows import every_answer, first_test_answers, some_answers, some_test_answers, with_other_models
 
@@ -30,6 +30,13 @@ PASSES: dict[str, Pass] = {
         width=lambda row: 2,
         settings=lambda s: s.num_bins,
         runs=lambda settings: True,  # for Full-ECE, whatever the estimators
+    ),
+    "text": Pass(
+        text.measure,
+        block=query.zero_shot,
+        rows=lambda answers: list(answers.texts),
+        settings=text.settings,
+        runs=lambda settings: settings.text is not None,
     ),
     "choices": Pass(
         choices.measure,

@@ -1,13 +1,17 @@
-"""Reason first, then answer: what more tokens of thinking buy, in accuracy and in calibration."""
+"""Reason first, then answer: what more tokens of thinking buy, in accuracy and in calibration.
+
+A model whose `model.thinking` is on reasons in its trace; any other is asked to think step by step.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from calibration_tuning.grading.graders import grade
-from calibration_tuning.lm.generation import Answer, Decoding, generate_batch
+from calibration_tuning.lm.generation import Answer, Decoding, generate_batch, write_answers
 from calibration_tuning.lm.query import score_batch
 from calibration_tuning.records import Demonstration, GradedAnswer
 from evaluation.passes.base import Finding, PassContext, State
@@ -22,23 +26,10 @@ def measure(
     With a budget of 0 the question is answered at once. Reasoning and answers are written with the adapter off.
     """
     findings: list[Finding] = [{"budgets": []} for _ in rows]
-    questions = [context.prompt.question_ids(row.text) for row in rows]
+    reason = _in_traces if context.prompt.thinking == "on" else _step_by_step
     for budget in context.settings.reasoning_tokens:
         with context.in_state("before"):
-            thought, spent = questions, [0] * len(rows)
-            if budget:
-                asking = [context.prompt.reasoning_ids(row.text) for row in rows]
-                prefix = context.prefix(block, "before")
-                written = generate_batch(
-                    context.model, context.prompt, prefix, asking, Decoding(budget, multiline=True)
-                )
-                thoughts = [_without_answer(context, reasoned) for reasoned in written]
-                spent = [len(reasoned.token_ids) for reasoned in written]
-                thought = [
-                    [*ids, *reasoning_ids, *context.prompt.answer_now_ids]
-                    for ids, reasoning_ids in zip(asking, thoughts, strict=True)
-                ]
-            answers = _answers(context, rows, thought, block)
+            answers, spent = reason(context, rows, block, budget)
         # The judge sees what it was trained on: question and answer after the query's block, without the reasoning.
         sequences = [
             [*context.prompt.judged_ids(row.text), *answer.token_ids] for row, answer in zip(rows, answers, strict=True)
@@ -59,11 +50,36 @@ def measure(
     return findings
 
 
-def _answers(
-    context: PassContext, rows: Sequence[GradedAnswer], thought: Sequence[list[int]], block: Sequence[Demonstration]
-) -> list[Answer]:
-    decoding = Decoding(rows[0].max_new_tokens or context.max_new_tokens, rows[0].multiline)
-    return generate_batch(context.model, context.prompt, context.prefix(block, "before"), thought, decoding)
+def _in_traces(
+    context: PassContext, rows: Sequence[GradedAnswer], block: Sequence[Demonstration], budget: int
+) -> tuple[list[Answer], list[int]]:
+    """Answers behind the model's own traces of at most `budget` tokens, and how many tokens these have."""
+    questions = [context.prompt.question_ids(row.text) for row in rows]
+    decoding = replace(_decoding(context, rows), thinking_tokens=budget)
+    answers = write_answers(context.model, context.prompt, context.prefix(block, "before"), questions, decoding)
+    return answers, [answer.trace_tokens for answer in answers]
+
+
+def _step_by_step(
+    context: PassContext, rows: Sequence[GradedAnswer], block: Sequence[Demonstration], budget: int
+) -> tuple[list[Answer], list[int]]:
+    """Answers of a model that was asked to think step by step first, and how many tokens that took."""
+    prefix = context.prefix(block, "before")
+    thought, spent = [context.prompt.question_ids(row.text) for row in rows], [0] * len(rows)
+    if budget:
+        asking = [context.prompt.reasoning_ids(row.text) for row in rows]
+        written = generate_batch(context.model, context.prompt, prefix, asking, Decoding(budget, multiline=True))
+        thoughts = [_without_answer(context, reasoned) for reasoned in written]
+        spent = [len(reasoned.token_ids) for reasoned in written]
+        thought = [
+            [*ids, *reasoning_ids, *context.prompt.answer_now_ids]
+            for ids, reasoning_ids in zip(asking, thoughts, strict=True)
+        ]
+    return generate_batch(context.model, context.prompt, prefix, thought, _decoding(context, rows)), spent
+
+
+def _decoding(context: PassContext, rows: Sequence[GradedAnswer]) -> Decoding:
+    return Decoding(rows[0].max_new_tokens or context.max_new_tokens, rows[0].multiline)
 
 
 def _without_answer(context: PassContext, thoughts: Answer) -> list[int]:

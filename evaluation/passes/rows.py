@@ -20,6 +20,8 @@ class Answers:
     """Those of other models, by split and model."""
     settings: EvaluationSettings
     seed: int
+    texts: Sequence[GradedAnswer] = ()
+    """Windows of running text."""
 
 
 def every_answer(answers: Answers) -> list[GradedAnswer]:

@@ -10,7 +10,7 @@ import torch
 
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.lm.answering import requests_for, uniforms
-from calibration_tuning.lm.generation import Decoding, generate_batch
+from calibration_tuning.lm.generation import Decoding, write_answers
 from calibration_tuning.records import Demonstration, GradedAnswer
 from evaluation.passes.base import Finding, PassContext, State
 
@@ -38,13 +38,14 @@ def _drawn(
     context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration], number: int
 ) -> list[dict[str, Any]]:
     requests = [requests_for([row], context.few_shot.by, context.max_new_tokens, number)[number] for row in rows]
-    answers = generate_batch(
+    of_trace = context.prompt.thinking_tokens if context.prompt.thinking == "on" else 0
+    answers = write_answers(
         context.model,
         context.prompt,
         context.prefix(block, state),
         [context.prompt.question_ids(row.text) for row in rows],
         Decoding(requests[0].max_new_tokens, rows[0].multiline, context.temperature),
-        torch.from_numpy(np.stack([uniforms(request, context.seed) for request in requests])),
+        torch.from_numpy(np.stack([uniforms(request, context.seed, of_trace) for request in requests])),
     )
     return [
         _sample(answer.text, answer.token_ids, grade(row, answer.text))

@@ -17,14 +17,18 @@ from evaluation.sections import (
     groups,
     headline,
     other_models,
+    primary,
     temperature,
+    text,
     thresholds,
     tokens,
 )
 
 SECTIONS: dict[str, Callable[[Evidence], Any]] = {
+    "primary": primary.primary,
     "headline": headline.headline,
     "tokens": tokens.tokens,
+    "text": text.text,
     "query_tokens": tokens.query_tokens,
     "estimators": confidences.estimators,
     "unrated": confidences.unrated,

@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from calibration_tuning.metrics.abstention import answered_above, find_threshold, one_of_each, unavoidable_abstention
+from calibration_tuning.metrics.abstention import (
+    answered_above,
+    find_threshold,
+    independent_answers,
+    unavoidable_abstention,
+)
 from calibration_tuning.metrics.ranking import risk_coverage
 from evaluation.best_other import best_other
 from evaluation.estimators import ESTIMATORS
-from evaluation.evidence import AFTER, BEFORE, Evidence, Side
+from evaluation.evidence import BEFORE, Evidence, Side
 from evaluation.schema import Curve, Decisions, Rate, ThresholdResult
 
 POINTS = 200
@@ -23,12 +28,12 @@ def decisions(evidence: Evidence) -> Decisions:
 
     The confidences: the query `before` and `after` tuning, and `best_other` (its name stands under
     `best_other`), whose guarantee is corrected for having been chosen among all. Thresholds are of raw scores,
-    because the calibrators were fitted on the same answers, and are found on one answer of each group.
+    because the calibrators were fitted on the same answers, and are found on answers of different groups.
     """
     settings = evidence.config.evaluation
     right = (evidence.correct("test") >= 0.5).astype(np.float64)
-    chosen = one_of_each(evidence.groups("calibration"), evidence.config.seed)
-    sides: dict[str, Side] = {"before": BEFORE, "after": AFTER}
+    chosen = independent_answers(evidence.groups("calibration"), evidence.config.seed)
+    sides: dict[str, Side] = {"before": BEFORE, "after": evidence.readout}
     best = best_other(evidence)
     if best is not None:
         sides["best_other"] = best

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from calibration_tuning.metrics.token_bins import BINNINGS, Binning
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
@@ -27,14 +29,15 @@ def query_tokens(evidence: Evidence) -> TokenComparison | None:
     """The right verdict's token against the whole vocabulary, at the query position; None where a probe is read."""
     if evidence.record.method != "lora_prompt":
         return None
-    return _pair(
-        evidence, *(_seen(evidence, "test", "query", state, lambda finding: finding["tokens"]) for state in BOTH)
-    )
+    before, after = (_seen(evidence, "test", "query", state, lambda finding: finding["tokens"]) for state in BOTH)
+    return pair(evidence, before, after, evidence.groups("test"))
 
 
 def _tokens(evidence: Evidence, binning: Binning) -> TokenComparison:
-    sides = (_seen(evidence, "test", "tokens", state, lambda f: f["tokens"][binning], binning) for state in BOTH)
-    return _pair(evidence, *sides)
+    before, after = (
+        _seen(evidence, "test", "tokens", state, lambda f: f["tokens"][binning], binning) for state in BOTH
+    )
+    return pair(evidence, before, after, evidence.groups("test"))
 
 
 def _seen(
@@ -54,8 +57,9 @@ def _seen(
     return TokenCalibration(evidence.config.evaluation.num_bins, binning).restored(vocabulary, sums)
 
 
-def _pair(evidence: Evidence, before: TokenCalibration, after: TokenCalibration) -> TokenComparison:
-    count, seed, groups = evidence.config.evaluation.bootstrap_samples, evidence.config.seed, evidence.groups("test")
+def pair(evidence: Evidence, before: TokenCalibration, after: TokenCalibration, groups: np.ndarray) -> TokenComparison:
+    """Both sides and their differences, by resampling `groups` [sequences]."""
+    count, seed = evidence.config.evaluation.bootstrap_samples, evidence.config.seed
     return TokenComparison(
         n=before.positions,
         vocabulary=before.vocabulary,

@@ -80,6 +80,16 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
         ('{"question": "a", "answer": "b", "choices": ["b", "c"]}\n', "line 1: has an answer to judge and choices"),
         ('{"question": "a", "choices": ["b"]}\n', "line 1, choices: List should have at least 2 items"),
         ("\n", "holds no questions"),
+        ('{"question": ["a"]}\n', "line 1: is a list, not text"),
+        ('{"question": "a", "answer": {"value": "b"}}\n', "line 1, answer: Input should be a valid string"),
+        ('{"question": "a", "choices": [["b"], "c"]}\n', "line 1: is a list, not text"),
+        ('{"question": "  "}\n', "line 1, question: String should have at least 1 character"),
+        (
+            '{"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]}\n',
+            "line 1: has a system message; checkpoints are tuned without one",
+        ),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}\n', "of 2 questions"),
+        ("[1]\n", "line 1: Input should be a valid dictionary"),
     ],
 )
 def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) -> None:
@@ -91,6 +101,29 @@ def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) 
     with pytest.raises(UserError) as error:
         read_rows(file)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ('{"question": "a", "answer": 3.0}', ("a", "3", None)),
+        ('\ufeff{"question": " a "}', ("a", None, None)),
+        ('{"question": "a", "choices": {"A": "b", "B": 2}}', ("a", None, ["b", "2"])),
+        (
+            '{"question": "a", "choices": [{"label": "A", "text": "b"}, {"label": "B", "text": "c"}]}',
+            ("a", None, ["b", "c"]),
+        ),
+        ('{"messages": [{"role": "user", "content": "a"}]}', ("a", None, None)),
+        ('{"prompt": [{"role": "user", "content": [{"type": "text", "text": "a"}]}], "answer": "b"}', ("a", "b", None)),
+    ],
+)
+def test_lines_are_read_as_curation_reads_them(tmp_path: Path, line: str, row: tuple[object, ...]) -> None:
+    from calibration_tuning.question_rows import read_rows
+
+    file = tmp_path / "rows.jsonl"
+    file.write_text(line, encoding="utf-8")
+    (read,) = read_rows(file)
+    assert (read.question, read.answer, read.choices) == row
 
 
 @pytest.mark.parametrize(

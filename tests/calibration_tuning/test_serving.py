@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -158,6 +159,8 @@ def test_nobody_asks_without_the_token(address: str) -> None:
 class Slow:
     """A model that takes its time, and shouts."""
 
+    is_cut = False
+
     threshold = None
     record = SimpleNamespace(model=SimpleNamespace(path="base"), calibrator=SimpleNamespace(kind="platt"))
     prompt_format = SimpleNamespace(question_ids=lambda text: [1], answer_ids=lambda text: [1])
@@ -171,7 +174,92 @@ class Slow:
         self.most = max(self.most, self.at_once)
         self.free.wait(20)
         self.at_once -= 1
-        return CalibratedAnswer(HOSTILE, 0.83)
+        return CalibratedAnswer(HOSTILE, 0.83, is_cut=self.is_cut)
+
+
+@pytest.fixture
+def quick() -> Iterator[tuple[Slow, str]]:
+    slow = Slow()
+    slow.free.set()
+    with serve(make_app(slow, "slow")) as address:  # type: ignore[arg-type]
+        yield slow, address
+
+
+def streamed(reply: httpx.Response) -> list[dict[str, Any]]:
+    *parts, last, end = reply.text.split("\n\n")
+    assert (last, end) == ("data: [DONE]", "")
+    return [json.loads(part.removeprefix("data: ")) for part in parts]
+
+
+@pytest.mark.parametrize(("is_cut", "reason"), [(False, "stop"), (True, "length")])
+def test_an_answer_that_is_cut_says_length(quick: tuple[Slow, str], is_cut: bool, reason: str) -> None:
+    slow, address = quick
+    slow.is_cut = is_cut
+    assert post(address, "/v1/chat/completions", chat()).json()["choices"][0]["finish_reason"] == reason
+    parts = streamed(post(address, "/v1/chat/completions", chat(stream=True)))
+    assert [part["choices"][0]["finish_reason"] for part in parts] == [None, reason]
+
+
+@pytest.mark.parametrize(
+    ("options", "with_usage"),
+    [(None, False), ({}, False), ({"include_usage": None}, False), ({"include_usage": True}, True)],
+)
+def test_a_stream_counts_tokens_when_asked_to(quick: tuple[Slow, str], options: Any, with_usage: bool) -> None:
+    parts = streamed(post(quick[1], "/v1/chat/completions", chat(stream=True, stream_options=options)))
+    assert len(parts) == 2 + with_usage
+    assert all(("usage" in part) == with_usage for part in parts)
+    if with_usage:
+        assert parts[-1]["choices"] == []
+        assert parts[-1]["usage"] == {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        assert [part["usage"] for part in parts[:-1]] == [None, None]
+
+
+NULLS = ("model", "choices", "stream", "stream_options", "n", "temperature", "tools", "seed", "stop", "logit_bias")
+
+
+@pytest.mark.parametrize("names", [NULLS, *[(name,) for name in NULLS]])
+def test_null_is_not_given(quick: tuple[Slow, str], names: tuple[str, ...]) -> None:
+    reply = post(quick[1], "/v1/chat/completions", chat() | dict.fromkeys(names))
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["choices"][0]["message"]["content"] == HOSTILE
+
+
+USER = {"role": "user", "content": "Why?"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        ([{"role": "system", "content": "Be brief."}, USER], "without a system message"),
+        ([{"role": "developer", "content": ""}, USER], "without a system message"),
+        ([USER, {"role": "assistant", "content": None, "tool_calls": []}, USER], "without earlier turns"),
+        ([USER, {"role": "assistant", "content": "So."}], "without earlier turns"),
+        ([{"role": "tool", "content": "x"}], "without earlier turns"),
+        ([USER, USER], "without earlier turns"),
+        ([{"role": "user", "content": None}], "messages.0.content"),
+        ([{"content": "Why?"}], "messages: must be one user message"),
+        (None, "messages"),
+        ("Why?", "messages"),
+        ([], "messages"),
+    ],
+)
+def test_other_conversations_are_refused_in_a_sentence(quick: tuple[Slow, str], messages: Any, words: str) -> None:
+    reply = post(quick[1], "/v1/chat/completions", {"model": "slow", "messages": messages})
+    assert reply.status_code == 400
+    assert words in reply.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_a_model_says_when_its_answer_was_cut(model: CalibratedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [f"What is {i} plus 2?" for i in range(4)]
+    whole = model.answer_batch(questions)
+    lengths = [len(model.prompt_format.answer_ids(answer.text)) for answer in whole]
+    monkeypatch.setattr(model, "record", model.record.model_copy(update={"max_new_tokens": 1}))
+    cut = model.answer_batch(questions)
+    assert [answer.is_cut for answer in cut] == [length >= 1 for length in lengths]
+    assert any(answer.is_cut for answer in cut)
+    assert not model.answer(questions[0], ["a", "b"]).is_cut
+    assert not model.judge_batch(["a"], ["b"])[0].is_cut
 
 
 def test_requests_stand_in_line_and_the_line_ends() -> None:
@@ -278,3 +366,14 @@ def test_a_port_that_is_taken(tiny_run: Path) -> None:
         )
     assert result.returncode == 2
     assert f"--port {port}: cannot be listened on" in result.stderr
+
+
+@pytest.mark.slow
+def test_white_space_around_a_question_does_not_count(address: str, model: CalibratedModel) -> None:
+    plain, spaced = (post(address, "/v1/chat/completions", chat(text)).json() for text in ("Why?", " \nWhy? \n"))
+    assert spaced["choices"][0]["message"] == plain["choices"][0]["message"]
+    confidence = model.answer("Why?").confidence
+    for reply in (plain, spaced):
+        assert reply["choices"][0]["confidence"] == pytest.approx(confidence, abs=1e-6)
+    pair = post(address, "/v1/confidence", {"question": "\t Why?\n", "answer": "So"}).json()
+    assert pair["confidence"] == pytest.approx(model.confidence("Why?", "So"), abs=1e-6)

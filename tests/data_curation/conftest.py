@@ -56,6 +56,8 @@ class Endpoint:
         """Called for every request; None answers it with the model."""
         self.change: Callable[[dict[str, Any]], dict[str, Any]] = lambda reply: reply
         """Changes an honest reply before it is sent."""
+        self.scoring: set[str] = {"echo", "prompt_logprobs"}
+        """Ways in which it gives the log-probabilities of a prompt; it ignores the others."""
         self.wait_for: int | None = None
         """Hold every request back until so many are there at once."""
         self.seen: list[Seen] = []
@@ -124,10 +126,20 @@ class Endpoint:
         handler.wfile.write(reply.body)
 
     def _text(self, body: dict[str, Any]) -> dict[str, Any]:
-        ids = self.tokenizer(body["prompt"]).input_ids
+        is_text = isinstance(body["prompt"], str)
+        ids = self.tokenizer(body["prompt"]).input_ids if is_text else body["prompt"]
         text, tokens, logprobs = self._complete(ids, body, body["max_tokens"])
+        if body.get("echo") and "echo" in self.scoring:
+            tokens = [self.tokenizer.decode([token]) for token in ids] + tokens
+            logprobs = [None, *self._read(ids), *logprobs]  # type: ignore[list-item]
         offered = {"tokens": tokens, "token_logprobs": logprobs, "top_logprobs": None, "text_offset": None}
-        choice = {"index": 0, "text": text, "finish_reason": "stop", "logprobs": offered if body["logprobs"] else None}
+        given = offered if body.get("logprobs") else None
+        choice = {"index": 0, "text": text, "finish_reason": "stop", "logprobs": given}
+        if "prompt_logprobs" in body and "prompt_logprobs" in self.scoring:
+            choice["prompt_logprobs"] = [None] + [
+                {str(token): {"logprob": value, "rank": 1, "decoded_token": self.tokenizer.decode([token])}}
+                for token, value in zip(ids[1:], self._read(ids), strict=True)
+            ]
         return {"id": "1", "object": "text_completion", "created": 0, "model": body["model"], "choices": [choice]}
 
     def _chat(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -143,11 +155,19 @@ class Endpoint:
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": offered}
         return {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
 
+    def _read(self, ids: list[int]) -> list[float]:
+        """Log-probability of each token but the first."""
+        import torch
+
+        with torch.no_grad():
+            logprobs = self.model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1)
+        return [logprobs[i, token].item() for i, token in enumerate(ids[1:])]
+
     def _complete(self, prompt: list[int], body: dict[str, Any], limit: int) -> tuple[str, list[str], list[float]]:
         """Text, tokens and their log-probabilities, one token at a time over the whole sequence."""
         import torch
 
-        random = np.random.default_rng(body["seed"])
+        random = np.random.default_rng(body.get("seed"))
         ids: list[int] = []
         values: list[float] = []
         text = ""

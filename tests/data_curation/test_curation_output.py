@@ -16,10 +16,11 @@ from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.models import load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.shown_prompt import Part, conversation, example_parts, token_counts
 from calibration_tuning.records import SPLITS, FewShot, GradedAnswer, read_records
 from data_curation.__main__ import curate
 from data_curation.grade_answers import agreement
-from data_curation.inspect import example_parts, show
+from data_curation.inspect import show
 from data_curation.manifest import base_rates, cloze_accuracy
 from data_curation.publish import publish
 
@@ -133,7 +134,7 @@ def test_examples_are_shown_exactly_as_the_model_sees_them(run: RunConfig) -> No
     few_shot = FewShot.model_validate(json.loads((run.curation_dir / "few_shot.json").read_text()))
     rows = read_records(run.curation_dir / "train.parquet")[:5]
     for row in rows:
-        parts = example_parts(row, few_shot, prompt_format)
+        parts = example_parts(prompt_format, few_shot.query, row.text, row.token_ids, row.correct >= 0.5)
         ids = [token for part in parts for token in part.token_ids]
         trained = [*prompt_format.few_shot_ids(few_shot.query), *query_example(row, prompt_format).input_ids]
         assert ids[:-1] == trained
@@ -143,8 +144,17 @@ def test_examples_are_shown_exactly_as_the_model_sees_them(run: RunConfig) -> No
     coloured = Console(record=True, force_terminal=True, color_system="standard", width=200, file=io.StringIO())
     show(rows[:1], few_shot, prompt_format, coloured)
     said = coloured.export_text(styles=True)
-    verdict = example_parts(rows[0], few_shot, prompt_format)[4].text
-    assert f"\x1b[1;32m{verdict}\x1b[0m" in said
+    row = rows[0]
+    parts = example_parts(prompt_format, few_shot.query, row.text, row.token_ids, row.correct >= 0.5)
+    assert f"\x1b[1;32m{parts[4].text}\x1b[0m" in said
+    before = sum(len(part.token_ids) for part in parts[:4])
+    assert f"supervised {parts[4].text!r} (id {parts[4].token_ids[0]}, position {before})" in token_counts(parts)
+
+
+def test_a_long_block_is_shown_in_part() -> None:
+    parts = [Part("block", [1] * 9, "abcdefghi"), Part("question", [1], "Q"), Part("verdict", [2], " ii")]
+    assert conversation(parts, 9).plain == "abcdefghiQ ii"
+    assert conversation(parts, 4).plain == "ab [... 5 characters ...] hiQ ii"
 
 
 def test_publishing_sends_the_finished_files_in_one_commit(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

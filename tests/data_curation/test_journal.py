@@ -45,6 +45,9 @@ class Engine:
             self.asked += [r.question.id for r in batch]
             yield [(r, self.fail.get(r.question.id, answer(r.question.id))) for r in batch]
 
+    def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> None:
+        return None
+
 
 def run(engine: Engine, folder: Path, writer: str = "0") -> dict[str, Answer | Failure]:
     return answer_all(lambda: engine, REQUESTS, AnswerJournal(folder, writer), "answering", "answers")

@@ -112,7 +112,7 @@ def test_a_verdict_once_given_is_kept_for_all_runs(
     assert len(endpoint.seen) == 3
     # What changes only the speed is not part of the judge's identity; and with nothing to ask, nothing is loaded.
     engine = OpenAIEngine(base_url=endpoint.url, served_model="judge", concurrency=7, max_retries=1, timeout=3)
-    monkeypatch.setattr("data_curation.judge.load_tokenizer", lambda settings: pytest.fail("loaded"))
+    monkeypatch.setattr("data_curation.judge.load_prompt_format", lambda settings: pytest.fail("loaded"))
     monkeypatch.setattr("data_curation.judge.build_engine", lambda settings, job: pytest.fail("built"))
     assert judge(settings(engine=engine), [pair("he")], "third run") == [0.0]
     assert len(endpoint.seen) == 3

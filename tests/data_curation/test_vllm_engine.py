@@ -1,6 +1,7 @@
 """The vLLM engine against a stand-in that does what vllm 0.33.0 does (vllm/entrypoints/llm.py, sampling_params.py,
 v1/core/sched/utils.py)."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -14,11 +15,16 @@ import torch
 
 from calibration_tuning.config.engines import VllmEngine
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.answering import Answerer
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.prompts import PromptFormat
 from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import Failure, build_engine
+from data_curation.engines.vllm import Vllm
 from tests.data_curation.asking import BLOCKS, CHOICES, answers, ask, in_this_process, job
+from tests.families.architectures import random_model
+from tests.families.templates import TEMPLATES
+from tests.families.tokenizers import tokenizer_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -169,6 +175,26 @@ def test_vllm_answers_as_this_process_does(
 
 
 @pytest.mark.parametrize(
+    ("asked", "is_cpu", "supported", "expected"),
+    [
+        ("auto", True, [torch.bfloat16, torch.float16, torch.float32], "float32"),
+        ("auto", False, [torch.bfloat16, torch.float16, torch.float32], "bfloat16"),
+        ("auto", False, [torch.float16, torch.float32], "float32"),  # Turing
+        ("float16", True, [torch.bfloat16, torch.float32], "float16"),
+    ],
+)
+def test_auto_is_the_dtype_that_the_model_in_this_process_has(
+    vllm: FakeVllm, monkeypatch: pytest.MonkeyPatch, asked: Any, is_cpu: bool, supported: list[Any], expected: str
+) -> None:
+    platforms = ModuleType("vllm.platforms")
+    platforms.current_platform = SimpleNamespace(is_cpu=lambda: is_cpu, supported_dtypes=supported)
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+    task = job(vllm.tokenizer)
+    build_engine(VllmEngine(), dataclasses.replace(task, model=task.model.model_copy(update={"dtype": asked})))
+    assert [made["dtype"] for made in vllm.made] == [expected]
+
+
+@pytest.mark.parametrize(
     ("pieces", "several"),
     [
         ((":", " the", "\n", " capital", "<|im_end|>"), "the\n capital"),
@@ -244,7 +270,7 @@ def test_vllm_batches_keep_blocks_together(vllm: FakeVllm, monkeypatch: pytest.M
 
 def test_vllm_that_is_missing(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(UserError, match=r"curation.engine.kind: vllm .*pip install -e '\.\[vllm\]'"):
+    with pytest.raises(UserError, match=r"curation.engine.kind: vllm .*run `make vllm`, then \.venv-vllm/bin/"):
         build_engine(VllmEngine(), job(tiny[1]))
 
 
@@ -287,3 +313,25 @@ def test_one_process_leaves_the_environment_to_vllm(vllm: FakeVllm, monkeypatch:
     before = dict(os.environ)
     vllm_engine(vllm, tensor_parallel_size=2)
     assert vllm.environments == [before]
+
+
+def test_the_mass_of_the_querys_answers(vllm: FakeVllm, tiny: Any) -> None:
+    prompt_format = PromptFormat(tiny[1], "text")
+    block = prompt_format.few_shot_ids(BLOCKS["a"])
+    rows = [prompt_format.judged_ids(question) + prompt_format.answer_ids("So") for question in ("Why?", "Who is it?")]
+    expected = Answerer(tiny[0], prompt_format, BLOCKS, 8).answer_mass(block, rows)
+    assert vllm_engine(vllm).answer_mass(block, rows) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("family", ["Qwen3", "R1"])
+def test_a_thinking_model_writes_its_trace_first(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+    template = TEMPLATES[family]
+    tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
+    model = random_model("Llama, SmolLM2", len(tokenizer))
+    monkeypatch.setitem(sys.modules, "vllm", FakeVllm(model, tokenizer).module())
+    prompt_format = PromptFormat(tokenizer, "chat", thinking="on", thinking_tokens=7)
+    engine = Vllm(VllmEngine(), dataclasses.replace(job(tokenizer, "chat"), prompt_format=prompt_format))
+    requests = [ask("Why?", "b"), ask("Who is it?", "a"), ask("Which?", style="cloze", choices=CHOICES[0])]
+    assert_same(answers(engine, requests), answers(Answerer(model, prompt_format, BLOCKS, 8), requests))
+    traces = [answer.trace for answer in answers(engine, requests).values()]
+    assert [trace is None for trace in traces].count(True) == 1, "a given choice is not thought about"

@@ -18,8 +18,9 @@ from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 from evaluation.passes import PASSES
 from evaluation.passes.base import BOTH, PassContext, pack, unpack
-from evaluation.passes.expressed import P_TRUE, read_percent, read_words
+from evaluation.passes.expressed import P_TRUE
 from evaluation.passes.tokens import TEMPERATURES
+from evaluation.passes.verbalised import read_percent, read_words
 
 SHOWN = [Demonstration(question="What is 1 plus 1?", answer="2")]
 JUDGED = [
@@ -141,9 +142,15 @@ def test_tokens(asked: PassContext, state: Any, monkeypatch: pytest.MonkeyPatch)
         assert value["vocabulary"] == logits.shape[1]
 
 
-@pytest.mark.parametrize("style", ["choice", "cloze"])
-def test_choices(asked: PassContext, style: str) -> None:
-    choices = ["12", "thirteen", "a b c"]
+@pytest.mark.parametrize(
+    ("style", "choices"),
+    [
+        ("choice", ["12", "thirteen", "a b c"]),
+        ("cloze", ["12", "thirteen", "a b c"]),
+        ("cloze", [str(n) for n in range(10, 40)]),  # more than there are letters
+    ],
+)
+def test_choices(asked: PassContext, style: str, choices: list[str]) -> None:
     own = answered(asked, style=style, choices=choices, grader="choice")
     block = asked.prompt.few_shot_ids(SHOWN)
     for row, value in zip(own, found(asked, "choices", "after", own), strict=True):

@@ -16,6 +16,7 @@ from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import Calibrator
 from evaluation import sentences, tables
 from evaluation.evidence import Evidence
+from evaluation.findings import key
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
 from evaluation.report import stacked, write_report
@@ -70,7 +71,7 @@ def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
         assert f">{title}</h" in html, title
     assert html.count("<svg") == len(list((folder / "plots").glob("*.png"))) == 9
     assert html.count("</svg>") == 9
-    assert "Schema 2." in html
+    assert "Schema 3." in html
 
 
 def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> None:
@@ -93,7 +94,8 @@ def test_the_verdict_is_what_the_numbers_say(
 ) -> None:
     metrics = parts(headline=SECTIONS["headline"](make_evidence(skills)), calibrator=Calibrator("temperature"))
     assert sentences.verdict_sentence(metrics).startswith(f"{said} on 80 held-out questions. ")
-    assert f"the tuned query is {other} that." in sentences.verdict_sentence(metrics)
+    assert "Always saying the accuracy of the answer's subject" in sentences.verdict_sentence(metrics)
+    assert f"the tuned query is {other} that (" in sentences.verdict_sentence(metrics)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,86 @@ def test_rivals_are_named_whatever_they_say(make_evidence: Callable[..., Evidenc
     assert said in sentences.rivals_sentence(metrics)
 
 
+def test_the_primary_comparison_is_chosen_on_calibration_and_not_corrected(report: tuple[Path, Metrics]) -> None:
+    metrics = report[1]
+    primary = metrics.primary
+    assert primary is not None
+    assert primary.other == "average_token_probability/before", "the only untuned confidence that knows something"
+    assert primary.candidates == 4
+    assert primary.difference.p is not None
+    assert primary.difference.p_holm is None
+    rated = metrics.estimators["test"]["average_token_probability"].states["before"]
+    assert rated.calibrated is not None
+    assert rated.against_query is not None
+    assert primary.untuned.value == rated.calibrated["brier"].value
+    assert primary.difference.value == pytest.approx(-rated.against_query["brier"].value)
+    said = sentences.primary_sentence(metrics)
+    assert "the tuned query is clearly better than it" in said
+    assert "tested by itself at 5%" in said
+
+
+def test_without_groups_to_choose_on_there_is_no_primary_comparison(make_evidence: Callable[..., Evidence]) -> None:
+    full = make_evidence()
+    few = make_evidence(splits=full.splits | {"calibration": full.splits["calibration"][:6]})  # three groups
+    assert SECTIONS["primary"](few) is None
+    assert "was not made" in sentences.primary_sentence(parts(primary=None))
+
+
+def by_subject(evidence: Evidence, rates: tuple[float, float]) -> dict[str, list[Any]]:
+    """The splits with answers that are right as often as `rates` say of the two subjects, and by nothing else."""
+    generator = np.random.default_rng(3)
+    return {
+        split: [
+            row.model_copy(update={"correct": float(generator.random() < rates[row.subject == "t1"])}) for row in rows
+        ]
+        for split, rows in evidence.splits.items()
+    }
+
+
+def test_no_gain_is_claimed_that_knowing_the_subject_gives_as_well(make_evidence: Callable[..., Evidence]) -> None:
+    """A query that only knows which subjects are easy: a gain over the untuned one, none over their accuracy."""
+    splits = by_subject(make_evidence(), (0.1, 0.9))
+    made = make_evidence(splits=splits)
+    for row in made.splits["test"]:
+        made.findings.values["query"][key("after", row)]["logit"] = 2.2 if row.subject == "t1" else -2.2
+    metrics = parts(headline=SECTIONS["headline"](made), calibrator=Calibrator("temperature"))
+    test = metrics.headline.test
+    assert test.tuning["brier"].verdict == "better"
+    assert test.over_subject_accuracy["brier"].verdict != "better"
+    assert test.after["auroc"].value > 0.8
+    assert test.after["auroc_within_subjects"].value == test.subject_accuracy["auroc_within_subjects"].value == 0.5
+    said = f"{sentences.verdict_sentence(metrics)} {sentences.credit_sentence(metrics)}"
+    assert said.startswith("No gain was shown beyond knowing each subject's accuracy, on 80 held-out questions.")
+    assert "no gain beyond what the accuracy of the subject gives" in said
+    assert "improved" not in said
+    assert "clear gain" not in said
+
+
+def test_a_percentage_compares_calibrated_with_calibrated(report: tuple[Path, Metrics]) -> None:
+    test = report[1].headline.test
+    share = test.after["brier"].value / test.before_calibrated["brier"].value - 1
+    assert f"({share:+.0%})" in sentences.verdict_sentence(report[1])
+
+
+def test_a_confidence_that_ranks_the_wrong_way_round_is_marked(
+    make_evidence: Callable[..., Evidence], tmp_path: Path
+) -> None:
+    evidence = make_evidence((-4.0, 4.0))
+    metrics = metrics_of(evidence)
+    states = metrics.estimators["test"]["query"].states
+    assert (states["before"].slope_at_bound, states["after"].slope_at_bound) == (True, False)
+    write_report(tmp_path, metrics, evidence)
+    for name in ("report.html", "report.md"):
+        assert sentences.SLOPE_SENTENCE.split("'")[0] in (tmp_path / name).read_text()
+
+
+def test_unadjusted_intervals_beside_adjusted_verdicts_are_explained(report: tuple[Path, Metrics]) -> None:
+    folder, metrics = report
+    said = f"for all {metrics.comparisons['test']} comparisons"
+    for name in ("report.html", "report.md"):
+        assert said in (folder / name).read_text()
+
+
 def test_without_rivals_nothing_is_said_of_them() -> None:
     for best in (None, "sequence_likelihood/before"):  # none, or one that too few test answers have
         metrics = parts(posthoc=Calibrators.model_construct(best_other=best), estimators={"test": {}})
@@ -133,14 +215,14 @@ def test_corrected_p_values_are_no_smaller(report: tuple[Path, Metrics]) -> None
     assert difference["brier"].p_holm < 0.05
     assert difference["accuracy"].verdict == ""
     assert difference["accuracy"].p_holm is None
-    # Token tables are of the same family: 13 confidence metrics, 2 x Brier, 5 of the tokens, 3 more Full-ECE.
-    assert metrics.comparisons == {"test": len(corrected) + 2 + 5 + 3}
+    # Token tables are of the same family: confidence metrics, 3 x Brier, 5 of the tokens, 3 more Full-ECE.
+    assert metrics.comparisons == {"test": len(corrected) + 3 + 5 + 3}
     assert metrics.tokens.log.difference["full_ece"].p_holm is not None
 
 
 def test_rows_of_the_tables_name_every_metric_once(report: tuple[Path, Metrics]) -> None:
     labels = [row.label for row in [*tables.main_rows(report[1]), *tables.further_rows(report[1])]]
-    assert len(labels) == len({*labels}) == 25
+    assert len(labels) == len({*labels}) == 26
     assert tables.shifted_rows(report[1]) == []
 
 
@@ -172,6 +254,8 @@ def test_one_class_is_said_not_computed(make_evidence: Callable[..., Evidence], 
     write_report(tmp_path, metrics, evidence)
     html = (tmp_path / "report.html").read_text()
     assert "undefined: all answers are correct, or all are wrong" in html
+    assert "AUROC within subjects is undefined: no subject has both a right and a wrong answer." in html
+    assert "confidence in undefined" not in html
     assert not re.search(r"\bnan\b", html, flags=re.IGNORECASE)
     assert metrics.estimators["test"].get("probe") is None, "a probe cannot be fitted on one class"
 
@@ -189,6 +273,21 @@ def test_three_answers_are_few(make_evidence: Callable[..., Evidence], tmp_path:
         "two groups of questions are no ground for a verdict"
     )
     assert {row.verdict for row in tables.main_rows(metrics)} == {""}
+
+
+def test_ten_test_answers_are_too_few_for_a_row_but_not_for_the_primary_comparison(
+    make_evidence: Callable[..., Evidence], tmp_path: Path
+) -> None:
+    full = make_evidence()
+    few = make_evidence(splits=full.splits | {"test": full.splits["test"][:10]})
+    metrics = metrics_of(few)
+    assert metrics.primary is not None
+    assert metrics.estimators["test"] == {}
+    rows = {row.label: row for row in tables.reference_rows(metrics)}
+    assert rows[f"best untuned confidence: {metrics.primary.label} (primary)"].brier == tables.number(
+        metrics.primary.untuned
+    )
+    write_report(tmp_path, metrics, few)
 
 
 def test_per_example_file(tmp_path: Path, evidence: Evidence) -> None:

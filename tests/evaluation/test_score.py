@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import typer
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.score import main
@@ -92,9 +94,12 @@ def test_words_are_verdicts(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("confidence,correct\n0.5,1\n1.5,0\n", "row 1, confidence: 1.5 is not in [0, 1]"),
-        ("confidence,correct\n0.5,1\n,0\n", "row 1, confidence: nan is not in [0, 1]"),
+        ("confidence,correct\n0.5,1\n,0\n", "row 1, confidence: missing; remove the row"),
         ("confidence,correct\n0.5,2\n", "row 0, correct: 2 is not in [0, 1]"),
         ("confidence,correct\nhigh,1\n", "row 0, confidence: 'high' is not a number"),
+        ("confidence,correct\n0.5,NA\n", "row 0, correct: missing"),
+        ("confidence,correct,correct\n0.5,1,0\n", "the header names 'correct' twice"),
+        ("confidence,correct\n0.5,1,0\n", "not a readable csv file"),
         ("confidence,corect\n0.5,1\n", "no column 'correct'; did you mean 'corect'?"),
         ("confidence,correct\n", "holds no rows"),
         ("", "not a readable csv file"),
@@ -107,6 +112,33 @@ def test_bad_tables_are_one_sentence(tmp_path: Path, content: str, message: str)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+NAMES = ["001", "01", "1", "1.0", "NA", "None", "nan", "1e3", "true", "2024-01-01"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet"])
+@pytest.mark.parametrize("column", ["doc", "date"])
+def test_groups_stay_text(tmp_path: Path, kind: str, column: str) -> None:
+    frame = pd.DataFrame({"p": [0.5] * 10, "right": [1, 0] * 5, column: NAMES})
+    groups = read_pairs(written(tmp_path, kind, frame), "p", "right", column).groups
+    assert groups is not None
+    assert groups.tolist() == NAMES
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("csv", "p,right,doc\n0.5,1,a\n0.5,1,\n"),
+        ("jsonl", '{"p": 0.5, "right": 1, "doc": "a"}\n{"p": 0.5, "right": 1, "doc": null}\n'),
+        ("json", '[{"p": 0.5, "right": 1, "doc": "a"}, {"p": 0.5, "right": 1}]'),
+    ],
+)
+def test_a_row_without_a_group_is_named(tmp_path: Path, kind: str, content: str) -> None:
+    path = tmp_path / f"pairs.{kind}"
+    path.write_text(content)
+    with pytest.raises(UserError, match="row 1, doc: missing; every row needs a group"):
+        read_pairs(path, "p", "right", "doc")
 
 
 def test_few_and_one_class_are_said(tmp_path: Path) -> None:
@@ -146,6 +178,67 @@ def test_logits(tmp_path: Path, kind: str, binning: Any) -> None:
     assert found["full_ece"]["value"] == pytest.approx(whole.compute()["full_ece"], abs=1e-12)
 
 
+def scored(folder: Path, z: torch.Tensor, targets: torch.Tensor, ids: torch.Tensor) -> tuple[dict[str, Any], str]:
+    """metrics.json, and what was warned of."""
+    path = folder / "x.safetensors"
+    save_file({"logits": z.contiguous(), "targets": targets, "sequence_ids": ids}, path)
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    result = run(path, "--output", folder / "out")
+    assert result.exit_code == 0, result.output
+    return json.loads((folder / "out/metrics.json").read_text()), " ".join(result.stderr.split())
+
+
+NUMBERS = ("full_ece", "vocabulary_brier", "nll", "top1_ece", "accuracy")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    ("made_of", "words"),
+    [
+        (lambda z: z, ""),
+        (lambda z: z.abs(), ""),
+        (lambda z: -z.abs(), ""),
+        (lambda z: z.softmax(-1), "the logits are probabilities already"),
+        (lambda z: z.log_softmax(-1), "the logits are log-probabilities already"),
+    ],
+)
+def test_probabilities_given_as_logits_are_warned_of(tmp_path: Path, made_of: Any, words: str, dtype: Any) -> None:
+    z, targets, ids = logits()
+    numbers, warned = scored(tmp_path, made_of(z).to(dtype), targets, ids)
+    assert words in warned
+    assert bool(warned) == bool(words)
+    assert len(numbers["warnings"]) == bool(words)
+
+
+def test_ignored_targets_are_skipped_and_counted(tmp_path: Path) -> None:
+    z, targets, ids = logits()
+    kept = torch.arange(len(targets)) % 3 != 1
+    expected, _ = scored(tmp_path, z[kept], targets[kept], ids[kept])
+    z[~kept] = 0.05  # padded rows: what stands there does not count
+    numbers, warned = scored(tmp_path, z, torch.where(kept, targets, -100), ids)
+    assert "200 positions with the target -100 are skipped" in warned
+    assert (numbers["n"], numbers["skipped"]) == (400, 200)
+    assert [numbers[name] for name in NUMBERS] == [expected[name] for name in NUMBERS]
+
+
+def test_logits_of_minus_infinity_are_probability_0(tmp_path: Path) -> None:
+    z, targets, ids = logits()
+    z[:, 15:] = -1e4  # so far down that float64 has 0 for it
+    targets = targets % 15
+    expected, _ = scored(tmp_path, z, targets, ids)
+    z[:, 15:] = -torch.inf
+    numbers, warned = scored(tmp_path, z, targets, ids)
+    assert warned == ""
+    for name in NUMBERS:
+        assert numbers[name]["value"] == pytest.approx(expected[name]["value"], abs=1e-9), name
+    targets[7] = 19
+    numbers, warned = scored(tmp_path, z, targets, ids)
+    assert "1 targets have a logit of -inf, so the NLL is infinite" in warned
+    assert numbers["nll"]["value"] is None
+    assert "infinite" in numbers["nll"]["undefined"]
+    assert numbers["full_ece"]["value"] > 0
+
+
 def test_logits_without_sequences(tmp_path: Path) -> None:
     z, targets, _ = logits(50)
     save_file({"logits": z, "targets": targets}, tmp_path / "x.safetensors")
@@ -160,7 +253,13 @@ def bad_tensors(folder: Path) -> dict[str, Path]:
     nan, far = z.clone(), targets.clone()
     nan[3, 4] = float("nan")
     far[2] = 99
+    impossible, upward, negative = z.clone(), z.clone(), targets.clone()
+    impossible[4], upward[3, 4], negative[2] = -torch.inf, torch.inf, -1
     made = {
+        "all logits of a row are -inf": {"logits": impossible, "targets": targets},
+        "rows from 0: logits hold NaN or infinite": {"logits": upward, "targets": targets},
+        "targets must lie in [0, 20), found -1": {"logits": z, "targets": negative},
+        "every target is -100; there is nothing to score": {"logits": z, "targets": torch.full_like(targets, -100)},
         "NaN or infinite": {"logits": nan, "targets": targets},
         "targets must lie in [0, 20), found": {"logits": z, "targets": far},
         "holds no targets; it has logits": {"logits": z},

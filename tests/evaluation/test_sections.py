@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from scipy.special import expit
 
-from calibration_tuning.metrics.abstention import find_threshold, one_of_each
+from calibration_tuning.metrics.abstention import find_threshold, independent_answers
 from evaluation.evidence import Evidence
 from evaluation.sections.grader import grader
 from evaluation.sections.thresholds import decisions
@@ -21,7 +21,7 @@ def test_the_report_vouches_by_raw_scores(make_evidence: Callable[..., Evidence]
     calibrator = evidence.fits[("query", "after")][kind]
     evidence = replace(evidence, record=evidence.record.model_copy(update={"calibrator": calibrator}))
     found = decisions(evidence)
-    chosen = one_of_each(evidence.groups("calibration"), 0)
+    chosen = independent_answers(evidence.groups("calibration"), 0)
     assert found.n_calibration == len(chosen) == 30
     score = evidence.scores["query", "after"]
     for rate in found.rates:

@@ -62,7 +62,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callabl
         "written_questions": 24,
         "other_answers": [{"name": "other", "path": str(others)}],
         "batch_size": 8,
+        "text": {"path": str(folder / "texts.jsonl"), "tokens": 300, "window": 16},
     }
+    texts = [f"Document {i} says that {i} and {i} are {2 * i}, and more of the kind." for i in range(20)]
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     path.write_text(yaml.safe_dump(values))
     others.write_text("")
     config = load_run_config(path, [])
@@ -115,6 +118,9 @@ def test_every_section_has_something_to_say(evaluated: RunConfig) -> None:
     assert "leave_one_out" in found["other_models"]["own"]
     assert found["grader"]["n"] > 0
     assert [point["budget"] for point in found["compute"]["reasoning"]] == [0, 3]
+    text = found["text"]
+    assert (text["documents"], text["tokens"]["n"]) == (20, 300 + 4 - text["windows"]), "the first token is read only"
+    assert text["tokens"]["difference"]["full_ece"]["p_holm"] is not None
     assert [point["samples"] for point in found["compute"]["samples"]] == [1, 2]
     assert found["temperature"]["before"]["difference"]["accuracy"]["value"] == 0
     assert found["tokens"]["equal_width"]["before"]["full_ece_nk"]["value"] == pytest.approx(

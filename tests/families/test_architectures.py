@@ -14,6 +14,7 @@ from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.records import Demonstration
 from tests.families.architectures import SETTINGS, random_model
+from tests.families.conftest import Matrix
 from tests.families.templates import TEMPLATES
 from tests.families.tokenizers import tokenizer_of
 
@@ -23,9 +24,9 @@ ANSWERS = ["So", "It is, an answer that is longer than the other"]
 
 
 @pytest.fixture(scope="module", params=SETTINGS)
-def asked(request: pytest.FixtureRequest) -> tuple[Any, PromptFormat]:
+def asked(request: pytest.FixtureRequest) -> tuple[str, Any, PromptFormat]:
     tokenizer = tokenizer_of("byte-level BPE", TEMPLATES["SmolLM2, Qwen2.5"].special)
-    return random_model(request.param, len(tokenizer)), PromptFormat(tokenizer, "text")
+    return request.param, random_model(request.param, len(tokenizer)), PromptFormat(tokenizer, "text")
 
 
 def plain_logits(model: Any, ids: list[int]) -> torch.Tensor:
@@ -33,8 +34,8 @@ def plain_logits(model: Any, ids: list[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([ids])).logits[0].float()
 
 
-def test_confidences(asked: tuple[Any, PromptFormat]) -> None:
-    model, prompt = asked
+def test_confidences(asked: tuple[str, Any, PromptFormat], matrix: Matrix) -> None:
+    name, model, prompt = asked
     block = prompt.few_shot_ids(SHOWN)
     rows = [prompt.judged_ids(q) + prompt.answer_ids(a) for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
     scores = score_answers(model, prompt, block, rows, batch_size=2)
@@ -43,10 +44,11 @@ def test_confidences(asked: tuple[Any, PromptFormat]) -> None:
         p = plain_logits(model, [*block, *row, *prompt.query_ids])[-1].softmax(-1)
         assert scores.confidence[i] == pytest.approx((p[yes] / (p[yes] + p[no])).item(), abs=1e-5)
         assert scores.mass[i] == pytest.approx((p[yes] + p[no]).item(), abs=1e-5)
+    matrix.add(name, "confidences")
 
 
-def test_log_probabilities_of_answers(asked: tuple[Any, PromptFormat]) -> None:
-    model, prompt = asked
+def test_log_probabilities_of_answers(asked: tuple[str, Any, PromptFormat], matrix: Matrix) -> None:
+    name, model, prompt = asked
     block = prompt.few_shot_ids(SHOWN)
     rows = [prompt.question_ids(question) for question in QUESTIONS]
     continuations = [[prompt.answer_ids(answer) for answer in ANSWERS] for _ in rows]
@@ -59,10 +61,11 @@ def test_log_probabilities_of_answers(asked: tuple[Any, PromptFormat]) -> None:
             start = len(block) + len(row) - 1
             expected = [logits[start + k, token].item() for k, token in enumerate(part)]
             assert values == pytest.approx(expected, abs=1e-4)
+    matrix.add(name, "log-probabilities")
 
 
-def test_answers(asked: tuple[Any, PromptFormat]) -> None:
-    model, prompt = asked
+def test_answers(asked: tuple[str, Any, PromptFormat], matrix: Matrix) -> None:
+    name, model, prompt = asked
     block = prompt.few_shot_ids(SHOWN)
     rows = [prompt.question_ids(question) for question in QUESTIONS]
     found = generate_answers(model, prompt, block, rows, Decoding(5), 2)
@@ -75,3 +78,4 @@ def test_answers(asked: tuple[Any, PromptFormat]) -> None:
                 break
             ids.append(token)
         assert list(answer.token_ids) == ids[len(block) + len(row) :]
+    matrix.add(name, "answers")

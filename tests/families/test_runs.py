@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from calibration_tuning.calibrated_model import CalibratedModel
 from calibration_tuning.config.run import RunConfig, load_run_config
 from data_curation.__main__ import curate
 from tests.families.architectures import SETTINGS, random_model
+from tests.families.conftest import Matrix
 from tests.families.templates import TEMPLATES
 from tests.families.tokenizers import tokenizer_of
 from training.__main__ import train
@@ -49,7 +51,11 @@ def stop_after_two() -> Iterator[AskedAfter]:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_run(
-    name: str, tmp_path: Path, write_tiny_config: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    tmp_path: Path,
+    write_tiny_config: Callable[[Path], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    matrix: Matrix,
 ) -> None:
     template = TEMPLATES["SmolLM2, Qwen2.5"]
     tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
@@ -77,7 +83,10 @@ def test_a_run(
     whole = config("whole", f"curated={config('stopped').curation_dir}")
     train(whole, False)
     files = [c.checkpoint_dir / "adapter_model.safetensors" for c in (config("stopped"), whole)]
+    assert any(tensor.abs().sum() > 0 for key, tensor in load_file(files[1]).items() if "lora_B" in key)
+    matrix.add(name, "trains", "yes")
     assert files[0].read_bytes() == files[1].read_bytes()
+    matrix.add(name, "resumes", "the same bytes")
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(whole.checkpoint_dir, elsewhere)
     model = CalibratedModel.from_pretrained(str(elsewhere))
@@ -85,3 +94,4 @@ def test_a_run(
     assert all(0 < answer.confidence < 1 for answer in answers)
     judged = [model.confidence("What is 1 plus 2?", text) for text in ("3", "about 7")]
     assert judged[0] != judged[1]
+    matrix.add(name, "loads elsewhere", "yes")

@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from calibration_tuning.lm.caches import packs, shares_block, shortest_window
 from calibration_tuning.lm.prompts import PromptFormat
 from tests.families.architectures import SETTINGS, random_model
+from tests.families.conftest import Matrix
 from tests.families.templates import TEMPLATES
 from tests.families.tokenizers import tokenizer_of
 from tests.training.test_query_model import BLOCK, LAYOUTS, PLAIN, ROWS
@@ -19,6 +20,8 @@ from training.examples import Example
 from training.layout import Layout
 from training.methods import FUSED, PAST_ADAPTERS
 from training.query_model import QueryModel
+
+NOT_SHARED = "block read in every row"
 
 
 def tuned_model(name: str, vocabulary: int) -> Any:
@@ -33,9 +36,7 @@ def tuned_model(name: str, vocabulary: int) -> Any:
 def refused(config: Any, layout: Layout) -> str | None:
     """Why training refuses this layout for the model, or never makes it."""
     if layout.kind == "padded":
-        return (
-            "the block is not shared" if layout.shared_block and not shares_block(config, len(layout.block)) else None
-        )
+        return NOT_SHARED if layout.shared_block and not shares_block(config, len(layout.block)) else None
     if not packs(config, layout.custom_mask):
         return "examples of a row would see each other"
     return "the window is too short" if layout.custom_mask and shortest_window(config) is not None else None
@@ -43,13 +44,14 @@ def refused(config: Any, layout: Layout) -> str | None:
 
 @pytest.mark.parametrize("kind", LAYOUTS)
 @pytest.mark.parametrize("name", SETTINGS)
-def test_loss(name: str, kind: str) -> None:
+def test_loss(name: str, kind: str, matrix: Matrix) -> None:
     tokenizer = tokenizer_of("byte-level BPE", TEMPLATES["SmolLM2, Qwen2.5"].special)
     prompt = PromptFormat(tokenizer, "text")
     block, query = prompt.few_shot_ids(BLOCK), prompt.query_ids
     lm = tuned_model(name, len(tokenizer))
     layout = Layout(block=block, query_length=len(query), **LAYOUTS[kind])
     if reason := refused(lm.config, layout):
+        matrix.add(name, "training loss", reason if reason == NOT_SHARED else f"refused: {reason}")
         pytest.skip(reason)
     model = QueryModel(lm, prompt.answer_tokens, OBJECTIVE)
     examples = []
@@ -65,3 +67,4 @@ def test_loss(name: str, kind: str) -> None:
     for ours, theirs in zip(found, expected, strict=True):
         if theirs is not None:
             torch.testing.assert_close(ours, theirs, atol=5e-5, rtol=1e-3)
+    matrix.add(name, "training loss")

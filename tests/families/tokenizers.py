@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
 import zipfile
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, LlamaTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from calibration_tuning.lm.pypi_source import cache_dir
 from calibration_tuning.runs.locks import in_turn
@@ -57,17 +60,49 @@ def _metaspace(prepended: bool) -> PreTrainedTokenizerBase:
     return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
-def _mistral(member: str) -> PreTrainedTokenizerBase:
+def _mistral_file(member: str, name: str) -> Path:
+    """A tokenizer's file out of the wheel of mistral-common, in a folder of the user's cache."""
     folder = cache_dir() / "tests" / MISTRAL / Path(member).name
-    if not (folder / "tokenizer.model").is_file():
+    if not (folder / name).is_file():
         with in_turn(folder.parent.with_name(f".{MISTRAL}.lock")), tempfile.TemporaryDirectory() as scratch:
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, MISTRAL]
             subprocess.run(pip, check=True)
             (wheel,) = Path(scratch).glob("*.whl")
             folder.mkdir(parents=True, exist_ok=True)
             with zipfile.ZipFile(wheel) as archive:
-                (folder / "tokenizer.model").write_bytes(archive.read(f"mistral_common/data/{member}"))
-    return LlamaTokenizer.from_pretrained(folder)
+                (folder / name).write_bytes(archive.read(f"mistral_common/data/{member}"))
+    return folder / name
+
+
+def _mistral(member: str) -> PreTrainedTokenizerBase:
+    return LlamaTokenizer.from_pretrained(_mistral_file(member, "tokenizer.model").parent)
+
+
+def _tekken() -> PreTrainedTokenizerBase:
+    """Mistral NeMo's: byte-level BPE of 131,072 tokens, made from ranks as tiktoken's are."""
+    values = json.loads(_mistral_file("tekken_240911.json", "tekken.json").read_text(encoding="utf-8"))
+    specials, size = values["config"]["default_num_special_tokens"], values["config"]["default_vocab_size"]
+    ranks = {b64decode(entry["token_bytes"]): entry["rank"] for entry in values["vocab"][: size - specials]}
+    letters = bytes_to_unicode()
+    written = {token: "".join(letters[byte] for byte in token) for token in ranks}
+    merges = [
+        (written[token[:cut]], written[token[cut:]])
+        for token in ranks
+        for cut in sorted(
+            (cut for cut in range(1, len(token)) if token[:cut] in ranks and token[cut:] in ranks),
+            key=lambda cut: (ranks[token[:cut]], ranks[token[cut:]]),
+        )
+    ]
+    named = {0: "<unk>", 1: "<s>", 2: "</s>"}
+    vocabulary = {named.get(number, f"<SPECIAL_{number}>"): number for number in range(specials)}
+    vocabulary |= {written[token]: specials + rank for token, rank in ranks.items()}
+    bpe = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=True))
+    pieces = pre_tokenizers.Split(Regex(values["config"]["pattern"]), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([pieces, byte_level])
+    bpe.decoder = decoders.ByteLevel()
+    bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
 def _smollm2() -> PreTrainedTokenizerBase:
@@ -86,6 +121,7 @@ SMALL: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
 REAL: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
     "SmolLM2": _smollm2,
     "Mistral-7B": lambda: _mistral("tokenizer.model.v1"),
+    "Mistral NeMo (Tekken)": _tekken,
     "Mistral-7B v3": lambda: _mistral("mistral_instruct_tokenizer_240323.model.v3"),
 }
 

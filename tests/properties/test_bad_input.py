@@ -89,7 +89,7 @@ def test_what_is_asked_moves_no_supervised_position(
     query = prompt_format.query_ids
     block = prompt_format.few_shot_ids([Demonstration(question=texts[0][0], answer=texts[0][1], correct=True)])
     for kind, shared in (("padded", True), ("padded", False), ("packed", True), ("packed", False)):
-        layout = Layout(kind, block, len(query), 0, shared_block=shared)  # type: ignore[arg-type]
+        layout = Layout(kind, block, len(query), shared_block=shared)  # type: ignore[arg-type]
         batch = layout.batch(examples, 1.0, 1)
         ids = batch["input_ids"]
         for number, (row, column) in enumerate(zip(batch["query_rows"], batch["query_cols"], strict=True)):

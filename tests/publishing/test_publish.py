@@ -117,7 +117,7 @@ def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
     assert results["Brier score, after tuning"]["value"] == pytest.approx(brier["value"], abs=1e-6)
     assert results["Brier score, after tuning"]["args"]["interval_95"]["low"] == pytest.approx(brier["low"], abs=1e-6)
     assert results["Brier score, before tuning"]["args"]["n"] == 16
-    assert "Full-ECE of reference-answer tokens, after tuning" in results
+    assert "Full-ECE of answer tokens, after tuning" in results
     for said in ('from_pretrained("org/tiny")', "## Quantified uncertainty", "## Limits", "## What it was tuned on"):
         assert said in body
     assert f"{brier['value']:.3f}" in body

@@ -144,3 +144,14 @@ def test_a_curated_folder_is_used_as_it_is(curated: Path, tmp_path: Path, capsys
     curate(load_run_config(curated, [f"curated={folder}", f"output_dir={tmp_path}"]), False)
     assert "is used as it is" in capsys.readouterr().out
     assert json.loads((folder / "manifest.json").read_text())["splits"]["train"]["examples"] == 24
+
+
+def test_a_model_that_does_not_answer_the_query_is_refused_before_the_first_step(curated: Path) -> None:
+    same = [f"curated={curated.parent / 'runs/tiny/curation'}", "name=refused"]
+    config = load_run_config(curated, [*same, "model.minimal_answer_mass=0.5"])
+    with pytest.raises(UserError, match=r"\(mean of 8 answers\); probably the prompt"):
+        train(config, False)
+    assert not config.checkpoint_dir.exists()
+    accepted = load_run_config(curated, same)
+    assert accepted.training_inputs() == config.training_inputs()
+    train(accepted, False)

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
+import torch
 from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
 
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.lm.models import load_model
 from calibration_tuning.records import read_records, write_records
 from training.memory import counts
-from training.preflight import checks
+from training.preflight import checks, untuned
 from training.preflight.machines import GPUS, SHARDINGS
 from training.preflight.paper import Paper, fitting
 
@@ -95,7 +99,6 @@ def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
     """Floating-point operations counted by torch in a real forward and backward pass of a batch."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from calibration_tuning.lm.models import load_model
     from training.layout import Layout
     from training.methods import METHODS
     from training.query_model import QueryModel
@@ -155,6 +158,14 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
             "are in both train and test",
         ),
         (
+            "leakage",
+            lambda c: write_records(
+                c.curation_dir / "evaluation.parquet", read_records(c.curation_dir / "train.parquet")[:1]
+            ),
+            "fails",
+            "are in both train and evaluation",
+        ),
+        (
             "supervision",
             lambda c: rewrite(c, "train", lambda rows: [r.model_copy(update={"token_ids": []}) for r in rows]),
             "warning",
@@ -208,6 +219,7 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
     assert status(online, "W&B").status == "fails"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
     assert status(run, "disk").status == "fails"
+    assert status(run, "disk").detail.endswith("to a larger disk")
 
 
 def test_only_training_is_split_over_gpus(llama: RunConfig) -> None:
@@ -230,8 +242,7 @@ def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkey
     paper = paper_of(llama.model_copy(update={"output_dir": tmp_path / "runs"}))
     assert "; " not in checks.disk(paper).detail, "a folder's weights are there already"
     monkeypatch.setattr(checks, "_is_here", lambda path: False)
-    cached: str | None = None
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda path, name, revision: cached)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda path, name, revision: None)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     room = {tmp_path: 40 << 30}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 50, 0, room[path]))  # type: ignore[attr-defined]
@@ -243,8 +254,62 @@ def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkey
     quantized = paper.config.model.model_copy(update={"load_in_4bit": True})
     packed = paper_of(paper.config.model_copy(update={"model": quantized}))
     assert "about 12.6 GiB" in checks.disk(packed).detail, "they are fetched as they are"
-    cached = "/cache/model.safetensors.index.json"
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}')
+    there = {index.name, "model-1-of-2.safetensors"}
+
+    def in_cache(path: str, name: str, revision: Any) -> str | None:
+        return str(tmp_path / name) if name in there else None
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", in_cache)
+    assert checks.disk(paper).status == "fails", "a download that was interrupted"
+    there.add("model-2-of-2.safetensors")
     assert checks.disk(paper).status == "ok"
+
+
+def asking(run: RunConfig, minimal: float) -> RunConfig:
+    return run.model_copy(update={"model": run.model.model_copy(update={"minimal_answer_mass": minimal})})
+
+
+def test_the_untuned_model_is_asked_where_its_weights_are(
+    run: RunConfig, seven_billion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Paper(asking(run, 0.5), 1, GPU)
+    refused = dict(checks.findings(paper))["answer mass"]
+    assert refused.status == "fails"
+    assert "mean of 16 answers" in refused.detail
+    assert (
+        "another model.prompt_format or model.thinking, or accept it with model.minimal_answer_mass=0" in refused.detail
+    )
+    assert status(asking(run, 1e-9), "answer mass").status == "warning"
+    rows = paper.rows["train"][:16]
+    lm = load_model(run.model)
+    no, yes = paper.prompt_format.answer_tokens
+    expected = []
+    for row in rows:
+        ids = [*paper.block, *paper.prompt_format.judged_ids(row.text), *row.token_ids, *paper.prompt_format.query_ids]
+        with torch.no_grad():
+            p = lm(input_ids=torch.tensor([ids])).logits[0, -1].double().softmax(-1)
+        expected.append((p[no] + p[yes]).item())
+    mean, n, _ = untuned.answer_mass(Paper(run, 1, GPU))
+    assert (mean, n) == (pytest.approx(np.mean(expected), abs=1e-6), 16)
+    free = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    assert "do not fit into this machine's memory" in status(asking(run, 0.5), "answer mass").detail
+    weightless = run.model.model_copy(update={"path": str(seven_billion)})
+    elsewhere = status(run.model_copy(update={"model": weightless}), "answer mass")
+    assert elsewhere.detail.endswith("the weights are not on this machine; training looks at it before its first step")
+
+
+def test_an_example_is_shown_with_its_supervised_token(run: RunConfig) -> None:
+    paper = Paper(run, 1, GPU)
+    row = paper.rows["train"][0]
+    ids = [token for part in untuned.shown_example(paper) for token in part.token_ids]
+    assert ids[:-1] == [*paper.block, *paper.examples["train"][0].input_ids]
+    assert ids[-1] == paper.prompt_format.answer_tokens[row.correct >= 0.5]
+    shutil.rmtree(run.curation_dir)
+    text = "".join(part.text for part in untuned.shown_example(Paper(run, 1, GPU)))
+    assert text.startswith("Question: What is the capital of France?\nAnswer: Paris\n\nIs the proposed")
 
 
 def preflight(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -262,6 +327,8 @@ def test_the_command(llama: RunConfig, tmp_path: Path, seven_billion: Path) -> N
     overrides = [f"model.path={seven_billion}", f"output_dir={tmp_path}", "tracking.wandb=offline"]
     result = preflight("configs/llama2_7b.yaml", *overrides)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "supervised ' ii' (id " in result.stdout
+    assert "a training example as the model reads it (made up, without a few-shot block)" in result.stdout
     for said in ("DDP", "FSDP2", "fits", "epochs", "$", "ok      memory: fits with DDP", "warning curated set"):
         assert said in result.stdout, said
     assert "\x1b[" not in result.stdout

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from calibration_tuning.command_line import (
     ConfigArgument,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "warning": "yellow", "fails": "red"}
 PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "logits")
 WIDEST = 110
+MOST_OF_BLOCK = 600
+"""Characters of the few-shot block that are shown."""
 
 
 def main(
@@ -39,7 +42,8 @@ def main(
 ) -> None:
     """Estimate a training's memory, time and cost, and check what would stop it. Needs no GPU and no weights.
 
-    The exit code is 2 if a check fails.
+    Shows a training example as the model reads it. Where the model's weights are on this machine, checks that the
+    untuned model answers the uncertainty query. The exit code is 2 if a check fails.
 
     Example: calibration-tuning preflight configs/llama2_7b.yaml --gpus 8 --gpu a100-80gb
     """
@@ -57,6 +61,8 @@ def main(
         if dict(results)["model"].status == "ok" and dict(results)["curated set"].status != "fails":
             _sizes(console, paper, gpu)
             _schedule(console, paper, gpu)
+        if dict(results)["answer tokens"].status == "ok" and dict(results)["curated set"].status != "fails":
+            _example(console, paper)
         for name, finding in results:
             mark = f"[{COLOURS[finding.status]}]{finding.status:<7}[/]"
             console.print(f"{mark} {name}: {escape(finding.detail)}", soft_wrap=True)
@@ -104,6 +110,19 @@ def _schedule(console: Console, paper: Paper, gpu: str) -> None:
         f"training takes {_time(fast)} to {_time(slow)} on {paper.gpus} x {gpu} at {MFU[1]:.0%} to {MFU[0]:.0%} of the "
         f"peak, about ${cheap:,.2f} to ${dear:,.2f}; curation and evaluation are not included\n"
     )
+
+
+def _example(console: Console, paper: Paper) -> None:
+    from calibration_tuning.lm.shown_prompt import conversation, legend, token_counts
+    from training.preflight.untuned import shown_example
+
+    parts = shown_example(paper)
+    made_up = "" if paper.is_curated else " (made up, without a few-shot block)"
+    console.rule(f"a training example as the model reads it{made_up}", align="left")
+    console.print(legend())
+    console.print(conversation(parts, MOST_OF_BLOCK), soft_wrap=True)
+    console.print(Text(token_counts(parts), "italic"), soft_wrap=True)
+    console.rule()
 
 
 def _time(hours: float) -> str:

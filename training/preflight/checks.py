@@ -11,12 +11,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from calibration_tuning.config.run import ModelSettings
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.models import PYPI, context_length
 from training.memory import GIB, counts
 from training.preflight.machines import CONTEXT
 from training.preflight.paper import Paper, fitting
+from training.preflight.untuned import answer_mass as untuned_mass
+from training.preflight.untuned import is_cached, not_asked_because
 
 SPARE = 2.0
 """How many times the expected size of the files must be free on the disk."""
@@ -46,6 +47,18 @@ def chat_template(paper: Paper) -> CheckResult:
     return CheckResult("ok", "prompts are plain text" + ("; the tokenizer's chat template is not used" if has else ""))
 
 
+def answer_mass(paper: Paper) -> CheckResult:
+    """Look whether the untuned model answers the query with one of its two answers, where its weights are here."""
+    if reason := not_asked_because(paper):
+        return CheckResult("ok", f"the mass on the query's two answers is not looked at: {reason}")
+    mean, n, warning = untuned_mass(paper)
+    if warning:
+        return CheckResult("warning", warning)
+    return CheckResult(
+        "ok", f"the untuned model answers the query with one of its two answers: mass {mean:.2f} (mean of {n})"
+    )
+
+
 def curated_set(paper: Paper) -> CheckResult:
     if not paper.is_curated:
         return CheckResult("warning", f"{paper.config.curation_dir}: does not exist yet, so lengths are assumed")
@@ -64,7 +77,7 @@ def leakage(paper: Paper) -> CheckResult:
         return CheckResult("ok", "nothing curated yet")
     keys = {
         split: {*(f"group {row.group}" for row in rows), *(f"question {_plain(row.text)}" for row in rows)}
-        for split, rows in paper.rows.items()
+        for split, rows in {**paper.rows, "evaluation": paper.evaluation_rows}.items()
     }
     for first, second in combinations(keys, 2):
         if shared := sorted(keys[first] & keys[second]):
@@ -101,7 +114,9 @@ def batch(paper: Paper) -> CheckResult:
     size = paper.config.training.batch_size
     if size < paper.gpus:
         return CheckResult(
-            "warning", f"{size} examples a step for {paper.gpus} GPUs: {paper.gpus - size} GPUs have nothing to do"
+            "warning",
+            f"{size} examples a step for {paper.gpus} GPUs: {paper.gpus - size} GPUs have nothing to do; raise "
+            "training.batch_size or use fewer GPUs",
         )
     return CheckResult("ok", f"{size} examples a step, {size / paper.gpus:g} on each GPU")
 
@@ -129,7 +144,7 @@ def disk(paper: Paper) -> CheckResult:
     kept = paper.config.training.keep_checkpoints
     # Weights and moments of each kept checkpoint, the best weights, and the finished adapter.
     wanted: dict[Path, float] = {paper.config.output_dir: trained * (12 * (kept + 1) + 4 * 2)}
-    if not _is_here(paper.config.model.path) and not _is_cached(paper.config.model):
+    if not _is_here(paper.config.model.path) and not is_cached(paper.config.model):
         wanted[Path(HF_HUB_CACHE)] = paper.file_bytes
     disks: dict[int, float] = defaultdict(float)
     for folder, size in wanted.items():
@@ -139,18 +154,14 @@ def disk(paper: Paper) -> CheckResult:
         free = shutil.disk_usage(_existing(folder)).free
         is_short |= free <= SPARE * disks[_existing(folder).stat().st_dev]
         details.append(f"{free / GIB:.0f} GiB free at {folder}, about {size / GIB:.1f} GiB needed")
-    return CheckResult("fails" if is_short else "ok", "; ".join(details))
+    if is_short:
+        hint = "free some space, or move output_dir or the hub's cache (HF_HOME) to a larger disk"
+        return CheckResult("fails", f"{'; '.join(details)}, {SPARE:g} times as much must be free; {hint}")
+    return CheckResult("ok", "; ".join(details))
 
 
 def _existing(folder: Path) -> Path:
     return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
-
-
-def _is_cached(model: ModelSettings) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    names = ("model.safetensors", "model.safetensors.index.json")
-    return any(isinstance(try_to_load_from_cache(model.path, name, revision=model.revision), str) for name in names)
 
 
 def _is_here(model: str) -> bool:
@@ -186,6 +197,7 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
     "answer tokens": answer_tokens,
     "chat template": chat_template,
     "curated set": curated_set,
+    "answer mass": answer_mass,
     "leakage": leakage,
     "supervision": supervision,
     "context": context,
@@ -201,10 +213,10 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
 def findings(paper: Paper) -> Iterator[tuple[str, CheckResult]]:
     """Yield the name and the result of every check.
 
-    A check that raises `UserError`, because a file is damaged or the model cannot be reached, fails.
+    A check that raises `UserError` or `RunError`, because a file is damaged or the model cannot be reached, fails.
     """
     for name, check in CHECKS.items():
         try:
             yield name, check(paper)
-        except UserError as error:
+        except (UserError, RunError) as error:
             yield name, CheckResult("fails", str(error))

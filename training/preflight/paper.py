@@ -81,8 +81,9 @@ class Paper:
 
     @cached_property
     def prompt_format(self) -> PromptFormat:
-        settings = self.config.model
-        return PromptFormat.of(self.tokenizer, settings.prompt_format, load_ends(settings), settings.thinking)
+        settings, tokenizer = self.config.model, self.tokenizer
+        ends, thinking = load_ends(settings), settings.thinking
+        return PromptFormat.of(tokenizer, settings.prompt_format, ends, thinking, settings.thinking_tokens)
 
     @property
     def is_curated(self) -> bool:
@@ -95,6 +96,11 @@ class Paper:
     @cached_property
     def rows(self) -> dict[str, list[QueryExample]]:
         return {split: self.curated.split(split) for split in SPLITS}
+
+    @cached_property
+    def evaluation_rows(self) -> list[QueryExample]:
+        """Return the questions of sets that are never trained on; none if there are no such sets."""
+        return self.curated.split("evaluation") if self.curated.has("evaluation") else []
 
     @cached_property
     def block(self) -> list[int]:

@@ -48,17 +48,22 @@ class Reliability:
 def prepare_reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> Reliability:
     """What a diagram shows, from confidences [n] and correctness [n] in [0, 1]."""
     index = bin_index(confidence, num_bins)
+    fractions = bool(((correct > 0) & (correct < 1)).any())
     rows = []
     for m in np.unique(index):
         in_bin = index == m
         n, hits, mean = int(in_bin.sum()), float(correct[in_bin].sum()), float(confidence[in_bin].mean())
-        low, high = wilson(hits / n, n)
+        share, variance = hits / n, float(correct[in_bin].var())
+        low, high = wilson(share, n)
         band = [float(binom.ppf(q, n, mean)) / n for q in (0.025, 0.975)]
-        rows.append((m, mean, hits / n, low, high, n, *band))
+        if fractions and variance > 0:  # which vary less than 0 and 1: as many trials as have their variance
+            low, high = wilson(share, n * share * (1 - share) / variance)
+            band = [float(np.clip(norm.ppf(q, mean, np.sqrt(variance / n)), 0, 1)) for q in (0.025, 0.975)]
+        rows.append((m, mean, share, low, high, n, *band))
     return Reliability(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
     """The 95% interval (Wilson 1927) of a share of n answers. Part marks are allowed: share * n need not be whole."""
     z = float(norm.ppf(0.975))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)

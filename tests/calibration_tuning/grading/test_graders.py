@@ -4,9 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.grading.answer_parsing import chosen_letter, fenced_code, final_answer, items
-from calibration_tuning.grading.graders import FUZZY_THRESHOLD, GRADERS, grade, normalise
-from calibration_tuning.records import Question
+from calibration_tuning.grading.choice_parsing import choice_index
+from calibration_tuning.grading.graders import GRADERS, grade, normalise
+from calibration_tuning.grading.list_parsing import items
+from calibration_tuning.grading.math_parsing import final_answer
+from calibration_tuning.grading.program_parsing import program_code
+from calibration_tuning.records import CHOICE_LETTERS, Question
 
 
 def question(grader: str, *references: str, choices: list[str] | None = None, program: str | None = None) -> Question:
@@ -22,10 +25,10 @@ def question(grader: str, *references: str, choices: list[str] | None = None, pr
         ("The  Beatles!", "beatles"),
         ("São Tomé", "sao tome"),
         ("N'Djamena", "n djamena"),
-        ("“A” \u2013 an the", "the"),  # an article is one only before another word, so that nothing becomes empty
+        ("“A” \u2013 an the", "a the"),  # an article is one only before another word, so that nothing becomes empty
         ("A", "a"),
         ("vitamin A", "vitamin a"),
-        ("An apple a day", "apple day"),
+        ("An apple a day", "apple a day"),
         ("the the a b", "b"),
         ("Straße", "strasse"),
         ("STRASSE", "strasse"),
@@ -39,10 +42,10 @@ def question(grader: str, *references: str, choices: list[str] | None = None, pr
         ("C#", "c #"),
         ("#1", "1"),
         ("+", "+"),
-        ("%", "%"),
-        ("…", "..."),
-        ("$100", "100"),
-        ("5%", "5"),
+        ("%", "percent"),
+        ("…", "…"),
+        ("$100", "100 $"),
+        ("5%", "5 percent"),
         ("1,234,567.5", "1234567.5"),
         ("1,000, and", "1000 and"),
         ("1999, 2000", "1999 2000"),
@@ -101,8 +104,8 @@ def test_normalise(text: str, expected: str) -> None:
         ("numeric", ["-12"], "\u221212", 1.0),
         ("numeric", ["12"], "123", 0.0),
         ("numeric", ["12"], "3 and 12", 0.0),  # the first number is the answer
-        ("numeric", ["12"], "twelve", 0.0),
-        ("numeric", ["twelve"], "twelve 12", 0.0),
+        ("numeric", ["12"], "twelve", 1.0),
+        ("numeric", ["dozens"], "dozens 12", 0.0),
         ("numeric", ["3", "4"], "4", 1.0),
     ],
 )
@@ -121,7 +124,7 @@ def test_graders(grader: str, references: list[str], answer: str, correct: float
         ("Austria", "Australia", 0.0),  # 2 * 7 / 16 = 0.875
         ("sodium nitrate 12", "sodium nitrate 12", 1.0),
         ("the year 1914 of the war", "the year 1915 of the war", 0.0),
-        ("the year 1914 of the war", "year of war 1914", 1.0),
+        ("the year 1914 of the war", "year of war 1914", 0.0),  # another order may say another thing
         ("1,500 kilometres away", "1500 kilometers away", 1.0),
         ("minus -5 degrees Celsius", "minus 5 degrees Celsius", 0.0),
         ("Hepatitis A", "Hepatitis B", 0.0),  # 2 * 10 / 22 = 0.909
@@ -132,7 +135,6 @@ def test_graders(grader: str, references: list[str], answer: str, correct: float
     ],
 )
 def test_fuzzy_forgives_spelling_but_no_number(reference: str, answer: str, correct: float) -> None:
-    assert FUZZY_THRESHOLD == 0.9
     assert grade(question("fuzzy", "something else", reference), answer) == correct
 
 
@@ -211,7 +213,8 @@ def test_choice_takes_the_letter_or_the_text(answer: str, correct: float) -> Non
     ],
 )  # fmt: skip
 def test_an_article_is_no_letter(answer: str, letter: str | None) -> None:
-    assert chosen_letter(answer) == letter
+    index = choice_index(answer, [*"pqrstuvw"], lettered=True)
+    assert (None if index is None else CHOICE_LETTERS[index]) == letter
 
 
 @pytest.mark.parametrize(
@@ -287,7 +290,7 @@ def test_items_of_a_long_answer_take_no_time() -> None:
     ],
 )
 def test_code_comes_out_of_its_fence(answer: str, code: str) -> None:
-    assert fenced_code(answer) == code
+    assert program_code(answer) == code
 
 
 @pytest.mark.parametrize(
@@ -298,7 +301,7 @@ def test_code_comes_out_of_its_fence(answer: str, code: str) -> None:
         ("#### Step 1\nThe answer is 7.", "7"),
         ("the answer is 3.5 dollars. The next", "3.5 dollars"),
         ("The answer is 5. No, the answer is 6.", "6"),
-        (r"The answer is clear: \boxed{7}", r"The answer is clear: \boxed{7}"),
+        (r"The answer is clear: \boxed{7}", "7"),
         (" 7 ", "7"),
     ],
 )
@@ -312,7 +315,8 @@ def test_code_runs_the_program_with_the_answer_in_it() -> None:
     assert grade(asked, "    return 2 * x") == 1.0
     assert grade(asked, "```python\n    return 2 * x\n```") == 1.0
     assert grade(asked, "    return x") == 0.0
-    assert grade(asked, "    return 2 * x\nimport sys\nsys.exit(0)") == 0.0
+    assert grade(asked, "    return 2 * x\nimport sys\nsys.exit(0)") == 1.0  # the end is left out, and the tests run
+    assert grade(asked, "    return x\nimport sys\nsys.exit(0)") == 0.0
     assert grade(asked, "no code at all") == 0.0
 
 

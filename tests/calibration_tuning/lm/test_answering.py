@@ -122,6 +122,7 @@ def test_a_chosen_answer_is_the_likeliest_by_one_plain_pass_for_each_choice(tiny
     choices = ["i", "the capital of France", "it", "What is the", "answer answer", "xyz"]
     asked = [question(f"Which {n}?", "abc"[n % 3], style="cloze", choices=choices[n % 3 :]) for n in range(9)]
     asked += [question(f"What {n}?", "source", style="cloze", choices=["i", "ii"]) for n in range(3)]  # one token each
+    asked += [question("Which of many?", style="cloze", choices=[f"{n} of it" for n in range(30)])]
     requests = requests_for(asked, "subject", max_new_tokens=5)
     engine = answerer(tiny, 16, style, cloze=by)
     for key, answer in answers(engine, requests).items():

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration_tuning.metrics.abstention import answered_above, find_threshold, one_of_each, unavoidable_abstention
+from calibration_tuning.metrics.abstention import (
+    answered_above,
+    find_threshold,
+    independent_answers,
+    last_passed,
+    starts,
+    unavoidable_abstention,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,17 +51,57 @@ def test_nothing_good_nothing_found() -> None:
 
 
 def test_a_bad_stretch_at_the_top_is_not_jumped_over() -> None:
-    # Above 0.9 all wrong, below all right: the fixed sequence must stop at the top.
-    confidence = np.concatenate([np.full(50, 0.95), np.full(400, 0.6)])
+    # Above 0.9 all wrong, below all right: both starts, at 27 and at 100, are in the stretch and must stop there.
+    confidence = np.concatenate([np.full(100, 0.95), np.full(400, 0.6)])
     assert find_threshold(confidence, (confidence < 0.9).astype(float), 0.2) is None
 
 
-def test_one_of_each_group() -> None:
+def test_a_few_errors_at_the_top_do_not_end_the_search() -> None:
+    # 200 answers at an error rate of 20%: tests start at 2 log(0.05) / log(0.8) = 27 answers and at 40, a fifth.
+    score = np.arange(200, 0, -1).astype(float)
+    correct = np.ones(200)
+    correct[[0, 5, 10, 15, 20]] = 0  # P(Bin(27, 0.2) <= 5) = 0.55 fails, and so does P(Bin(40, 0.2) <= 5) = 0.16
+    assert find_threshold(score, correct, 0.2) is None
+    correct[[0, 5]] = 1  # P(Bin(27, 0.2) <= 3) = 0.18 fails, but P(Bin(40, 0.2) <= 3) = 0.028 passes at 0.05
+    assert find_threshold(score, correct, 0.2) == 1.0
+
+
+def test_starts_by_hand() -> None:
+    # log(0.05) / log(0.8) = 13.4 answers at least, 26.9 is twice that.
+    answered = np.arange(1, 201)
+    assert [answered[i] for i in starts(answered, 0.2, 0.05)] == [40, 27]
+    assert [answered[:100][i] for i in starts(answered[:100], 0.2, 0.05)] == [20, 27]
+    assert [answered[:50][i] for i in starts(answered[:50], 0.2, 0.05)] == [14, 27]
+    assert [answered[:20][i] for i in starts(answered[:20], 0.2, 0.05)] == [14, 20]
+    assert starts(answered[:0], 0.2, 0.05) == []
+
+
+@pytest.mark.parametrize(
+    ("p_values", "where", "expected"),
+    [
+        ([0.04, 0.04, 0.04, 0.2], [0, 2], 2),
+        ([0.06, 0.04, 0.04, 0.2], [0, 2], 2),  # the first chain fails at once, the second has half of the level
+        ([0.06, 0.04, 0.06, 0.01], [0, 2], None),  # both fail
+        ([0.04, 0.04, 0.09, 0.09], [0, 2], 3),  # the first chain brings its half along
+        ([0.04, 0.06, 0.09, 0.01], [0, 2], 0),  # it has not come that far
+        ([0.04, 0.06, 0.01, 0.06], [0, 2], 2),  # what fails is jumped over by the second start alone
+        ([0.09], [0, 0], 0),
+        ([], [], None),
+    ],
+)
+def test_two_chains_of_tests_share_the_level(p_values: list[float], where: list[int], expected: int | None) -> None:
+    assert last_passed(np.array(p_values), where, 0.1) == expected
+
+
+def test_independent_answers() -> None:
     groups = np.array(["b", "a", "b", "c", "a", "b"])
-    for seed in range(5):
-        chosen = one_of_each(groups, seed)
-        assert sorted(groups[chosen]) == ["a", "b", "c"]
-    assert len({tuple(one_of_each(groups, seed)) for seed in range(20)}) > 1
+    drawn = [independent_answers(groups, seed) for seed in range(3000)]
+    assert all(len(set(groups[chosen])) == len(chosen) for chosen in drawn)
+    # Every answer as often as every other: with probability 1 / 3, the size of the largest group.
+    share = np.bincount(np.concatenate(drawn), minlength=6) / 3000
+    assert share == pytest.approx(np.full(6, 1 / 3), abs=0.03)
+    assert all(len(independent_answers(np.repeat(np.arange(7), 4), seed)) == 7 for seed in range(5))
+    assert len(independent_answers(groups[:0], 0)) == 0
 
 
 def true_chance(p: np.ndarray) -> np.ndarray:
@@ -76,7 +123,7 @@ def test_the_guarantee_holds(error_rate: float, sure: float, size: int) -> None:
         luck = np.repeat(generator.random(250), size)
         groups, p = np.repeat(np.arange(250), size), np.repeat(p, size)
         correct = (luck < true_chance(p)).astype(float)
-        chosen = one_of_each(groups, seed)
+        chosen = independent_answers(groups, seed)
         threshold = find_threshold(p[chosen], correct[chosen], error_rate, sure)
         if threshold is not None:
             found += 1
@@ -84,6 +131,21 @@ def test_the_guarantee_holds(error_rate: float, sure: float, size: int) -> None:
     assert found > 50
     # At most 1 - sure of all draws, and three standard errors.
     assert violations <= 300 * (1 - sure) + 3 * np.sqrt(300 * sure * (1 - sure))
+
+
+def test_the_guarantee_is_for_an_answer() -> None:
+    """Singles are right nine times in ten and groups of six, all alike, every second time: two answers in three are of
+    such groups, and 37% of all are wrong. One answer of each group says 23%, and would allow all at 30%."""
+    violations = 0
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        large = generator.random(300) < 1 / 3
+        groups = np.repeat(np.arange(300), np.where(large, 6, 1))
+        correct = np.where(generator.random(300) < np.where(large, 0.5, 0.9), 1.0, 0.0)[groups]
+        score = generator.random(len(groups))
+        chosen = independent_answers(groups, seed)
+        violations += find_threshold(score[chosen], correct[chosen], 0.3) is not None
+    assert violations <= 10 + 9  # three standard errors
 
 
 def test_what_a_threshold_does() -> None:
@@ -108,3 +170,6 @@ def test_answers_of_one_group_are_one_piece_of_evidence() -> None:
     # Of 10 in 100 and of 1 in 10.
     assert [single["error_low"], single["error_high"]] == pytest.approx([0.0490, 0.1762], abs=1e-4)
     assert [tens["error_low"], tens["error_high"]] == pytest.approx([0.0025, 0.4450], abs=1e-4)
+    # 50 singles and a group of 50 are 100^2 / (50 + 50^2) = 3.9 answers, not 51.
+    uneven = answered_above(np.ones(100), right, np.minimum(np.arange(100), 50), 0.5)
+    assert uneven["error_high"] > 0.6

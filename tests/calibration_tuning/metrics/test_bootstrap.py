@@ -8,13 +8,16 @@ import pytest
 from calibration_tuning.metrics.bootstrap import (
     Difference,
     Interval,
+    bias_corrected_interval,
     draws_of,
     error_interval,
     holm,
     mean_interval,
+    p_of_width,
     p_value,
     percentile_interval,
     resamples,
+    share_interval,
 )
 from calibration_tuning.metrics.calibration_error import ece
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, holm_corrected, verdict
@@ -50,6 +53,64 @@ def test_groups_widen_the_interval_of_what_they_share() -> None:
 def test_undefined_resamples_are_left_out() -> None:
     assert percentile_interval(1.0, [None, 2.0, 2.0]) == Interval(1.0, 2.0, 2.0)
     assert percentile_interval(1.0, [None]) == Interval(1.0)
+
+
+def test_percentiles_of_few_groups_are_further_out_by_hand() -> None:
+    # t of 9 degrees of freedom is 2.2622 at 97.5%, times sqrt(10 / 9) = 2.3846; the normal is beyond that in 0.855%.
+    draws = np.linspace(0, 1, 10_001).tolist()
+    few = percentile_interval(0.5, draws, units=10)
+    assert (few.low, few.high) == (pytest.approx(0.00855, abs=1e-4), pytest.approx(0.99145, abs=1e-4))
+    many = percentile_interval(0.5, draws, units=10_000)
+    assert (many.low, many.high) == (pytest.approx(0.025, abs=1e-4), pytest.approx(0.975, abs=1e-4))
+
+
+def test_means_of_eleven_groups_are_covered_and_tested_as_promised() -> None:
+    """The plain percentile interval contains the mean of 11 normal groups in 90% of data sets, and p-values of a normal
+    are below 0.05 in 9%."""
+    generator = np.random.default_rng(0)
+    held, plain, small, normal = 0, 0, 0, 0
+    for values in generator.normal(size=(1000, 11)):
+        draws = (generator.multinomial(11, np.full(11, 1 / 11), 400) @ values / 11).tolist()
+        found, old = percentile_interval(values.mean(), draws, units=11), percentile_interval(values.mean(), draws)
+        held, plain = held + (found.low <= 0 <= found.high), plain + (old.low <= 0 <= old.high)
+        small, normal = (
+            small + (p_value(values.mean(), draws, 11) < 0.05),
+            normal + (p_value(values.mean(), draws) < 0.05),
+        )
+    assert 930 <= held <= 970
+    assert plain <= 920
+    assert 30 <= small <= 70
+    assert normal >= 80
+
+
+def test_bias_corrected_interval_by_hand() -> None:
+    # Draws 0.2 to 1 evenly, mean 0.6, value 0.5: the middle is 0.4. Percentiles 0.22 and 0.98 reach 0.38 to either
+    # side, 1.96 standard deviations of 0.8 / sqrt(12) = 0.2309 reach 0.4526: from -0.0526 to 0.8526.
+    draws = np.linspace(0.2, 1, 10_001).tolist()
+    found = bias_corrected_interval(0.5, draws)
+    assert (found.low, found.high) == (pytest.approx(-0.0526, abs=1e-3), pytest.approx(0.8526, abs=1e-3))
+    assert bias_corrected_interval(0.5, np.linspace(0.99, 1, 100).tolist()).high == 0.5, "it contains the value"
+    assert bias_corrected_interval(0.5, []) == Interval(0.5)
+
+
+def test_share_interval_by_hand() -> None:
+    # Draws with the variance of 20 trials at 0.8, 0.8 * 0.2 / 20 = 0.008: Wilson's interval of 16 in 20.
+    draws = (0.8 + np.sqrt(0.008) * np.array([1.0, -1.0] * 50)).tolist()
+    found = share_interval(0.8, draws, trials=7)
+    assert (found.low, found.high) == (pytest.approx(0.5840, abs=1e-4), pytest.approx(0.9193, abs=1e-4))
+    # All of 10 right: 10 / (10 + 1.96^2).
+    sure = share_interval(1.0, [1.0] * 50, trials=10)
+    assert (sure.low, sure.high) == (pytest.approx(0.7225, abs=1e-4), 1.0)
+    assert share_interval(0.8, [], trials=10) == Interval(0.8)
+
+
+def test_a_perfect_auroc_is_not_certain() -> None:
+    p, y = np.array([*[0.9] * 12, *[0.1] * 30]), np.array([*[1.0] * 12, *[0.0] * 30])
+    found = confidence_metrics(p, y, bootstrap_samples=200, only=("auroc", "accuracy"))
+    assert (found["auroc"].value, found["auroc"].high) == (1.0, 1.0)
+    assert 0.7 < found["auroc"].low < 0.8  # of 12 trials, the rarer class
+    right = confidence_metrics(p, np.ones(42), bootstrap_samples=200, only=("accuracy",))["accuracy"]
+    assert 0.9 < right.low < 0.93  # of 42
 
 
 def test_error_interval_by_hand() -> None:
@@ -110,6 +171,10 @@ def test_p_value_by_hand() -> None:
     # The draws' standard deviation is 1, and 1.959964 of those leave 5% outside.
     assert p_value(1.959964, [1.0, 2.0, 3.0]) == pytest.approx(0.05, abs=1e-6)
     assert p_value(0.0, [1.0, -1.0]) == 1.0
+    # Of 10 groups: t of 9 degrees of freedom, 2.2622 of standard deviations times sqrt(10 / 9).
+    assert p_value(2.2622 * np.sqrt(10 / 9), [1.0, 2.0, 3.0], 10) == pytest.approx(0.05, abs=1e-4)
+    assert [p_of_width(0.3, 0.3, 10), p_of_width(0.3, 0.3)] == pytest.approx([0.05, 0.05])
+    assert p_of_width(0.6, 0.3) == pytest.approx(8.9e-5, rel=0.01)
     # No spread at all: as sure as nine draws can be.
     assert p_value(5.0, [5.0] * 9) == 0.1
     assert p_value(0.0, [0.0] * 9) == 1.0

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import ndtr
+from scipy.stats import beta
 
 from calibration_tuning.metrics.bootstrap import Interval
+from calibration_tuning.metrics.calibrated_labels import _correlation_within, labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece
+from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import (
     METRICS,
-    _correlation_within,
     confidence_metrics,
-    labels_if_calibrated,
     paired_difference,
     point_metrics,
 )
-from calibration_tuning.metrics.ranking import auprc, aurc, auroc, risk_coverage
+from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within, risk_coverage
 from calibration_tuning.metrics.scoring_rules import brier_parts
 
 
@@ -117,6 +118,45 @@ def test_risk_coverage_by_hand_and_ties_in_random_order() -> None:
     assert aurc(a(0.9, 0.5, 0.5), a(1, 0, 1)) == pytest.approx((0 + 0.25 + 1 / 3) / 3)
 
 
+def test_auroc_within_subjects_by_hand() -> None:
+    # Subject a: right 0.9, 0.3, wrong 0.5, 0.3: of 4 pairs 0.9 > 0.5, 0.9 > 0.3, 0.3 = 0.3 (a half): 2.5.
+    # Subject b: right 0.2, wrong 0.8, 0.1: of 2 pairs one. Subject c has no wrong answer and no pair. (2.5 + 1) / 6.
+    confidence = a(0.9, 0.3, 0.5, 0.3, 0.2, 0.8, 0.1, 0.7)
+    correct = a(1, 1, 0, 0, 1, 0, 0, 1)
+    subjects = np.array([*"aaaabbbc"])
+    assert auroc_within(confidence, correct, subjects) == pytest.approx(3.5 / 6)
+    order = np.random.default_rng(0).permutation(8)
+    assert auroc_within(confidence[order], correct[order], subjects[order]) == pytest.approx(3.5 / 6)
+
+
+def test_auroc_within_one_subject_is_auroc_and_fractions_count_in_part() -> None:
+    p, c = sample(200)
+    for correct in (c, p**2):
+        assert auroc_within(p, correct, np.zeros(200)) == pytest.approx(auroc(p, correct))
+
+
+def test_a_confidence_that_knows_only_subjects_tells_nothing_apart_within_them() -> None:
+    generator = np.random.default_rng(0)
+    subjects = generator.integers(0, 6, 600)
+    p = np.array([0.05, 0.2, 0.35, 0.5, 0.7, 0.95])[subjects]
+    found = confidence_metrics(p, generator.random(600) < p, bootstrap_samples=100, subjects=subjects)
+    assert found["auroc"].value > 0.8
+    assert (found["auroc_within_subjects"].low, found["auroc_within_subjects"].high) == (0.5, 0.5)
+
+
+def test_without_pairs_within_a_subject_there_is_no_such_auroc() -> None:
+    subjects = ["right", "wrong"] * 20
+    for given in (None, subjects):
+        found = confidence_metrics(sample(40)[0], [1, 0] * 20, bootstrap_samples=100, subjects=given)
+        assert found["auroc_within_subjects"].value is None
+        assert "no subject has both" in str(found["auroc_within_subjects"].undefined)
+
+
+def test_refuses_subjects_of_other_answers() -> None:
+    with pytest.raises(ValueError, match="2 confidences, but 3 subjects"):
+        confidence_metrics([0.5, 0.6], [1, 0], subjects=["a", "b", "c"])
+
+
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_one_class_has_no_auroc(label: float) -> None:
     p = np.linspace(0.1, 0.9, 12)
@@ -138,6 +178,29 @@ def test_fewer_examples_than_bins_have_no_binned_error() -> None:
     assert found["brier"].value == pytest.approx((0.04 + 0.36 + 0.01) / 3)
     assert found["smooth_ece"].value is not None
     assert confidence_metrics(a(0.2, 0.4, 0.9), a(0, 1, 1), 3, bootstrap_samples=100)["ece"].value is not None
+
+
+def test_sparse_bins_are_warned_of() -> None:
+    # Bins 0 (nine answers), 4 (ten) and 9 (one).
+    p, names = a(*[0.05] * 9, *[0.45] * 10, 1.0), [name for name in METRICS if name != "smooth_ece"]  # which is slow
+    found = confidence_metrics(p, np.arange(20) % 2, bootstrap_samples=100, only=names)
+    for name in names:
+        expected = name in ("ece", "mce", "debiased_ece", "brier_reliability", "brier_resolution")
+        assert (found[name].warning is not None) == expected, name
+    assert found["ece"].warning.startswith("2 of 3 bins hold fewer than 10 answers (50% of all)")
+    assert found["ece"].as_dict()["warning"] == found["ece"].warning
+    full = confidence_metrics(np.full(20, 0.5), np.arange(20) % 2, bootstrap_samples=100, only=("ece",))["ece"]
+    assert full.warning is None
+    assert "warning" not in full.as_dict()
+
+
+def test_resolution_has_no_verdict_and_is_in_no_family() -> None:
+    p, y = sample(200)
+    change = paired_difference(np.full(200, 0.5), p, y, bootstrap_samples=100, only=("brier_resolution",))[
+        "brier_resolution"
+    ]
+    assert (change.verdict, change.value > 0, change.p < 0.05) == ("", True, True)
+    assert holm_corrected([(METRICS["brier_resolution"], change)]) == [change]
 
 
 def test_the_ends_zero_and_one() -> None:
@@ -247,6 +310,45 @@ def test_a_calibrated_model_scores_the_errors_it_should() -> None:
     assert found["brier"].if_calibrated is None
 
 
+def f1_like(n: int, seed: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences that are exactly right about correctness between 0 and 1, which varies much less than 0 and 1 would;
+    answers of a group share the quantile."""
+    generator = np.random.default_rng(seed)
+    p = generator.uniform(0.1, 0.9, n)
+    luck = generator.random(n) if groups is None else generator.random(groups.max() + 1)[groups]
+    return p, beta.ppf(luck, 12 * p, 12 * (1 - p))
+
+
+@pytest.mark.parametrize("in_groups", [False, True])
+def test_chance_is_smaller_for_fractions(in_groups: bool) -> None:
+    """Over calibrated data sets, ECE is what `if_calibrated` says (by 0 and 1, it said four times as much), its value
+    seldom exceeds the range."""
+    groups = np.arange(300) // 5 if in_groups else None
+    found = [
+        confidence_metrics(*f1_like(300, seed, groups), 10, seed, 200, groups, only=("ece", "debiased_ece"))
+        for seed in range(40)
+    ]
+    values = np.array([entry["ece"].value for entry in found])
+    expected = [entry["ece"].if_calibrated for entry in found]
+    assert np.mean([entry.value for entry in expected]) == pytest.approx(values.mean(), rel=0.1)
+    assert sum(value > entry.high for value, entry in zip(values, expected, strict=True)) <= 4  # of 40; 1 expected
+    assert np.mean([entry["ece"].low == 0 for entry in found]) >= 0.9
+    if not in_groups:
+        # Kumar's estimator removes about half of the noise; by the variance of 0 and 1 this was -0.05.
+        assert 0 < np.mean([entry["debiased_ece"].value for entry in found]) < 0.7 * values.mean()
+
+
+def test_debiased_ece_of_fractions_by_hand() -> None:
+    # 0.4, 0.6 twice each at confidence 0.5: gap 0, variance 0.01, s = sqrt(0.01 / 4) = 0.05; -0.05 sqrt(2 / pi).
+    assert debiased_ece(np.full(4, 0.5), a(0.4, 0.6, 0.4, 0.6), 2) == pytest.approx(-0.05 * np.sqrt(2 / np.pi))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("tiny", [1e-310, 1e-160, 5e-324])
+def test_debiased_ece_of_next_to_no_spread_does_not_overflow(tiny: float) -> None:
+    assert debiased_ece(np.full(10, 0.5), np.array([tiny, *[0.0] * 9])) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     ("confidence", "correct", "message"),
     [
@@ -272,7 +374,7 @@ def test_refuses_pairs_that_are_none() -> None:
 
 
 def test_every_metric_has_a_value_and_a_label() -> None:
-    found = confidence_metrics(*sample(50), bootstrap_samples=100)
+    found = confidence_metrics(*sample(50), bootstrap_samples=100, subjects=["a", "b"] * 25)
     assert {*found} == {*METRICS}
     assert all(entry.low <= entry.value <= entry.high for entry in found.values())
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)

@@ -22,6 +22,17 @@ def test_full_ece_of_tokens_drawn_from_the_probabilities_is_as_expected() -> Non
     assert entry.low == 0.0
 
 
+def test_chance_knows_that_a_token_is_in_one_bin_only() -> None:
+    # Two tokens, 0.85 and 0.15, in two bins: what one bin has too many the other has too few. The error of N positions
+    # is 2 |d| / N, d with variance N 0.85 0.15; the 97.5% point of |d| is 2.2414 standard deviations. Bins that were
+    # independent would lie together more closely: 0.80 of that.
+    n = 200
+    logits = torch.tensor([[0.85, 0.15]]).log().repeat(n, 1)
+    found = seen(logits, [0] * 170 + [1] * 30, ids=range(n)).compute_intervals(100)["full_ece"]
+    assert found.if_calibrated.high == pytest.approx(2 * 2.2414 * np.sqrt(n * 0.85 * 0.15) / n, rel=0.05)
+    assert found.if_calibrated.value == pytest.approx(2 * np.sqrt(2 / np.pi * n * 0.85 * 0.15) / n, rel=0.05)
+
+
 def calibrated_tokens(seed: int) -> TokenCalibration:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(300, 40, generator=generator) * 2.5

@@ -1,0 +1,207 @@
+"""How often do 95% intervals contain the truth, by metric, number of answers and groups? python -m benchmarks coverage
+
+Draws answers from models whose true metrics are known. A confidence knows the chance of being correct but for noise; a
+second one has the same noise (no difference: how often is p below 0.05?), a third one more (a difference that the
+interval must contain). Answers of one group share a part of their difficulty and of their luck. Intervals and p-values
+are those of reports (`metrics.comparison`); only the resampled values are computed here, all at once, because 1,000
+resamples of thousands of data sets would take hours otherwise. Calibration errors have a benchmark of their own,
+`interval_coverage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import numpy as np
+import typer
+from scipy.special import expit, ndtr
+
+from calibration_tuning.metrics.calibration_error import bin_index
+from calibration_tuning.metrics.comparison import SIGNIFICANT, Resampled, compared, interval
+from calibration_tuning.metrics.confidence import METRICS, point_metrics
+from calibration_tuning.metrics.scoring_rules import EPSILON
+from calibration_tuning.runs.progress import progress
+
+Array = np.ndarray
+Generator = np.random.Generator
+BINS, RESAMPLES, MANY = 10, 1000, 400_000
+SHOWN = ("brier", "nll", "auroc", "aurc", "accuracy", "brier_resolution")
+NOISE, MORE_NOISE = 0.6, 1.2
+"""Of a confidence, in log-odds: of the first two, and of the third."""
+SHARED_LUCK = 0.3
+"""Latent correlation of two answers of one group, given how difficult they are."""
+
+
+def singles(generator: Generator, n: int) -> Array:
+    return np.arange(n)
+
+
+def groups_of_five(generator: Generator, n: int) -> Array:
+    """Labels [n] of groups of three to seven."""
+    return np.repeat(np.arange(n), generator.integers(3, 8, n))[:n]
+
+
+def eleven_groups(generator: Generator, n: int) -> Array:
+    """Labels [n] of 10 to 12 groups of about equal size."""
+    return np.sort(np.arange(n) % generator.integers(10, 13))
+
+
+DESIGNS: dict[str, tuple[Callable[[Generator, int], Array], float]] = {
+    "single answers": (singles, 1.0),
+    "groups of 3 to 7": (groups_of_five, 1.0),
+    "10 to 12 groups": (eleven_groups, 1.0),
+    "single answers, AUROC near 1": (singles, 10.0),
+}
+"""How answers are grouped, and the spread of their difficulty in log-odds."""
+
+
+def main(
+    repeats: Annotated[int, typer.Option(help="Data sets drawn for each row.")] = 300,
+    sizes: Annotated[list[int] | None, typer.Option("--n", help="Answers in a data set.")] = None,
+) -> None:
+    counts = sizes or [60, 100, 200, 500]
+    tables: dict[str, list[str]] = {"Intervals": [], "Intervals of paired differences": [], "p below 0.05": []}
+    with progress(len(DESIGNS) * len(counts) * repeats, "covering", "data sets") as bar:
+        for design in DESIGNS:
+            truth = true_values(design)
+            for n in counts:
+                shares = np.zeros((3, len(SHOWN)))
+                for seed in range(repeats):
+                    shares += outcomes(design, n, seed, truth)
+                    bar.update(1)
+                for rows, share in zip(tables.values(), shares / repeats, strict=True):
+                    rows.append(f"| {design} | {n} | " + " | ".join(f"{cell:.2f}" for cell in share) + " |")
+    head = ["answers", "n", *(METRICS[name].label for name in SHOWN)]
+    for title, rows in tables.items():
+        print(f"\n{title}:\n\n| {' | '.join(head)} |\n|---|{'---:|' * (len(head) - 1)}", *rows, sep="\n")
+
+
+def outcomes(design: str, n: int, seed: int, truth: Mapping[str, tuple[float, float]]) -> Array:
+    """[3, metrics], 0 or 1 each: is the metric's truth in its interval, that of the difference in the difference's, and
+    is p below 0.05 where there is no difference?"""
+    generator = np.random.default_rng(seed)
+    groups = DESIGNS[design][0](generator, n)
+    chance = difficulty(generator, groups, DESIGNS[design][1])
+    correct = (luck(generator, groups) < chance).astype(np.float64)
+    if not 0 < correct.mean() < 1:  # no AUROC: nothing to cover
+        correct[0] = 1 - correct[0]
+    size = int(groups.max()) + 1
+    counts = generator.multinomial(size, np.full(size, 1 / size), RESAMPLES)[:, groups].astype(np.float64)
+    first, same, worse = (
+        resampled(noisy(generator, chance, noise), correct, counts, size) for noise in (NOISE, NOISE, MORE_NOISE)
+    )
+    rows = np.zeros((3, len(SHOWN)))
+    for column, name in enumerate(SHOWN):
+        quantity = METRICS[name]
+        number = interval(quantity, first[name])
+        change, none = compared(quantity, first[name], worse[name]), compared(quantity, first[name], same[name])
+        of_first, of_worse = truth[name]
+        for row, entry, value in ((0, number, of_first), (1, change, of_worse - of_first)):
+            assert entry.low is not None
+            assert entry.high is not None
+            rows[row, column] = entry.low - 1e-12 <= value <= entry.high + 1e-12
+        rows[2, column] = none.p is not None and none.p < SIGNIFICANT
+    return rows
+
+
+def difficulty(generator: Generator, groups: Array, spread: float) -> Array:
+    """Chances [n] that answers are correct; answers of one group share half of the variance."""
+    shared = generator.normal(size=int(groups.max()) + 1)[groups]
+    log_odds = -0.5 + spread * np.sqrt(0.5) * (shared + generator.normal(size=len(groups)))
+    return np.clip(expit(log_odds), EPSILON, 1 - EPSILON)
+
+
+def luck(generator: Generator, groups: Array) -> Array:
+    """Uniform numbers [n] that decide which answers are correct, correlated within groups."""
+    shared = generator.normal(size=int(groups.max()) + 1)[groups]
+    return np.asarray(
+        ndtr(np.sqrt(SHARED_LUCK) * shared + np.sqrt(1 - SHARED_LUCK) * generator.normal(size=len(groups)))
+    )
+
+
+def noisy(generator: Generator, chance: Array, noise: float) -> Array:
+    return np.asarray(expit(np.log(chance) - np.log1p(-chance) + generator.normal(0, noise, len(chance))))
+
+
+def true_values(design: str) -> dict[str, tuple[float, float]]:
+    """Of each metric, for the first confidence and the third: what 400,000 answers score whose correctness is the
+    chance itself, a fraction. Resolution is put together, as its parts need the variance of what is 0 or 1."""
+    generator = np.random.default_rng(0)
+    chance = difficulty(generator, np.arange(MANY), DESIGNS[design][1])
+    return {
+        name: (first, worse)
+        for name, first, worse in zip(
+            SHOWN, *(_expected(noisy(generator, chance, noise), chance) for noise in (NOISE, MORE_NOISE)), strict=True
+        )
+    }
+
+
+def _expected(confidence: Array, chance: Array) -> list[float]:
+    values = {
+        name: value or 0.0
+        for name, value in point_metrics(confidence, chance, BINS, (*SHOWN, "brier_reliability")).items()
+    }
+    mean = float(chance.mean())
+    values["brier"] += float((chance * (1 - chance)).mean())
+    values["brier_resolution"] = values["brier_reliability"] + mean * (1 - mean) - values["brier"]
+    return [values[name] for name in SHOWN]
+
+
+def resampled(confidence: Array, correct: Array, counts: Array, units: int) -> dict[str, Resampled]:
+    """The metrics in `SHOWN` with their values on resamples that hold answer i `counts[:, i]` times ([R, n]).
+
+    Equal confidences are not expected, and correctness is 0 or 1."""
+    values = point_metrics(confidence, correct, BINS, SHOWN)
+    trials = min(correct.sum(), (1 - correct).sum(), units)
+    order = np.argsort(confidence)
+    draws = weighted_metrics(confidence[order], correct[order], counts[:, order])
+    return {
+        name: Resampled(
+            values[name], [None if np.isnan(x) else float(x) for x in draws[name]], units=units, trials=trials
+        )
+        for name in SHOWN
+    }
+
+
+def weighted_metrics(p: Array, y: Array, counts: Array) -> dict[str, Array]:
+    """[R] each, for rising confidences [n]; NaN where AUROC is undefined."""
+    total = counts.sum(1)
+    clipped = np.clip(p, EPSILON, 1 - EPSILON)
+    losses = np.stack([(p - y) ** 2, -np.log(np.where(y == 1, clipped, 1 - clipped)), y], 1)
+    brier, nll, accuracy = (counts @ losses / total[:, None]).T
+    in_bin = np.eye(BINS)[bin_index(p, BINS)]
+    sizes, gaps = counts @ in_bin, counts @ (in_bin * (p - y)[:, None])
+    reliability = (gaps**2 / np.maximum(sizes, 1)).sum(1) / total
+    negatives = counts * (1 - y)
+    below = np.cumsum(negatives, 1)
+    wrong = below[:, -1]
+    pairs = wrong * (total - wrong)
+    with np.errstate(invalid="ignore"):
+        auroc = ((counts * y) * below).sum(1) / np.where(pairs > 0, pairs, np.nan)
+    return {
+        "brier": brier,
+        "nll": nll,
+        "auroc": auroc,
+        "aurc": _aurc(y, counts, negatives),
+        "accuracy": accuracy,
+        "brier_resolution": reliability + accuracy * (1 - accuracy) - brier,
+    }
+
+
+def _aurc(y: Array, counts: Array, negatives: Array) -> Array:
+    """Mean risk over the answers in falling order of confidence. An answer that is there w times, after N others of
+    which E are wrong, adds sum over j = 1..w of (E + j e) / (N + j) = w e + (E - e N) (H(N + w) - H(N)), with e = 1
+    where it is wrong and H the harmonic numbers."""
+    w, bad = counts[:, ::-1], negatives[:, ::-1]
+    upto = np.cumsum(w, 1)
+    before, wrong_before = upto - w, np.cumsum(bad, 1) - bad
+    last = int(upto[:, -1].max())
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, last + 1))])
+    spread = harmonic[upto.astype(int)] - harmonic[before.astype(int)]
+    risks = bad + (wrong_before - (1 - y[::-1]) * before) * spread
+    return np.asarray(risks.sum(1) / upto[:, -1])
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,196 @@
+"""Rows of well-known question sets, read by default: SQuAD, TriviaQA, ARC, MedQA, MMLU, SciQ, conversations.
+
+`recognised` says what a row's question, context, choices, answer and aliases are, under these names, whatever the
+columns are called. It is used where a question set gives no template; a template sees the row as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from calibration_tuning.values import NotText, as_text, is_missing, kind_of, parsed
+
+Row = Mapping[str, Any]
+QUESTION = ("question", "question_stem", "problem", "prompt", "messages", "conversations", "instruction", "query")
+CHOICES = ("choices", "options", "endings")
+ANSWER = ("answer", "answers", "possible_answers", "correct_answer", "best_answer", "completion", "output", "target")
+LABEL = ("answerkey", "answer_idx", "answer_index", "answer_letter", "label")
+"""Columns that say which choice is right: ARC, MedQA, MMLU-Pro; others."""
+VALUE = ("value", "text", "answer", "content", "spans")
+"""Fields of a struct that hold the answer: TriviaQA, SQuAD and ARC, others."""
+KEY = ("label", "key", "id", "letter")
+"""Fields of a choice that name it."""
+ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+
+
+class Misread(ValueError):
+    """A row whose `field` cannot be understood, and why."""
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(what)
+        self.field = field
+
+
+def recognised(row: Row) -> dict[str, Any]:
+    """Those of question, context, choices, labels, answer and aliases that the row has. Raises `Misread`."""
+    columns = {str(name).strip().casefold(): value for name, value in reversed(list(row.items()))}
+    fields: dict[str, Any] = {}
+    name, question = _first(columns, QUESTION)
+    if isinstance(question, Mapping):  # ARC as its authors publish it
+        columns = {**columns, "choices": question.get("choices")}
+        question = question.get("stem", question)
+    turns = parsed(question)
+    if _is_conversation(turns):
+        fields |= conversation(turns, name)
+    elif name == "instruction" and _text(columns.get("input")):  # Alpaca
+        fields["question"] = f"{_text(question)}\n{_text(columns['input'])}"
+    elif name:
+        fields["question"] = question
+    name, choices = _first(columns, CHOICES)
+    if name and not is_missing(choices):
+        fields["choices"] = parsed(choices)
+    elif (right := columns.get("correct_answer")) and "distractor1" in columns:  # SciQ; in one order the last is right
+        wrong = [columns.get(f"distractor{i}") for i in (1, 2, 3)]
+        fields["choices"] = sorted(_text(choice) for choice in [right, *wrong] if _text(choice))
+    return fields | _answer(columns, fields)
+
+
+def _answer(columns: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
+    name, answer = _first(columns, ANSWER)
+    answer = parsed(answer) if isinstance(answer, str) and answer.lstrip().startswith("{") else answer
+    if name == "possible_answers":  # PopQA: JSON written as text
+        answer = parsed(answer)
+    more: dict[str, Any] = {}
+    if _is_conversation(answer):
+        answer = conversation([{"role": "user", "content": "-"}, *answer], name).get("answer")
+    spans = answer if isinstance(answer, list) else [answer]
+    if _text(columns.get("context")) and all(isinstance(span, Mapping) and "answer_start" in span for span in spans):
+        more["context"] = columns["context"]  # SQuAD, whose questions mean nothing without the passage
+    try:
+        texts, labels = choice_texts(fields.get("choices"))
+    except NotText:  # said where the choices are needed
+        texts, labels = [], []
+    if len(texts) > 1:
+        answer = _chosen(answer, texts, labels, columns)
+    return more if answer is None else more | {"answer": answer}
+
+
+def _chosen(answer: Any, texts: Sequence[str], labels: Sequence[str], columns: Row) -> Any:
+    """The right choice's text: by the answer, or by the column that names it. Raises `Misread` where these disagree."""
+    text = _text(answer)
+    name, label = _first(columns, LABEL)
+    named = label_position(label, labels, len(texts)) if name else None
+    if text in texts:
+        if named is not None and texts[named] != text:
+            raise Misread("answer", f"{text!r} and {name} {label!r} are not the same choice")
+        return text
+    if named is not None:
+        return texts[named]
+    is_label = text in labels or text.isdecimal() or text.isupper()  # "a" may be an answer
+    position = label_position(answer, labels, len(texts)) if is_label else None
+    return answer if position is None else texts[position]
+
+
+def label_position(label: Any, labels: Sequence[str], count: int) -> int | None:
+    """Which of `count` choices a label names: by the row's own labels, by a letter, or by a position from 0."""
+    try:
+        text = as_text(label)
+    except NotText:
+        return None
+    names = [name.casefold() for name in labels]
+    if text.casefold() in names:
+        return names.index(text.casefold())
+    if len(text) == 1 and text.isascii() and text.isalpha():
+        position = ord(text.upper()) - ord("A")
+    elif text.isdecimal() and len(text) < 4:
+        position = int(text)
+    else:
+        return None
+    return position if position < count else None
+
+
+def choice_texts(value: Any) -> tuple[list[str], list[str]]:
+    """Texts and labels of choices: a list of texts, a struct of label to text (MedQA), of `text` and `label` lists
+    (ARC), or a list of such pairs. No labels for a plain list; nothing for what is none of these.
+
+    Raises `NotText` for a choice that is no text.
+    """
+    if isinstance(value, Mapping):
+        texts, labels = value.get("text"), value.get("label", value.get("labels"))
+        if isinstance(texts, list | tuple):
+            return list(map(as_text, texts)), list(map(as_text, labels or ()))
+        pairs = [(key, text) for key, text in value.items() if not is_missing(text)]
+        return [as_text(text) for _, text in pairs], [as_text(key) for key, _ in pairs]
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return [], []
+    parts = list(value)
+    if parts and all(isinstance(part, Mapping) for part in parts):
+        texts = [as_text(_first(part, VALUE)[1]) if _first(part, VALUE)[0] else as_text(part) for part in parts]
+        return texts, [as_text(_first(part, KEY)[1]) for part in parts] if _first(parts[0], KEY)[0] else []
+    return list(map(as_text, parts)), []
+
+
+def answer_texts(value: Any) -> list[str]:
+    """The texts of an answer, the canonical one first: a text or number, a list, or a struct with its aliases.
+
+    Raises `NotText` for a struct that does not say which of its fields is the answer.
+    """
+    if isinstance(value, Mapping):
+        names = {str(name).casefold(): part for name, part in value.items()}
+        name, text = _first(names, VALUE)
+        if not name:
+            raise NotText(f"is {kind_of(value)}; name one in the template, for example {{{{ answer.value }}}}")
+        aliases = [names[key] for key in ("aliases", "normalized_aliases") if not is_missing(names.get(key))]
+        return [*answer_texts(text), *answer_texts(aliases)]
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in answer_texts(part)]
+    return [] if is_missing(value) else [as_text(value)]
+
+
+def _is_conversation(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, Mapping) and ("role" in turn or "from" in turn) for turn in value)
+    )
+
+
+def conversation(turns: Sequence[Mapping[str, Any]], field: str) -> dict[str, Any]:
+    """Question and answer of a conversation of one turn each; the system's message is context.
+
+    Raises `Misread` for several questions, other roles, and contents that are no text.
+    """
+    said: dict[str, list[str]] = {"system": [], "user": [], "assistant": []}
+    for turn in turns:
+        role = str(turn.get("role", turn.get("from"))).casefold()
+        if role not in ROLES:
+            raise Misread("question", f"{field} has a turn by {role!r}; a question needs turns by user and assistant")
+        said[ROLES[role]].append(_content(turn.get("content", turn.get("value")), field))
+    if len(said["user"]) != 1 or len(said["assistant"]) > 1:
+        counts = f"{len(said['user'])} questions and {len(said['assistant'])} answers"
+        raise Misread("question", f"{field} is a conversation of {counts}; a row needs one question")
+    names = {"context": "system", "question": "user", "answer": "assistant"}
+    return {name: "\n".join(said[role]) for name, role in names.items() if any(said[role])}
+
+
+def _content(content: Any, field: str) -> str:
+    if isinstance(content, list) and all(isinstance(part, Mapping) and "text" in part for part in content):
+        return "\n".join(as_text(part["text"]) for part in content)
+    try:
+        return as_text(content)
+    except NotText:
+        raise Misread("question", f"{field} has a turn that is no text") from None
+
+
+def _text(value: Any) -> str:
+    """As text; empty for what is no text."""
+    try:
+        return as_text(value)
+    except NotText:
+        return ""
+
+
+def _first(columns: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]:
+    """The first of `names` that is among the columns and has a value, and the value; ("", None) without one."""
+    return next(((name, columns[name]) for name in names if not is_missing(columns.get(name))), ("", None))

@@ -1,0 +1,101 @@
+"""Values of a row as text: numbers as people write them, and nothing made of what is no text."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import json
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+_BYTES = re.compile(r"b(?P<quote>['\"]).*(?P=quote)", re.DOTALL)
+"""How Python writes binary text; `DataFrame.to_csv` leaves it so."""
+LARGEST = 1e16
+"""Whole floats up to here are exact."""
+
+
+class NotText(ValueError):
+    """A value that is no text, and what it is."""
+
+
+def is_missing(value: Any) -> bool:
+    """None, or the NaN that tables hold where there is no value."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def as_text(value: Any) -> str:
+    """The text of a scalar: 3.0 is "3", 1e-05 is "0.00001", UTF-8 bytes are what they spell, missing is "".
+
+    Lone surrogates (half an emoji in broken JSON) become question marks: they fit into no tokenizer and no parquet
+    file. Raises `NotText` for lists, structs, binary data and infinite numbers.
+    """
+    if is_missing(value):
+        return ""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise NotText("is binary data, not text") from None
+    if isinstance(value, float):
+        return _number(value)
+    if not isinstance(value, str | int | Decimal | datetime.date | datetime.time):
+        raise NotText(f"is {kind_of(value)}, not text")
+    return str(value).encode("utf-8", "replace").decode().strip()
+
+
+def kind_of(value: Any) -> str:
+    """What a structure is, in words."""
+    if isinstance(value, Mapping):
+        return f"a struct with the fields {', '.join(map(str, value))}"
+    return "a list" if isinstance(value, list | tuple | set) else f"a {type(value).__name__}"
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        raise NotText(f"is {value}, which is no number")
+    if value == int(value) and abs(value) < LARGEST:
+        return str(int(value))
+    return f"{Decimal(repr(value)):f}" if 1e-12 < abs(value) < LARGEST else repr(value)
+
+
+def plain(value: Any) -> Any:
+    """The value with what tables hold for text and for nothing replaced, at any depth: UTF-8 bytes by their text, NaN
+    by None. Other bytes stay."""
+    if is_missing(value):
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def parsed(value: Any) -> Any:
+    """A list or struct that is written as text, as JSON or as Python writes it; any other value as it is."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not (text.startswith(("[", "{")) and text.endswith(("]", "}"))):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            structure = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        return structure if isinstance(structure, list | dict) else value
+    return value
+
+
+def unwrapped(cell: str) -> str:
+    """The text of a cell; `b'Paris'`, which is how Python writes binary text, is Paris."""
+    if not _BYTES.fullmatch(cell):
+        return cell
+    try:
+        text = plain(ast.literal_eval(cell))
+    except (ValueError, SyntaxError):
+        return cell
+    return text if isinstance(text, str) else cell

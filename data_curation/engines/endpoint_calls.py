@@ -1,0 +1,152 @@
+"""Requests to an OpenAI-compatible endpoint: neutral sampling, log-probabilities of given texts, what a server says."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from calibration_tuning.errors import RunError
+from calibration_tuning.lm.chat_template import SWITCHES, ChatTemplate
+from calibration_tuning.lm.prompts import PromptFormat
+from data_curation.engines.endpoint_replies import REFUSED, NoAnswer, prompt_logprobs, said
+
+NEUTRAL: dict[str, Any] = {
+    "top_p": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "top_k": -1,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+}
+"""Sampling from the model's own probabilities. Servers apply a generation_config's settings unless they are told so.
+The last three are not OpenAI's; vLLM and SGLang know them."""
+SCORING: dict[str, dict[str, Any]] = {
+    "echo": {"echo": True, "logprobs": 1},
+    "prompt_logprobs": {"prompt_logprobs": 0},
+}
+"""Ways to ask for the log-probabilities of a prompt: OpenAI's first protocol (vLLM, SGLang, Together); vLLM's own."""
+_UNKNOWN = re.compile(
+    r"unrecogni[sz]ed|unknown|unexpected|not permitted|(extra|additional|unsupported) "
+    r"(argument|field|input|parameter|propert)",
+    re.IGNORECASE,
+)
+
+
+class Endpoint:
+    """A server, and what has been learnt about it: which parameters it does not take, how it scores a prompt."""
+
+    def __init__(self, client: Any, name: str, key: str, prompt_format: PromptFormat) -> None:
+        self.name = name
+        """Address and model, for messages."""
+        self._client = client
+        self._key = key
+        self._tokenizer = prompt_format.tokenizer
+        self._neutral = dict(NEUTRAL)
+        if prompt_format.style == "chat" and ChatTemplate(prompt_format.tokenizer).can_think:
+            # The server renders the template; it must switch reasoning as the other engines do.
+            switch = prompt_format.thinking == "on"
+            self._neutral["chat_template_kwargs"] = dict.fromkeys(SWITCHES, switch)
+        self._scoring: str | None = None
+
+    async def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The reply as parsed JSON. Neutral sampling parameters that the server rejects are left out, with a warning.
+
+        Raises `NoAnswer` for a reply that is not JSON, and the client library's errors.
+        """
+        import httpx
+        from openai import APIStatusError
+
+        neutral = dict(self._neutral)
+        rejected = ""
+        while True:
+            try:
+                response = await self._client.post(path, cast_to=httpx.Response, body={**body, **neutral})
+            except APIStatusError as error:
+                names = _blamed(error, neutral)
+                if not names:
+                    raise
+                neutral = {name: value for name, value in neutral.items() if name not in names}
+                rejected = rejected or self.told(error)
+                continue
+            self._leave_out([name for name in self._neutral if name not in neutral], rejected)
+            try:
+                return response.json()
+            except (ValueError, RecursionError):
+                what = said(response.text) or "empty"
+                raise NoAnswer(f"the endpoint's reply is not of its protocol ({what})", lasting=False) from None
+
+    def _leave_out(self, names: Sequence[str], reason: str) -> None:
+        if names:
+            self._neutral = {name: value for name, value in self._neutral.items() if name not in names}
+            print(
+                f"warning: curation.engine: {self.name} does not take {', '.join(names)} ({reason}); "
+                "the server's defaults apply",
+                file=sys.stderr,
+            )
+
+    async def continuation_logprobs(self, model: str, prompt: Sequence[int], tokens: Sequence[int]) -> list[float]:
+        """Natural log-probability of each of `tokens` after `prompt` (ids of our tokenizer).
+
+        Raises `RunError` where the server offers none, or reads other tokens than ours.
+        """
+        from openai import APIStatusError
+
+        ids = [*prompt, *tokens]
+        refusals: list[APIStatusError] = []
+        for way in [self._scoring] if self._scoring else SCORING:
+            body = {"model": model, "prompt": ids, "max_tokens": 1, "temperature": 0.0, **SCORING[way]}
+            try:
+                reply = await self.post("/completions", body)
+            except APIStatusError as error:
+                if error.status_code not in REFUSED:
+                    raise
+                refusals.append(error)
+                continue
+            read = prompt_logprobs(reply, ids, len(tokens))
+            if read is not None:
+                self._scoring = way
+                self._check_same_tokens(tokens, read[1])
+                return read[0]
+        # A prompt that is too long is refused either way, and says nothing about what the server offers.
+        all_refused = len(refusals) == len(SCORING) and not any(re.search("echo|logprobs", _body(e)) for e in refusals)
+        if refusals and (self._scoring or all_refused):
+            raise refusals[0]
+        told = f" ({self.told(refusals[0])})" if refusals else ""
+        raise RunError(
+            f"curation.engine: {self.name} gives no log-probabilities of a prompt{told}, which style cloze needs; use "
+            "an endpoint that does (vllm serve), the engine transformers or vllm, or style choice"
+        )
+
+    def _check_same_tokens(self, tokens: Sequence[int], shown: str) -> None:
+        ours, theirs = (text.strip() for text in (str(self._tokenizer.decode(list(tokens))), shown))
+        is_plain = ours.isascii() and theirs.isascii() and not theirs.startswith("token_id:") and "<0x" not in theirs
+        if theirs and is_plain and ours != theirs:
+            raise RunError(
+                f"curation.engine: {self.name} reads {theirs!r} where the tokenizer of model.path wrote {ours!r}; "
+                "model.path must be the model that the endpoint serves"
+            )
+
+    def told(self, error: Any) -> str:
+        """What the server said, without the key."""
+        return self.hidden(said(error.body if error.body else error.response.text) or "without a word")
+
+    def hidden(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _body(error: Any) -> str:
+    return str(error.response.text)
+
+
+def _blamed(error: Any, sent: Iterable[str]) -> list[str]:
+    """Which of the parameters `sent` a server's refusal is about: those it names; if it complains of a parameter that
+    it does not name, those that are not of OpenAI's protocol."""
+    if error.status_code not in REFUSED:
+        return []
+    text = _body(error)
+    if named := [name for name in sent if re.search(rf"\b{name}\b", text)]:
+        return named
+    foreign = [name for name in sent if name not in ("top_p", "presence_penalty", "frequency_penalty")]
+    return foreign if _UNKNOWN.search(text) else []

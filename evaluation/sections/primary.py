@@ -1,0 +1,34 @@
+"""The one comparison that is named in advance: tuned against the best that the model can do without tuning."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.best_other import best_untuned, untuned
+from evaluation.estimators import ESTIMATORS
+from evaluation.evidence import Evidence
+from evaluation.schema import Primary
+
+
+def primary(evidence: Evidence) -> Primary | None:
+    """Brier scores on the test split, both calibrated the same way, and their paired difference.
+
+    Its p-value is tested by itself at 5%. All other comparisons are corrected apart from it. None where the calibration
+    split has too few groups to choose a confidence on.
+    """
+    side = best_untuned(evidence)
+    if side is None:
+        return None
+    confidence = evidence.confidence(side, "test", evidence.kind)
+    if np.isnan(confidence).any():
+        return None
+    both = evidence.compared(confidence, evidence.after("test"), "test", ("brier",))
+    return Primary(
+        other="/".join(side),
+        label=ESTIMATORS[side[0]].label,  # type: ignore[index]
+        candidates=len(untuned(evidence)),
+        n=len(confidence),
+        untuned=both.before["brier"],
+        tuned=both.after["brier"],
+        difference=both.difference["brier"],
+    )

@@ -1,0 +1,120 @@
+"""Running text, cut into windows of tokens that a pass can look at."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from calibration_tuning.config.evaluation import TextSettings
+from calibration_tuning.errors import UserError, reason
+from calibration_tuning.records import GradedAnswer
+from calibration_tuning.runs.files import fingerprint
+
+SOURCE = "text"
+LINES = (".jsonl", ".jsonl.gz")
+PLAIN = (".txt", ".md", ".rst")
+
+
+def text_files(settings: TextSettings) -> list[Path]:
+    """The local files that the documents come from, sorted; none of a data set on the hub."""
+    path = Path(settings.path)
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.name.lower().endswith(PLAIN))
+    return [path] if path.is_file() or path.name.lower().endswith((*LINES, *PLAIN)) else []
+
+
+def read_documents(settings: TextSettings) -> Iterator[str]:
+    """The documents, one by one: the lines of a jsonl file (`column`), the text files of a folder, one text file, or
+    the rows of a data set on the hub.
+
+    Raises `UserError` naming the file and line, or the data set, that cannot be read, and for a folder without texts.
+    """
+    path = Path(settings.path)
+    files = text_files(settings)
+    if path.is_dir() and not files:
+        raise UserError(f"evaluation.text.path: {path} holds no text file ({', '.join(PLAIN)})")
+    if not files:
+        yield from _hub_rows(settings)
+    for file in files:
+        try:
+            if file.name.lower().endswith(LINES):
+                yield from _lines(file, settings.column)
+            else:
+                yield file.read_text(encoding="utf-8")
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            raise UserError(f"evaluation.text.path: {file} cannot be read ({reason(error)})") from None
+
+
+def windows(documents: Iterable[str], encode: Callable[[str], list[int]], settings: TextSettings) -> list[GradedAnswer]:
+    """Windows of at most `settings.window` tokens, `settings.tokens` in all or as many as there are.
+
+    The first window of every document comes first, then the second ones, and so on, so that there are many documents:
+    they are what intervals resample. A window has the form of an answer to an empty question, for that is what passes
+    look at; its group is its document. Raises `UserError` for texts without a token to predict.
+    """
+    kept: list[list[int]] = []
+    seen = 0
+    for text in documents:
+        ids = encode(text)
+        if len(ids) >= 2:
+            kept.append(ids)
+            seen += min(len(ids), settings.window)
+        if seen >= settings.tokens:
+            break
+    if not kept:
+        raise UserError(f"evaluation.text.path: {settings.path} holds no text of two tokens or more")
+    rows: list[GradedAnswer] = []
+    total = 0
+    for start in range(0, max(map(len, kept)), settings.window):
+        for number, ids in enumerate(kept):
+            part = ids[start : start + settings.window]
+            if len(part) >= 2 and total < settings.tokens:
+                rows.append(_window(number, start, part))
+                total += len(part)
+    return rows
+
+
+def _window(document: int, start: int, ids: list[int]) -> GradedAnswer:
+    # Its tokens are part of its id: what was measured on another text under the same name is not taken for this one.
+    return GradedAnswer(
+        id=f"{document}-{start}-{fingerprint(ids)[:12]}",
+        source=SOURCE,
+        subject=SOURCE,
+        group=f"{SOURCE}{document}",
+        question="",
+        references=[""],
+        grader="exact",
+        answer="",
+        token_ids=ids,
+        token_logprobs=[],
+        correct=0.0,
+    )
+
+
+def _lines(file: Path, column: str) -> Iterator[str]:
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                text = json.loads(line)[column]
+            except (ValueError, KeyError, TypeError):
+                raise UserError(f"{file}, line {number}: no JSON object with a column {column!r}") from None
+            if not isinstance(text, str):
+                raise UserError(f"{file}, line {number}, {column}: {text!r} is not text")
+            yield text
+
+
+def _hub_rows(settings: TextSettings) -> Iterator[str]:
+    import datasets
+
+    try:
+        rows = datasets.load_dataset(settings.path, settings.name, split=settings.split, streaming=True)
+        for row in rows:
+            yield str(row[settings.column])
+    except KeyError:
+        raise UserError(f"evaluation.text.column: {settings.path} has no column {settings.column!r}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"evaluation.text.path: {settings.path!r} cannot be read ({reason(error)})") from None

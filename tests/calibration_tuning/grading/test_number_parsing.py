@@ -1,0 +1,67 @@
+from fractions import Fraction
+
+import pytest
+
+from calibration_tuning.grading.number_parsing import plain_number, read_number
+
+READ = {
+    # separators of either convention
+    "1,234": 1234, "1,234.5": 1234.5, "1.234,5": 1234.5, "1.234.567": 1234567, "12,34,567": 1234567, "1'234": 1234,
+    "1 234 567": 1234567, "1\u202f234": 1234, "1_000": 1000, "1,5": 1.5, "1,50": 1.5, "0,001": 0.001, "3,14": 3.14,
+    "1.234": 1.234, "100,200": 100200, "1,2": 1.2, "-1,5": -1.5, "5’000": 5000,
+    # signs
+    "-5": -5, "–5": -5, "−5": -5, "minus 5": -5, "negative 5": -5, "-$5": -5, "$-5": -5, "x = -5": -5, "-5 °C": -5,
+    # fractions, powers, exponents
+    "3/4": 0.75, "-3/4": -0.75, "1 3/4": 1.75, "5½": 5.5, "½": 0.5, "1⁄2": 0.5, r"$\frac{3}{4}$": 0.75, "5²": 25,
+    "10^3": 1000, "10³": 1000, "2**10": 1024, "5 × 10^3": 5000, "5x10^-3": 0.005,
+    r"5 \times 10^{3}": 5000, "5 · 10²": 500,
+    "1e5": 100000, "1.5e3": 1500, "1e-3": 0.001, "two and a half": 2.5, "5 and a half": 5.5,
+    # scale words and words
+    "5 million": 5e6, "$1.5 billion": 1.5e9, "5k": 5000, "$5M": 5e6, "2 dozen": 24,
+    "5 hundred": 500, "2.5 thousand": 2500,
+    "twelve": 12, "twenty-one": 21, "three million": 3e6, "a hundred": 100,
+    "one hundred and five": 105, "minus five": -5,
+    # units, signs and words around it
+    "5 km": 5, "5 km/h": 5, "5 m²": 5, "$5": 5, "5 USD": 5, "5%": 5, "5 °C": 5, "5-year-old": 5,
+    "5th": 5, "#5": 5, "(5)": 5,
+    "**5**": 5, "５": 5, "5.": 5, "5!": 5, ".5": 0.5, "about 10": 10, "~5": 5, "5 (five)": 5, "5 apples and 3 pears": 5,
+    # conclusions
+    "5 + 91 = 96": 96, "3 × 4 = 12": 12, "The answer is 5. Not 9.": 5, r"\boxed{4}, no, \boxed{1,000}": 1000,
+    "He has 3. #### 72": 72, "5, because 3 + 2 = 5": 5,
+}  # fmt: skip
+REFUSED = [
+    "", "no idea", "half", "1,2,3", "1, 2, 3", "3 and 12", "9 or 10", "two or three", "one, two",
+    "10-15", "10–15", "10—15",
+    "10 - 15", "10 to 15", "between 10 and 15", "from 10 to 15", "10 ± 2", "10+", ">10", "at least 10", "more than 10",
+    "fewer than three", "10:30", "3:1", "2020-01-05", "1/2/2020", "3.5.2", "1990s", "B12", "H2O",
+    "0x1F", "1e9999", "3 x 4",
+    "20 x 30 cm", "3 in 4", "3 out of 4", "two thirds", "15 plus or minus 2", "not 5", "5/0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), READ.items())
+def test_a_number_is_read_as_a_reader_takes_it(text: str, value: float) -> None:
+    assert read_number(text) == Fraction(str(value))
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_is_not_one_number_is_none(text: str) -> None:
+    assert read_number(text) is None
+
+
+def test_a_third_is_exact() -> None:
+    assert read_number("1/3") == Fraction(1, 3)
+
+
+def test_a_number_longer_than_python_reads_at_once() -> None:
+    assert read_number("9" * 5000) == 10**5000 - 1
+
+
+@pytest.mark.parametrize(("text", "value"), [("$5", 5), ("5%", 5), ("1,5", 1.5), ("1,000", 1000), ("-2.50 €", -2.5)])
+def test_a_reference_is_a_number_with_a_sign(text: str, value: float) -> None:
+    assert plain_number(text) == Fraction(str(value))
+
+
+@pytest.mark.parametrize("text", ["3/4", "5 km", "5 million", "ten", "10-15", "", "5 or 6", "x = 5"])
+def test_a_reference_that_is_more_than_a_number(text: str) -> None:
+    assert plain_number(text) is None

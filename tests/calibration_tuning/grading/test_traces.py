@@ -1,0 +1,67 @@
+import pytest
+
+from calibration_tuning.grading.graders import GRADERS, grade
+from calibration_tuning.grading.traces import TRACES, without_trace
+from calibration_tuning.records import Question
+
+
+@pytest.mark.parametrize(("begin", "end"), TRACES.items())
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("{b}Is it Lyon? No.{e}Paris", "Paris"),
+        ("{b}\nIs it Lyon?\n{e}\n\nParis\n", "Paris"),
+        ("Is it Lyon? No.\n{e}\nParis", "Paris"),  # the prompt began the trace
+        ("{b}{e}Paris", "Paris"),
+        ("{b}Lyon?{e}{b}Nice?{e}Paris", "Paris"),
+        ("Let me see. {b}Lyon?{e} Paris", " Paris"),
+        ("{b}Is it Lyon? It may well be", ""),  # cut off
+        ("{b}Lyon{e}Paris{b}or", ""),
+        ("{e}Paris", "Paris"),
+        ("{b}Lyon{e}", ""),
+    ],
+)
+def test_the_answer_is_what_follows_the_last_trace(begin: str, end: str, reply: str, answer: str) -> None:
+    assert without_trace(reply.format(b=begin, e=end)) == answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("Paris", "Paris"),
+        ("  Paris\n", "  Paris\n"),
+        ("<THINK>Lyon?</THINK>Paris", "Paris"),
+        ("<thinking>Lyon?</thinking>\nParis", "Paris"),
+        ("<reasoning>Lyon?</reasoning>\nParis", "Paris"),
+        ("<think>Lyon?</think>\n<answer>Paris</answer>\n", "Paris"),
+        ("<think>a</think>\n    return 2 * x\n", "    return 2 * x"),  # the body of a function
+        ("R1 writes `<think>` first", "R1 writes `<think>` first"),  # spoken of
+        ('The tag is "</think>".', 'The tag is "</think>".'),
+        ('<think>It is "Lyon".</think>"Paris"', '"Paris"'),
+        ("I think so", "I think so"),
+        ("", ""),
+    ],
+)
+def test_other_replies(reply: str, answer: str) -> None:
+    assert without_trace(reply) == answer
+
+
+PROGRAM = "def double(x):\n<answer>\nassert double(4) == 8"
+RIGHT = {
+    "exact": ("Paris", None), "case_sensitive": ("Paris", None), "fuzzy": ("Paris", None), "numeric": ("7", None),
+    "math": ("7", None), "choice": ("Paris", None), "set": ("Paris", None), "code": ("    return 2 * x", PROGRAM),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("grader", sorted(GRADERS))
+def test_no_grader_reads_the_trace(grader: str) -> None:
+    right, program = RIGHT[grader]
+    asked = Question(
+        id="q", source="s", subject="s", group="g", question="?", references=[right], grader=grader, program=program,
+        choices=["Lyon", "Paris"] if grader == "choice" else None,
+    )  # fmt: skip
+    wrong = {"code": "    return x", "numeric": "8", "math": "8"}.get(grader, "Lyon")
+    assert grade(asked, f"<think>\nThe answer is {wrong}.\n</think>\n\n{right}") == 1
+    assert grade(asked, f"The answer is {wrong}.</think>\n{right}") == 1
+    assert grade(asked, f"<think>\nThe answer is {right}.\n</think>\n\n{wrong}") == 0
+    assert grade(asked, f"<think>\nThe answer is {right}. {right}") == 0

@@ -1,0 +1,135 @@
+"""`vllm serve` beside `CalibratedModel` and the model in this process: python -m tests.vllm.served KIND, which is text,
+chat or thinking-off.
+
+The command and the request for a confidence are the two blocks of docs/using.md, as they stand there.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import numpy as np
+
+from calibration_tuning.calibrated_model import CalibratedModel
+from calibration_tuning.config.engines import ModelSettings, OpenAIEngine
+from calibration_tuning.curated_set import CuratedSet
+from calibration_tuning.errors import UserError
+from calibration_tuning.lm.models import adapter_off, resolve_model_path
+from data_curation.engines import build_engine
+from tests.vllm.asking import MODEL, RUNS, Style, cloze, job, run_config, sampled, thinking_model, written
+from tests.vllm.comparison import CONFIDENCES_WITHIN, SMALL, Checks, answers
+from tests.vllm.environment import FOLDER, ROOT
+from tests.vllm.in_process import local_engine
+
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    PORT = free.getsockname()[1]
+STARTS_WITHIN = 900
+"""Seconds; vLLM compiles the model first."""
+
+
+def recipe(style: Style, model: str) -> tuple[list[str], str]:
+    """The command that serves, and the Python that asks, of docs/using.md, with this run's paths in them."""
+    section = (ROOT / "docs/using.md").read_text(encoding="utf-8").partition("## With vLLM")[2]
+    blocks = [re.search(rf"```{language}\n(.*?)```", section, re.DOTALL) for language in ("bash", "python")]
+    command, asking = (block.group(1).replace("runs/NAME", str(RUNS / style)) for block in blocks)
+    command = command.replace("BASE_MODEL", model).replace("bfloat16", MODEL.dtype)
+    command = command.replace(".venv-vllm/bin/vllm", str(FOLDER / "bin/vllm"))
+    definitions, _, last_line = asking.rpartition("\n\nconfidence(")
+    assert definitions, f"docs/using.md ends its block with {last_line!r}"
+    return shlex.split(command), definitions.replace(":8000", f":{PORT}")
+
+
+@contextmanager
+def serving(command: list[str], log: str) -> Iterator[None]:
+    with (RUNS / log).open("w") as file:
+        server = subprocess.Popen([*command, "--port", str(PORT)], stdout=file, stderr=file)
+    try:
+        deadline = time.monotonic() + STARTS_WITHIN
+        while not _answers():
+            if server.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"vllm serve did not start; see {RUNS / log}")
+            time.sleep(2)
+        yield
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def _answers() -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{PORT}/health", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def check_confidences(checks: Checks, style: Style, asking: str) -> None:
+    """Served base model with adapter against `CalibratedModel`, for the answers of the test split."""
+    rows = CuratedSet.read(run_config(style).curation_dir).split("test")
+    questions, texts = [row.text for row in rows], [row.answer or "none" for row in rows]
+    model = CalibratedModel.from_pretrained(RUNS / style / "checkpoint", device="cpu")
+    expected = np.array(model.confidence_batch(questions, texts))
+    with adapter_off(model.model):
+        untuned = np.array(model.confidence_batch(questions, texts))
+    names: dict[str, Any] = {}
+    exec(asking, names)  # the page's own lines
+    confidence: Callable[[str, str], float] = names["confidence"]
+    served = np.array([confidence(*pair) for pair in zip(questions, texts, strict=True)])
+    difference, moved = np.abs(served - expected).max(), np.abs(untuned - expected).max()
+    checks.note(
+        "confidences",
+        difference < CONFIDENCES_WITHIN and moved > 100 * CONFIDENCES_WITHIN and np.ptp(expected) > 0.01,
+        f"{len(served)} within {difference:.1e} of CalibratedModel's, which lie in "
+        f"[{expected.min():.3f}, {expected.max():.3f}]; the adapter moves them by up to {moved:.3f}",
+    )
+
+
+def check_endpoint(checks: Checks, settings: ModelSettings, model: str) -> None:
+    """The engine `openai` against the model in this process."""
+    here = job(settings)
+    local = local_engine(here)
+    endpoint = OpenAIEngine(base_url=f"http://127.0.0.1:{PORT}/v1", served_model=model, concurrency=SMALL, timeout=600)
+    engine = build_engine(endpoint, here)
+    asked = written(60, multiline=20)
+    expected = answers(local, asked)
+    checks.same_answers("endpoint, written", answers(engine, asked), expected, by="text")
+    checks.sampled("endpoint, sampled", engine, sampled(asked[:30], 2), expected)
+    choosing = cloze(20)
+    try:
+        scored = answers(engine, choosing)
+    except UserError as error:
+        checks.skip("endpoint, cloze", error)
+        return
+    checks.same_choices("endpoint, cloze", scored, answers(local, choosing))
+
+
+def main(kind: str) -> int:
+    checks = Checks(f"{kind}, vllm serve")
+    if kind == "thinking-off":
+        settings = thinking_model("off")
+        command = [str(FOLDER / "bin/vllm"), "serve", settings.path, "--dtype", settings.dtype]
+        with serving(command, f"served-{kind}.log"):
+            check_endpoint(checks, settings, settings.path)
+        return len(checks.failed)
+    settings = MODEL.model_copy(update={"prompt_format": kind})
+    model = str(resolve_model_path(settings.path))
+    command, asking = recipe(kind, model)
+    with serving(command, f"served-{kind}.log"):
+        check_confidences(checks, kind, asking)
+        check_endpoint(checks, settings, model)
+    return len(checks.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
