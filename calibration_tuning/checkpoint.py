@@ -139,7 +139,7 @@ def _readout(record: CalibrationRecord, folder: Path) -> StackedReadout | None:
         return load_readout(record.readout, folder)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(
-            f"{folder}: its stacked readout cannot be read ({error}); make it again with `{MADE_BY}`"
+            f"{folder}: its readout cannot be read ({error}); make it again with `{MADE_BY}`"
         ) from None
 
 

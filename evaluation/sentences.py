@@ -35,8 +35,8 @@ def verdict_sentence(metrics: Metrics) -> str:
         f"{_relative(untuned, after)}, difference {number(test.tuning['brier'], sign=True)}. Always saying the "
         f"accuracy of the answer's subject scores {number_of(subject)}; the tuned confidence is "
         f"{AGAINST[over.verdict]} that (difference {number(over, sign=True)}). Always saying the base rate scores "
-        f"{number_of(rate)}. As it came, the model said {said} on average and was right {percent(test.after['accuracy'].value)} of the time; "
-        f"now it says {says}."
+        f"{number_of(rate)}. As it came, the model said {said} on average and was right "
+        f"{percent(test.after['accuracy'].value)} of the time; now it says {says}."
     )
 
 
