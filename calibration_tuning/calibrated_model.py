@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
 from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.lm.models import adapter_off, context_length, default_device
 from calibration_tuning.lm.query import score_answers
+from calibration_tuning.lm.reading import read_answers
+from calibration_tuning.readout.stacked import Read
 from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
 
@@ -34,6 +36,10 @@ class CalibratedAnswer:
     """Probability that the answer is correct, in [0, 1]."""
     trusted: bool | None = None
     """Does the confidence reach the model's `threshold`? None where it has none."""
+    familiar: float | None = None
+    """How like the training answers this one is to the model, in [0, 1]: the share of held-out answers at least as
+    far from them. Near 0, the confidence leans on the query and the answer's likelihood alone. None where the
+    readout looks at no hidden states."""
     is_cut: bool = False
     """True if the answer is as long as answers may be, so that its end may be missing."""
 
@@ -52,6 +58,7 @@ class CalibratedModel:
         self.prompt_format = checkpoint.prompt_format
         self.record = checkpoint.record
         self.probe = checkpoint.probe
+        self.readout = checkpoint.readout
         self.threshold = threshold
         """What `trusted` goes by: its error rate, and what it did on the test questions."""
         self.batch_size = batch_size
@@ -104,13 +111,11 @@ class CalibratedModel:
         ]
         with adapter_off(self.model):
             answers = self._answers(ids, offered)
-        judged = [self.prompt_format.judged_ids(question) for question in questions]
-        logits = self._logits([[*q, *a.token_ids] for q, a in zip(judged, answers, strict=True)])
         # Answers that end by themselves end with a token more, which is not among theirs.
         longest = self.record.max_new_tokens
         cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, offered, strict=True)]
-        confidences, trusted = self._calibrated(logits), self._trusted(logits)
-        return [CalibratedAnswer(answers[i].text, confidences[i], trusted[i], cut[i]) for i in range(len(answers))]
+        judged = self._judged(questions, [a.text for a in answers], [a.token_ids for a in answers])
+        return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
 
     def confidence(self, question: str, answer: str) -> float:
         """Probability in [0, 1] that `answer`, from anywhere, is correct."""
@@ -121,10 +126,16 @@ class CalibratedModel:
 
     def judge_batch(self, questions: Sequence[str], answers: Sequence[str]) -> list[CalibratedAnswer]:
         """`answers` [n], from anywhere, each with its confidence and whether it is to be trusted."""
-        pairs = zip(questions, answers, strict=True)
-        logits = self._logits([self.prompt_format.judged_ids(q) + self.prompt_format.answer_ids(a) for q, a in pairs])
-        judged = zip(answers, self._calibrated(logits), self._trusted(logits), strict=True)
-        return [CalibratedAnswer(text, confidence, trusted) for text, confidence, trusted in judged]
+        if len(questions) != len(answers):
+            raise ValueError(f"{len(questions)} questions, but {len(answers)} answers")
+        return self._judged(questions, answers, [self.prompt_format.answer_ids(answer) for answer in answers])
+
+    def _judged(
+        self, questions: Sequence[str], texts: Sequence[str], token_ids: list[list[int]]
+    ) -> list[CalibratedAnswer]:
+        logits, familiar = self._logits(questions, token_ids)
+        judged = zip(texts, self._calibrated(logits), self._trusted(logits), familiar, strict=True)
+        return [CalibratedAnswer(*values) for values in judged]
 
     def _answers(self, ids: list[list[int]], choices: list[Choices]) -> list[Answer]:
         block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
@@ -169,12 +180,23 @@ class CalibratedModel:
             logprobs[i] += read[k]
         return {i: cloze_answer(choices[i], encoded[i], logprobs[i], "per_character") for i in asked}
 
-    def _logits(self, sequences: list[list[int]]) -> list[float]:
-        """Log-odds of "correct", before the calibrator."""
-        block = self.prompt_format.few_shot_ids(self.record.query_few_shot)
-        self._fit(block, list(map(len, sequences)), len(self.prompt_format.query_ids))
-        scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size, probe=self.probe)
-        return scores.logit.tolist()
+    def _logits(self, questions: Sequence[str], answers: list[list[int]]) -> tuple[np.ndarray, list[float | None]]:
+        """Log-odds [n] of "correct", before the calibrator, and how familiar each answer is."""
+        prompt_format, judged = self.prompt_format, [self.prompt_format.judged_ids(question) for question in questions]
+        block = prompt_format.few_shot_ids(self.record.query_few_shot)
+        sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
+        self._fit(block, list(map(len, sequences)), len(prompt_format.query_ids))
+        scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
+        if self.readout is None:
+            return scores.logit, [None] * len(answers)
+        ids = [prompt_format.answering_ids(question) for question in questions]
+        block = prompt_format.few_shot_ids(self.record.answer_few_shot)
+        self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
+        with adapter_off(self.model):
+            reading = read_answers(self.model, block, ids, answers, self.readout.record.layers, self.batch_size)
+        read = Read(scores.logit, reading.token_logprobs, reading.states)
+        known = self.readout.probe is not None
+        return self.readout(read), [float(p) if known else None for p in self.readout.familiar(read)]
 
     def _fit(self, block: list[int], lengths: Sequence[int], more: int) -> None:
         """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""
@@ -186,10 +208,10 @@ class CalibratedModel:
                 f"more than the {room:,} the model reads"
             )
 
-    def _calibrated(self, logits: list[float]) -> list[float]:
-        return [float(p) for p in self.record.calibrator(np.array(logits))]
+    def _calibrated(self, logits: np.ndarray) -> list[float]:
+        return [float(p) for p in self.record.calibrator(logits)]
 
-    def _trusted(self, logits: list[float]) -> list[bool | None]:
+    def _trusted(self, logits: np.ndarray) -> list[bool | None]:
         # Thresholds are of raw confidences: calibrators with steps make ties of what they tell apart.
         least = self.threshold and self.threshold.threshold
         return [None if least is None else bool(raw >= least) for raw in expit(logits)]

@@ -1,4 +1,4 @@
-"""A tuned checkpoint: an adapter, its tokenizer, and `calibration.json`, which says how its confidence is read."""
+"""A tuned checkpoint: an adapter, its tokenizer, and how its confidence is read (`calibration.json`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.config.training import Method
@@ -17,6 +18,7 @@ from calibration_tuning.lm.models import load_model
 from calibration_tuning.lm.probe import Probe, load_probe
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat, load_prompt_format
 from calibration_tuning.metrics.calibrators import AnyCalibrator
+from calibration_tuning.readout.stacked import StackedReadout, StackedRecord, load_readout
 from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import check_sums
 from calibration_tuning.runs.files import read_json
@@ -45,6 +47,8 @@ class CalibrationRecord(BaseModel):
     answer_few_shot: list[Demonstration]
     """A block for answering questions of any kind."""
     max_new_tokens: int
+    readout: StackedRecord | None = None
+    """None where the confidence is that of the query alone."""
     calibrator: AnyCalibrator
     calibrated_on: dict[str, float]
     """n, and the calibration split's NLL without and with the calibrator."""
@@ -81,7 +85,9 @@ class Checkpoint:
     prompt_format: PromptFormat
     record: CalibrationRecord
     probe: Probe | None
-    """The head that reads the confidence, for the methods that have one."""
+    """The head that reads the query's verdict, for the methods that have one."""
+    readout: StackedReadout | None = None
+    """What makes the confidence of the query and other signals; None where it is the query's."""
 
     def to(self, device: Any) -> Checkpoint:
         return replace(self, model=self.model.to(device), probe=self.probe and self.probe.to(device))
@@ -123,7 +129,18 @@ def load_checkpoint(
             warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers, nothing to act on
             model = PeftModel.from_pretrained(model, folder)
     probe = None if record.method == "lora_prompt" else load_probe(folder)
-    return Checkpoint(model.eval(), prompt_format, record, probe)
+    return Checkpoint(model.eval(), prompt_format, record, probe, _readout(record, folder))
+
+
+def _readout(record: CalibrationRecord, folder: Path) -> StackedReadout | None:
+    if record.readout is None:
+        return None
+    try:
+        return load_readout(record.readout, folder)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: its readout cannot be read ({error}); make it again with `{MADE_BY}`"
+        ) from None
 
 
 def _only_lora(folder: Path) -> None:

@@ -12,12 +12,13 @@ from evaluation.evidence import Evidence, Side
 
 
 def best_other(evidence: Evidence) -> Side | None:
-    """The confidence besides the query with the lowest Brier score within the calibration split, under the run's kind
-    of calibrator cross-fitted; None where no other is there for every answer, or there are too few groups to fold.
+    """The confidence besides the checkpoint's readout with the lowest Brier score within the calibration split, under
+    the run's kind of calibrator cross-fitted; None where no other is there for every answer, or there are too few
+    groups to fold.
 
     A probe is left out: its scores on that split are of other fits than those on the test split.
     """
-    return _best(evidence, [side for side in evidence.scores if side[0] not in ("query", "probe")])
+    return _best(evidence, [side for side in evidence.scores if side[0] not in (evidence.readout[0], "probe")])
 
 
 def best_untuned(evidence: Evidence) -> Side | None:

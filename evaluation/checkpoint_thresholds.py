@@ -1,4 +1,4 @@
-"""The thresholds of the tuned query as a file of the checkpoint, for whoever loads it."""
+"""The thresholds of the tuned confidence as a file of the checkpoint, for whoever loads it."""
 
 from __future__ import annotations
 

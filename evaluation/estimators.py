@@ -17,20 +17,20 @@ import numpy as np
 from calibration_tuning.config.evaluation import EstimatorName
 from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.metrics.calibrators import log_odds
+from calibration_tuning.readout.likelihood import LIKELIHOODS, SURE
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, semantic_entropy
 from evaluation.findings import Findings
 from evaluation.passes.base import BOTH, Finding, State
 from evaluation.passes.verbalised import read_percent, read_words
 from evaluation.probing import probe
+from evaluation.stacking import likelihood_blend, stacked
 
 Array = np.ndarray
 Splits = Mapping[str, Sequence[GradedAnswer]]
 Scores = dict[str, Array]
 """By split: log-odds [n], NaN where an answer has none."""
-Family = Literal["expressed", "token probability", "hidden state", "sampling"]
-SURE = 40.0
-"""Log-odds of a probability of 1, which has none."""
+Family = Literal["stacked", "expressed", "token probability", "hidden state", "sampling"]
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,11 @@ def of_probability(p: float | None) -> float | None:
     return None if p is None else float(log_odds(np.array(p)))
 
 
-def of_logprob(logprob: float) -> float:
-    """Log-odds of exp(logprob), exact also where exp(logprob) is 0 in floating point."""
-    if logprob >= 0:
-        return SURE
-    return float(np.clip(logprob - np.log(-np.expm1(logprob)), -700.0, SURE))
+def _of_logprobs(name: str) -> Callable[[GradedAnswer, Finding], float | None]:
+    """A likelihood of `LIKELIHOODS`; an empty answer has none."""
 
-
-def _average(row: GradedAnswer, finding: Finding) -> float | None:
-    logprobs = finding["answer_logprobs"]
-    # The mean of probabilities, not of logarithms; an empty answer has none.
-    return of_probability(float(np.exp(logprobs).mean())) if logprobs else None
-
-
-def _of_logprobs(reduce: Callable[[list[float]], float]) -> Callable[[GradedAnswer, Finding], float | None]:
     def read(row: GradedAnswer, finding: Finding) -> float | None:
-        return of_logprob(reduce(finding["answer_logprobs"])) if finding["answer_logprobs"] else None
+        return LIKELIHOODS[name](finding["answer_logprobs"]) if finding["answer_logprobs"] else None
 
     return read
 
@@ -92,6 +81,10 @@ def _choice(row: GradedAnswer, finding: Finding) -> float | None:
 
 
 ESTIMATORS: dict[EstimatorName, Estimator] = {
+    "stacked": Estimator("stacked readout", "stacked", ("query", "reading"), stacked),
+    "likelihood_blend": Estimator(
+        "likelihoods, blended", "token probability", ("query", "reading"), likelihood_blend, states=("before",)
+    ),
     "query": Estimator("uncertainty query", "expressed", ("query",), each("query", lambda row, f: f["logit"])),
     "query_zero_shot": Estimator(
         "uncertainty query, zero-shot",
@@ -101,19 +94,25 @@ ESTIMATORS: dict[EstimatorName, Estimator] = {
     ),
     "probe": Estimator("linear probe at the query", "hidden state", ("query",), probe),
     "average_token_probability": Estimator(
-        "average token probability", "token probability", ("tokens",), each("tokens", _average)
+        "average token probability",
+        "token probability",
+        ("tokens",),
+        each("tokens", _of_logprobs("average_token_probability")),
     ),
     "sequence_likelihood": Estimator(
-        "sequence likelihood", "token probability", ("tokens",), each("tokens", _of_logprobs(sum))
+        "sequence likelihood", "token probability", ("tokens",), each("tokens", _of_logprobs("sequence_likelihood"))
     ),
     "length_normalised_likelihood": Estimator(
         "likelihood per token",
         "token probability",
         ("tokens",),
-        each("tokens", _of_logprobs(lambda lp: sum(lp) / len(lp))),
+        each("tokens", _of_logprobs("length_normalised_likelihood")),
     ),
     "minimum_token_probability": Estimator(
-        "least probable token", "token probability", ("tokens",), each("tokens", _of_logprobs(min))
+        "least probable token",
+        "token probability",
+        ("tokens",),
+        each("tokens", _of_logprobs("minimum_token_probability")),
     ),
     "choice_probability": Estimator(
         "probability of the choice", "token probability", ("choices",), each("choices", _choice)

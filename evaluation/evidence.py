@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from calibration_tuning.checkpoint import CalibrationRecord
+from calibration_tuning.config.evaluation import READOUT, EstimatorName, EvaluationSettings
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.curated_set import CuratedSet
@@ -19,6 +20,7 @@ from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.metrics.confidence import METRICS, BeforeAfter, before_and_after, confidence_metrics
 from calibration_tuning.metrics.cross_fitting import apply, fit_all
+from calibration_tuning.readout.stacked import load_readout
 from calibration_tuning.records import GradedAnswer
 from calibration_tuning.runs.processes import is_first_process
 from evaluation.estimators import ESTIMATORS
@@ -35,7 +37,7 @@ Array = np.ndarray
 Side = tuple[str, State]
 """An estimator, and the model before or after tuning."""
 BEFORE: Side = ("query", "before")
-AFTER: Side = ("query", "after")
+TUNED_QUERY: Side = ("query", "after")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Evidence:
         """Log-odds by estimator and state, then by split; [n], NaN where an answer has none."""
         return {
             (name, state): ESTIMATORS[name].scores(self.splits, self.findings, state)
-            for name in self.config.evaluation.estimators
+            for name in self.estimators
             for state in ESTIMATORS[name].states
         }
 
@@ -64,8 +66,23 @@ class Evidence:
         correct = self.correct("calibration")
         fits = {side: fit_all(scores["calibration"], correct) for side, scores in self.scores.items()}
         # What was stored with the checkpoint, and is applied by whoever loads it.
-        fits[AFTER][self.kind] = self.record.calibrator
+        fits[self.readout][self.kind] = self.record.calibrator
         return fits
+
+    @property
+    def estimators(self) -> tuple[EstimatorName, ...]:
+        """Those of the settings, after those of the checkpoint's readout."""
+        return measured(self.config.evaluation, self.record)
+
+    @property
+    def readout(self) -> Side:
+        """The confidence that the checkpoint gives."""
+        return TUNED_QUERY if self.record.readout is None else ("stacked", "after")
+
+    @property
+    def untuned_readout(self) -> Side:
+        """The same readout of the model as it came."""
+        return self.readout[0], "before"
 
     @property
     def kind(self) -> CalibratorName:
@@ -96,7 +113,7 @@ class Evidence:
 
     def after(self, split: str) -> Array:
         """The headline's confidence after tuning, with the checkpoint's calibrator: what a user gets."""
-        return apply(self.record.calibrator, self.scores[AFTER][split])
+        return apply(self.record.calibrator, self.scores[self.readout][split])
 
     def rated(
         self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None
@@ -143,8 +160,10 @@ def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -
     prompt_format = load_prompt_format(config.model, record.prompt_style)
     others = other_splits(config.evaluation.other_answers, splits, prompt_format)
     texts = _texts(config, prompt_format)
-    tasks = pass_tasks(Answers(splits, others, config.evaluation, config.seed, texts))
-    findings = run_passes(config, curated, record, tasks)
+    answers = Answers(splits, others, config.evaluation, config.seed, texts)
+    findings = run_passes(config, curated, record, pass_tasks(answers, measured(config.evaluation, record)))
+    if record.readout is not None:
+        findings = replace(findings, readout=load_readout(record.readout, config.checkpoint_dir))
     return Evidence(config, curated.manifest, record, splits | others, findings, texts)
 
 
@@ -163,9 +182,13 @@ def _texts(config: RunConfig, prompt_format: PromptFormat) -> list[GradedAnswer]
     return rows
 
 
-def pass_tasks(answers: Answers) -> Tasks:
+def measured(settings: EvaluationSettings, record: CalibrationRecord) -> tuple[EstimatorName, ...]:
+    return (*(READOUT if record.readout is not None else ()), *settings.estimators)
+
+
+def pass_tasks(answers: Answers, estimators: Sequence[EstimatorName]) -> Tasks:
     """The passes that the settings or the estimators ask for, each with the answers it looks at."""
-    needed = {name for estimator in answers.settings.estimators for name in ESTIMATORS[estimator].passes}
+    needed = {name for estimator in estimators for name in ESTIMATORS[estimator].passes}
     tasks = {
         name: [row for row in pass_.rows(answers) if pass_.applies(row)]
         for name, pass_ in PASSES.items()

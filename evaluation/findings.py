@@ -16,6 +16,7 @@ from typing import TypeVar
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import RunError
+from calibration_tuning.readout.stacked import StackedReadout
 from calibration_tuning.records import GradedAnswer
 from calibration_tuning.runs.files import fingerprint, sha256_file
 from calibration_tuning.runs.journal import Journal
@@ -36,6 +37,8 @@ class Findings:
 
     values: Mapping[str, Mapping[str, Finding]]
     method: Method
+    readout: StackedReadout | None = None
+    """The checkpoint's, where it has a stacked one."""
 
     def of(self, name: str, state: State, row: GradedAnswer) -> Finding | None:
         """None where the pass did not look at the row."""

@@ -30,6 +30,7 @@ def metrics_of(evidence: Evidence) -> Metrics:
         name=config.name,
         model=config.model.path,
         method=evidence.record.method,
+        readout=evidence.record.readout,
         calibrator=evidence.record.calibrator,
         seed=config.seed,
         num_bins=config.evaluation.num_bins,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, PlainSerializer, Vali
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
+from calibration_tuning.readout.stacked import StackedRecord
 from calibration_tuning.runs.files import read_json
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -34,7 +35,7 @@ class Record(BaseModel):
 
 
 class Comparison(Record):
-    """The query's confidence before tuning and after, on the same questions."""
+    """The untuned query's confidence, and that of the checkpoint, on the same questions."""
 
     n: int
     groups: int
@@ -43,7 +44,7 @@ class Comparison(Record):
     after: Numbers
     difference: Changes
     before_calibrated: Numbers
-    """The untuned query with the same kind of calibrator."""
+    """The same readout of the untuned model with the same kind of calibrator."""
     after_uncalibrated: Numbers
     base_rate: Numbers
     """Always saying the accuracy of the calibration split."""
@@ -132,7 +133,7 @@ class RatedConfidence(Record):
     calibrated: Numbers | None = None
     """With the run's kind of calibrator, fitted on the calibration split; absent where it cannot be fitted."""
     against_query: Changes | None = None
-    """Calibrated, minus the tuned query's confidence on the same answers."""
+    """Calibrated, minus the tuned confidence on the same answers."""
     slope_at_bound: bool = False
     """The calibrator's slope is at its lower bound: on the calibration split a higher confidence does not mean more
     right answers, and what is calibrated is next to the base rate."""
@@ -161,7 +162,7 @@ class Calibrators(Record):
     best: dict[str, str]
     """By confidence: the kind with the lowest `cross_fitted`."""
     best_other: str | None
-    """The best confidence besides the query, chosen without the test split."""
+    """The best confidence besides the readout of the checkpoint, chosen without the test split."""
 
 
 class TemperatureScan(Record):
@@ -315,6 +316,8 @@ class Metrics(Record):
     name: str
     model: str
     method: str
+    readout: StackedRecord | None = None
+    """How the checkpoint's confidence is read; null where it is the query's alone."""
     calibrator: Annotated[AnyCalibrator, Discriminator("kind")]
     seed: int
     num_bins: int

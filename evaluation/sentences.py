@@ -30,13 +30,45 @@ def verdict_sentence(metrics: Metrics) -> str:
     said, says = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
     over = test.over_subject_accuracy["brier"]
     return (
-        f"{_headline(test)} on {test.n} held-out questions. Brier score of the query, calibrated the same way "
+        f"{_headline(test)} on {test.n} held-out questions. Brier score of the confidence, calibrated the same way "
         f"({metrics.calibrator.kind}) before and after tuning: {number_of(untuned)} -> {number_of(after)}"
         f"{_relative(untuned, after)}, difference {number(test.tuning['brier'], sign=True)}. Always saying the "
-        f"accuracy of the answer's subject scores {number_of(subject)}; the tuned query is {AGAINST[over.verdict]} "
-        f"that (difference {number(over, sign=True)}). Always saying the base rate scores {number_of(rate)}. As it "
-        f"came, the model said {said} on average and was right {percent(test.after['accuracy'].value)} of the time; "
-        f"now it says {says}."
+        f"accuracy of the answer's subject scores {number_of(subject)}; the tuned confidence is "
+        f"{AGAINST[over.verdict]} that (difference {number(over, sign=True)}). Always saying the base rate scores "
+        f"{number_of(rate)}. As it came, the model said {said} on average and was right "
+        f"{percent(test.after['accuracy'].value)} of the time; now it says {says}."
+    )
+
+
+def readout_sentence(metrics: Metrics) -> str:
+    """What the tuned confidence is made of."""
+    readout = metrics.readout
+    if readout is None:
+        return "The tuned confidence is the answer to the uncertainty query."
+    if not readout.n_probe:
+        return (
+            "The tuned confidence blends the uncertainty query with the likelihood of the answer. There were too few "
+            "training answers to read hidden states."
+        )
+    layers = ", ".join(map(str, readout.layers))
+    return (
+        "The tuned confidence blends three things: the uncertainty query, the likelihood of the answer, and a probe on "
+        f"the hidden states of its tokens (layers {layers}). The last two are of the untuned model. For answers unlike "
+        f"those of training, the blend with the probe has a weight of {readout.abroad_weight:g}."
+    )
+
+
+def left_out_sentence(metrics: Metrics) -> str:
+    """What leaving whole sources out says about questions of other kinds."""
+    readout = metrics.readout
+    if readout is None or not readout.left_out:
+        return ""
+    weight = f"{readout.abroad_weight:g}"
+    worst = max(readout.left_out, key=lambda source: readout.left_out[source].brier[weight])
+    return (
+        "Each source was also judged by a readout fitted on the other sources alone, without the query, which was "
+        f"tuned on all of them. The worst is {worst}: Brier score {readout.left_out[worst].brier[weight]:.3f} "
+        f"at an accuracy of {readout.left_out[worst].accuracy:.0%}."
     )
 
 
@@ -48,11 +80,11 @@ def primary_sentence(metrics: Metrics) -> str:
     p = primary.difference.p
     tested = "" if p is None else f", p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
     return (
-        "Primary comparison, named in advance and tested by itself at 5%: Brier score of the tuned query against the "
-        f"best confidence of the untuned model, which is the {primary.label} (chosen of {primary.candidates} on the "
-        f"calibration split), calibrated the same way. It is {number_of(primary.tuned.value)} against "
-        f"{number_of(primary.untuned.value)}: the tuned query is {AGAINST[primary.difference.verdict]} it (difference "
-        f"{number(primary.difference, sign=True)}{tested})."
+        "Primary comparison, named in advance and tested by itself at 5%: Brier score of the tuned confidence against "
+        f"the best confidence of the untuned model, which is the {primary.label} (chosen of {primary.candidates} on "
+        f"the calibration split), calibrated the same way. It is {number_of(primary.tuned.value)} against "
+        f"{number_of(primary.untuned.value)}: the tuned confidence is {AGAINST[primary.difference.verdict]} it "
+        f"(difference {number(primary.difference, sign=True)}{tested})."
     )
 
 
@@ -77,8 +109,8 @@ def credit_sentence(metrics: Metrics) -> str:
     change = test.tuning["brier"]
     worth = NO_GAIN if _only_the_subject(test) else WORTH[change.verdict]
     return (
-        "Tuning alone, compared with the untuned query and the same kind of calibrator, changes the Brier score by "
-        f"{number(change, sign=True)}: {worth}."
+        "Tuning alone, compared with the same readout of the untuned model and the same kind of calibrator, changes "
+        f"the Brier score by {number(change, sign=True)}: {worth}."
     )
 
 
@@ -137,7 +169,7 @@ def _relative(before: float | None, after: float | None) -> str:
 
 
 def rivals_sentence(metrics: Metrics) -> str:
-    """The best other confidence, whether it is better or worse than the tuned query; chosen without the test split."""
+    """The best other confidence, whether it is better or worse than the tuned one; chosen without the test split."""
     name, _, state = (metrics.posthoc.best_other or "").partition("/")
     row = metrics.estimators["test"].get(name)
     rated = row and row.states.get(state)  # type: ignore[call-overload]
@@ -147,7 +179,7 @@ def rivals_sentence(metrics: Metrics) -> str:
     return (
         f"The best other confidence, chosen on the calibration split, is the {row.label} of the model {state} tuning. "
         f"Calibrated the same way, it scores {number_of(rated.calibrated['brier'].value)}: {AGAINST[change.verdict]} "
-        f"the tuned query (difference {number(change, sign=True)})."
+        f"the tuned confidence (difference {number(change, sign=True)})."
     )
 
 
@@ -177,7 +209,7 @@ def abstention_sentences(metrics: Metrics) -> list[str]:
         text = (
             f"At most {rate.error_rate:.0%} wrong: because {decisions.accuracy:.1%} of answers are correct, at least "
             f"{rate.unavoidable_abstention:.0%} of questions must go unanswered, whatever the confidence. "
-            f"Tuned query: {_reached(rate.after)}"
+            f"Tuned confidence: {_reached(rate.after)}"
         )
         if decisions.best_other and rate.best_other:
             text += f" {decisions.best_other[0].upper()}{decisions.best_other[1:]} tuning: {_reached(rate.best_other)}"

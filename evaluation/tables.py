@@ -28,27 +28,27 @@ class Row:
 
 @dataclass(frozen=True)
 class ReferenceRow:
-    """What the tuned query has to beat, calibrated where it can be."""
+    """What the tuned confidence has to beat, calibrated where it can be."""
 
     label: str
     brier: str
     auroc: str
     within: str
     difference: str
-    """Brier score of the tuned query minus that of the row."""
+    """Brier score of the tuned confidence minus that of the row."""
     p: str
     verdict: str
-    """Of the tuned query."""
+    """Of the tuned confidence."""
 
 
 def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
-    """The tuned query, and what stands against it on the test split: what is known without a confidence, the untuned
-    query, and the best untuned confidence (the primary comparison)."""
+    """The tuned confidence, and what stands against it on the test split: what is known without a confidence, the
+    same readout untuned, and the best untuned confidence (the primary comparison)."""
     test, primary = metrics.headline.test, metrics.primary
     against: list[tuple[str, Numbers, Difference]] = [
         ("base rate", test.base_rate, test.over_base_rate["brier"]),
         ("accuracy of the subject", test.subject_accuracy, test.over_subject_accuracy["brier"]),
-        ("untuned query", test.before_calibrated, test.tuning["brier"]),
+        ("the same readout, untuned", test.before_calibrated, test.tuning["brier"]),
     ]
     if primary is not None:
         name, _, state = primary.other.partition("/")
@@ -60,7 +60,7 @@ def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
         ReferenceRow(label, *_ranked(numbers), number(change, sign=True), p_text(change), change.verdict)
         for label, numbers, change in against
     ]
-    return [*rows, ReferenceRow("tuned query", *_ranked(test.after), "", "", "")]
+    return [*rows, ReferenceRow("tuned confidence", *_ranked(test.after), "", "", "")]
 
 
 def _ranked(numbers: Numbers) -> tuple[str, str, str]:

@@ -94,6 +94,8 @@ def write_tiny_config(tiny_model_path: Path) -> Callable[[Path], Path]:
                 "evaluations": 2,
                 "learning_rate": 1e-2,
                 "lora": {"r": 2, "lora_dropout": 0.0},
+                # Fast, and never constant as a blend of signals may be that say nothing.
+                "readout": "query",
             },
             "evaluation": {"bootstrap_samples": 100, "adapter_on_answers": 4},
             "tracking": {"wandb": "disabled"},

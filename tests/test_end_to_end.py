@@ -141,8 +141,8 @@ def test_calibrated_model_gives_the_reports_confidences(finished: tuple[Path, Pa
     model = CalibratedModel.from_pretrained(run / "checkpoint")
     rows = pq.read_table(run / "evaluation/per_example.parquet").to_pylist()
     test = pq.read_table(run / "curation/test.parquet").to_pylist()
-    sequences = [[*model.prompt_format.question_ids(r["question"]), *r["token_ids"]] for r in test]
-    assert model._calibrated(model._logits(sequences)) == pytest.approx([r["confidence_after"] for r in rows], abs=1e-5)
+    logits, _ = model._logits([r["question"] for r in test], [r["token_ids"] for r in test])
+    assert model._calibrated(logits) == pytest.approx([r["confidence_after"] for r in rows], abs=1e-5)
     said = model.answer("What is 1 plus 1?")
     assert 0 <= said.confidence <= 1
     assert said == model.answer("What is 1 plus 1?")

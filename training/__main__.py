@@ -64,7 +64,7 @@ def build_accelerator(config: RunConfig) -> Any:
 
 def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fingerprint: str) -> None:
     from training.checkpoints import TRAINED, best_checkpoint
-    from training.finish import fit_calibrator, save_checkpoint, write_validation
+    from training.finish import fit_confidence, save_checkpoint, write_validation
     from training.loop import run_steps
     from training.stopping import stop_requests
 
@@ -72,15 +72,15 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
         run_steps(run)
     best = best_checkpoint(config.training_dir, run.state).tensors(TRAINED)
     run.strategy.load_values(best)
-    calibrator, calibrated_on = fit_calibrator(config, run, inputs)
+    fitted = fit_confidence(config, run, inputs)
     if is_first_process():
         write_validation(config, run)
         with whole_folder(config.checkpoint_dir) as folder:
-            save_checkpoint(config, folder, run, inputs, best, calibrator, calibrated_on, curation_fingerprint)
+            save_checkpoint(config, folder, run, inputs, best, fitted, curation_fingerprint)
         print(
             f"checkpoint: {config.checkpoint_dir} (step {run.state.best_step}, validation {config.training.select_by} "
-            f"{run.state.best_score:.3f}; {calibrator.kind} calibrator: NLL {calibrated_on['nll_without']:.3f} -> "
-            f"{calibrated_on['nll_with']:.3f})"
+            f"{run.state.best_score:.3f}; {config.training.readout} readout, {fitted.calibrator.kind} calibrator: NLL "
+            f"{fitted.calibrated_on['nll_without']:.3f} -> {fitted.calibrated_on['nll_with']:.3f})"
         )
     run.strategy.accelerator.wait_for_everyone()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from torch import Tensor
 
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.lm.probe import Probe, save_probe
 from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
 from calibration_tuning.metrics.confidence import nll
+from calibration_tuning.readout.stacked import StackedReadout, save_arrays
 from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import write_sums
 from calibration_tuning.runs.files import sha256_file, write_json
@@ -22,28 +25,43 @@ from calibration_tuning.runs.progress import progress
 from training.choose import FILE as VALIDATION
 from training.examples import query_example
 from training.loop import Run
+from training.readout import fit_stacked
 from training.setup import SPLITS, Inputs
 from training.validation import judge
 
 ANSWER_FEW_SHOT = 4
 
 
-def fit_calibrator(config: RunConfig, run: Run, inputs: Inputs) -> tuple[AnyCalibrator, dict[str, float]]:
-    """Fit the calibrator on the calibration split, which the training steps have not read. Every process calls it.
+@dataclass(frozen=True)
+class Fitted:
+    """How the checkpoint's confidence is read, fitted on answers that the training steps have not read."""
 
-    Returns the calibrator, the number of answers, and the NLL without and with it on the same answers.
-    """
+    readout: StackedReadout | None
+    """None where the confidence is that of the query alone."""
+    calibrator: AnyCalibrator
+    calibrated_on: dict[str, float]
+    """The number of answers, and the NLL without and with the calibrator on the same answers."""
+
+
+def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
+    """Fit the readout and the post-hoc calibrator. Every process calls it."""
     rows = inputs.splits["calibration"]
     examples = [query_example(row, inputs.prompt_format) for row in rows]
     with progress(len(rows), "calibrating", "examples") as bar:
         logits = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update).logits
     correct = np.array([row.correct for row in rows])
+    readout = None
+    if config.training.readout == "stacked":
+        with adapter_off(run.strategy.accelerator.unwrap_model(run.strategy.model).lm):
+            untuned = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
+        readout, logits = fit_stacked(config, run, inputs, answer_block(inputs), logits, untuned)
     calibrator = fit(config.training.calibrator, logits, correct)
-    return calibrator, {
+    calibrated_on = {
         "n": len(rows),
         "nll_without": nll(expit(logits), correct),
         "nll_with": nll(calibrator(logits), correct),
     }
+    return Fitted(readout, calibrator, calibrated_on)
 
 
 def save_checkpoint(
@@ -52,8 +70,7 @@ def save_checkpoint(
     run: Run,
     inputs: Inputs,
     values: dict[str, Tensor],
-    calibrator: AnyCalibrator,
-    calibrated_on: dict[str, float],
+    fitted: Fitted,
     curation_fingerprint: str,
 ) -> None:
     """Write the checkpoint to `folder`. `values` are the trained parameters as whole tensors, by name in the model."""
@@ -64,10 +81,11 @@ def save_checkpoint(
         prompt_style=inputs.prompt_format.style,
         answer_tokens=inputs.prompt_format.answer_tokens,
         query_few_shot=inputs.few_shot.query,
-        answer_few_shot=_mixed_block(inputs.few_shot.answer),
+        answer_few_shot=answer_block(inputs),
         max_new_tokens=config.curation.max_new_tokens,
-        calibrator=calibrator,
-        calibrated_on=calibrated_on,
+        readout=None if fitted.readout is None else fitted.readout.record,
+        calibrator=fitted.calibrator,
+        calibrated_on=fitted.calibrated_on,
         selected={"step": state.best_step or 0, config.training.select_by: state.best_score or 0.0},
         validation=state.history,
         inputs_fingerprint=state.inputs_fingerprint,
@@ -76,6 +94,8 @@ def save_checkpoint(
         versions={p: version(p) for p in ("calibration-tuning", "torch", "transformers", "peft", "accelerate")},
     )
     save_weights(config, folder, run.strategy.accelerator.unwrap_model(run.strategy.model), values)
+    if fitted.readout is not None:
+        save_arrays(fitted.readout.probe, folder)
     inputs.prompt_format.tokenizer.save_pretrained(folder)
     write_json(folder / FILE, record.model_dump(mode="json"))
     write_sums(folder)
@@ -111,7 +131,7 @@ def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, 
         save_probe(head, folder)
 
 
-def _mixed_block(by_topic: dict[str, list[Demonstration]]) -> list[Demonstration]:
+def answer_block(inputs: Inputs) -> list[Demonstration]:
     """Demonstrations from a few topics, one of each. They show the form of an answer to questions of any kind."""
-    firsts = [demonstrations[0] for demonstrations in by_topic.values() if demonstrations]
+    firsts = [demonstrations[0] for demonstrations in inputs.few_shot.answer.values() if demonstrations]
     return firsts[:: max(1, len(firsts) // ANSWER_FEW_SHOT)][:ANSWER_FEW_SHOT]

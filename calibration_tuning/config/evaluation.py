@@ -10,6 +10,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 from calibration_tuning.config.settings import Settings
 
 EstimatorName = Literal[
+    "stacked",
+    "likelihood_blend",
     "query",
     "query_zero_shot",
     "probe",
@@ -24,9 +26,11 @@ EstimatorName = Literal[
     "self_consistency",
     "semantic_entropy",
 ]
+READOUT: tuple[EstimatorName, ...] = ("stacked", "likelihood_blend")
+"""Estimators of a stacked readout: measured where the checkpoint has one, and only there."""
 SAMPLING: tuple[EstimatorName, ...] = ("self_consistency", "semantic_entropy")
 READ_ONLY: tuple[EstimatorName, ...] = tuple(
-    name for name in get_args(EstimatorName) if not name.startswith("verbalised") and name not in SAMPLING
+    name for name in get_args(EstimatorName) if not name.startswith("verbalised") and name not in (*SAMPLING, *READOUT)
 )
 """Estimators that need no text to be written."""
 ErrorRate = Annotated[float, Field(gt=0, lt=1)]

@@ -78,6 +78,9 @@ class TrainingSettings(Settings):
     method: Method = "lora_prompt"
     """`lora_prompt`: an adapter, read off the query's answer tokens. `lora_probe`: an adapter with a head on the last
     hidden state. `probe`: the head alone, on the untouched model."""
+    readout: Literal["query", "stacked"] = "stacked"
+    """`query`: the confidence is the uncertainty query's. `stacked`: the query, the likelihood of the answer and its
+    hidden states in the untuned model together, which costs one more pass over the answer."""
     seed: Annotated[int, Field(ge=0)] | None = None
     """Of initialisation, data order and dropout; by default the run's. Another seed needs no new curation."""
     lora: LoraSettings = LoraSettings()

@@ -7,7 +7,7 @@ switched off, `after` on.
 from __future__ import annotations
 
 from calibration_tuning.records import GradedAnswer
-from evaluation.passes import choices, expressed, query, reasoning, samples, text, tokens, writing
+from evaluation.passes import choices, expressed, query, reading, reasoning, samples, text, tokens, writing
 from evaluation.passes.base import Pass, PassContext, State
 from evaluation.passes.rows import every_answer, first_test_answers, some_answers, some_test_answers, with_other_models
 
@@ -22,6 +22,7 @@ PASSES: dict[str, Pass] = {
         reads_probe=True,
         settings=lambda s: s.num_bins,
     ),
+    "reading": Pass(reading.measure, block=tokens.answer_block, rows=with_other_models, states=("before",)),
     "tokens": Pass(
         tokens.measure,
         block=tokens.answer_block,

@@ -10,7 +10,7 @@ from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.metrics.cross_fitting import apply
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import majority
-from evaluation.evidence import Evidence
+from evaluation.evidence import TUNED_QUERY, Evidence
 from evaluation.schema import Compute, Numbers, ReasoningPoint, SamplePoint
 
 SHOWN = ("accuracy", "brier", "ece", "auroc", "mean_confidence")
@@ -55,7 +55,7 @@ def _reasoning(evidence: Evidence) -> list[ReasoningPoint]:
                 tokens=float(np.mean([answer["tokens"] for answer in answers])),
                 n=len(rows),
                 token_probability=_rated(evidence, rows, correct, probability),
-                query=_rated(evidence, rows, correct, apply(evidence.record.calibrator, logit)),
+                query=_rated(evidence, rows, correct, apply(evidence.fits[TUNED_QUERY][evidence.kind], logit)),
             )
         )
     return points

@@ -8,7 +8,7 @@ from calibration_tuning.metrics.calibrators import slope_at_bound
 from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import MAIN, METRICS
 from evaluation.estimators import ESTIMATORS
-from evaluation.evidence import AFTER, Evidence, Side
+from evaluation.evidence import Evidence, Side
 from evaluation.schema import EstimatorRow, RatedConfidence, State, with_differences
 
 LEAST = 20
@@ -49,7 +49,7 @@ def _rated(evidence: Evidence, side: Side, split: str) -> RatedConfidence:
     if np.isnan(calibrated[scored]).any():  # nothing to fit on
         return RatedConfidence(n=n, raw=raw)
     both = evidence.compared(evidence.after(split), calibrated, split, MAIN, scored)
-    if side == AFTER:
+    if side == evidence.readout:
         return RatedConfidence(n=n, raw=raw, calibrated=both.after)
     at_bound = slope_at_bound(evidence.fits[side][evidence.kind])
     return RatedConfidence(n=n, raw=raw, calibrated=both.after, against_query=both.difference, slope_at_bound=at_bound)

@@ -1,4 +1,4 @@
-"""The claim itself: the query's confidence before and after tuning, on the same untouched questions."""
+"""The claim itself: the confidence before tuning, and the checkpoint's, on the same untouched questions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from calibration_tuning.metrics.bootstrap import Interval, mean_interval
 from calibration_tuning.metrics.confidence import MAIN
-from evaluation.evidence import AFTER, BEFORE, Evidence
+from evaluation.evidence import Evidence
 from evaluation.passes.base import BOTH, State
 from evaluation.schema import Comparison, Headline
 
 
 def headline(evidence: Evidence) -> Headline:
-    """The test split, and the sets never trained on where there are any. Beside before and after stand the untuned
-    model with the same kind of calibrator, always saying the base rate, and the accuracy of each answer's subject on
-    the calibration split, with the differences from these."""
+    """The test split, and the sets never trained on where there are any. Beside before and after stand the same readout
+    of the untuned model with the same kind of calibrator, always saying the base rate, and the accuracy of
+    each answer's subject on the calibration split, with the differences from these."""
     splits = [split for split in ("test", "evaluation") if split in evidence.splits]
     compared = {split: _split(evidence, split) for split in splits}
     return Headline(**compared, answer_token_mass=_masses(evidence))  # type: ignore[arg-type]
@@ -22,7 +22,7 @@ def headline(evidence: Evidence) -> Headline:
 
 def _split(evidence: Evidence, split: str) -> Comparison:
     before, after = evidence.before(split), evidence.after(split)
-    untuned = evidence.confidence(BEFORE, split, evidence.kind)
+    untuned = evidence.confidence(evidence.untuned_readout, split, evidence.kind)
     rate = np.full(len(after), evidence.base_rate)
     both = evidence.compared(before, after, split)
     subject = evidence.subject_accuracy(split)
@@ -36,7 +36,7 @@ def _split(evidence: Evidence, split: str) -> Comparison:
         after=both.after,
         difference=both.difference,
         before_calibrated=tuning.before,
-        after_uncalibrated=evidence.rated(evidence.confidence(AFTER, split), split, MAIN),
+        after_uncalibrated=evidence.rated(evidence.confidence(evidence.readout, split), split, MAIN),
         base_rate=over_base_rate.before,
         subject_accuracy=over_subject.before,
         tuning=tuning.difference,

@@ -7,7 +7,7 @@ import numpy as np
 from calibration_tuning.metrics.calibrators import fit
 from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import METRICS
-from evaluation.evidence import AFTER, BEFORE, Evidence
+from evaluation.evidence import BEFORE, Evidence
 from evaluation.other_answers import THIS_MODEL, split_of
 from evaluation.schema import OtherModel, with_differences
 
@@ -34,11 +34,11 @@ def _model(evidence: Evidence, name: str, everyone: list[str]) -> OtherModel:
     both = evidence.compared(before, after, test, SHOWN)
     row = OtherModel(n=len(after), before=both.before, after=both.after, difference=both.difference)
     others = [_split("calibration", other) for other in everyone if other != name]
-    logit = np.concatenate([evidence.scores[AFTER][split] for split in others])
+    logit = np.concatenate([evidence.scores[evidence.readout][split] for split in others])
     if len(logit) < 2:
         return row
     calibrator = fit(evidence.kind, logit, np.concatenate([evidence.correct(split) for split in others]))
-    rated = evidence.rated(calibrator(evidence.scores[AFTER][test]), test, SHOWN)
+    rated = evidence.rated(calibrator(evidence.scores[evidence.readout][test]), test, SHOWN)
     return row.model_copy(update={"leave_one_out": rated})
 
 

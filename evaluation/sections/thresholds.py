@@ -14,7 +14,7 @@ from calibration_tuning.metrics.abstention import (
 from calibration_tuning.metrics.ranking import risk_coverage
 from evaluation.best_other import best_other
 from evaluation.estimators import ESTIMATORS
-from evaluation.evidence import AFTER, BEFORE, Evidence, Side
+from evaluation.evidence import BEFORE, Evidence, Side
 from evaluation.schema import Curve, Decisions, Rate, ThresholdResult
 
 POINTS = 200
@@ -33,7 +33,7 @@ def decisions(evidence: Evidence) -> Decisions:
     settings = evidence.config.evaluation
     right = (evidence.correct("test") >= 0.5).astype(np.float64)
     chosen = independent_answers(evidence.groups("calibration"), evidence.config.seed)
-    sides: dict[str, Side] = {"before": BEFORE, "after": AFTER}
+    sides: dict[str, Side] = {"before": BEFORE, "after": evidence.readout}
     best = best_other(evidence)
     if best is not None:
         sides["best_other"] = best

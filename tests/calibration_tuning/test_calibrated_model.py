@@ -120,9 +120,7 @@ def test_a_checkpoint_of_another_machine_is_loaded_as_this_one_can(
 def test_answers_from_the_threshold_on_are_trusted(tiny_run: Path, model: CalibratedModel) -> None:
     rows = pq.read_table(tiny_run / "evaluation/per_example.parquet").to_pylist()
     questions, answers = [row["question"] for row in rows], [row["answer"] for row in rows]
-    logits = model._logits(
-        [model.prompt_format.question_ids(q) + model.prompt_format.answer_ids(a) for q, a in zip(questions, answers)]  # noqa: B905
-    )
+    logits, _ = model._logits(questions, [model.prompt_format.answer_ids(answer) for answer in answers])
     middle = float(np.median(expit(logits))) + 1e-9
     model.threshold = Threshold(error_rate=0.5, threshold=middle, coverage=0.5, error=0.5)
     found = [one.trusted for one in model.judge_batch(questions, answers)]

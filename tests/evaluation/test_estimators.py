@@ -9,9 +9,10 @@ import pytest
 from scipy.special import expit
 
 from calibration_tuning.config.evaluation import EvaluationSettings
+from calibration_tuning.readout.likelihood import SURE, of_logprob
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, clusters, majority, same_answer, semantic_entropy
-from evaluation.estimators import ESTIMATORS, SURE, of_logprob
+from evaluation.estimators import ESTIMATORS
 from evaluation.findings import Findings, key
 from evaluation.passes.rows import Answers, some_answers
 

@@ -34,7 +34,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_checkpoint_is_read_as_it_was_trained(curated: Path, tmp_path: Path, method: str) -> None:
-    config = config_of(curated, tmp_path, f"training.method={method}")
+    config = config_of(curated, tmp_path, f"training.method={method}", "training.readout=query")
     train(config, False)
     folder = config.checkpoint_dir
     weights = {path.name for path in folder.iterdir() if "adapter" in path.name or path.suffix == ".safetensors"}
@@ -49,9 +49,8 @@ def test_a_checkpoint_is_read_as_it_was_trained(curated: Path, tmp_path: Path, m
 
     model = CalibratedModel.from_pretrained(folder)
     rows = read_records(config.curation_dir / "validation.parquet")
-    calibrated = model._calibrated(
-        model._logits([[*model.prompt_format.question_ids(r.text), *r.token_ids] for r in rows])
-    )
+    logits, _ = model._logits([r.text for r in rows], [r.token_ids for r in rows])
+    calibrated = model._calibrated(logits)
     logit = np.log(calibrated) - np.log1p(-np.array(calibrated))
     raw = 1 / (1 + np.exp(-(logit - model.record.calibrator.bias) / model.record.calibrator.scale))
     brier = float(np.mean((raw - [r.correct for r in rows]) ** 2))

@@ -1,0 +1,1 @@
+"""How a checkpoint's confidence is read: off the uncertainty query alone, or off several signals of the same answer."""

@@ -1,0 +1,53 @@
+"""The likelihood of an answer as log-odds, from the log-probabilities of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from calibration_tuning.metrics.calibrators import log_odds
+
+SURE = 40.0
+"""Log-odds of a probability of 1, which has none."""
+
+
+def of_logprob(logprob: float) -> float:
+    """Log-odds of exp(logprob), exact also where exp(logprob) is 0 in floating point."""
+    if logprob >= 0:
+        return SURE
+    return float(np.clip(logprob - np.log(-np.expm1(logprob)), -700.0, SURE))
+
+
+def sequence_likelihood(logprobs: Sequence[float]) -> float:
+    """Log-odds of the probability of the whole answer."""
+    return of_logprob(sum(logprobs))
+
+
+def average_token_probability(logprobs: Sequence[float]) -> float:
+    """Log-odds of the mean of the tokens' probabilities (not of their logarithms)."""
+    return float(log_odds(np.exp(np.asarray(logprobs)).mean()))
+
+
+def minimum_token_probability(logprobs: Sequence[float]) -> float:
+    """Log-odds of the least probable token."""
+    return of_logprob(min(logprobs))
+
+
+def length_normalised_likelihood(logprobs: Sequence[float]) -> float:
+    """Log-odds of the geometric mean of the tokens' probabilities."""
+    return of_logprob(sum(logprobs) / len(logprobs))
+
+
+LIKELIHOODS: dict[str, Callable[[Sequence[float]], float]] = {
+    "sequence_likelihood": sequence_likelihood,
+    "average_token_probability": average_token_probability,
+    "minimum_token_probability": minimum_token_probability,
+    "length_normalised_likelihood": length_normalised_likelihood,
+}
+
+
+def likelihoods(token_logprobs: Sequence[Sequence[float]], names: Sequence[str]) -> np.ndarray:
+    """Log-odds [n, len(names)] of n answers with these natural log-probabilities; NaN for an empty answer."""
+    rows = [[LIKELIHOODS[name](row) if len(row) else np.nan for name in names] for row in token_logprobs]
+    return np.array(rows, dtype=np.float64).reshape(len(token_logprobs), len(names))

@@ -1,0 +1,128 @@
+"""The stacked readout: one confidence from the uncertainty query, the answer's likelihood and its hidden states.
+
+Two blends share the work. `home` uses every signal; `abroad` leaves the hidden states out, because a probe on them
+fails where questions are unlike those of training. Each answer's familiarity says how far `home` is to be believed (as
+Ren et al. 2023 and Vazhentsev et al. 2023 do with densities).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from calibration_tuning.metrics.calibrators import AnyCalibrator
+from calibration_tuning.readout.blend import Blend, Signals
+from calibration_tuning.readout.likelihood import LIKELIHOODS, likelihoods
+from calibration_tuning.readout.states import StateProbe
+
+Array = np.ndarray
+FILE = "readout.safetensors"
+QUERY, STATES = "query", "states"
+FAMILIAR = 0.1
+"""Familiarity from which on an answer's states are believed in full."""
+
+
+class SourceScores(BaseModel):
+    """Brier scores of a source's answers by blends that were fitted on the other sources alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n: int
+    accuracy: float
+    familiar: float
+    """Mean familiarity of its answers to a probe fitted on the other sources."""
+    brier: dict[str, float]
+    """By weight that `home` has for unfamiliar answers."""
+
+
+class StackedRecord(BaseModel):
+    """The stacked readout in `calibration.json`. The probe's arrays are in `readout.safetensors`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["stacked"] = "stacked"
+    schema_version: Literal[1] = 1
+    layers: tuple[int, ...]
+    """Decoder layers, counted from 1, whose states are read."""
+    home: Blend
+    abroad: Blend
+    untuned: tuple[Blend, Blend]
+    """`home` and `abroad` with the untuned query, to see what tuning adds."""
+    abroad_weight: float
+    """Weight in [0, 1] of `home` for an answer that is not familiar at all."""
+    likelihood: Blend
+    """Where only the log-probabilities of an answer's tokens are known."""
+    likelihood_calibrator: AnyCalibrator
+    n_probe: int
+    """Readings of answers that the probe was fitted on; 0 where there were too few."""
+    left_out: dict[str, SourceScores]
+    """By source: how `abroad_weight` was chosen. Empty where there is one source."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What is read of n answers."""
+
+    query: Array
+    """Log-odds [n] of the uncertainty query."""
+    token_logprobs: Sequence[Sequence[float]]
+    states: Array
+    """float32 [n, W]"""
+
+
+@dataclass(frozen=True)
+class StackedReadout:
+    record: StackedRecord
+    probe: StateProbe | None
+
+    def signals(self, read: Read) -> Signals:
+        return signals_of(read, self.probe)
+
+    def familiar(self, read: Read) -> Array:
+        """In [0, 1], [n]; 1 where there is no probe that could be wrong."""
+        return np.ones(len(read.query)) if self.probe is None else self.probe.familiar(read.states)
+
+    def __call__(self, read: Read) -> Array:
+        """Log-odds [n] of being correct, before the calibrator."""
+        signals, familiar = self.signals(read), self.familiar(read)
+        return mix(self.record.home(signals), self.record.abroad(signals), familiar, self.record.abroad_weight)
+
+
+def signals_of(read: Read, probe: StateProbe | None) -> dict[str, Array]:
+    """Log-odds [n] by signal."""
+    columns = likelihoods(read.token_logprobs, list(LIKELIHOODS))
+    signals = {QUERY: read.query, **dict(zip(LIKELIHOODS, columns.T, strict=True))}
+    return signals if probe is None else signals | {STATES: probe.logit(read.states)}
+
+
+def mix(home: Array, abroad: Array, familiar: Array, abroad_weight: float) -> Array:
+    """Log-odds [n] between those of both blends, by how familiar each answer is."""
+    weight = abroad_weight + (1 - abroad_weight) * np.clip(familiar / FAMILIAR, 0, 1)
+    return weight * home + (1 - weight) * abroad
+
+
+def save_arrays(probe: StateProbe | None, folder: Path) -> None:
+    from safetensors.numpy import save_file
+
+    if probe is not None:
+        arrays = {name: np.ascontiguousarray(value, np.float32) for name, value in vars(probe).items()}
+        save_file(arrays, folder / FILE)
+
+
+def load_readout(record: StackedRecord, folder: Path) -> StackedReadout:
+    """The readout with its arrays. Raises ValueError or OSError where the file does not fit the record."""
+    if not record.n_probe:
+        return StackedReadout(record, None)
+    from safetensors.numpy import load_file
+
+    arrays: dict[str, Any] = load_file(folder / FILE)
+    probe = StateProbe(**(arrays | {"bias": float(arrays["bias"].item())}))
+    width = len(probe.weights)
+    if probe.mean.shape != (width,) or probe.spread.shape != (width,) or probe.components.shape[1:] != (width,):
+        raise ValueError(f"{folder / FILE}: its arrays are of different widths")
+    return StackedReadout(record, probe)

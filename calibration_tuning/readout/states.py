@@ -1,0 +1,104 @@
+"""A linear probe on the hidden states of an answer's tokens, and how familiar an answer's states are.
+
+Middle layers, averaged over the answer's tokens, know best whether an answer is correct (Azaria and Mitchell 2023;
+Orgad et al. 2025). What a probe says of states unlike those it was fitted on is worth little, so each answer also gets
+its familiarity: how far its states lie outside the subspace of the training answers' states.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+DEPTHS = (0.4, 0.5, 0.6)
+"""Layers that are read, as shares of all layers."""
+COMPONENTS = 64
+"""Dimensions, at most, of the subspace of familiar states; at most an eighth of those of the states."""
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Inverse strengths of the ridge penalty on standardised states that are tried."""
+FOLDS = 5
+LEAST = 2 * FOLDS
+"""Correct answers, wrong answers and groups that a probe needs, at least."""
+
+
+def layers_read(layers: int) -> tuple[int, ...]:
+    """The layers, counted from 1, whose states are read of a model with so many."""
+    return tuple(sorted({max(1, round(depth * layers)) for depth in DEPTHS}))
+
+
+@dataclass(frozen=True)
+class StateProbe:
+    """Fitted on the training answers' states [n, W]; all arrays are float32."""
+
+    mean: Array
+    """[W]"""
+    spread: Array
+    """[W]"""
+    weights: Array
+    """[W], of standardised states."""
+    bias: float
+    components: Array
+    """[k, W]: an orthonormal basis of the subspace of familiar, standardised states."""
+    distances: Array
+    """Squared distances from that subspace of answers that were not fitted on, rising."""
+
+    def logit(self, states: Array) -> Array:
+        """Log-odds [n] of being correct, by the states [n, W] alone."""
+        return (self._standard(states) @ self.weights).astype(np.float64) + self.bias
+
+    def familiar(self, states: Array) -> Array:
+        """Share [n], in [0, 1], of held-out answers at least as far from the familiar subspace as these (a conformal
+        p-value): about uniform for answers to questions like those of training, and 0 for quite other ones."""
+        nearer = np.searchsorted(self.distances, self.distance(states), side="left")
+        return 1.0 - nearer / len(self.distances)
+
+    def distance(self, states: Array) -> Array:
+        """Squared distances [n] from the subspace of familiar states."""
+        z = self._standard(states)
+        return ((z**2).sum(1) - ((z @ self.components.T) ** 2).sum(1)).astype(np.float64)
+
+    def _standard(self, states: Array) -> Array:
+        return (states.astype(np.float32) - self.mean) / self.spread
+
+
+def fit_probe(
+    states: Array, correct: Array, groups: Array, held_out: Array, penalties: Sequence[float] = PENALTIES
+) -> StateProbe | None:
+    """Logistic regression on standardised states [n, W], its ridge penalty chosen by grouped cross-validation (NLL).
+
+    `held_out` [m, W] are states of other answers, by which familiarity is measured. None where there are fewer than
+    ten correct answers, wrong answers or groups, or where no folds can be cut that have both.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+    from sklearn.utils.extmath import randomized_svd
+
+    right = correct >= 0.5
+    if min(right.sum(), (~right).sum(), len(np.unique(groups)), len(held_out)) < LEAST:
+        return None
+    mean, spread = states.mean(0), states.std(0)
+    spread = np.where(spread > 1e-6, spread, 1.0)
+    z = ((states - mean) / spread).astype(np.float32)
+    folds = [*StratifiedGroupKFold(FOLDS).split(z, right, groups)]
+    if any(len(set(right[part])) < 2 for fold in folds for part in fold):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
+        search = GridSearchCV(
+            LogisticRegression(max_iter=300), {"C": list(penalties)}, cv=folds, scoring="neg_log_loss"
+        )
+        model = search.fit(z, right).best_estimator_
+    _, _, components = randomized_svd(z, max(1, min(COMPONENTS, len(z) // 4, z.shape[1] // 8)), random_state=0)
+    probe = StateProbe(
+        mean.astype(np.float32),
+        spread.astype(np.float32),
+        model.coef_[0].astype(np.float32),
+        float(model.intercept_[0]),
+        components.astype(np.float32),
+        np.zeros(1),
+    )
+    return StateProbe(**(vars(probe) | {"distances": np.sort(probe.distance(held_out))}))

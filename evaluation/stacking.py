@@ -1,0 +1,57 @@
+"""The checkpoint's stacked readout as a confidence estimator, with the tuned query and with the untuned one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from calibration_tuning.readout.fitting import ReadAnswers, cross_fitted, cross_fitted_blend
+from calibration_tuning.readout.likelihood import LIKELIHOODS
+from calibration_tuning.readout.stacked import Read, StackedReadout, signals_of
+from calibration_tuning.records import GradedAnswer
+from evaluation.findings import Findings
+from evaluation.passes.base import State, unpack
+
+Splits = Mapping[str, Sequence[GradedAnswer]]
+
+
+def stacked(splits: Splits, findings: Findings, state: State) -> dict[str, np.ndarray]:
+    """Log-odds [n] by split. Those of the calibration split are of folds whose blends have not seen the answer."""
+    readout = _readout_of(findings, state)
+    reads = {split: _read(rows, findings, state) for split, rows in splits.items()}
+    scores = {split: readout(read) for split, read in reads.items()}
+    scores["calibration"] = cross_fitted(readout, _graded(splits["calibration"], reads["calibration"]))
+    return scores
+
+
+def likelihood_blend(splits: Splits, findings: Findings, state: State) -> dict[str, np.ndarray]:
+    """As `stacked`, of the blend for answers of which only the tokens' log-probabilities are known."""
+    record = _readout_of(findings, "after").record
+    signals = {split: signals_of(_read(rows, findings, state), None) for split, rows in splits.items()}
+    scores = {split: record.likelihood(values) for split, values in signals.items()}
+    calibration = _graded(splits["calibration"], _read(splits["calibration"], findings, state))
+    scores["calibration"] = cross_fitted_blend(signals["calibration"], list(LIKELIHOODS), calibration)
+    return scores
+
+
+def _readout_of(findings: Findings, state: State) -> StackedReadout:
+    readout = findings.readout
+    assert readout is not None, "measured only where the checkpoint has a stacked readout"
+    if state == "after":
+        return readout
+    home, abroad = readout.record.untuned
+    return replace(readout, record=readout.record.model_copy(update={"home": home, "abroad": abroad}))
+
+
+def _read(rows: Sequence[GradedAnswer], findings: Findings, state: State) -> Read:
+    known = [findings.need("reading", "before", row) for row in rows]
+    query = [float(findings.need("query", state, row)["logit"]) for row in rows]
+    states = np.stack([unpack(finding["states"]) for finding in known]) if known else np.zeros((0, 0), np.float32)
+    return Read(np.array(query), [finding["logprobs"] for finding in known], states)
+
+
+def _graded(rows: Sequence[GradedAnswer], read: Read) -> ReadAnswers:
+    correct, groups, sources = zip(*((row.correct, row.group, row.source) for row in rows), strict=True)
+    return ReadAnswers(read, np.array(correct), np.array(groups), np.array(sources))

@@ -1,0 +1,185 @@
+"""The stacked readout: what is known is used, what is foreign is not believed, and nothing looks better than it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from calibration_tuning.readout.fitting import (
+    WEIGHTS,
+    ReadAnswers,
+    chosen_weight,
+    cross_fitted,
+    fit_readout,
+    leave_sources_out,
+)
+from calibration_tuning.readout.stacked import (
+    FILE,
+    Read,
+    SourceScores,
+    StackedRecord,
+    load_readout,
+    mix,
+    save_arrays,
+)
+from calibration_tuning.readout.states import fit_probe, layers_read
+
+WIDTH = 48
+
+
+def answers(n: int, seed: int, known: float = 1.0, shift: float = 0.0) -> ReadAnswers:
+    """Answers whose states hold their correctness in a direction (times `known`), within a subspace of 6 dimensions
+    that is the same for all seeds; `shift` moves the states out of it."""
+    basis = np.linalg.qr(np.random.default_rng(7).normal(size=(WIDTH, WIDTH)))[0]
+    draw = np.random.default_rng(seed)
+    correct = (draw.random(n) < 0.5).astype(float)
+    inner = draw.normal(size=(n, 6))
+    inner[:, 0] += known * 2 * (2 * correct - 1)
+    states = inner @ basis[:6] + 0.05 * draw.normal(size=(n, WIDTH)) + shift * basis[20]
+    query = draw.normal(size=n) + 0.5 * (2 * correct - 1)
+    logprobs = [list(-draw.exponential(1.5 - c, size=3)) for c in correct]
+    sources = np.array([f"source {i % 4}" for i in range(n)])
+    groups = np.array([f"{seed}/{i // 2}" for i in range(n)])
+    return ReadAnswers(Read(query, logprobs, states.astype(np.float32)), correct, groups, sources)
+
+
+def fitted(known: float = 1.0):  # type: ignore[no-untyped-def]
+    calibration = answers(300, 1, known)
+    return fit_readout(answers(400, 0, known), calibration, calibration.read.query, (1, 2), "platt"), calibration
+
+
+def auroc(logit: np.ndarray, of: ReadAnswers) -> float:
+    return float(roc_auc_score(of.correct, logit))
+
+
+def test_states_add_to_what_is_said_at_home() -> None:
+    readout, calibration = fitted()
+    test = answers(1000, 2)
+    signals = readout.signals(test.read)
+    assert auroc(readout(test.read), test) > auroc(readout.record.abroad(signals), test) + 0.05
+    # What the calibration split is worth to its own blends is what the test split is worth.
+    assert auroc(cross_fitted(readout, calibration), calibration) == pytest.approx(
+        auroc(readout(test.read), test), abs=0.03
+    )
+
+
+def test_random_labels_are_not_learnt() -> None:
+    draw = np.random.default_rng(3)
+    train, calibration = (
+        ReadAnswers(a.read, draw.integers(0, 2, len(a.correct)).astype(float), a.groups, a.sources)
+        for a in (answers(400, 0), answers(400, 1))
+    )
+    readout = fit_readout(train, calibration, calibration.read.query, (1,), "platt")
+    assert auroc(cross_fitted(readout, calibration), calibration) == pytest.approx(0.5, abs=0.09)
+
+
+def test_foreign_answers_are_read_without_their_states() -> None:
+    readout, _ = fitted()
+    near, far = answers(500, 4), answers(500, 4, shift=3.0)
+    assert 0.4 < readout.familiar(near.read).mean() < 0.6
+    assert readout.familiar(far.read).max() < 0.01
+    record = readout.record.model_copy(update={"abroad_weight": 0.0})
+    readout = type(readout)(record, readout.probe)
+    assert readout(far.read) == pytest.approx(record.abroad(readout.signals(far.read)), abs=0.2)
+
+
+def test_mix_goes_from_one_blend_to_the_other() -> None:
+    home, abroad = np.full(4, 2.0), np.full(4, -2.0)
+    familiar = np.array([0.0, 0.05, 0.1, 1.0])
+    assert mix(home, abroad, familiar, 0.0) == pytest.approx([-2, 0, 2, 2])
+    assert mix(home, abroad, familiar, 0.5) == pytest.approx([0, 1, 2, 2])
+    assert mix(home, abroad, familiar, 1.0) == pytest.approx([2, 2, 2, 2])
+
+
+def test_the_file_holds_all_of_it(tmp_path: Path) -> None:
+    readout, _ = fitted()
+    save_arrays(readout.probe, tmp_path)
+    again = load_readout(StackedRecord.model_validate_json(readout.record.model_dump_json()), tmp_path)
+    test = answers(50, 5)
+    assert again(test.read) == pytest.approx(readout(test.read), abs=1e-6)
+    assert again.familiar(test.read) == pytest.approx(readout.familiar(test.read))
+
+
+def test_arrays_of_another_readout_are_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    readout, _ = fitted()
+    save_arrays(readout.probe, tmp_path)
+    arrays = load_file(tmp_path / FILE)
+    save_file(arrays | {"mean": np.zeros(3, np.float32)}, tmp_path / FILE)
+    with pytest.raises(ValueError, match="different widths"):
+        load_readout(readout.record, tmp_path)
+
+
+@pytest.mark.parametrize(("n", "correct"), [(15, None), (400, 1.0), (400, 0.0)], ids=["few", "all right", "all wrong"])
+def test_too_little_to_fit_a_probe_on(n: int, correct: float | None) -> None:
+    train, calibration = answers(n, 0), answers(100, 1)
+    if correct is not None:
+        train = ReadAnswers(train.read, np.full(n, correct), train.groups, train.sources)
+    readout = fit_readout(train, calibration, calibration.read.query, (1,), "platt")
+    assert readout.probe is None
+    assert readout.record.n_probe == 0
+    test = answers(50, 5)
+    assert (readout.familiar(test.read) == 1).all()
+    assert np.array_equal(readout(test.read), readout.record.abroad(readout.signals(test.read)))
+
+
+def test_an_empty_answer_has_a_confidence() -> None:
+    readout, _ = fitted()
+    test = answers(2, 5)
+    empty = Read(test.read.query, [[], [-0.1]], test.read.states)
+    assert np.isfinite(readout(empty)).all()
+
+
+def test_every_source_is_left_out_once() -> None:
+    table = leave_sources_out(answers(400, 0), answers(200, 1))
+    assert list(table) == [f"source {k}" for k in range(4)]
+    assert sum(source.n for source in table.values()) == 600
+    alone = [
+        ReadAnswers(a.read, a.correct, a.groups, np.full(len(a.correct), "all"))
+        for a in (answers(99, 0), answers(99, 1))
+    ]
+    assert leave_sources_out(*alone) == {}
+
+
+def scores(*rows: list[float]) -> dict[str, SourceScores]:
+    return {
+        str(k): SourceScores(
+            n=9, accuracy=0.5, familiar=0, brier=dict(zip([f"{w:g}" for w in WEIGHTS], row, strict=True))
+        )
+        for k, row in enumerate(rows)
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "weight"),
+    [
+        (scores([0.2, 0.19, 0.18, 0.17, 0.16], [0.3, 0.29, 0.28, 0.27, 0.26], [0.2, 0.19, 0.18, 0.17, 0.16]), 1.0),
+        (scores([0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]), 0.0),
+        (scores([0.2, 0.1, 0.1, 0.1, 0.1], [0.1, 0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.19, 0.19, 0.19]), 0.0),
+        (scores([0.2, 0.1, 0.1, 0.1, 0.1], [0.2, 0.1, 0.1, 0.1, 0.1]), 0.0),
+        ({}, 0.0),
+    ],
+    ids=["states hold everywhere", "states mislead", "unclear", "two sources", "one source"],
+)
+def test_states_earn_their_weight_abroad(table: dict[str, SourceScores], weight: float) -> None:
+    assert chosen_weight(table) == weight
+
+
+def test_which_layers_are_read() -> None:
+    assert layers_read(30) == (12, 15, 18)
+    assert layers_read(1) == (1,)
+    assert layers_read(2) == (1,)
+
+
+def test_the_probe_is_calibrated_by_its_penalty() -> None:
+    train, test = answers(400, 0, known=0.3), answers(2000, 1, known=0.3)
+    probe = fit_probe(train.read.states, train.correct, train.groups, answers(100, 2).read.states)
+    assert probe is not None
+    said = expit(probe.logit(test.read.states))
+    assert np.mean((said - test.correct) ** 2) < 0.25
+    assert abs(said.mean() - test.correct.mean()) < 0.05

@@ -1,0 +1,110 @@
+"""After training, the untuned model reads the answers again, and the stacked readout is fitted on what it knew."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from calibration_tuning.config.engines import MAX_BATCH_TOKENS
+from calibration_tuning.config.run import RunConfig
+from calibration_tuning.lm.models import default_device, load_model
+from calibration_tuning.lm.reading import Reading, read_answers
+from calibration_tuning.readout.fitting import ReadAnswers, cross_fitted, fit_readout
+from calibration_tuning.readout.stacked import Read, StackedReadout
+from calibration_tuning.readout.states import layers_read
+from calibration_tuning.records import Demonstration, QueryExample
+from calibration_tuning.runs.processes import process_count, process_index
+from calibration_tuning.runs.progress import progress
+from training.loop import Run
+from training.setup import Inputs
+
+BATCH_SIZE = 32
+Block = tuple[Demonstration, ...]
+
+
+def fit_stacked(
+    config: RunConfig,
+    run: Run,
+    inputs: Inputs,
+    block: Sequence[Demonstration],
+    query: np.ndarray,
+    untuned_query: np.ndarray,
+) -> tuple[StackedReadout, np.ndarray]:
+    """The readout, and cross-fitted log-odds [n] of the calibration split. Every process calls it.
+
+    Each answer is read twice, behind the block it was written behind and behind `block`, which stands before every
+    question when the checkpoint is used: likelihoods and states differ between blocks, and the readout has to hold for
+    both. The log-odds returned are those behind an answer's own block. `query` and `untuned_query` [n] are the log-odds
+    of the calibration split, tuned and untuned.
+    """
+    train = [*inputs.splits["train"], *inputs.splits["validation"]]
+    calibration = inputs.splits["calibration"]
+    rows = [*train, *calibration]
+    blocks = [tuple(inputs.few_shot.before(row)) for row in rows]
+    reading, layers = read(config, run, inputs, [*rows, *rows], [*blocks, *[tuple(block)] * len(rows)])
+    n = len(train)
+    unasked = np.full(n, np.nan)
+    both = [
+        (_answers(train, unasked, reading, start), _answers(calibration, query, reading, start + n))
+        for start in (0, len(rows))
+    ]
+    seen, held_out = (together(*pair) for pair in zip(*both, strict=True))
+    readout = fit_readout(seen, held_out, np.tile(untuned_query, 2), layers, config.training.calibrator)
+    return readout, cross_fitted(readout, held_out)[: len(calibration)]
+
+
+def read(
+    config: RunConfig, run: Run, inputs: Inputs, rows: Sequence[QueryExample], blocks: Sequence[Block]
+) -> tuple[Reading, tuple[int, ...]]:
+    """What the untuned model knows of each answer behind its block, and the layers that were read.
+
+    The processes share the work. The model is loaded anew: the one under training may be cut into shards.
+    """
+    model = load_model(config.model).eval().to(default_device())
+    prompt_format = inputs.prompt_format
+    layers = layers_read(model.config.get_text_config().num_hidden_layers)
+    share = list(range(len(rows)))[process_index() :: process_count()]
+    behind: dict[Block, list[int]] = defaultdict(list)
+    for i in share:
+        behind[blocks[i]].append(i)
+    parts: list[tuple[list[int], Reading]] = []
+    with progress(len(share), "reading", "answers") as bar:
+        for block, members in behind.items():
+            block_ids = prompt_format.few_shot_ids(block)
+            questions = [prompt_format.answering_ids(rows[i].text) for i in members]
+            answers = [rows[i].token_ids for i in members]
+            reading = read_answers(
+                model, block_ids, questions, answers, layers, BATCH_SIZE, MAX_BATCH_TOKENS, bar.update
+            )
+            parts.append((members, reading))
+    by_row: dict[int, tuple[list[float], np.ndarray]] = {}
+    for gathered in run.strategy.gather(parts):
+        for members, reading in gathered:
+            by_row |= {i: (reading.token_logprobs[k], reading.states[k]) for k, i in enumerate(members)}
+    ordered = [by_row[i] for i in range(len(rows))]
+    return Reading([logprobs for logprobs, _ in ordered], np.stack([states for _, states in ordered])), layers
+
+
+def _answers(rows: Sequence[QueryExample], query: np.ndarray, reading: Reading, start: int) -> ReadAnswers:
+    part = slice(start, start + len(rows))
+    return ReadAnswers(
+        Read(query, reading.token_logprobs[part], reading.states[part]),
+        np.array([row.correct for row in rows]),
+        np.array([row.group for row in rows]),
+        np.array([row.source for row in rows]),
+    )
+
+
+def together(first: ReadAnswers, second: ReadAnswers) -> ReadAnswers:
+    """Both, one after the other."""
+    reads = (first.read, second.read)
+    return ReadAnswers(
+        Read(
+            np.concatenate([part.query for part in reads]),
+            [row for part in reads for row in part.token_logprobs],
+            np.concatenate([part.states for part in reads]),
+        ),
+        *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in ("correct", "groups", "sources")),
+    )
