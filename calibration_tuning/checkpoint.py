@@ -138,9 +138,7 @@ def _readout(record: CalibrationRecord, folder: Path) -> StackedReadout | None:
     try:
         return load_readout(record.readout, folder)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise UserError(
-            f"{folder}: its readout cannot be read ({error}); make it again with `{MADE_BY}`"
-        ) from None
+        raise UserError(f"{folder}: its readout cannot be read ({error}); make it again with `{MADE_BY}`") from None
 
 
 def _only_lora(folder: Path) -> None:
