@@ -182,21 +182,27 @@ class CalibratedModel:
 
     def _logits(self, questions: Sequence[str], answers: list[list[int]]) -> tuple[np.ndarray, list[float | None]]:
         """Log-odds [n] of "correct", before the calibrator, and how familiar each answer is."""
+        read = self._read(questions, answers)
+        if self.readout is None:
+            return read.query, [None] * len(answers)
+        known = self.readout.probe is not None
+        return self.readout(read), [float(p) if known else None for p in self.readout.familiar(read)]
+
+    def _read(self, questions: Sequence[str], answers: list[list[int]]) -> Read:
+        """What the readout looks at: the query with the adapter on, and the untuned model's reading of the answers."""
         prompt_format, judged = self.prompt_format, [self.prompt_format.judged_ids(question) for question in questions]
         block = prompt_format.few_shot_ids(self.record.query_few_shot)
         sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
         self._fit(block, list(map(len, sequences)), len(prompt_format.query_ids))
         scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
         if self.readout is None:
-            return scores.logit, [None] * len(answers)
+            return Read(scores.logit, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
         ids = [prompt_format.answering_ids(question) for question in questions]
         block = prompt_format.few_shot_ids(self.record.answer_few_shot)
         self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
         with adapter_off(self.model):
             reading = read_answers(self.model, block, ids, answers, self.readout.record.layers, self.batch_size)
-        read = Read(scores.logit, reading.token_logprobs, reading.states)
-        known = self.readout.probe is not None
-        return self.readout(read), [float(p) if known else None for p in self.readout.familiar(read)]
+        return Read(scores.logit, reading.token_logprobs, reading.states)
 
     def _fit(self, block: list[int], lengths: Sequence[int], more: int) -> None:
         """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""

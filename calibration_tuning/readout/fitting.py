@@ -68,9 +68,9 @@ def fit_readout(
     all_signals = signals_of(calibration.read, probe)
     home, abroad = fit_blends(all_signals, calibration.correct)
     untuned = fit_blends(all_signals | {QUERY: untuned_query}, calibration.correct)
-    signals, names = signals_of(calibration.read, None), list(LIKELIHOODS)
-    likelihood = fit_blend(signals, names, calibration.correct)
-    alone = cross_fitted_blend(signals, names, calibration)
+    signals, correct = signals_of(calibration.read, None), calibration.correct
+    without_query, without_states = list(LIKELIHOODS), [QUERY, *LIKELIHOODS]
+    alone, stateless = (cross_fitted_blend(signals, names, calibration) for names in (without_query, without_states))
     left_out = leave_sources_out(train, calibration) if probe is not None else {}
     record = StackedRecord(
         layers=layers,
@@ -78,8 +78,9 @@ def fit_readout(
         abroad=abroad,
         untuned=untuned,
         abroad_weight=chosen_weight(left_out),
-        likelihood=likelihood,
-        likelihood_calibrator=fit(calibrator, alone, calibration.correct),
+        abroad_calibrator=fit(calibrator, stateless, correct),
+        likelihood=fit_blend(signals, without_query, correct),
+        likelihood_calibrator=fit(calibrator, alone, correct),
         n_probe=0 if probe is None else len(train.correct),
         left_out=left_out,
     )

@@ -55,6 +55,7 @@ class StackedRecord(BaseModel):
     """`home` and `abroad` with the untuned query, to see what tuning adds."""
     abroad_weight: float
     """Weight in [0, 1] of `home` for an answer that is not familiar at all."""
+    abroad_calibrator: AnyCalibrator
     likelihood: Blend
     """Where only the log-probabilities of an answer's tokens are known."""
     likelihood_calibrator: AnyCalibrator
@@ -62,6 +63,17 @@ class StackedRecord(BaseModel):
     """Readings of answers that the probe was fitted on; 0 where there were too few."""
     left_out: dict[str, SourceScores]
     """By source: how `abroad_weight` was chosen. Empty where there is one source."""
+
+    def without_states(self, token_logprobs: Sequence[Sequence[float]], query: Array | None = None) -> Array:
+        """Confidences [n] in [0, 1] of answers whose hidden states are out of reach, as behind a server.
+
+        `token_logprobs` are the natural log-probabilities of each answer's tokens under the base model, `query` [n] the
+        log-odds of the uncertainty query under the adapter; without them the likelihood speaks alone.
+        """
+        signals = dict(zip(LIKELIHOODS, likelihoods(token_logprobs, list(LIKELIHOODS)).T, strict=True))
+        if query is None:
+            return self.likelihood_calibrator(self.likelihood(signals))
+        return self.abroad_calibrator(self.abroad(signals | {QUERY: np.asarray(query, np.float64)}))
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,10 @@ def recipe(style: Style, model: str) -> tuple[list[str], str]:
     """The command that serves, and the Python that asks, of docs/using.md, with this run's paths in them."""
     section = (ROOT / "docs/using.md").read_text(encoding="utf-8").partition("## With vLLM")[2]
     blocks = [re.search(rf"```{language}\n(.*?)```", section, re.DOTALL) for language in ("bash", "python")]
-    command, asking = (block.group(1).replace("runs/NAME", str(RUNS / style)) for block in blocks)
-    command = command.replace("BASE_MODEL", model).replace("bfloat16", MODEL.dtype)
+    command, asking = (
+        block.group(1).replace("runs/NAME", str(RUNS / style)).replace("BASE_MODEL", model) for block in blocks
+    )
+    command = command.replace("bfloat16", MODEL.dtype)
     command = command.replace(".venv-vllm/bin/vllm", str(FOLDER / "bin/vllm"))
     definitions, _, last_line = asking.rpartition("\n\nconfidence(")
     assert definitions, f"docs/using.md ends its block with {last_line!r}"
@@ -79,9 +81,13 @@ def check_confidences(checks: Checks, style: Style, asking: str) -> None:
     rows = CuratedSet.read(run_config(style).curation_dir).split("test")
     questions, texts = [row.text for row in rows], [row.answer or "none" for row in rows]
     model = CalibratedModel.from_pretrained(RUNS / style / "checkpoint", device="cpu")
-    expected = np.array(model.confidence_batch(questions, texts))
+    readout = model.record.readout
+    assert readout is not None, "the recipe is that of a stacked readout"
+    read = model._read(questions, [model.prompt_format.answer_ids(text) for text in texts])
+    expected = readout.without_states(read.token_logprobs, read.query)
     with adapter_off(model.model):
-        untuned = np.array(model.confidence_batch(questions, texts))
+        untuned_query = model._read(questions, [model.prompt_format.answer_ids(text) for text in texts]).query
+    untuned = readout.without_states(read.token_logprobs, untuned_query)
     names: dict[str, Any] = {}
     exec(asking, names)  # the page's own lines
     confidence: Callable[[str, str], float] = names["confidence"]
