@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from calibration_tuning.command_line import (
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.runs.children import PYTHON, run_child
 from calibration_tuning.runs.launching import STAGES, launch_commands, stage_command
+from calibration_tuning.shipped_files import import_path, shipped
 
 app = typer.Typer(
     help="Fine-tune a language model to say how sure it is, and test that on held-out questions.",
@@ -35,6 +37,17 @@ FORWARDED: Any = {
     "add_help_option": False,
 }
 """Settings of commands that hand their options on to a module."""
+EXTRA_OF = {"score": "", "compare": "parquet", "ask": "model", "serve": "serve"}
+"""The extra that a command needs; of the others it is `pipeline`."""
+MODEL = ("torch", "transformers", "peft", "safetensors", "huggingface_hub")
+PACKAGES_OF = {
+    "": (),
+    "parquet": ("pyarrow",),
+    "model": MODEL,
+    "serve": (*MODEL, "fastapi", "uvicorn"),
+    "pipeline": (*MODEL, "accelerate", "datasets", "sklearn", "matplotlib", "datasketch", "math_verify", "rapidfuzz"),
+}
+"""Packages of each extra as they are imported."""
 LaunchOption = Annotated[
     Path | None, typer.Option("--launch", help="accelerate config file, such as launch/accelerate/ddp_8gpu.yaml.")
 ]
@@ -85,10 +98,10 @@ def launch(
         from calibration_tuning.config.run import load_run_config
 
         load_run_config(config, overrides or [])
-        _in_clone()
+        _installed("launch")
         for command in launch_commands(on, config, overrides or [], ["--force"] if force else [], gpus):
             if dry_run:
-                print(shlex.join(command))
+                print(_as_typed(command))
             else:
                 _start(command)
 
@@ -195,7 +208,7 @@ def ask(context: typer.Context) -> None:
 
     Example: calibration-tuning ask runs/demo/checkpoint "What is the capital of France?"
     """
-    _forward("calibration_tuning.ask", context, needs_clone=False)
+    _forward("calibration_tuning.ask", context)
 
 
 @app.command(**FORWARDED)
@@ -204,7 +217,7 @@ def serve(context: typer.Context) -> None:
 
     Example: calibration-tuning serve runs/demo/checkpoint --port 8000
     """
-    _forward("calibration_tuning.serving", context, needs_clone=False)
+    _forward("calibration_tuning.serving", context)
 
 
 def _run(
@@ -223,32 +236,36 @@ def _run(
     if print_config:
         print(to_yaml(run_config), end="")
         raise typer.Exit
-    if launch is not None and not launch.is_file():
-        raise UserError(f"--launch {launch}: no such file; see launch/accelerate/")
-    _in_clone()
+    if launch is not None:
+        launch = shipped(launch)
+        if not launch.is_file():
+            raise UserError(f"--launch {launch}: no such file; see launch/accelerate/")
+    _installed(*stages)
     flags = [flag for flag, on in (("--force", force), ("--debug", debug)) if on]
     for stage in stages:
         _start(stage_command(stage, config, overrides, launch, flags))
 
 
-def _forward(module: str, context: typer.Context, needs_clone: bool = True) -> None:
+def _forward(module: str, context: typer.Context) -> None:
     def work() -> None:
-        if needs_clone:
-            _in_clone()
+        _installed(context.info_name or "")
         os.environ[PROGRAM] = f"calibration-tuning {context.info_name}"
         raise typer.Exit(run_child([PYTHON, "-m", module, *context.args])[0])
 
     with_errors(work, debug=False)
 
 
-def _in_clone() -> None:
-    if not Path("data_curation").is_dir():
-        raise UserError("stages run from the root of a clone of calibration-tuning; change into it first")
+def _installed(*commands: str) -> None:
+    """Raises `UserError` naming the extra to install if a command lacks a package."""
+    for name in commands:
+        extra = EXTRA_OF.get(name, "pipeline")
+        if missing := [package for package in PACKAGES_OF[extra] if find_spec(package) is None]:
+            raise UserError(f"{name} needs {missing[0]}; pip install 'calibration-tuning[{extra}]'")
 
 
 def _start(command: list[str]) -> None:
     """Run a command and print it first."""
-    print(f"$ {shlex.join(command)}", flush=True)
+    print(f"$ {_as_typed(command)}", flush=True)
     try:
         code, was_stopped = run_child(command)
     except FileNotFoundError:
@@ -261,6 +278,12 @@ def _start(command: list[str]) -> None:
         raise typer.Exit(code)
     if code:
         raise RunError(f"{name} failed (exit code {code}); its message is above, what was finished is kept")
+
+
+def _as_typed(command: list[str]) -> str:
+    """The command for a shell in this folder, with the variables that it needs there."""
+    variables = [f"{name}={shlex.quote(value)}" for name, value in import_path().items()]
+    return " ".join([*variables, shlex.join(command)])
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ OverridesArgument = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-
+EXTRAS = {"torch": "logits", "safetensors": "logits", "matplotlib": "plots", "pyarrow": "parquet"}
+"""Where a package that is not installed comes from, for commands that need it for some inputs only."""
 PROGRAM = "CALIBRATION_TUNING_PROGRAM"
 """Variable with what was typed, for a module that `calibration-tuning` hands a command on to."""
 
@@ -42,6 +42,12 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if debug or package not in EXTRAS:
+            raise
+        print(f"error: this needs {package}; pip install 'calibration-tuning[{EXTRAS[package]}]'", file=sys.stderr)
+        raise typer.Exit(UserError.exit_code) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except typer.Exit:

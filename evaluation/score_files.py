@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,8 +16,10 @@ import numpy as np
 
 from calibration_tuning.config.settings import nearest
 from calibration_tuning.errors import UserError
+from calibration_tuning.values import is_missing
 
-TABLES = ("csv", "tsv", "json", "jsonl", "parquet")
+Table = dict[str, list[Any]]
+"""Values by column."""
 TENSORS = ("safetensors", "npz")
 CHUNK = 256
 """Rows of logits in memory at a time."""
@@ -36,52 +41,106 @@ class Pairs:
 
 def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> Pairs:
     """[n] each. Raises `UserError` naming file, row and column of the first value that is no probability."""
-    frame = _read_table(file)
+    table = _read_table(file)
     for column in filter(None, (confidence, correct, group)):
-        if column not in frame.columns:
-            raise UserError(f"{file}: no column {column!r}; {nearest(column, [str(c) for c in frame.columns])}")
-    if not len(frame):
+        if column not in table:
+            raise UserError(f"{file}: no column {column!r}; {nearest(column, list(map(str, table)))}")
+    if not table[confidence]:
         raise UserError(f"{file}: holds no rows")
-    if group is not None and (missing := (frame[group].isna() | (frame[group].astype(str) == ""))).any():
-        raise UserError(f"{file}, row {int(np.flatnonzero(missing)[0])}, {group}: missing; every row needs a group")
+    groups = None if group is None else _groups(file, group, table[group])
     return Pairs(
-        _probabilities(file, confidence, frame[confidence]),
-        _probabilities(file, correct, frame[correct]),
-        None if group is None else frame[group].astype(str).to_numpy(),
+        _probabilities(file, confidence, table[confidence]), _probabilities(file, correct, table[correct]), groups
     )
 
 
-def _read_table(file: Path) -> Any:
-    """Groups stay what they are: 001 and 1 are two, NA is a name."""
-    import pandas as pd
-
+def _read_table(file: Path) -> Table:
     ending = file.suffix.removeprefix(".").lower()
-    as_written: dict[str, Any] = {"dtype": str, "keep_default_na": False, "header": None}
-    json_values: dict[str, Any] = {"dtype": False, "precise_float": True}
-    read = {
-        "csv": lambda path: _under_header(file, pd.read_csv(path, **as_written)),
-        "tsv": lambda path: _under_header(file, pd.read_csv(path, sep="\t", **as_written)),
-        "json": lambda path: pd.read_json(path, **json_values),
-        "jsonl": lambda path: pd.read_json(path, lines=True, **json_values),
-        "parquet": pd.read_parquet,
-    }[ending]
     try:
-        return read(file)
-    except (ValueError, OSError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
+        return READERS[ending](file)
+    except (ValueError, OSError, csv.Error, RecursionError) as error:  # pyarrow's own errors are among these
         raise UserError(f"{file}: not a readable {ending} file ({' '.join(str(error).split())})") from None
 
 
-def _under_header(file: Path, frame: Any) -> Any:
-    """A table whose first row is its header; pandas would rename a column that stands twice."""
-    names = [str(name).strip().removeprefix("\ufeff") for name in frame.iloc[0]]
+def _separated(delimiter: str) -> Callable[[Path], Table]:
+    def read(file: Path) -> Table:
+        csv.field_size_limit(1 << 24)
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, delimiter=delimiter)
+            names = [name.strip() for name in next(filter(None, reader), [])]
+            if not names:
+                raise ValueError("it is empty")
+            _refuse_twice(file, names)
+            columns: Table = {name: [] for name in names}
+            for row in filter(None, reader):
+                if len(row) > len(names):
+                    raise ValueError(f"line {reader.line_num} has {len(row)} fields, the header {len(names)}")
+                for name, value in zip_longest(names, row, fillvalue=""):
+                    columns[name].append(value)
+        return columns
+
+    return read
+
+
+def _json(file: Path) -> Table:
+    """A list of rows, or an object of columns that are lists or objects (pandas' `columns`)."""
+    value = json.loads(file.read_text(encoding="utf-8-sig"))
+    if isinstance(value, list):
+        return _by_column(value)
+    columns = {
+        name: list(part.values()) if isinstance(part, dict) else part
+        for name, part in (value.items() if isinstance(value, dict) else ())
+    }
+    if not columns or not all(isinstance(part, list) for part in columns.values()):
+        raise ValueError("neither a list of rows nor lists by column")
+    if len({len(part) for part in columns.values()}) > 1:
+        raise ValueError("its columns differ in length")
+    return columns
+
+
+def _json_lines(file: Path) -> Table:
+    lines = file.read_text(encoding="utf-8-sig").split("\n")  # splitlines would also split at breaks within a text
+    return _by_column([json.loads(line) for line in lines if line.strip()])
+
+
+def _by_column(rows: list[Any]) -> Table:
+    if other := [type(row).__name__ for row in rows if not isinstance(row, dict)]:
+        raise ValueError(f"a row is {other[0]}, not an object")
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+
+
+def _parquet(file: Path) -> Table:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file)
+    _refuse_twice(file, table.column_names)
+    columns: Table = table.to_pydict()
+    return columns
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    "csv": _separated(","),
+    "tsv": _separated("\t"),
+    "json": _json,
+    "jsonl": _json_lines,
+    "parquet": _parquet,
+}
+TABLES = tuple(READERS)
+
+
+def _refuse_twice(file: Path, names: list[str]) -> None:
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
         raise UserError(f"{file}: the header names {twice[0]!r} twice; rename one of the columns")
-    table = frame.iloc[1:].reset_index(drop=True)
-    table.columns = names
-    return table
 
 
-def _probabilities(file: Path, column: str, values: Any) -> np.ndarray:
+def _groups(file: Path, column: str, values: list[Any]) -> np.ndarray:
+    """Groups stay what they are: 001 and 1 are two, NA is a name."""
+    for number, value in enumerate(values):
+        if is_missing(value) or value == "":
+            raise UserError(f"{file}, row {number}, {column}: missing; every row needs a group")
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _probabilities(file: Path, column: str, values: list[Any]) -> np.ndarray:
     parsed = np.empty(len(values))
     for number, value in enumerate(values):
         text = "nan" if value is None else str(value).strip().casefold()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.confidence import METRICS
-from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
 from evaluation.schema import Comparison, Metrics, Numbers, TokenComparison
 
 MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "mean_confidence", "accuracy")
@@ -90,6 +89,8 @@ def main_rows(metrics: Metrics) -> list[Row]:
 
 def text_rows(metrics: Metrics) -> list[Row]:
     """Token metrics on running text; empty where none was given."""
+    from calibration_tuning.metrics.token_calibration import TOKEN_METRICS  # brings torch, which `score` can do without
+
     if metrics.text is None:
         return []
     shown = ("full_ece", "vocabulary_brier", "nll")
@@ -98,6 +99,8 @@ def text_rows(metrics: Metrics) -> list[Row]:
 
 def further_rows(metrics: Metrics) -> list[Row]:
     """All that the first table leaves out."""
+    from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
+
     test, tokens = metrics.headline.test, metrics.tokens.equal_width
     shown = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll"}
     return [

@@ -15,8 +15,9 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from calibration_tuning.config.settings import Settings, nearest, read_yaml, validate
 from calibration_tuning.config.templates import compiled
 from calibration_tuning.errors import UserError
+from calibration_tuning.shipped_files import ROOT, shipped
 
-QUESTION_SETS = Path(__file__).parents[2] / "configs" / "questions"
+QUESTION_SETS = ROOT / "configs" / "questions"
 
 GraderName = Literal["exact", "case_sensitive", "numeric", "math", "choice", "fuzzy", "set", "judge", "code"]
 Style = Literal["open_ended", "choice", "cloze"]
@@ -144,7 +145,7 @@ def read_set(name: str) -> dict[str, Any]:
 
     Raises `UserError` naming the file, and the nearest name of an unknown set.
     """
-    path = Path(name) if name.endswith(".yaml") else QUESTION_SETS / f"{name}.yaml"
+    path = shipped(Path(name)) if name.endswith(".yaml") else QUESTION_SETS / f"{name}.yaml"
     if not path.is_file():
         raise UserError(f"questions: no question set {name!r}; {nearest(name, shipped_sets())}")
     values = {"source": path.stem} | read_yaml(path, dict)

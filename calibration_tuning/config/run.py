@@ -18,6 +18,7 @@ from calibration_tuning.config.settings import Settings, load_settings, read_yam
 from calibration_tuning.config.tracking import TrackingSettings
 from calibration_tuning.config.training import HOW_IT_RUNS, TrainingSettings
 from calibration_tuning.errors import UserError
+from calibration_tuning.shipped_files import shipped
 
 
 class RunConfig(Settings):
@@ -40,9 +41,10 @@ class RunConfig(Settings):
     def _read_mixture(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        if not Path(value).is_file():
+        path = shipped(Path(value))
+        if not path.is_file():
             raise UserError(f"questions: no mixture file {value!r}; see configs/mixtures/")
-        return read_yaml(Path(value), list)
+        return read_yaml(path, list)
 
     @model_validator(mode="after")
     def _sets_fit_together(self) -> Self:

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.shipped_files import shipped
 
 
 class Settings(BaseModel):
@@ -70,9 +71,9 @@ def read_yaml(path: Path, kind: type[Y]) -> Y:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not shipped(path).is_file():
         raise UserError(f"{path}: no such settings file; pass a YAML file such as configs/demo.yaml")
-    return read_yaml(path, dict)
+    return read_yaml(shipped(path), dict)
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

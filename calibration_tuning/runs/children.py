@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+
+from calibration_tuning.shipped_files import import_path
 
 PYTHON = "python"
 """In a command that is shown to people; what runs is the Python of this process."""
@@ -16,7 +19,8 @@ def run_child(command: list[str]) -> tuple[int, bool]:
     The child is asked as well, so that nothing runs on without its parent.
     """
     asked: list[int] = []
-    child = subprocess.Popen([sys.executable if command[0] == PYTHON else command[0], *command[1:]])
+    words = [sys.executable if command[0] == PYTHON else command[0], *command[1:]]
+    child = subprocess.Popen(words, env=os.environ | import_path())
 
     def hand_on(number: int, frame: object) -> None:
         asked.append(number)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.shipped_files import ROOT, is_clone, shipped
 
 FOLDER = Path("launch")
 STAGES = {"curate": "data_curation", "train": "training", "evaluate": "evaluation"}
@@ -36,16 +37,18 @@ def launch_commands(
 ) -> list[list[str]]:
     """What `calibration-tuning launch CONFIG --on NAME` starts, one after the other. Raises `UserError` for a name that
     is none."""
-    here = sorted(path.stem for path in (FOLDER / "accelerate").glob("*.yaml") if path.stem != "multi_node")
+    here = sorted(path.stem for path in (ROOT / FOLDER / "accelerate").glob("*.yaml") if path.stem != "multi_node")
     if on in here:
         if on == "single_gpu" and gpus not in (None, 1):
             raise UserError("--gpus: single_gpu is one process; use --on ddp_8gpu")
-        launch = FOLDER / "accelerate" / f"{on}.yaml"
+        launch = shipped(FOLDER / "accelerate" / f"{on}.yaml")
         return [stage_command(stage, config, overrides, launch, flags, gpus) for stage in STAGES]
     if on in ("slurm", "skypilot") and gpus is not None:
         raise UserError(f"--gpus: --on {on} sets its number of GPUs in its file; change it there")
     if on in ("slurm", "skypilot") and flags:
         raise UserError(f"{flags[0]}: not with --on {on}, where a job that is put back would begin anew; change `name`")
+    if on in ("slurm", "skypilot") and not is_clone(Path.cwd()):
+        raise UserError(f"--on {on}: its job files start what lies beside them; change into a clone of the project")
     if on == "slurm":
         return [["bash", str(FOLDER / "slurm" / "pipeline.sbatch"), str(config), *overrides]]
     if on == "skypilot":
