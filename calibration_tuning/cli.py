@@ -158,6 +158,15 @@ _stage_command(
 
 
 @app.command(**FORWARDED)
+def init(context: typer.Context) -> None:
+    """Write a first YAML for your own file of questions and right answers.
+
+    Example: calibration-tuning init support --data tickets.csv --model Qwen/Qwen2.5-0.5B-Instruct
+    """
+    _forward("data_curation.init", context)
+
+
+@app.command(**FORWARDED)
 def compare(context: typer.Context) -> None:
     """Paired table of two evaluated runs.
 

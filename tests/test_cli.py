@@ -16,14 +16,17 @@ from calibration_tuning.config.settings import to_yaml
 
 HELP = {c.name or c.callback.__name__: c.help or c.callback.__doc__ for c in app.registered_commands}
 COMMANDS = sorted(HELP)
-FORWARDED = ("compare", "score", "choose", "preflight", "publish", "ask", "serve")
+FORWARDED = ("init", "compare", "score", "choose", "preflight", "publish", "ask", "serve")
 """Their options are those of a module."""
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = os.environ | {"PYTHONPATH": ".", "COLUMNS": "80"} | environment
+ROOT = Path(__file__).parents[1]
+
+
+def command(*arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"} | environment
     line = [sys.executable, "-m", "calibration_tuning.cli", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, check=False, env=variables)
+    return subprocess.run(line, capture_output=True, text=True, check=False, env=variables, cwd=folder)
 
 
 def test_help_fits_a_screen_and_names_every_command() -> None:
@@ -84,3 +87,38 @@ def test_shells_complete_it() -> None:
     line = [str(Path(sys.executable).parent / "calibration-tuning")]
     done = subprocess.run(line, capture_output=True, text=True, check=False, env=shell)
     assert done.stdout.split() == ["preflight"]
+
+
+def test_commands_run_in_any_folder(tmp_path: Path) -> None:
+    """A folder of the user's with a stage's name is not imported, and a file of theirs goes before a shipped one."""
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation/__init__.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "answers.csv").write_text("confidence,correct\n0.9,1\n0.2,0\n")
+    scored = command("score", "answers.csv", "--bootstrap", "100", folder=tmp_path)
+    assert (scored.returncode, scored.stderr) == (0, "")
+    assert "answers.csv: 2 answers" in scored.stdout
+    missing = command("compare", "runs/a", "runs/b", folder=tmp_path)
+    assert missing.returncode == 2
+    assert "run `calibration-tuning evaluate CONFIG` for that run first" in missing.stderr
+    for config in ("configs/demo.yaml", "configs/llama2_7b.yaml"):  # the second one names a mixture file
+        shown = command("train", config, "--print-config", folder=tmp_path)
+        assert shown.stdout == command("train", config, "--print-config").stdout
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/demo.yaml").write_text("name: mine\nmodel: {path: m}\nquestions: [{set: countries}]\n")
+    assert command("train", "configs/demo.yaml", "--print-config", folder=tmp_path).stdout.startswith("name: mine\n")
+
+
+def test_what_is_printed_can_be_typed_in_any_folder(tmp_path: Path) -> None:
+    dry = ("launch", "configs/llama2_7b.yaml", "--dry-run", "--on")
+    lines = command(*dry, "ddp_8gpu", folder=tmp_path).stdout.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert line.startswith(f"PYTHONSAFEPATH=1 PYTHONPATH={ROOT}")
+        assert f"--config_file {ROOT}/launch/accelerate/ddp_8gpu.yaml" in line
+    module = lines[2].replace("accelerate.commands.launch", "evaluation.score", 1).partition(" --config_file")[0]
+    module = module.replace(" python ", f" {sys.executable} ")
+    shown = subprocess.run(["sh", "-c", f"{module} --help"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "Score a file" in shown.stdout
+    refused = command(*dry, "slurm", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "--on slurm: its job files start what lies beside them" in refused.stderr
