@@ -7,18 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_rows import Row, read_rows
-from calibration_tuning.runs.files import write_text
+from calibration_tuning.runs.files import append_text, write_text
 from calibration_tuning.runs.progress import progress
 
 if TYPE_CHECKING:
@@ -51,9 +52,14 @@ def main(
     answer: Annotated[
         str | None, typer.Option(help="Judge this answer instead of answering.", show_default=False)
     ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="A passage that the question is about.", show_default=False)
+    ] = None,
     jsonl: Annotated[
         Path | None,
-        typer.Option(help="File of JSON lines with question, and answer or choices where wanted.", show_default=False),
+        typer.Option(
+            help="File of JSON lines with question, and answer, choices or context where wanted.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Where answers to --jsonl go; by default to the console.", show_default=False)
@@ -67,8 +73,8 @@ def main(
     """
 
     def work() -> None:
-        if jsonl is not None and (question is not None or choice or answer is not None):
-            raise UserError("--jsonl: holds the questions, answers and choices; leave the others out")
+        if jsonl is not None and not all(given is None for given in (question, choice, answer, context)):
+            raise UserError("--jsonl: holds the questions, answers, choices and passages; leave the others out")
         if output is not None and jsonl is None:
             raise UserError("--output: is for --jsonl FILE; single answers go to the console")
         if answer is not None and (choice or question is None):
@@ -78,16 +84,24 @@ def main(
         if output is not None and not output.parent.is_dir():
             raise UserError(f"--output {output}: there is no folder {output.parent}")
         rows = None if jsonl is None else read_rows(jsonl)
+        row = None if question is None else _row(question=question, answer=answer, choices=choice, context=context)
         model = _load(checkpoint, error_rate)
         if rows is not None:
             _file(model, rows, output)
-        elif question is not None:
-            _show(model, Row(question=question, answer=answer, choices=choice))
+        elif row is not None:
+            _show(model, row)
         else:
             for line in _lines(model):
-                _show(model, Row(question=line, choices=choice))
+                _show(model, _row(question=line, choices=choice, context=context))
 
     with_errors(work, debug)
+
+
+def _row(**given: Any) -> Row:
+    try:
+        return Row.model_validate(given)
+    except ValidationError as error:
+        raise UserError(first_problem(error).removeprefix(", ")) from None
 
 
 def _load(checkpoint: str, error_rate: float | None) -> CalibratedModel:
@@ -101,14 +115,17 @@ def _load(checkpoint: str, error_rate: float | None) -> CalibratedModel:
 
 def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
     """Answers in the order of `rows`. Rows with an answer are judged; the others are answered first."""
-    given = [(i, row.question, row.answer) for i, row in enumerate(rows) if row.answer is not None]
+    given = [(i, row.question, row.answer, row.context) for i, row in enumerate(rows) if row.answer is not None]
     asked = [i for i, row in enumerate(rows) if row.answer is None]
     judged: dict[int, CalibratedAnswer] = {}
     if given:
-        numbers, questions, answers = zip(*given, strict=True)
-        judged |= zip(numbers, model.judge_batch(questions, answers), strict=True)
+        numbers, questions, answers, contexts = zip(*given, strict=True)
+        judged |= zip(numbers, model.judge_batch(questions, answers, contexts), strict=True)
     if asked:
-        replies = model.answer_batch([rows[i].question for i in asked], [rows[i].choices for i in asked])
+        free = [rows[i] for i in asked]
+        replies = model.answer_batch(
+            [row.question for row in free], [row.choices for row in free], [row.context for row in free]
+        )
         judged |= zip(asked, replies, strict=True)
     return [judged[i] for i in range(len(rows))]
 
@@ -119,16 +136,21 @@ def _show(model: CalibratedModel, row: Row) -> None:
     console = Console()
     table = Table.grid(padding=(0, 1))
     bar = ProgressBar(1.0, reply.confidence, width=BAR, complete_style=colour, finished_style=colour)
-    table.add_row(bar, f"[{colour}]{reply.confidence:.0%}[/]", _verdict(model, reply))
+    table.add_row(bar, f"[{colour}]{reply.confidence:.0%}[/]", ", ".join(_remarks(model, reply)))
     console.print(reply.text or "(no answer)", markup=False, style="bold", highlight=False)
     console.print(table)
 
 
-def _verdict(model: CalibratedModel, reply: CalibratedAnswer) -> str:
-    if reply.trusted is None or model.threshold is None:
-        return ""
-    rate = f"{model.threshold.error_rate:.0%} wrong"
-    return f"trusted at {rate}" if reply.trusted else f"[dim]not trusted at {rate}[/]"
+def _remarks(model: CalibratedModel, reply: CalibratedAnswer) -> list[str]:
+    remarks = []
+    if reply.trusted is not None and model.threshold is not None:
+        rate = f"{model.threshold.error_rate:.0%} wrong"
+        remarks.append(f"trusted at {rate}" if reply.trusted else f"[dim]not trusted at {rate}[/]")
+    if reply.is_unfamiliar:
+        remarks.append("[yellow]unlike the questions it was tuned on[/]")
+    if reply.is_cut:
+        remarks.append(f"[yellow]cut at {model.record.max_new_tokens} tokens[/]")
+    return remarks
 
 
 def _lines(model: CalibratedModel) -> Iterator[str]:
@@ -153,26 +175,47 @@ def _next(file: IO[str]) -> str:
 
 
 def _file(model: CalibratedModel, rows: list[Row], output: Path | None) -> None:
-    lines = []
+    """Answers are written as they come: to a file beside `output`, which takes its place at the end."""
+    unfinished = None if output is None else output.with_name(f"{output.name}.part")
+    if unfinished is not None:
+        write_text(unfinished, "")
     with progress(len(rows), "answering", "questions") as bar:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            for row, reply in zip(part, answered(model, part), strict=True):
-                told = row.model_dump(exclude_none=True) | {"answer": reply.text, "confidence": reply.confidence}
-                if reply.trusted is not None:
-                    told["trusted"] = reply.trusted
-                lines.append(json.dumps(told, ensure_ascii=False))
+            pairs = zip(part, answered(model, part), strict=True)
+            text = "".join(json.dumps(_told(row, reply), ensure_ascii=False) + "\n" for row, reply in pairs)
+            if unfinished is not None:
+                append_text(unfinished, text)
+            elif not _printed(text):
+                return
             bar.update(len(part))
-    text = "".join(f"{line}\n" for line in lines)
-    if output is None:
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:  # `| head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    else:
-        write_text(output, text)
+    if output is not None and unfinished is not None:
+        unfinished.replace(output)
         print(f"{len(rows)} answers: {output}")
+
+
+def _told(row: Row, reply: CalibratedAnswer) -> dict[str, Any]:
+    """The row as it was, with what the model says of it (and without what an earlier one said)."""
+    said = {
+        "answer": reply.text,
+        "confidence": reply.confidence,
+        "trusted": reply.trusted,
+        "familiar": reply.familiar,
+        "is_cut": reply.is_cut or None,
+    }
+    kept = {name: value for name, value in row.model_dump(exclude_none=True).items() if name not in said}
+    return kept | {name: value for name, value in said.items() if value is not None}
+
+
+def _printed(text: str) -> bool:
+    """False where nobody reads any more."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 if __name__ == "__main__":

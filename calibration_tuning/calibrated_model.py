@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from calibration_tuning.checkpoint import Checkpoint, load_checkpoint
+from calibration_tuning.checkpoint import FILE, Checkpoint, load_checkpoint
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.batches import by_length
@@ -21,12 +21,16 @@ from calibration_tuning.lm.models import adapter_off, context_length, default_de
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
 from calibration_tuning.readout.stacked import Read
+from calibration_tuning.records import below
 from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
+from calibration_tuning.values import kind_of
 
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png", SUMS]
 """Of a hub repository; nothing in them is code."""
 Choices = Sequence[str] | None
+UNFAMILIAR = 0.1
+"""Below this, `CalibratedAnswer.familiar` is said in words: nine in ten of the held-out answers are nearer."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class CalibratedAnswer:
     is_cut: bool = False
     """True if the answer is as long as answers may be, so that its end may be missing."""
 
+    @property
+    def is_unfamiliar(self) -> bool:
+        """True if the answer is unlike those that the model was tuned on (`familiar` below `UNFAMILIAR`)."""
+        return self.familiar is not None and self.familiar < UNFAMILIAR
+
 
 class CalibratedModel:
     """The adapter is off while answering, so tuning changes no answer, and on while judging.
@@ -51,6 +60,10 @@ class CalibratedModel:
     model.answer("What is 47 times 83?")  # CalibratedAnswer(text='3428', confidence=0.09, trusted=None)
     model.answer("Where is Kyoto?", choices=["Japan", "China"])  # the likelier of the two
     model.confidence("What is 47 times 83?", "3901")
+    model.answer("Who keeps it?", context="The harbour is kept by Ann.")  # about a passage
+
+    A question that is empty or no text raises `UserError`. `context` is a passage to read, shown above the question;
+    confidences hold for such questions if the model was tuned on questions with passages.
     """
 
     def __init__(self, checkpoint: Checkpoint, threshold: Threshold | None = None, batch_size: int = 16) -> None:
@@ -93,14 +106,26 @@ class CalibratedModel:
             raise UserError(f"{path_or_repo}: has no thresholds, as it was not evaluated; leave error_rate out")
         return cls(checkpoint.to(device or default_device()), None if thresholds is None else thresholds.of(error_rate))
 
-    def answer(self, question: str, choices: Choices = None) -> CalibratedAnswer:
+    def answer(
+        self, question: str, choices: Choices = None, context: str | None = None, max_new_tokens: int | None = None
+    ) -> CalibratedAnswer:
         """The model's greedy answer, or the likeliest of `choices`, and how probable it is that it is correct."""
-        return self.answer_batch([question], [choices])[0]
+        return self.answer_batch([question], [choices], [context], max_new_tokens)[0]
 
     def answer_batch(
-        self, questions: Sequence[str], choices: Sequence[Choices] | None = None
+        self,
+        questions: Sequence[str],
+        choices: Sequence[Choices] | None = None,
+        contexts: Sequence[str | None] | None = None,
+        max_new_tokens: int | None = None,
     ) -> list[CalibratedAnswer]:
-        """`choices` [n] holds those of each question, or None for one that is to be answered freely."""
+        """`choices` [n] holds those of each question, or None for one that is to be answered freely; `contexts` [n] the
+        passages.
+
+        `max_new_tokens` makes answers shorter than in curation, never longer: the confidence is of such answers.
+        """
+        questions = _asked(questions, contexts)
+        longest = min(max_new_tokens or self.record.max_new_tokens, self.record.max_new_tokens)
         offered: list[Choices] = [None] * len(questions) if choices is None else list(choices)
         if len(offered) != len(questions):
             raise ValueError(f"{len(questions)} questions, but choices for {len(offered)}")
@@ -110,22 +135,26 @@ class CalibratedModel:
             for question, choice_list in zip(questions, offered, strict=True)
         ]
         with adapter_off(self.model):
-            answers = self._answers(ids, offered)
+            answers = self._answers(ids, offered, longest)
         # Answers that end by themselves end with a token more, which is not among theirs.
-        longest = self.record.max_new_tokens
         cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, offered, strict=True)]
         judged = self._judged(questions, [a.text for a in answers], [a.token_ids for a in answers])
         return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
 
-    def confidence(self, question: str, answer: str) -> float:
+    def confidence(self, question: str, answer: str, context: str | None = None) -> float:
         """Probability in [0, 1] that `answer`, from anywhere, is correct."""
-        return self.confidence_batch([question], [answer])[0]
+        return self.confidence_batch([question], [answer], [context])[0]
 
-    def confidence_batch(self, questions: Sequence[str], answers: Sequence[str]) -> list[float]:
-        return [judged.confidence for judged in self.judge_batch(questions, answers)]
+    def confidence_batch(
+        self, questions: Sequence[str], answers: Sequence[str], contexts: Sequence[str | None] | None = None
+    ) -> list[float]:
+        return [judged.confidence for judged in self.judge_batch(questions, answers, contexts)]
 
-    def judge_batch(self, questions: Sequence[str], answers: Sequence[str]) -> list[CalibratedAnswer]:
+    def judge_batch(
+        self, questions: Sequence[str], answers: Sequence[str], contexts: Sequence[str | None] | None = None
+    ) -> list[CalibratedAnswer]:
         """`answers` [n], from anywhere, each with its confidence and whether it is to be trusted."""
+        questions = _asked(questions, contexts)
         if len(questions) != len(answers):
             raise ValueError(f"{len(questions)} questions, but {len(answers)} answers")
         return self._judged(questions, answers, [self.prompt_format.answer_ids(answer) for answer in answers])
@@ -137,13 +166,13 @@ class CalibratedModel:
         judged = zip(texts, self._calibrated(logits), self._trusted(logits), familiar, strict=True)
         return [CalibratedAnswer(*values) for values in judged]
 
-    def _answers(self, ids: list[list[int]], choices: list[Choices]) -> list[Answer]:
+    def _answers(self, ids: list[list[int]], choices: list[Choices], longest: int) -> list[Answer]:
         block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
         free = [i for i, choice_list in enumerate(choices) if choice_list is None]
         by_index: dict[int, Answer] = {}
         if free:
-            self._fit(block, [len(ids[i]) for i in free], self.record.max_new_tokens + self.prompt_format.trace_room)
-            decoding = Decoding(self.record.max_new_tokens)
+            self._fit(block, [len(ids[i]) for i in free], longest + self.prompt_format.trace_room)
+            decoding = Decoding(longest)
             rows = [ids[i] for i in free]
             answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)
             by_index = dict(zip(free, answers, strict=True))
@@ -223,9 +252,25 @@ class CalibratedModel:
         return [None if least is None else bool(raw >= least) for raw in expit(logits)]
 
 
+def _asked(questions: Sequence[str], contexts: Sequence[str | None] | None) -> list[str]:
+    """The questions below their passages. Raises `UserError` for one that is empty or no text, such as messages."""
+    passages: Sequence[str | None] = [None] * len(questions) if contexts is None else contexts
+    if isinstance(questions, str) or len(passages) != len(questions):
+        raise ValueError(f"questions must be a list, with a passage for each; got {len(passages)} passages")
+    for name, texts in (("question", questions), ("context", [text for text in passages if text is not None])):
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise UserError(f"{name} {number}: is {kind_of(text)}, not text; pass the text alone")
+            if not text.strip():
+                raise UserError(f"{name} {number}: is empty")
+    return [below(context and context.strip(), q.strip()) for context, q in zip(passages, questions, strict=True)]
+
+
 def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> Path:
-    """The folder itself, or that of the hub repository in the user's cache."""
+    """The folder itself, or that of the checkpoint in a run's folder, or of the hub repository in the user's cache."""
     folder = Path(path_or_repo)
+    if not (folder / FILE).is_file() and (folder / "checkpoint" / FILE).is_file():
+        return folder / "checkpoint"
     if folder.exists():
         return folder
     from huggingface_hub import snapshot_download

@@ -26,6 +26,8 @@ class Row(BaseModel):
     answer: Annotated[str, Field(max_length=LONGEST)] | None = None
     """To be judged; without it the question is answered."""
     choices: Annotated[list[Text], Field(min_length=2, max_length=64)] | None = None
+    context: Text | None = None
+    """A passage to read, shown above the question."""
 
     @model_validator(mode="before")
     @classmethod
@@ -36,7 +38,7 @@ class Row(BaseModel):
         shape = recognised({name: value for name, value in values.items() if name in QUESTION})
         if "context" in shape:
             raise ValueError("has a system message; checkpoints are tuned without one")
-        told = dict(values)
+        told = dict(values) | ({"context": None} if values.get("context") == "" else {})
         if "question" in shape:
             told["question"] = as_text(shape["question"])
         if isinstance(values.get("choices"), dict | list):

@@ -33,6 +33,11 @@ class _Record(BaseModel):
         object.__setattr__(self, "__pydantic_fields_set__", _NONE_GIVEN)
 
 
+def below(context: str | None, question: str) -> str:
+    """The question with its passage above it, as the model is asked."""
+    return f"{context}\n{question}" if context else question
+
+
 class Question(_Record):
     id: str
     source: str
@@ -62,7 +67,7 @@ class Question(_Record):
         """The question as it is asked: its passage above it, and in style `choice` its lettered choices below it."""
         choices = (self.choices or ()) if self.style == "choice" else ()
         lines = [f"{letter}. {choice}" for letter, choice in zip(CHOICE_LETTERS, choices, strict=False)]
-        return "\n".join([*filter(None, [self.context]), self.question, *lines])
+        return "\n".join([below(self.context, self.question), *lines])
 
     @property
     def target(self) -> str:

@@ -15,8 +15,9 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from calibration_tuning.calibrated_model import CalibratedModel
+from calibration_tuning.calibrated_model import UNFAMILIAR, CalibratedModel
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.records import below
 from calibration_tuning.serving.limits import BodyLimit
 from calibration_tuning.serving.shapes import ChatRequest, Pair, Pairs, chunks, completion, judgement, problem
 
@@ -74,8 +75,9 @@ def make_app(
 
     @app.post("/v1/chat/completions", dependencies=guarded)
     async def chat(request: ChatRequest) -> Response:
-        answer = await line.run(lambda: model.answer(request.question, request.choices))
-        counted = usage(model, request.question, answer.text)
+        asked = (request.question, request.choices, request.context, request.max_new_tokens)
+        answer = await line.run(lambda: model.answer(*asked))
+        counted = usage(model, below(request.context, request.question), answer.text)
         if request.stream:
             parts = chunks(name, answer, counted if request.wants_usage else None)
             return StreamingResponse(_events(parts), media_type="text/event-stream")
@@ -84,7 +86,8 @@ def make_app(
     @app.post("/v1/confidence", dependencies=guarded)
     async def confidence(pairs: Pairs) -> Any:
         several = [pairs] if isinstance(pairs, Pair) else pairs
-        judged = await line.run(lambda: model.judge_batch([p.question for p in several], [p.answer for p in several]))
+        asked = ([p.question for p in several], [p.answer for p in several], [p.context for p in several])
+        judged = await line.run(lambda: model.judge_batch(*asked))
         judgements = [judgement(answer) for answer in judged]
         return judgements[0] if isinstance(pairs, Pair) else judgements
 
@@ -105,6 +108,7 @@ def make_app(
             "base": model.record.model.path,
             "calibrator": model.record.calibrator.kind,
             "error_rate": threshold and threshold.error_rate,
+            "unfamiliar": UNFAMILIAR,
             "needs_token": token is not None,
             "has_picture": picture is not None,
         }

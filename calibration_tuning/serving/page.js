@@ -23,6 +23,12 @@ function shown(question, answer, found) {
     const rate = Math.round(100 * about.error_rate) + "% wrong";
     item.append(made("p", "muted", (found.trusted ? "Trusted" : "Not trusted") + " at " + rate));
   }
+  if (found.familiar !== null && found.familiar < about.unfamiliar) {
+    item.append(made("p", "warning", "Unlike the questions it was tuned on"));
+  }
+  if (found.finish_reason === "length") {
+    item.append(made("p", "warning", "Cut: the answer is as long as answers may be"));
+  }
   at("answers").prepend(item);
 }
 
@@ -39,8 +45,9 @@ async function ask() {
   const question = at("question").value.trim();
   const answer = at("answer").value.trim();
   const choices = at("choices").value.split("\n").map((line) => line.trim()).filter(Boolean);
-  if (answer) return shown(question, answer, await post("v1/confidence", { question, answer }));
-  const body = { model: about.model, messages: [{ role: "user", content: question }] };
+  const context = at("context").value.trim() || null;
+  if (answer) return shown(question, answer, await post("v1/confidence", { question, answer, context }));
+  const body = { model: about.model, messages: [{ role: "user", content: question }], context };
   if (choices.length) body.choices = choices;
   const choice = (await post("v1/chat/completions", body)).choices[0];
   return shown(question, choice.message.content, choice);
@@ -49,6 +56,7 @@ async function ask() {
 at("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   at("ask").disabled = true;
+  at("ask").textContent = "Asking …";
   at("problem").hidden = true;
   try {
     await ask();
@@ -57,6 +65,7 @@ at("form").addEventListener("submit", async (event) => {
     at("problem").hidden = false;
   }
   at("ask").disabled = false;
+  at("ask").textContent = "Ask";
 });
 
 at("question").addEventListener("keydown", (event) => {

@@ -1,4 +1,4 @@
-"""What requests may hold, and what replies do: OpenAI's chat completions with `confidence` and `trusted` added."""
+"""What requests may hold, and what replies do: OpenAI's chat completions with confidences."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """Answers are greedy and as long as in curation, as confidences are of such answers: `temperature`, `max_tokens`
-    and their like are taken and have no effect, as with other servers that lack them. A parameter that is null counts
-    as not given, as clients send it so."""
+    """Answers are greedy, and at most as long as in curation, as confidences are of such answers: `temperature` and its
+    like are taken and have no effect, as with other servers that lack them. A parameter that is null counts as not
+    given, as clients send it so."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -53,6 +53,10 @@ class ChatRequest(BaseModel):
     messages: Annotated[list[Message], Field(min_length=1)]
     choices: Annotated[list[Text], Field(min_length=2, max_length=MOST)] | None = None
     """Answers to choose from; not of OpenAI's protocol (`extra_body` of their client)."""
+    context: Text | None = None
+    """A passage to read, shown above the question; not of OpenAI's protocol either."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: Literal[1] = 1
@@ -86,6 +90,11 @@ class ChatRequest(BaseModel):
         return self.messages[0].text
 
     @property
+    def max_new_tokens(self) -> int | None:
+        """The smaller of `max_tokens` and of the newer name for it."""
+        return min(filter(None, (self.max_tokens, self.max_completion_tokens)), default=None)
+
+    @property
     def wants_usage(self) -> bool:
         """True if the stream is to end with a chunk that counts tokens."""
         return bool(self.stream_options and self.stream_options.include_usage)
@@ -96,6 +105,7 @@ class Pair(BaseModel):
 
     question: Text
     answer: Annotated[str, Field(max_length=LONGEST)]
+    context: Text | None = None
 
 
 Pairs = Annotated[
@@ -105,7 +115,7 @@ Pairs = Annotated[
 
 
 def judgement(answer: CalibratedAnswer) -> dict[str, Any]:
-    return {"confidence": answer.confidence, "trusted": answer.trusted}
+    return {"confidence": answer.confidence, "trusted": answer.trusted, "familiar": answer.familiar}
 
 
 def completion(model: str, answer: CalibratedAnswer, usage: dict[str, int]) -> dict[str, Any]:

@@ -39,6 +39,15 @@ def test_one_question(tiny_run: Path) -> None:
     assert judged.stdout.splitlines()[0] == "3"
 
 
+def test_a_passage_and_a_cut_answer(tiny_run: Path) -> None:
+    """The tiny model goes on until its answers are cut."""
+    plain = ask(tiny_run / "checkpoint", "Why?").stdout
+    assert "cut at 3 tokens" in " ".join(plain.split())
+    about = ask(tiny_run / "checkpoint", "Why?", "--context", "Ann has 3 boats.").stdout
+    assert about == ask(tiny_run / "checkpoint", "Ann has 3 boats.\nWhy?").stdout != plain
+    assert ask(tiny_run, "Why?").stdout == plain, "a run's folder stands for its checkpoint"
+
+
 def test_colours_can_be_forced_and_switched_off(tiny_run: Path) -> None:
     coloured = ask(tiny_run / "checkpoint", "Why?", FORCE_COLOR="1", NO_COLOR="")
     assert "\x1b[3" in coloured.stdout
@@ -57,6 +66,9 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
         {"question": "What is 1 plus 2?", "id": 7},
         {"question": "What is 1 plus 2?", "answer": "5"},
         {"question": "What is\u2028 2?", "choices": ["3", "4"]},
+        {"question": "Why?", "context": "Ann has 3 boats."},
+        {"question": "Ann has 3 boats.\nWhy?", "context": ""},
+        {"question": "Why?", "answer": "5", "is_cut": True, "familiar": 0.5, "trusted": True},
     ]
     file, output = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl"
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -66,6 +78,11 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
     assert found[0]["id"] == 7
     assert found[1]["answer"] == "5"
     assert found[2]["answer"] in ("3", "4")
+    assert found[0]["is_cut"] is True
+    assert found[3]["context"] == "Ann has 3 boats."
+    assert (found[3]["answer"], found[3]["confidence"]) == (found[4]["answer"], found[4]["confidence"])
+    assert not {"is_cut", "familiar"} & found[5].keys()
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
     assert all(0 <= row["confidence"] <= 1 for row in found)
     printed = ask(tiny_run / "checkpoint", "--jsonl", file)
     assert [json.loads(line) for line in printed.stdout.split("\n") if line] == found
@@ -134,6 +151,9 @@ def test_lines_are_read_as_curation_reads_them(tmp_path: Path, line: str, row: t
         (["--answer", "x"], "--answer: judges an answer to one QUESTION"),
         (["Why?", "--choice", "x"], "--choice: give at least two"),
         (["--jsonl", "none.jsonl"], "none.jsonl: cannot be read"),
+        (["--jsonl", "x", "--context", "y"], "--jsonl: holds the questions"),
+        ([""], "error: question: String should have at least 1 character"),
+        (["Why?", "--choice", "a", "--choice", ""], "error: choices.1: String should have at least 1 character"),
     ],
 )
 def test_options_that_do_not_go_together(arguments: list[str], message: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from calibration_tuning import CalibratedModel
+from calibration_tuning import CalibratedAnswer, CalibratedModel
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.lm.models import adapter_off
@@ -176,3 +178,53 @@ def test_the_tokenizers_limit_counts_too(model: CalibratedModel, monkeypatch: py
     monkeypatch.setattr(model.prompt_format.tokenizer, "model_max_length", 100)
     with pytest.raises(UserError, match="more than the 100 the model reads"):
         model.confidence("What is " * 20, "3")
+
+
+HEAVY = ("wandb", "datasets", "datasketch", "math_verify", "gguf", "rapidfuzz", "sklearn", "matplotlib", "pandas")
+"""Packages of the extra `pipeline`."""
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_used_without_what_makes_one(tiny_run: Path) -> None:
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({(*HEAVY, 'pyarrow', 'fastapi', 'openai')})\n"
+        "from calibration_tuning import CalibratedModel\n"
+        f"model = CalibratedModel.from_pretrained({str(tiny_run)!r}, device='cpu')\n"
+        "print(model.answer('Why?').confidence, model.answer('Why?', ['a', 'b']).text, model.confidence('Why?', 'So'))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split()[1] in ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("", "question 0: is empty"),
+        (" \n", "question 0: is empty"),
+        ([{"role": "user", "content": "Why?"}], "question 0: is a list, not text; pass the text alone"),
+        ({"content": "Why?"}, "question 0: is a struct with the fields content, not text"),
+        (None, "question 0: is a NoneType, not text"),
+    ],
+)
+def test_a_question_is_text(model: CalibratedModel, question: Any, words: str) -> None:
+    for ask in (model.answer, lambda question: model.confidence(question, "So")):
+        with pytest.raises(UserError, match=f"^{words}"):
+            ask(question)
+
+
+def test_questions_about_passages(model: CalibratedModel) -> None:
+    passages = ["Ann has 3 boats.", None]
+    questions = ["How many boats has Ann?", "Why?"]
+    judged = model.judge_batch(questions, ["3", "So"], passages)
+    whole = model.judge_batch([f"{passages[0]}\n{questions[0]}", questions[1]], ["3", "So"])
+    assert [one.confidence for one in judged] == [one.confidence for one in whole]
+    with pytest.raises(UserError, match=r"^context 0: is empty"):
+        model.answer("Why?", context=" ")
+    with pytest.raises(ValueError, match="a passage for each"):
+        model.judge_batch(questions, ["3", "So"], passages[:1])
+
+
+@pytest.mark.parametrize(("familiar", "is_unfamiliar"), [(None, False), (0.0, True), (0.0999, True), (0.1, False)])
+def test_unfamiliar_is_below_a_tenth(familiar: float | None, is_unfamiliar: bool) -> None:
+    assert CalibratedAnswer("So", 0.5, familiar=familiar).is_unfamiliar == is_unfamiliar

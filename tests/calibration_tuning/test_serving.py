@@ -108,6 +108,9 @@ def test_confidences_of_given_answers(address: str, model: CalibratedModel) -> N
         ("/v1/chat/completions", chat(""), 400, "messages"),
         ("/v1/chat/completions", {"messages": [{"role": "system", "content": "a"}]}, 400, "must be one user message"),
         ("/v1/chat/completions", chat(n=2), 400, "n: "),
+        ("/v1/chat/completions", chat(max_tokens=0), 400, "max_tokens: "),
+        ("/v1/chat/completions", chat(" \n "), 400, "is empty"),
+        ("/v1/chat/completions", chat(context="x" * 20_001), 400, "context: "),
         ("/v1/chat/completions", chat(choices=["one"]), 400, "choices: "),
         ("/v1/chat/completions", chat("so " * 2000), 400, "more than the 512 the model reads"),
         ("/v1/chat/completions", chat("x" * 20_001), 400, "at most 20000 characters"),
@@ -160,7 +163,7 @@ class Slow:
     """A model that takes its time, and shouts."""
 
     is_cut = False
-
+    familiar: float | None = None
     threshold = None
     record = SimpleNamespace(model=SimpleNamespace(path="base"), calibrator=SimpleNamespace(kind="platt"))
     prompt_format = SimpleNamespace(question_ids=lambda text: [1], answer_ids=lambda text: [1])
@@ -169,12 +172,14 @@ class Slow:
         self.at_once = self.most = 0
         self.free = threading.Event()
 
-    def answer(self, question: str, choices: Any = None) -> CalibratedAnswer:
+    def answer(
+        self, question: str, choices: Any = None, context: str | None = None, max_new_tokens: int | None = None
+    ) -> CalibratedAnswer:
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         self.free.wait(20)
         self.at_once -= 1
-        return CalibratedAnswer(HOSTILE, 0.83, is_cut=self.is_cut)
+        return CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut)
 
 
 @pytest.fixture
@@ -200,6 +205,50 @@ def test_an_answer_that_is_cut_says_length(quick: tuple[Slow, str], is_cut: bool
     assert [part["choices"][0]["finish_reason"] for part in parts] == [None, reason]
 
 
+@pytest.mark.parametrize("familiar", [None, 0.0, 0.42])
+def test_replies_say_how_familiar_an_answer_is(quick: tuple[Slow, str], familiar: float | None) -> None:
+    slow, address = quick
+    slow.familiar = familiar
+    assert post(address, "/v1/chat/completions", chat()).json()["choices"][0]["familiar"] == familiar
+    assert streamed(post(address, "/v1/chat/completions", chat(stream=True)))[-1]["choices"][0]["familiar"] == familiar
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        ({"max_tokens": 1}, 1),
+        ({"max_completion_tokens": 1}, 1),
+        ({"max_tokens": 2, "max_completion_tokens": 1}, 1),
+        ({"max_tokens": 1, "max_completion_tokens": None}, 1),
+        ({"max_tokens": 4096}, 3),  # the tiny run's max_new_tokens
+        ({"max_tokens": None}, 3),
+    ],
+)
+def test_max_tokens_holds_and_is_never_more_than_in_curation(
+    address: str, model: CalibratedModel, limits: dict[str, Any], most: int
+) -> None:
+    choice = post(address, "/v1/chat/completions", chat(**limits)).json()["choices"][0]
+    expected = model.answer("What is 1 plus 2?", max_new_tokens=most)
+    assert choice["message"]["content"] == expected.text
+    assert choice["confidence"] == pytest.approx(expected.confidence, abs=1e-6)
+    assert choice["finish_reason"] == ("length" if expected.is_cut else "stop")
+    if most == 1:
+        assert expected.is_cut
+
+
+@pytest.mark.slow
+def test_a_passage_stands_above_the_question(address: str, model: CalibratedModel) -> None:
+    passage, question = "Ann has 3 boats.", "How many boats has Ann?"
+    alone, below = model.answer(question), model.answer(f"{passage}\n{question}")
+    choice = post(address, "/v1/chat/completions", chat(question, context=passage)).json()["choices"][0]
+    assert choice["message"]["content"] == below.text
+    assert choice["confidence"] == pytest.approx(below.confidence, abs=1e-6)
+    assert choice["confidence"] != pytest.approx(alone.confidence, abs=1e-6)
+    judged = post(address, "/v1/confidence", {"question": question, "answer": "3", "context": passage}).json()
+    assert judged["confidence"] == pytest.approx(model.confidence(question, "3", passage), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "with_usage"),
     [(None, False), ({}, False), ({"include_usage": None}, False), ({"include_usage": True}, True)],
@@ -214,7 +263,20 @@ def test_a_stream_counts_tokens_when_asked_to(quick: tuple[Slow, str], options: 
         assert [part["usage"] for part in parts[:-1]] == [None, None]
 
 
-NULLS = ("model", "choices", "stream", "stream_options", "n", "temperature", "tools", "seed", "stop", "logit_bias")
+NULLS = (
+    "model",
+    "choices",
+    "context",
+    "max_tokens",
+    "stream",
+    "stream_options",
+    "n",
+    "temperature",
+    "tools",
+    "seed",
+    "stop",
+    "logit_bias",
+)
 
 
 @pytest.mark.parametrize("names", [NULLS, *[(name,) for name in NULLS]])
@@ -316,6 +378,15 @@ def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) 
         page.locator("#answers li").wait_for()
         assert page.locator(".answer").inner_text() == HOSTILE
         assert page.locator(".percent").inner_text() == "83%"
+        assert page.locator(".warning").count() == 0
+        slow.familiar, slow.is_cut = 0.03, True
+        page.get_by_label("Question").press("Enter")
+        page.locator("#answers li").nth(1).wait_for()
+        assert page.locator("#answers li").first.locator(".warning").all_inner_texts() == [
+            "Unlike the questions it was tuned on",
+            "Cut: the answer is as long as answers may be",
+        ]
+        assert page.get_by_role("button").inner_text() == "Ask"
         assert page.title() == "Does it know?"
         assert page.locator("#diagram").evaluate("image => image.complete && image.naturalWidth > 0")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
