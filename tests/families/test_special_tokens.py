@@ -103,8 +103,7 @@ def test_special_is_what_the_tokenizer_added_as_special() -> None:
 def test_white_space_around_a_question_does_not_count(tiny_run: Path) -> None:
     model = CalibratedModel.from_pretrained(str(tiny_run / "checkpoint"))
     row = next(row for row in read_records(tiny_run / "curation/test.parquet") if row.answer)
-    ids = [*model.prompt_format.judged_ids(row.text), *row.token_ids]
-    (curated,) = model._calibrated(model._logits([ids]))
+    (curated,) = model._calibrated(model._logits([row.text], [row.token_ids])[0])
     with torch.no_grad():
         judged = [model.confidence(f"{before}{row.text}{after}", row.answer) for before, after in AROUND]
         answered = [model.answer(f"{before}{row.text}{after}") for before, after in AROUND]
