@@ -33,15 +33,20 @@ class _Row(BaseModel):
 
 
 class Recorded:
-    """One row per answer: `id` (the question's, as in records), `answer`, and optionally `sample` and `token_logprobs`.
+    """One row per answer: `id`, `answer`, and optionally `sample` and `token_logprobs`. The id is the question's in its
+    own file, or that with the set's name before it (`support/17`), as in records.
 
-    Raises `UserError` naming file, row and field for rows that cannot be used. A question that has no row fails.
+    Raises `UserError` naming file, row and field for rows that cannot be used, and an id that two sets have. A question
+    that has no row fails.
     """
 
     def __init__(self, settings: RecordedEngine, job: Job) -> None:
         path = settings.path
         if not is_file_path(str(path)):
             raise UserError(f"curation.engine.path: {path} is none of {', '.join(READERS)} (.gz too)")
+        self._path = path
+        self._source_of: dict[str, str] = {}
+        """By id without a set's name: the set whose question has taken it."""
         self._answers: dict[str, Answer] = {}
         for number, line in enumerate(read_file(path)):
             row = _checked(line, f"{path}, row {number}")
@@ -67,7 +72,20 @@ class Recorded:
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[list[Finished]]:
         missing = Failure("not among the recorded answers", lasting=True)
         for batch in batches:
-            yield [(request, self._answers.get(request.key, missing)) for request in batch]
+            yield [(request, self._of(request) or missing) for request in batch]
+
+    def _of(self, request: Request) -> Answer | None:
+        if request.key in self._answers:
+            return self._answers[request.key]
+        question = request.question
+        bare = question.id.removeprefix(f"{question.source}/")
+        answer = self._answers.get(f"{bare}#{request.sample}")
+        if answer is not None and self._source_of.setdefault(bare, question.source) != question.source:
+            raise UserError(
+                f"{self._path}, id: {bare!r} is a question of {self._source_of[bare]} and of {question.source}; write "
+                f"{question.id!r} for the one that is meant"
+            )
+        return answer
 
 
 def _checked(row: dict[str, Any] | Unreadable, where: str) -> _Row:

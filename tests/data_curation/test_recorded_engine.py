@@ -9,6 +9,7 @@ import pytest
 
 from calibration_tuning.config.engines import EngineSettings, RecordedEngine
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.prompts import PromptFormat
 from data_curation.answering import AnswerJournal, answer_all
@@ -134,3 +135,19 @@ def test_the_same_row_twice_is_no_contradiction(tiny: Any, tmp_path: Path) -> No
 def test_files_that_cannot_be_read(tiny: Any, tmp_path: Path, name: str, what: str) -> None:
     with pytest.raises(UserError, match=what):
         recorded(tiny[1], tmp_path / name)
+
+
+def test_ids_may_be_those_of_the_questions_own_file(tiny: Any, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jsonl", [{"id": 1, "answer": "a"}, {"id": "x/2", "answer": "b"}, {"id": 2, "answer": "c"}]
+    )
+    engine = recorded(tiny[1], path)
+
+    def of(source: str, number: int) -> Request:
+        question = ask("Who?").question.model_copy(update={"id": f"{source}/{number}", "source": source})
+        return Request(question, "block", 8)
+
+    said = [answer.text for _, answer in next(engine.answer([[of("x", 1), of("x", 2), of("y", 2)]]))]
+    assert said == ["a", "b", "c"]
+    with pytest.raises(UserError, match="'1' is a question of x and of y; write 'y/1'"):
+        next(engine.answer([[of("y", 1)]]))
