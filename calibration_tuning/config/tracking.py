@@ -26,6 +26,6 @@ def check_installed(settings: TrackingSettings) -> None:
     """Raises `UserError` if the package that `settings.to` needs is missing."""
     if settings.to in EXTRAS and find_spec(settings.to) is None:
         raise UserError(
-            f'tracking.to: {settings.to} is not installed; run `pip install -e ".[{settings.to}]"`, or choose '
+            f"tracking.to: {settings.to} is not installed; pip install 'calibration-tuning[{settings.to}]', or choose "
             "tracking.to=none"
         )

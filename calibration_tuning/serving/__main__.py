@@ -46,7 +46,7 @@ def serve(checkpoint: str, host: str, port: int, waiting: int, error_rate: float
 
         from calibration_tuning.serving.app import make_app
     except ModuleNotFoundError as error:
-        raise UserError(f'serving needs {error.name}; pip install -e ".[serve]"') from None
+        raise UserError(f"serving needs {error.name}; pip install 'calibration-tuning[serve]'") from None
     from calibration_tuning.calibrated_model import CalibratedModel, checkpoint_folder
 
     quiet_libraries()

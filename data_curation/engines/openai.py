@@ -38,7 +38,7 @@ class OpenAI:
             import openai
         except ImportError as error:
             raise UserError(
-                f"curation.engine.kind: openai cannot be used ({error}); run pip install -e '.[openai]'"
+                f"curation.engine.kind: openai cannot be used ({error}); pip install 'calibration-tuning[openai]'"
             ) from None
         self._openai = openai
         self._settings = settings

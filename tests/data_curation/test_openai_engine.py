@@ -412,7 +412,7 @@ def test_a_key_that_no_request_can_carry_is_refused_without_showing_it(
 
 def test_openai_that_is_missing(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install -e '\.\[openai\]'"):
+    with pytest.raises(UserError, match=r"pip install 'calibration-tuning\[openai\]'"):
         engine_for(endpoint)
 
 
