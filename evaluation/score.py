@@ -15,7 +15,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.comparison import Quantity
 from calibration_tuning.runs.files import whole_folder, write_json
-from evaluation.score_files import TABLES, TENSORS, TokenNotes, read_pairs, token_chunks
+from evaluation.score_files import DEFAULT_COLUMNS, TABLES, TENSORS, TokenNotes, read_pairs, token_chunks
 
 FileArgument = Annotated[
     Path,
@@ -30,10 +30,10 @@ PLAIN = "as it is"
 
 def main(
     file: FileArgument,
-    confidence: Annotated[str, typer.Option(help="Column with the confidences, in [0, 1].")] = "confidence",
+    confidence: Annotated[str, typer.Option(help="Column with the confidences, in [0, 1].")] = DEFAULT_COLUMNS[0],
     correct: Annotated[
         str, typer.Option(help="Column with the correctness: 0 or 1, false or true, or between.")
-    ] = "correct",
+    ] = DEFAULT_COLUMNS[1],
     group: Annotated[
         str | None, typer.Option(help="Column that says which rows belong together.", show_default=False)
     ] = None,
@@ -93,6 +93,8 @@ def _pairs(
     if calibrate is not None and calibrate not in CALIBRATORS:
         raise UserError(f"--calibrate {calibrate}: not a calibrator; known: {', '.join(CALIBRATORS)}")
     pairs = read_pairs(file, *names)
+    if pairs.note is not None:
+        print(f"{file.name}: {pairs.note}")
     common = (bins, seed, bootstrap, pairs.groups)
     sides = {PLAIN: pairs.confidence}
     columns: dict[str, Mapping[str, Interval]]

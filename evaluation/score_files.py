@@ -17,7 +17,9 @@ import numpy as np
 from calibration_tuning.config.settings import nearest
 from calibration_tuning.errors import UserError
 from calibration_tuning.values import is_missing
+from evaluation.harness_samples import NOTE, confidence_and_correct, is_samples
 
+DEFAULT_COLUMNS = ("confidence", "correct")
 Table = dict[str, list[Any]]
 """Values by column."""
 TENSORS = ("safetensors", "npz")
@@ -37,11 +39,15 @@ class Pairs:
     confidence: np.ndarray
     correct: np.ndarray
     groups: np.ndarray | None
+    note: str | None = None
+    """What the file was recognised as."""
 
 
 def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> Pairs:
     """[n] each. Raises `UserError` naming file, row and column of the first value that is no probability."""
-    table = _read_table(file)
+    table, note = _read_table(file), None
+    if is_samples(table) and (confidence, correct) == DEFAULT_COLUMNS and confidence not in table:
+        table, note = table | confidence_and_correct(file, table), NOTE
     for column in filter(None, (confidence, correct, group)):
         if column not in table:
             raise UserError(f"{file}: no column {column!r}; {nearest(column, list(map(str, table)))}")
@@ -49,7 +55,7 @@ def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> 
         raise UserError(f"{file}: holds no rows")
     groups = None if group is None else _groups(file, group, table[group])
     return Pairs(
-        _probabilities(file, confidence, table[confidence]), _probabilities(file, correct, table[correct]), groups
+        _probabilities(file, confidence, table[confidence]), _probabilities(file, correct, table[correct]), groups, note
     )
 
 
@@ -82,8 +88,10 @@ def _separated(delimiter: str) -> Callable[[Path], Table]:
 
 
 def _json(file: Path) -> Table:
-    """A list of rows, or an object of columns that are lists or objects (pandas' `columns`)."""
+    """A list of rows, or an object of columns that are lists or objects (pandas' `columns`), or UQLM's with `data`."""
     value = json.loads(file.read_text(encoding="utf-8-sig"))
+    if isinstance(value, dict) and isinstance(value.get("data"), dict) and {*value} <= {"data", "metadata"}:
+        value = value["data"]
     if isinstance(value, list):
         return _by_column(value)
     columns = {

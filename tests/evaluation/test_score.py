@@ -340,3 +340,84 @@ def test_wrong_names(tmp_path: Path) -> None:
     )
     save_file({"logits": torch.zeros(2, 3), "targets": torch.zeros(2, dtype=torch.long)}, tmp_path / "x.safetensors")
     assert "known: equal_width, log" in run(tmp_path / "x.safetensors", "--binning", "cubic").stderr
+
+
+def harness_row(number: int, logliks: list[float], acc: float, **more: Any) -> dict[str, Any]:
+    """As lm-evaluation-harness 0.4 writes it: the replies are texts."""
+    replies = [[str(value), "False"] for value in logliks]
+    return {
+        "doc_id": number,
+        "doc": {"question": "?"},
+        "target": "0",
+        "resps": [[reply] for reply in replies],
+        "filtered_resps": replies,
+        "filter": "none",
+        "metrics": ["acc", "acc_norm"],
+        "acc": acc,
+        "acc_norm": 1.0 - acc,
+        **more,
+    }
+
+
+def harness_file(folder: Path, *rows: dict[str, Any]) -> Path:
+    path = folder / "samples_task.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_samples_of_the_harness_are_read_as_they_are(tmp_path: Path) -> None:
+    """Odds of 3 to 1, then of 1 to 1 to 2."""
+    path = harness_file(
+        tmp_path, harness_row(0, [np.log(3) - 7, -7.0], 1.0), harness_row(1, [-400.0, -400.0, np.log(2) - 400], 0.0)
+    )
+    pairs = read_pairs(path, "confidence", "correct", None)
+    assert pairs.confidence.tolist() == pytest.approx([0.75, 0.5])
+    assert pairs.correct.tolist() == [1.0, 0.0]
+    result = run(path)
+    assert result.exit_code == 0, result.output
+    assert "samples of lm-evaluation-harness" in result.output
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "message"),
+    [
+        ([harness_row(0, [-1.0, -2.0], 1.0)], ["--correct", "acc_norm"], "no column 'confidence'"),
+        ([harness_row(0, [-1.0, -2.0], 1.0)] * 2, [], "several rows have one doc_id"),
+        ([harness_row(0, [-1.0], 1.0)], [], "row 0, filtered_resps: not the log-likelihoods of several choices"),
+        ([harness_row(0, [], 1.0, filtered_resps=["Paris"])], [], "row 0, filtered_resps: not the log-likelihoods"),
+        ([{"doc_id": 0, "filtered_resps": ["a"], "metrics": ["exact_match"]}], [], "the task has no acc of choices"),
+    ],
+)
+def test_samples_without_a_confidence_are_refused(
+    tmp_path: Path, rows: list[dict[str, Any]], arguments: list[str], message: str
+) -> None:
+    result = run(harness_file(tmp_path, *rows), *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_results_of_uqlm_are_read_as_they_are(tmp_path: Path) -> None:
+    """`UQResult.to_dict()` as JSON, with the grades added to its data."""
+    path = tmp_path / "uqlm.json"
+    data = {"prompts": ["a", "b"], "responses": ["x", "y"], "noncontradiction": [0.9, 0.25], "correct": [True, False]}
+    path.write_text(json.dumps({"data": data, "metadata": {"num_responses": 5}}))
+    pairs = read_pairs(path, "noncontradiction", "correct", None)
+    assert pairs.confidence.tolist() == [0.9, 0.25]
+    assert pairs.correct.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1]", "a row is int, not an object"),
+        ("[null]", "a row is NoneType, not an object"),
+        ("3", "neither a list of rows nor lists by column"),
+        ('{"confidence": [0.5], "correct": [1, 0]}', "its columns differ in length"),
+        ("{", "not a readable json file"),
+    ],
+)
+def test_json_that_holds_no_table(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_pairs(path, "confidence", "correct", None)
