@@ -99,7 +99,8 @@ def launch(
 
         load_run_config(config, overrides or [])
         _installed("launch")
-        for command in launch_commands(on, config, overrides or [], ["--force"] if force else [], gpus):
+        flags = ["--force"] if force else []
+        for command in launch_commands(on, config, overrides or [], flags, gpus, dry_run):
             if dry_run:
                 print(_as_typed(command))
             else:

@@ -33,10 +33,15 @@ def stage_command(
 
 
 def launch_commands(
-    on: str, config: Path, overrides: list[str], flags: Sequence[str] = (), gpus: int | None = None
+    on: str,
+    config: Path,
+    overrides: list[str],
+    flags: Sequence[str] = (),
+    gpus: int | None = None,
+    dry_run: bool = False,
 ) -> list[list[str]]:
     """What `calibration-tuning launch CONFIG --on NAME` starts, one after the other. Raises `UserError` for a name that
-    is none."""
+    is none and, unless it is a dry run, for a variable that is missing."""
     here = sorted(path.stem for path in (ROOT / FOLDER / "accelerate").glob("*.yaml") if path.stem != "multi_node")
     if on in here:
         if on == "single_gpu" and gpus not in (None, 1):
@@ -54,7 +59,7 @@ def launch_commands(
     if on == "skypilot":
         if overrides:
             raise UserError(f"{overrides[0]}: skypilot takes settings from the config file alone; change them there")
-        if not os.environ.get("BUCKET"):
+        if not dry_run and not os.environ.get("BUCKET"):
             raise UserError(f"--on skypilot: set BUCKET in your shell; see {FOLDER / 'skypilot.yaml'}")
         task = ["sky", "jobs", "launch", str(FOLDER / "skypilot.yaml"), "--env", f"CONFIG={config}", "--env", "BUCKET"]
         return [[*task, *(word for name in SECRETS if os.environ.get(name) for word in ("--secret", name))]]

@@ -80,6 +80,9 @@ def test_a_dry_run_prints_what_would_be_started() -> None:
     command = [sys.executable, "-m", "calibration_tuning.cli", "launch", str(CONFIG), "--dry-run", "--on"]
     printed = subprocess.run([*command, "ddp_8gpu"], capture_output=True, text=True, check=True).stdout
     assert [shlex.split(line) for line in printed.splitlines()] == launch_commands("ddp_8gpu", CONFIG, [])
+    nowhere = {name: value for name, value in os.environ.items() if name != "BUCKET"}
+    cloud = subprocess.run([*command, "skypilot"], capture_output=True, text=True, check=True, env=nowhere).stdout
+    assert cloud.startswith("sky jobs launch launch/skypilot.yaml")
     wrong = subprocess.run([*command, "slurm", "seeds=1"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "seeds: unknown setting" in wrong.stderr
