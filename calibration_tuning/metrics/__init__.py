@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from calibration_tuning.metrics.cross_fitting import calibrate
     from calibration_tuning.metrics.plots.reliability import reliability_diagram
     from calibration_tuning.metrics.token_calibration import TOKEN_METRICS, TokenCalibration, full_ece
+    from calibration_tuning.metrics.trainer_metrics import TrainerMetrics
 
 _MODULES = {
     "bootstrap": ("Difference", "Interval"),
@@ -40,8 +41,13 @@ _MODULES = {
     "cross_fitting": ("calibrate",),
     "plots.reliability": ("reliability_diagram",),
     "token_calibration": ("TOKEN_METRICS", "TokenCalibration", "full_ece"),
+    "trainer_metrics": ("TrainerMetrics",),
 }
-_EXTRAS = {"plots.reliability": ("matplotlib", "plots"), "token_calibration": ("torch", "logits")}
+_EXTRAS = {
+    "plots.reliability": ("matplotlib", "plots"),
+    "token_calibration": ("torch", "logits"),
+    "trainer_metrics": ("torch", "logits"),
+}
 """Package that a module needs besides numpy and scipy, and the extra that brings it."""
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -53,6 +59,7 @@ __all__ = [
     "Difference",
     "Interval",
     "TokenCalibration",
+    "TrainerMetrics",
     "before_and_after",
     "calibrate",
     "confidence_metrics",
