@@ -153,7 +153,8 @@ def print_rows(title: str, first: str, sides: Sequence[str], rows: Sequence[Row]
     from rich.table import Table
 
     table = Table(title=title)
-    table.add_column(first)
+    # A name that is cut could be that of two rows.
+    table.add_column(first, no_wrap=True, min_width=max((len(row.label) for row in rows), default=0))
     for column in (*sides, "difference", "p"):
         table.add_column(column, justify="right")
     table.add_column("")
