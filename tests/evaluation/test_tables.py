@@ -16,5 +16,5 @@ def test_names_stay_whole_on_any_console(
     why = "undefined: all answers are correct, or all are wrong"
     print_rows("Brier score", "confidence", ("a", "b"), [Row(name, why, why, why, "0.012", "better") for name in names])
     printed = capsys.readouterr().out
-    assert [printed.count(f"│ {name} │") for name in names] == [1, 1]
+    assert [printed.count(f"│ {name} ") for name in names] == [1, 1]
     assert "…" not in printed
