@@ -22,10 +22,10 @@ from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.metrics.calibrators import fit
 from calibration_tuning.metrics.confidence import point_metrics
+from calibration_tuning.readout.likelihood import of_logprob
 from calibration_tuning.records import GradedAnswer
 from data_curation.selection import shuffled
 from data_curation.splits import place_groups
-from evaluation.estimators import of_logprob
 from evaluation.evidence import collect
 from evaluation.references import subject_accuracy
 
