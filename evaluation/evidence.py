@@ -183,7 +183,9 @@ def _texts(config: RunConfig, prompt_format: PromptFormat) -> list[GradedAnswer]
 
 
 def measured(settings: EvaluationSettings, record: CalibrationRecord) -> tuple[EstimatorName, ...]:
-    return (*(READOUT if record.readout is not None else ()), *settings.estimators)
+    """The confidences to measure: those of the checkpoint's readout, if it is a stacked one, and those asked for."""
+    others = (name for name in settings.estimators if name not in READOUT)
+    return (*(READOUT if record.readout is not None else ()), *others)
 
 
 def pass_tasks(answers: Answers, estimators: Sequence[EstimatorName]) -> Tasks:

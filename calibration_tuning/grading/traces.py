@@ -38,3 +38,11 @@ def without_trace(reply: str) -> str:
     if wrapped := _ANSWER_TAGS.search(answer):
         answer = wrapped.group(1)
     return answer if answer == reply else answer.strip("\r\n")  # indentation is part of a program
+
+
+def trace_of(reply: str) -> str | None:
+    """The reasoning of a reply without its tags, up to the end of the last trace; None where there is none."""
+    *traces, rest = _END.split(reply)
+    if not traces and not _BEGIN.search(rest):
+        return None
+    return "\n".join(_BEGIN.sub("", part).strip() for part in traces or [rest])

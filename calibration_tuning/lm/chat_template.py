@@ -97,6 +97,11 @@ class ChatTemplate:
     def _generation_prompt(self) -> str:
         return self.render([user(_MARKS[0])], generate=True).rpartition(_MARKS[0])[2]
 
+    @property
+    def can_think(self) -> bool:
+        """True if the template writes a trace of reasoning, or has a switch for it."""
+        return self.trace is not None or any(name in str(self.tokenizer.get_chat_template()) for name in SWITCHES)
+
     @cached_property
     def trace(self) -> str | None:
         """The tag that opens a trace of reasoning, where the template knows of traces."""

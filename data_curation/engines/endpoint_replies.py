@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from calibration_tuning.lm.chat_template import TRACES
+from calibration_tuning.grading.traces import trace_of, without_trace
 
 LONGEST_SAID = 300
 """Characters of a server's words that are repeated."""
@@ -38,7 +38,8 @@ class Written:
     """Of the reply, with the reasoning's where the server counts these in."""
     logprobs: list[float] = field(default_factory=list)
     """Natural log-probability of each token; empty unless there is a number for every one."""
-    has_trace: bool = False
+    trace: str | None = None
+    """The reasoning; None for a reply without one. Empty where the server keeps it to itself."""
 
 
 def said(body: Any) -> str:
@@ -94,15 +95,15 @@ def written_answer(body: Any) -> Written:
     _check_is_answer(choice, message)
     content = message.get("content") if "message" in choice else choice.get("text")
     text, other_parts = _text_of(content)
-    is_traced = any(message.get(name) for name in ASIDE) or bool({*ASIDE} & other_parts)
+    aside = [message[name] for name in ASIDE if message.get(name)]
+    trace = str(aside[0]) if aside else "" if {*ASIDE} & other_parts else None
     if text is not None and "message" in choice:
-        answer = without_trace(text)
-        is_traced |= answer != text
-        text = answer
+        trace = trace or trace_of(text)
+        text = without_trace(text)
     if not (text or "").strip() and choice.get("finish_reason") == "length":
-        what = "all tokens went into reasoning" if is_traced else "the tokens ran out before it"
+        what = "all tokens went into reasoning" if trace is not None else "the tokens ran out before it"
         raise NoAnswer(f"the answer is empty ({what}: finish_reason length); raise max_new_tokens", lasting=True)
-    if is_traced and not (text or "").strip():
+    if trace is not None and not (text or "").strip():
         raise NoAnswer("the model reasons, but gives no answer", lasting=True)
     if text is None:
         if other_parts:
@@ -111,7 +112,7 @@ def written_answer(body: Any) -> Written:
             )
         raise _foreign(body)
     tokens, logprobs = _token_logprobs(choice.get("logprobs"))
-    return Written(text, tokens, logprobs, is_traced)
+    return Written(text, tokens, logprobs, trace)
 
 
 def _check_is_answer(choice: dict[str, Any], message: dict[str, Any]) -> None:
@@ -145,18 +146,6 @@ def _text_of(content: Any) -> tuple[str | None, set[str]]:
         else:
             others.add(kind)
     return "".join(texts) if texts else None, others
-
-
-def without_trace(text: str) -> str:
-    """What follows a trace of reasoning that the text begins with, also where only the trace's end is written; empty
-    where the trace does not end."""
-    for begin, end in TRACES.items():
-        before, tag, answer = text.rpartition(end)
-        if tag and before.lstrip().startswith(begin) | (begin not in before):
-            return answer.strip()
-        if text.lstrip().startswith(begin):
-            return ""
-    return text
 
 
 def _token_logprobs(given: Any) -> tuple[list[str], list[float]]:

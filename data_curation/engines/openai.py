@@ -194,8 +194,8 @@ class OpenAI:
         ours = [str(prompt_format.tokenizer.decode([token])).lstrip(" ") for token in ids]
         # Servers count the reasoning's tokens in; the answer's are then the last that are the same as ours.
         last = len(written.tokens) - len(ids)
-        for start in range(last, -1, -1) if written.has_trace else range(1):
+        for start in range(last, -1, -1) if written.trace is not None else range(1):
             theirs = written.tokens[start : start + len(ids)]
             if "".join(theirs).strip() == answer and [token.lstrip(" ") for token in theirs] == ours:
-                return Answer(answer, ids, written.logprobs[start : start + len(ids)])
-        return Answer(answer, ids, [])
+                return Answer(answer, ids, written.logprobs[start : start + len(ids)], trace=written.trace)
+        return Answer(answer, ids, [], trace=written.trace)

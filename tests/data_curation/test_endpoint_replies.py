@@ -11,7 +11,6 @@ from data_curation.engines.endpoint_replies import (
     Written,
     prompt_logprobs,
     said,
-    without_trace,
     written_answer,
 )
 
@@ -162,11 +161,6 @@ def test_an_error_within_errors_without_end() -> None:
     assert said(body) == "..."
 
 
-def test_a_trace_is_cut_where_its_last_end_stands() -> None:
-    assert without_trace("<think>a</think>b</think>c") == "c"
-    assert without_trace("plain") == "plain"
-
-
 PROMPT = [5, 6, 7]
 
 
@@ -202,3 +196,12 @@ def entry(token: int, value: Any, name: str) -> dict[str, Any]:
 )
 def test_log_probabilities_of_a_prompt(reply: Any, read: Any) -> None:
     assert prompt_logprobs(reply, PROMPT, 2) == read
+
+
+def test_reasoning_is_kept_beside_the_answer() -> None:
+    message = {"content": "Paris", "reasoning_content": "A capital is asked."}
+    written = written_answer({"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert (written.text, written.trace) == ("Paris", "A capital is asked.")
+    inline = written_answer({"choices": [{"message": {"content": "<think>\nA capital.\n</think>\n\nParis"}}]})
+    assert (inline.text.strip(), inline.trace) == ("Paris", "A capital.")
+    assert written_answer({"choices": [{"message": {"content": "Paris"}}]}).trace is None

@@ -95,7 +95,7 @@ def test_the_verdict_is_what_the_numbers_say(
     metrics = parts(headline=SECTIONS["headline"](make_evidence(skills)), calibrator=Calibrator("temperature"))
     assert sentences.verdict_sentence(metrics).startswith(f"{said} on 80 held-out questions. ")
     assert "Always saying the accuracy of the answer's subject" in sentences.verdict_sentence(metrics)
-    assert f"the tuned query is {other} that (" in sentences.verdict_sentence(metrics)
+    assert f"the tuned confidence is {other} that (" in sentences.verdict_sentence(metrics)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_tuning_gets_the_credit_that_is_its_own(
 
 @pytest.mark.parametrize(
     ("skills", "said"),
-    [(0.0, "clearly better than the tuned query"), (5.0, "clearly worse than the tuned query")],
+    [(0.0, "clearly better than the tuned confidence"), (5.0, "clearly worse than the tuned confidence")],
 )
 def test_rivals_are_named_whatever_they_say(make_evidence: Callable[..., Evidence], skills: float, said: str) -> None:
     made = make_evidence((0.0, skills), settings={"estimators": ["query", "sequence_likelihood", "p_true"]})
@@ -135,7 +135,7 @@ def test_the_primary_comparison_is_chosen_on_calibration_and_not_corrected(repor
     assert primary.untuned.value == rated.calibrated["brier"].value
     assert primary.difference.value == pytest.approx(-rated.against_query["brier"].value)
     said = sentences.primary_sentence(metrics)
-    assert "the tuned query is clearly better than it" in said
+    assert "the tuned confidence is clearly better than it" in said
     assert "tested by itself at 5%" in said
 
 

@@ -54,6 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callabl
     values["questions"] += questions(folder)
     sizes = {"train": 24, "validation": 10, "calibration": 24, "test": 30}
     values["curation"] |= {"sizes": sizes, "samples": 1, "second_grader": {"grader": "exact", "sample": 40}}
+    values["training"]["readout"] = "stacked"
     others = folder / "others.jsonl"
     values["evaluation"] |= {
         "estimators": list(get_args(EstimatorName)),
