@@ -109,11 +109,6 @@ class ChatTemplate:
         known = (begin for begin, end in TRACES.items() if end in template)
         return opened_trace(self._generation_prompt) or next(known, None)
 
-    @property
-    def can_think(self) -> bool:
-        """True if the template knows of traces of reasoning, or has a switch for them."""
-        return self.trace is not None or any(name in str(self.tokenizer.get_chat_template()) for name in SWITCHES)
-
 
 def opened_trace(text: str) -> str | None:
     """The tag of a trace that `text` opens and does not close."""
