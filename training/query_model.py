@@ -78,7 +78,7 @@ class QueryModel(nn.Module):
         """z [n, 2], and the log-mass [n] of the two answer tokens, which is None with a probe."""
         if self.probe is not None:
             return self.probe(verdict), None
-        logits = self._vocabulary(verdict)
+        logits = vocabulary_logits(self.lm, verdict, exact=self.answer_tokens)
         z = logits[:, list(self.answer_tokens)]
         return z, z.logsumexp(-1) - logits.logsumexp(-1)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -31,6 +33,8 @@ from calibration_tuning.runs.processes import local_process_index
 PYPI = "pypi:"
 MULTIPLIERS, DIVISORS = ("logit_scale", "lm_head_multiplier"), ("logits_scaling",)
 """Settings of families (Cohere, MPT, Falcon-H1; Granite) that scale logits after the projection."""
+ROWS = 8192
+"""Rows of the vocabulary projection that exist in float32 at a time: 128 MiB for a 7B model."""
 
 
 def resolve_model_path(path: str) -> str:
@@ -188,11 +192,65 @@ def decoder(model: Any) -> Any:
     return causal_model(model).get_decoder()
 
 
-def vocabulary_logits(model: Any, hidden: Tensor) -> Tensor:
-    """Float32 logits [..., K] at hidden states [..., H], as the model itself would give."""
+def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] = ()) -> Tensor:
+    """Float32 logits [..., K] at hidden states [..., H], as the model itself would give.
+
+    A model in bfloat16 rounds its logits to 8 significant bits: near 20 to eighths. The difference of two such logits
+    takes few values, so the logits of the tokens `exact` are projected in float32 instead. The others stay rounded.
+    """
     causal = causal_model(model)
-    config = causal.config.get_text_config()
-    logits = causal.get_output_embeddings()(hidden).float() * logits_scale(config)
+    head, tokens = causal.get_output_embeddings(), list(exact)
+    projected: list[Tensor] = []
+    caller = get_ident()
+
+    def project(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        mine = get_ident() == caller  # a server's other threads call the same head
+        if mine and output.dtype != torch.float32 and _has_plain_weight(module):
+            projected.append(_float32_rows(module, hidden, tokens))
+
+    # Weights that are split over devices are whole during the head's forward pass only, before later hooks free them.
+    hook = head.register_forward_hook(project, prepend=True) if tokens else None
+    try:
+        logits = head(hidden).float()
+    finally:
+        if hook is not None:
+            hook.remove()
+    if projected:
+        logits = logits.index_copy(-1, torch.tensor(tokens, device=logits.device), projected[0])
+    return _scaled(causal.config.get_text_config(), logits)
+
+
+@torch.no_grad()
+def float32_logits(model: Any, hidden: Tensor) -> Tensor:
+    """`vocabulary_logits` projected in float32 whatever the model's precision, without gradients."""
+    causal = causal_model(model)
+    head = causal.get_output_embeddings()
+    rounds = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype != torch.float32
+    if not (rounds and _has_plain_weight(head)):
+        return vocabulary_logits(model, hidden)
+    starts = range(0, len(head.weight), ROWS)
+    parts = [_float32_rows(head, hidden, slice(start, start + ROWS)) for start in starts]
+    return _scaled(causal.config.get_text_config(), torch.cat(parts, dim=-1))
+
+
+def _has_plain_weight(head: Any) -> bool:
+    """True for a linear layer whose weight is whole and a number each: not quantised, sharded or with an adapter."""
+    if getattr(type(head), "forward", None) is not nn.Linear.forward:
+        return False
+    weight = head.weight
+    is_whole = weight.shape == (head.out_features, head.in_features) and not isinstance(weight, DTensor)
+    return is_whole and weight.is_floating_point() and weight.dtype.itemsize >= 2
+
+
+def _float32_rows(head: Any, hidden: Tensor, tokens: list[int] | slice) -> Tensor:
+    """Float32 projections [..., n] onto the n rows `tokens` of a linear head, outside autocast."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        projected = hidden.float() @ head.weight[tokens].float().T
+        return projected if head.bias is None else projected + head.bias[tokens].float()
+
+
+def _scaled(config: Any, logits: Tensor) -> Tensor:
+    logits = logits * logits_scale(config)
     cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2 and 3
     return logits if cap is None else cap * torch.tanh(logits / cap)
 
