@@ -20,7 +20,7 @@ from calibration_tuning.command_line import (
 )
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.runs.children import PYTHON, run_child
-from calibration_tuning.runs.launching import STAGES, launch_commands, stage_command
+from calibration_tuning.runs.launching import STAGES, is_here, launch_commands, stage_command
 
 app = typer.Typer(
     help="Fine-tune a language model to say how sure it is, and test that on held-out questions.",
@@ -86,7 +86,10 @@ def launch(
 
         load_run_config(config, overrides or [])
         _in_clone()
-        for command in launch_commands(on, config, overrides or [], ["--force"] if force else [], gpus):
+        commands = launch_commands(on, config, overrides or [], ["--force"] if force else [], gpus)
+        if not dry_run and is_here(on):
+            _needs_gpu()
+        for command in commands:
             if dry_run:
                 print(shlex.join(command))
             else:
@@ -239,6 +242,13 @@ def _forward(module: str, context: typer.Context, needs_clone: bool = True) -> N
         raise typer.Exit(run_child([PYTHON, "-m", module, *context.args])[0])
 
     with_errors(work, debug=False)
+
+
+def _needs_gpu() -> None:
+    """End where no GPU can be used: the launchers would go on with the CPU. A child looks, as torch takes seconds."""
+    code, _ = run_child([PYTHON, "-m", "calibration_tuning.runs.devices"])
+    if code:
+        raise typer.Exit(code)
 
 
 def _in_clone() -> None:

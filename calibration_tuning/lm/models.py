@@ -27,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.pypi_source import resolve_wheel
+from calibration_tuning.runs.devices import has_accelerator
 from calibration_tuning.runs.files import sha256_file
 from calibration_tuning.runs.processes import local_process_index
 
@@ -49,8 +50,10 @@ def resolve_dtype(name: str) -> torch.dtype:
 
 
 def default_device() -> torch.device:
-    """The accelerator of this process. Each of several processes on a machine has a different accelerator."""
-    accelerator = torch.accelerator.current_accelerator()
+    """The accelerator of this process. Each of several processes on a machine has a different accelerator.
+
+    Raises `UserError` where the machine's GPUs cannot be used."""
+    accelerator = torch.accelerator.current_accelerator() if has_accelerator() else None
     if accelerator is None:
         return torch.device("cpu")
     return torch.device(accelerator.type, local_process_index() % max(1, torch.accelerator.device_count()))
