@@ -45,6 +45,16 @@ def make_accelerator(bf16: bool) -> Accelerator:
     )
 
 
+def loads_onto(accelerator: Accelerator) -> torch.device | None:
+    """Where the model is loaded before it is wrapped: on the GPU, or on the CPU (None) where it will be split over the
+    GPUs, because the whole of it need not fit on one."""
+    if accelerator.distributed_type == DistributedType.FSDP:
+        return None
+    if accelerator.distributed_type == DistributedType.DEEPSPEED and accelerator.state.deepspeed_plugin.zero_stage == 3:
+        return None
+    return accelerator.device
+
+
 def _wants_deepspeed() -> bool:
     return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
 

@@ -21,6 +21,7 @@ from transformers import (
     GenerationConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
@@ -131,8 +132,11 @@ def _sampled(path: Path) -> str:
     return f"{size} {digest.hexdigest()[:16]}"
 
 
-def load_model(settings: ModelSettings) -> Any:
-    """The model in evaluation mode on the CPU; the caller moves it."""
+def load_model(settings: ModelSettings, device: torch.device | None = None) -> Any:
+    """The model in evaluation mode on `device`, by default the CPU.
+
+    Weights are read straight onto a GPU where that is possible: converted on the CPU first (Llama-2 is stored in
+    float16), those of eight processes would take eight times their size of the machine's memory."""
     path = resolve_model_path(settings.path)
     with loading(settings):
         # transformers would put an adapter on that lies beside the weights, pickled ones too.
@@ -148,8 +152,16 @@ def load_model(settings: ModelSettings) -> Any:
             trust_remote_code=settings.trust_remote_code,
             use_safetensors=True,
             quantization_config=_four_bits(settings),
+            device_map={"": device} if _reads_onto(device) else None,
         )
-    return model.eval()
+    return (model if device is None else model.to(device)).eval()
+
+
+def _reads_onto(device: torch.device | None) -> bool:
+    """True if transformers can read weights onto `device`: it needs accelerate, and ZeRO-3 puts them itself."""
+    if device is None or device.type == "cpu":
+        return False
+    return find_spec("accelerate") is not None and not is_deepspeed_zero3_enabled()
 
 
 def _four_bits(settings: ModelSettings) -> Any:

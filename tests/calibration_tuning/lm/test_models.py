@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.lm import models
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.lm.models import float32_logits, vocabulary_logits
@@ -164,3 +167,45 @@ def test_confidences_and_likelihoods_of_a_model_in_bfloat16(tiny: tuple[Any, Any
     assert len(set(firsts)) > 50
     assert len({parts[0][0] for parts in continued}) > 50
     assert max(firsts) <= 0
+
+
+@pytest.mark.parametrize(
+    ("device", "zero3", "installed", "expected"),
+    [
+        (None, False, True, None),
+        ("cpu", False, True, None),
+        ("cuda:3", False, True, {"": torch.device("cuda:3")}),
+        ("cuda:3", True, True, None),
+        ("cuda:3", False, False, None),
+    ],
+)
+def test_weights_are_read_straight_onto_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_model_path: Path,
+    device: str | None,
+    zero3: bool,
+    installed: bool,
+    expected: dict[str, torch.device] | None,
+) -> None:
+    """Llama-2 is stored in float16: eight processes that convert it on the CPU take 8 x 13.5 GB of memory."""
+    told: dict[str, Any] = {}
+
+    class Loaded:
+        def to(self, where: torch.device) -> Loaded:
+            told["to"] = where
+            return self
+
+        def eval(self) -> Loaded:
+            return self
+
+    def load(path: str, **settings: Any) -> Loaded:
+        told.update(settings)
+        return Loaded()
+
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", load)
+    monkeypatch.setattr(models, "is_deepspeed_zero3_enabled", lambda: zero3)
+    monkeypatch.setattr(models, "find_spec", lambda name: object() if installed else None)
+    where = None if device is None else torch.device(device)
+    models.load_model(ModelSettings(path=str(tiny_model_path)), where)
+    assert told["device_map"] == expected
+    assert told.get("to") == where
