@@ -144,7 +144,7 @@ def load_model(settings: ModelSettings, device: torch.device | None = None) -> A
     if adapter is not None:
         raise UserError(f"model.path: {settings.path!r} holds an adapter; name the model that it belongs to")
     with loading(settings):
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             path,
             revision=settings.revision,
             dtype=resolve_dtype(settings.dtype),
@@ -221,7 +221,9 @@ def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] = ()) -> 
     def project(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         mine = get_ident() == caller  # a server's other threads call the same head
         if mine and output.dtype != torch.float32 and _has_plain_weight(module):
-            projected.append(_float32_rows(module, hidden, tokens))
+            rows = torch.stack([module.weight[token] for token in tokens])
+            bias = None if module.bias is None else torch.stack([module.bias[token] for token in tokens])
+            projected.append(_in_float32(hidden, rows, bias))
 
     # Weights that are split over devices are whole during the head's forward pass only, before later hooks free them.
     hook = head.register_forward_hook(project, prepend=True) if tokens else None
@@ -231,7 +233,8 @@ def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] = ()) -> 
         if hook is not None:
             hook.remove()
     if projected:
-        logits = logits.index_copy(-1, torch.tensor(tokens, device=logits.device), projected[0])
+        for place, token in enumerate(tokens):  # by number: a list would be copied to the GPU, which waits for it
+            logits[..., token] = projected[0][..., place]
     return _scaled(causal.config.get_text_config(), logits)
 
 
@@ -243,8 +246,9 @@ def float32_logits(model: Any, hidden: Tensor) -> Tensor:
     rounds = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype != torch.float32
     if not (rounds and _has_plain_weight(head)):
         return vocabulary_logits(model, hidden)
-    starts = range(0, len(head.weight), ROWS)
-    parts = [_float32_rows(head, hidden, slice(start, start + ROWS)) for start in starts]
+    weights = head.weight.split(ROWS)
+    biases = [None] * len(weights) if head.bias is None else head.bias.split(ROWS)
+    parts = [_in_float32(hidden, *part) for part in zip(weights, biases, strict=True)]
     return _scaled(causal.config.get_text_config(), torch.cat(parts, dim=-1))
 
 
@@ -257,11 +261,12 @@ def _has_plain_weight(head: Any) -> bool:
     return is_whole and weight.is_floating_point() and weight.dtype.itemsize >= 2
 
 
-def _float32_rows(head: Any, hidden: Tensor, tokens: list[int] | slice) -> Tensor:
-    """Float32 projections [..., n] onto the n rows `tokens` of a linear head, outside autocast."""
-    with torch.autocast(hidden.device.type, enabled=False):
-        projected = hidden.float() @ head.weight[tokens].float().T
-        return projected if head.bias is None else projected + head.bias[tokens].float()
+def _in_float32(hidden: Tensor, rows: Tensor, bias: Tensor | None) -> Tensor:
+    """Float32 projections [..., n] of hidden states [..., H] onto `rows` [n, H], outside autocast."""
+    kind = hidden.device.type
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        projected = hidden.float() @ rows.float().T
+        return projected if bias is None else projected + bias.float()
 
 
 def _scaled(config: Any, logits: Tensor) -> Tensor:
