@@ -18,6 +18,8 @@ import torch
 from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
 
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.config.settings import to_yaml
+from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model
 from calibration_tuning.records import read_records, write_records
 from training.memory import counts
@@ -184,7 +186,8 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
             "the model reads 512",
         ),
         ("curated set", lambda c: shutil.rmtree(c.curation_dir), "warning", "so lengths are assumed"),
-        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parquet"),
+        ("curated set", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parq"),
+        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "skipped", "fails at 'curated set'"),
     ],
 )
 def test_what_would_stop_a_run_is_found(
@@ -208,7 +211,10 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", counted)
     found = dict(checks.findings(Paper(missing, 1, GPU)))
-    assert {found[name].status for name in ("model", "answer tokens", "context", "memory", "disk")} == {"fails"}
+    assert found["model"].status == "fails"
+    assert "/nowhere/model" in found["model"].detail
+    after = [found[name] for name in ("answer tokens", "context", "memory", "host memory", "whole model", "disk")]
+    assert {*after} == {checks.CheckResult("skipped", "it needs what fails at 'model'")}, "a cause is said once"
     assert tried == ["/nowhere/model"], "a hub out of reach keeps one waiting, so it is asked once"
     monkeypatch.undo()
     online = run.model_copy(update={"tracking": run.tracking.model_copy(update={"wandb": "online"})})
@@ -265,6 +271,66 @@ def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkey
     assert checks.disk(paper).status == "fails", "a download that was interrupted"
     there.add("model-2-of-2.safetensors")
     assert checks.disk(paper).status == "ok"
+
+
+def changed(config: RunConfig, *overrides: str) -> RunConfig:
+    """The run with other settings, before anything of it is curated."""
+    path = config.output_dir / "changed.yaml"
+    path.write_text(to_yaml(config))
+    return load_run_config(path, [f"output_dir={config.output_dir / 'new'}", *overrides])
+
+
+def test_question_sets_are_read_before_a_gpu_is_paid_for(run: RunConfig) -> None:
+    sound = status(changed(run), "questions")
+    assert sound.status == "ok", sound
+    assert "sets can be read, and" in sound.detail
+    assert status(run, "questions").detail == "curated already"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("questions.0.path=/nowhere/questions.jsonl", "/nowhere/questions.jsonl does not exist"),
+        ("questions.0.answer='{{ anwser }}'", "rows is usable (row 0, answer"),
+        ("curation.sizes.train=5000", "questions are wanted in all, but the sets give only"),
+    ],
+)
+def test_questions_that_are_missing_misspelt_or_too_few_fail(run: RunConfig, override: str, message: str) -> None:
+    found = status(changed(run, override), "questions")
+    assert found.status == "fails"
+    assert message in found.detail
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["curation.engine={kind: vllm}"], "curation.engine: vllm is not installed in this environment; curate in"),
+        (["curation.engine={kind: recorded, path: /nowhere.jsonl}"], "curation.engine.path: /nowhere.jsonl: no such"),
+        (["curation.judge={model: {path: judge}, engine: {kind: vllm}}"], "curation.judge.engine: vllm is not"),
+        (
+            ["curation.engine={kind: openai, base_url: 'http://localhost:1/v1'}"],
+            'curation.engine: openai is not installed in this environment; run `pip install -e ".[openai]"`',
+        ),
+        (["tracking.to=trackio"], "tracking.to: trackio is not installed"),
+        (["model.attn_implementation=flash_attention_2"], "flash_attention_2 needs the package flash-attn"),
+        (["model.load_in_4bit=true"], "needs bitsandbytes"),
+    ],
+)
+def test_packages_that_are_missing_fail(
+    run: RunConfig, monkeypatch: pytest.MonkeyPatch, overrides: list[str], message: str
+) -> None:
+    monkeypatch.setattr("training.preflight.surroundings.find_spec", lambda name: None if name != "wandb" else name)
+    monkeypatch.setattr("calibration_tuning.config.tracking.find_spec", lambda name: None)
+    found = surroundings_of(changed(run, *overrides))
+    assert found.status == "fails"
+    assert message in found.detail
+
+
+def surroundings_of(config: RunConfig) -> checks.CheckResult:
+    try:
+        return checks.CHECKS["packages"](Paper(config, 1, GPU))
+    except UserError as error:
+        return checks.CheckResult("fails", str(error))
 
 
 def asking(run: RunConfig, minimal: float) -> RunConfig:

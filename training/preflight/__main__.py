@@ -24,7 +24,7 @@ from calibration_tuning.errors import UserError
 if TYPE_CHECKING:
     from training.preflight.paper import Paper
 
-COLOURS = {"ok": "green", "warning": "yellow", "fails": "red"}
+COLOURS = {"ok": "green", "warning": "yellow", "fails": "red", "skipped": "dim"}
 PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "logits")
 WIDEST = 110
 MOST_OF_BLOCK = 600
@@ -58,10 +58,10 @@ def main(
         console = Console()
         console = Console(width=max(console.width, WIDEST), highlight=False)
         results = list(findings(paper))
-        if dict(results)["model"].status == "ok" and dict(results)["curated set"].status != "fails":
+        if dict(results)["model"].status == "ok" and dict(results)["curated set"].status in ("ok", "warning"):
             _sizes(console, paper, gpu)
             _schedule(console, paper, gpu)
-        if dict(results)["answer tokens"].status == "ok" and dict(results)["curated set"].status != "fails":
+        if dict(results)["answer tokens"].status == "ok" and dict(results)["curated set"].status in ("ok", "warning"):
             _example(console, paper)
         for name, finding in results:
             mark = f"[{COLOURS[finding.status]}]{finding.status:<7}[/]"

@@ -14,6 +14,7 @@ from typing import Literal
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.models import PYPI, context_length
 from training.memory import GIB, counts
+from training.preflight import surroundings
 from training.preflight.machines import CONTEXT
 from training.preflight.paper import Paper, fitting
 from training.preflight.untuned import answer_mass as untuned_mass
@@ -25,7 +26,7 @@ SPARE = 2.0
 
 @dataclass(frozen=True)
 class CheckResult:
-    status: Literal["ok", "warning", "fails"]
+    status: Literal["ok", "warning", "fails", "skipped"]
     detail: str
 
 
@@ -192,7 +193,15 @@ def hub(paper: Paper) -> CheckResult:
     )
 
 
+def _passing(look: Callable[[Paper], str]) -> Callable[[Paper], CheckResult]:
+    """The check that is ok with what `look` says, unless it raises."""
+    return lambda paper: CheckResult("ok", look(paper))
+
+
 CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
+    "packages": _passing(surroundings.packages),
+    "questions": _passing(surroundings.questions),
+    "driver": _passing(surroundings.driver),
     "model": model,
     "answer tokens": answer_tokens,
     "chat template": chat_template,
@@ -204,6 +213,7 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
     "batch": batch,
     "memory": memory,
     "whole model": whole_model,
+    "host memory": _passing(surroundings.host_memory),
     "disk": disk,
     "W&B": wandb,
     "hub": hub,
@@ -213,10 +223,16 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
 def findings(paper: Paper) -> Iterator[tuple[str, CheckResult]]:
     """Yield the name and the result of every check.
 
-    A check that raises `UserError` or `RunError`, because a file is damaged or the model cannot be reached, fails.
+    A check that raises `UserError` or `RunError`, because a file is damaged or the model cannot be reached, fails. One
+    that fails for the same cause as an earlier one is skipped, so that a cause is said once.
     """
+    causes: dict[str, str] = {}
     for name, check in CHECKS.items():
         try:
             yield name, check(paper)
         except (UserError, RunError) as error:
-            yield name, CheckResult("fails", str(error))
+            cause = causes.setdefault(str(error), name)
+            if cause == name:
+                yield name, CheckResult("fails", str(error))
+            else:
+                yield name, CheckResult("skipped", f"it needs what fails at {cause!r}")
