@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -90,7 +91,8 @@ def test_launch_needs_a_gpu(machine: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine has an accelerator")
 def test_the_command_starts_no_stage_without_a_gpu() -> None:
     command = [sys.executable, "-m", "calibration_tuning.cli", "launch", "configs/demo.yaml", "--on", "single_gpu"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "99"}  # none; empty would ask for the CPU, as `make test` does
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: --on: needs a GPU")
     assert "accelerate" not in ended.stdout
