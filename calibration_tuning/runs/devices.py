@@ -41,8 +41,9 @@ def has_accelerator() -> bool:
     )
 
 
-def require_accelerator() -> str:
-    """The name of the accelerator. Raises `UserError` where there is none and the CPU was not asked for."""
+def require_accelerator(what: str = "--on") -> str:
+    """The accelerators' number and kind. Raises `UserError` where there is none and the CPU was not asked for; `what`
+    needs it."""
     import torch
 
     if has_accelerator():
@@ -51,7 +52,7 @@ def require_accelerator() -> str:
         return "cpu"
     built = "is built for the CPU alone" if torch.version.cuda is None else "sees no GPU"
     raise UserError(
-        f"--on: needs a GPU, but torch {torch.__version__} {built} on this machine; use `calibration-tuning run` "
+        f"{what}: needs a GPU, but torch {torch.__version__} {built} on this machine; use `calibration-tuning run` "
         f"without a launch file, or {ON_CPU}"
     )
 

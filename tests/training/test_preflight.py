@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model
 from calibration_tuning.records import read_records, write_records
 from training.memory import counts
-from training.preflight import checks, untuned
+from training.preflight import checks, here, untuned
 from training.preflight.machines import GPUS, SHARDINGS
 from training.preflight.paper import Paper, fitting
 
@@ -331,6 +332,43 @@ def surroundings_of(config: RunConfig) -> checks.CheckResult:
         return checks.CHECKS["packages"](Paper(config, 1, GPU))
     except UserError as error:
         return checks.CheckResult("fails", str(error))
+
+
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def test_the_machine_itself_is_checked(run: RunConfig, on_cpu: None) -> None:
+    found = dict(checks.findings(Paper(run, 0, GPU), here.HERE))
+    assert {*found} == {*here.HERE}
+    assert found["training step"].status == "ok", found["training step"]
+    assert "2 layers of the run's width took a step in " in found["training step"].detail
+    assert found["collectives"].detail.startswith("2 processes added up a tensor (gloo) in "), found["collectives"]
+    assert found["output folder"].status == "ok"
+    assert found["GPU memory"].status == "skipped"
+
+
+def test_an_output_folder_without_locks_is_warned_of(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: Any, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    found = here.output_folder(Paper(run, 1, GPU))
+    assert found.status == "warning"
+    assert found.detail.endswith("has no file locks, so two runs in one folder are not noticed")
+
+
+def test_fewer_gpus_than_planned_fail(run: RunConfig, on_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    found = dict(checks.findings(Paper(run, 8, GPU), {"GPUs": here.HERE["GPUs"]}))["GPUs"]
+    assert found == checks.CheckResult("fails", "preflight --here: this machine has 4 GPUs, not 8; give --gpus 4")
+
+
+def test_processes_that_cannot_meet_fail(run: RunConfig, on_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nosuchdevice")
+    with pytest.raises(UserError, match="2 processes cannot communicate"):
+        here.collectives(Paper(run, 2, GPU))
 
 
 def asking(run: RunConfig, minimal: float) -> RunConfig:
