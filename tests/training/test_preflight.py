@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, Gemma2Config, LlamaConfig, LlamaForCausalLM, MistralConfig, Qwen2Config
 
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.config.settings import to_yaml
@@ -347,6 +347,26 @@ def test_the_machine_itself_is_checked(run: RunConfig, on_cpu: None) -> None:
     assert found["collectives"].detail.startswith("2 processes added up a tensor (gloo) in "), found["collectives"]
     assert found["output folder"].status == "ok"
     assert found["GPU memory"].status == "skipped"
+
+
+@pytest.mark.parametrize("kind", [Qwen2Config, MistralConfig, Gemma2Config])
+def test_a_model_of_two_layers_is_as_wide(kind: Any) -> None:
+    config = kind()
+    short = here.two_layers(config)
+    assert (short.num_hidden_layers, short.hidden_size) == (2, config.hidden_size)
+    assert len(getattr(short, "layer_types", None) or [1, 2]) == 2
+
+
+def test_a_step_that_fails_is_one_sentence(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(paper: Paper, device: torch.device) -> float:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(here, "_loss_of_a_step", fail)
+    with pytest.raises(UserError, match=r"a step of 2 layers fails on .*no kernel image"):
+        here.training_step(Paper(run, 1, GPU))
+    monkeypatch.setattr(here, "_loss_of_a_step", lambda paper, device: float("nan"))
+    with pytest.raises(UserError, match="has the loss nan"):
+        here.training_step(Paper(run, 1, GPU))
 
 
 def test_an_output_folder_without_locks_is_warned_of(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

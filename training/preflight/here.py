@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ import psutil
 import torch
 from transformers import AutoModelForCausalLM
 
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, reason
+from calibration_tuning.lm.caches import shares_block
 from calibration_tuning.lm.models import default_device
 from calibration_tuning.metrics.row_statistics import KERNELS
 from calibration_tuning.runs.devices import require_accelerator
@@ -59,9 +61,7 @@ def gpu_memory(paper: Paper) -> CheckResult:
 def machine_memory(paper: Paper) -> str:
     free, needed = psutil.virtual_memory().available / GIB, paper.gpus * paper.file_bytes / GIB
     fits = "is enough for" if free > needed else "is too little for"
-    return (
-        f"{free:.0f} GiB of host memory are free, which {fits} FSDP2's {needed:.0f} GiB; other strategies need little"
-    )
+    return f"{free:.0f} GiB of host memory is free; that {fits} FSDP2's {needed:.0f} GiB, and others need little"
 
 
 def collectives(paper: Paper) -> str:
@@ -120,27 +120,40 @@ def output_folder(paper: Paper) -> CheckResult:
 
 
 def training_step(paper: Paper) -> str:
-    """One step of a two-layer model of the run's width, in its precision, on one GPU. Raises `UserError` where its
-    loss is not finite."""
-    config = paper.config
-    shape: Any = type(paper.model.config)(**paper.model.config.to_dict() | {"num_hidden_layers": LAYERS})
-    device = default_device()
+    """One step of a two-layer model of the run's width, in its precision, on one GPU. Raises `UserError` where it
+    fails or its loss is not finite."""
+    device, begun = default_device(), time.monotonic()
+    try:
+        loss = _loss_of_a_step(paper, device)
+    except (RuntimeError, ImportError) as error:  # CUDA's errors and those of missing attention kernels are among these
+        raise UserError(f"a step of {LAYERS} layers fails on {device} ({reason(error)})") from None
+    if not math.isfinite(loss):
+        raise UserError(f"a step of {LAYERS} layers has the loss {loss}; this GPU or its kernels compute wrongly")
+    name = str(paper.dtype).removeprefix("torch.")
+    return f"{LAYERS} layers of the run's width took a step in {name} on {device} ({time.monotonic() - begun:.1f} s)"
+
+
+def _loss_of_a_step(paper: Paper, device: torch.device) -> float:
+    config, shape = paper.config, two_layers(paper.model.config.get_text_config())
     with torch.device(device):
         lm = AutoModelForCausalLM.from_config(shape, dtype=paper.dtype, attn_implementation=_attention(paper))
     lm, head = METHODS[config.training.method](config, lm)
     model = QueryModel(lm, (0, 1), config.training.objective, head).to(device).train()
-    layout = Layout("padded", list(range(16)), 4, shared_block=True)
+    layout = Layout("padded", list(range(16)), 4, shared_block=shares_block(shape, 16))
     examples = [Example(list(range(16, 48 + n)), 4, 1.0, 1.0) for n in range(4)]
     batch = to_device(layout.batch(examples, 1 / len(examples), 1), device)
-    begun = time.monotonic()
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=paper.dtype == torch.bfloat16):
         total, _, _ = model(batch)
     total.backward()
-    loss = total.item()
-    if not torch.isfinite(total):
-        raise UserError(f"a step of {LAYERS} layers has the loss {loss}; this GPU or its kernels compute wrongly")
-    name = str(paper.dtype).removeprefix("torch.")
-    return f"{LAYERS} layers of the run's width took a step in {name} on {device} ({time.monotonic() - begun:.1f} s)"
+    return total.item()
+
+
+def two_layers(config: Any) -> Any:
+    """The configuration of a model that is as wide but has `LAYERS` layers."""
+    values = config.to_dict() | {"num_hidden_layers": LAYERS}
+    if values.get("layer_types"):
+        values["layer_types"] = values["layer_types"][:LAYERS]
+    return type(config)(**values)
 
 
 def _attention(paper: Paper) -> str | None:

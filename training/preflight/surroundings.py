@@ -26,7 +26,7 @@ ENGINE_PACKAGES = {
 def packages(paper: Paper) -> str:
     """Raises `UserError` for an engine, a judge, a tracker or a kind of attention that is not installed."""
     config = paper.config
-    checked = [config.tracking.to]
+    checked: list[str] = [config.tracking.to]
     if not paper.is_curated:
         checked += _engine("curation.engine", config.curation.engine)
         if config.curation.judge is not None:
