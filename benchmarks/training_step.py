@@ -25,7 +25,7 @@ from calibration_tuning.config.training import ObjectiveSettings
 from calibration_tuning.lm.batches import left_pad
 from calibration_tuning.lm.models import default_device, load_model
 from training.examples import Example
-from training.layout import Batch, Layout
+from training.layout import Batch, Layout, to_device
 from training.query_model import QueryModel
 
 QUERY = 24
@@ -66,7 +66,7 @@ def main(
         layouts = {OURS: layouts["ours, packed"], "ours, block in every row": layouts["ours, block in every row"]}
     device = default_device()
     batches = {
-        name: [to(device, b) for b in passes(layout, made, tokens_per_batch, name.endswith("come"))]
+        name: [to_device(b, device) for b in passes(layout, made, tokens_per_batch, name.endswith("come"))]
         for name, layout in layouts.items()
     }
     full = [full_rows(prefix, [made[i] for i in one], device) for one in cut(layouts[OURS], made, tokens_per_batch)]
@@ -114,10 +114,6 @@ def passes(layout: Layout, made: list[Example], budget: int, as_they_come: bool)
         order = iter(range(len(made)))
         found = [[next(order) for _ in one] for one in found]
     return [layout.batch([made[i] for i in one], 1 / len(made), 1) for one in found]
-
-
-def to(device: torch.device, batch: Batch) -> Batch:
-    return {name: value.to(device) if value.ndim else value for name, value in batch.items()}
 
 
 def full_rows(prefix: list[int], made: list[Example], device: torch.device) -> tuple[torch.Tensor, ...]:

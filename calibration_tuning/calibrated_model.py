@@ -100,11 +100,12 @@ class CalibratedModel:
         folder = checkpoint_folder(path_or_repo, revision)
         changes = {"dtype": dtype, "attn_implementation": attn_implementation, "load_in_4bit": load_in_4bit}
         given = {name: value for name, value in changes.items() if value is not None}
-        checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code, changes=given)
+        where = default_device() if device is None else torch.device(device)
+        checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code, changes=given, device=where)
         thresholds = read_thresholds(folder, checkpoint.record.inputs_fingerprint)
         if thresholds is None and error_rate is not None:
             raise UserError(f"{path_or_repo}: has no thresholds, as it was not evaluated; leave error_rate out")
-        return cls(checkpoint.to(device or default_device()), None if thresholds is None else thresholds.of(error_rate))
+        return cls(checkpoint, None if thresholds is None else thresholds.of(error_rate))
 
     def answer(
         self, question: str, choices: Choices = None, context: str | None = None, max_new_tokens: int | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
@@ -99,8 +100,9 @@ def load_checkpoint(
     trust_remote_code: bool = False,
     changes: Mapping[str, Any] | None = None,
     record: CalibrationRecord | None = None,
+    device: torch.device | None = None,
 ) -> Checkpoint:
-    """The checkpoint in `folder`, on the CPU.
+    """The checkpoint in `folder`, on `device`, by default the CPU.
 
     `base` is an already loaded base model. Without it the model named in the record is loaded, with `changes` to how it
     was loaded for training. `record` is what `read_record(folder)` gave, so that files are not hashed twice.
@@ -122,14 +124,16 @@ def load_checkpoint(
             f"{folder / FILE}, answer_tokens: {record.answer_tokens}, but the tokenizer of {record.model.path} gives "
             f"{prompt_format.answer_tokens}; the checkpoint belongs to another model"
         )
-    model = base if base is not None else load_model(record.model)
+    model = base if base is not None else load_model(record.model, device)
     if record.method != "probe":
         _only_lora(folder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers, nothing to act on
-            model = PeftModel.from_pretrained(model, folder)
+            # peft would take the adapters of all processes through the first GPU.
+            model = PeftModel.from_pretrained(model, folder, torch_device="cpu")
     probe = None if record.method == "lora_prompt" else load_probe(folder)
-    return Checkpoint(model.eval(), prompt_format, record, probe, _readout(record, folder))
+    checkpoint = Checkpoint(model.eval(), prompt_format, record, probe, _readout(record, folder))
+    return checkpoint if device is None else checkpoint.to(device)
 
 
 def _readout(record: CalibrationRecord, folder: Path) -> StackedReadout | None:

@@ -21,7 +21,7 @@ from calibration_tuning.command_line import (
 )
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.runs.children import PYTHON, run_child
-from calibration_tuning.runs.launching import STAGES, launch_commands, stage_command
+from calibration_tuning.runs.launching import STAGES, is_here, launch_commands, stage_command
 from calibration_tuning.shipped_files import import_path, shipped
 
 app = typer.Typer(
@@ -99,8 +99,10 @@ def launch(
 
         load_run_config(config, overrides or [])
         _installed("launch")
-        flags = ["--force"] if force else []
-        for command in launch_commands(on, config, overrides or [], flags, gpus, dry_run):
+        commands = launch_commands(on, config, overrides or [], ["--force"] if force else [], gpus, dry_run)
+        if not dry_run and is_here(on):
+            _needs_gpu()
+        for command in commands:
             if dry_run:
                 print(_as_typed(command))
             else:
@@ -271,6 +273,13 @@ def _installed(*commands: str) -> None:
         extra = EXTRA_OF.get(name, "pipeline")
         if missing := [package for package in PACKAGES_OF[extra] if find_spec(package) is None]:
             raise UserError(f"{name} needs {missing[0]}; pip install 'calibration-tuning[{extra}]'")
+
+
+def _needs_gpu() -> None:
+    """End where no GPU can be used: the launchers would go on with the CPU. A child looks, as torch takes seconds."""
+    code, _ = run_child([PYTHON, "-m", "calibration_tuning.runs.devices"])
+    if code:
+        raise typer.Exit(code)
 
 
 def _start(command: list[str]) -> None:

@@ -60,9 +60,8 @@ def run_passes(config: RunConfig, curated: CuratedSet, record: CalibrationRecord
 
 def build_context(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -> PassContext:
     trust_code = config.model.trust_remote_code
-    checkpoint = load_checkpoint(config.checkpoint_dir, trust_remote_code=trust_code, record=record)
     return PassContext(
-        checkpoint.to(default_device()),
+        load_checkpoint(config.checkpoint_dir, trust_remote_code=trust_code, record=record, device=default_device()),
         curated.few_shot,
         config.evaluation,
         record.max_new_tokens,

@@ -12,7 +12,7 @@ The model reads both kinds through the same keys:
     answer_ids, answer_example [P] the answer tokens, and the example that each belongs to
     answer_share [P]               1 / (number of answer tokens in the token's example)
     reference_columns [R]          the columns that the reference model reads: all except the queries
-    chunks []                      number of parts in which the answers' vocabulary logits are computed
+    chunks                         an int: the number of parts in which the answers' vocabulary logits are computed
     correct, grade, weight [n]     the query's target, the answer's grade, and the example's weight in the loss
 """
 
@@ -32,7 +32,7 @@ from calibration_tuning.lm.caches import packs, shares_block
 from training.examples import Example
 from training.passes import cut_into_passes
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,16 @@ class Layout:
         made["correct"] = torch.tensor([float(example.correct) for example in examples])
         made["grade"] = torch.tensor([float(example.grade) for example in examples])
         made["weight"] = torch.full((len(examples),), weight)
-        made["chunks"] = torch.tensor(chunks)
+        made["chunks"] = chunks
         return made
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch with its tensors on `device`. Numbers stay: to read one from a GPU, the host waits for it."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }
 
 
 def layout_of(config: RunConfig, model_config: Any, block: list[int], query_length: int, is_fsdp: bool) -> Layout:

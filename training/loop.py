@@ -25,7 +25,7 @@ from calibration_tuning.runs.processes import is_first_process
 from calibration_tuning.runs.progress import progress
 from training.checkpoints import State
 from training.examples import Example
-from training.layout import Layout
+from training.layout import Batch, Layout, to_device
 from training.objective import CHUNK
 from training.step_order import StepOrder
 from training.stopping import Stopped
@@ -130,7 +130,7 @@ def one_step(run: Run, step: int) -> None:
         weight = 1 / len(examples) if mine else 0.0  # a process without examples still runs the pass
         batch = layout.batch(mine or [examples[shares[0][0]]], weight, chunks)
         with strategy.pass_context(is_last):
-            total, parts, z = strategy.model(to_device(batch, strategy))
+            total, parts, z = strategy.model(to_device(batch, strategy.accelerator.device))
             strategy.backward(total, is_last)
         if mine:
             _note(run.window, total, parts, z, batch)
@@ -204,13 +204,7 @@ def evenly(steps: int, count: int) -> set[int]:
     return {max(1, round(steps * (k + 1) / count)) for k in range(count)}
 
 
-def to_device(batch: dict[str, Tensor], strategy: Strategy) -> dict[str, Tensor]:
-    # Scalars stay on the CPU: to read a scalar from a GPU, the CPU would have to wait for the GPU.
-    device = strategy.accelerator.device
-    return {name: value.to(device, non_blocking=True) if value.ndim else value for name, value in batch.items()}
-
-
-def _note(window: Window, total: Tensor, parts: dict[str, Tensor], z: Tensor, batch: dict[str, Tensor]) -> None:
+def _note(window: Window, total: Tensor, parts: dict[str, Tensor], z: Tensor, batch: Batch) -> None:
     for name, value in {"loss": total.detach(), **parts}.items():
         window.parts[name] = window.parts[name] + value if name in window.parts else value
     window.z.append(z)

@@ -63,7 +63,7 @@ class QueryModel(nn.Module):
                 batch["grade"][batch["answer_example"]],
                 hidden[batch["answer_rows"], batch["answer_cols"]],
                 reference,
-                int(batch["chunks"]),
+                batch["chunks"],
             )
         total, parts = objective(
             self.settings, z, log_mass, batch["correct"], batch["weight"], answers, self._vocabulary
@@ -78,8 +78,8 @@ class QueryModel(nn.Module):
         """z [n, 2], and the log-mass [n] of the two answer tokens, which is None with a probe."""
         if self.probe is not None:
             return self.probe(verdict), None
-        logits = self._vocabulary(verdict)
-        z = logits[:, list(self.answer_tokens)]
+        logits = vocabulary_logits(self.lm, verdict, exact=self.answer_tokens)
+        z = torch.stack([logits[:, token] for token in self.answer_tokens], dim=-1)
         return z, z.logsumexp(-1) - logits.logsumexp(-1)
 
     def _vocabulary(self, hidden: Tensor) -> Tensor:

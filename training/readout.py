@@ -62,7 +62,7 @@ def read(
 
     The processes share the work. The model is loaded anew: the one under training may be cut into shards.
     """
-    model = load_model(config.model).eval().to(default_device())
+    model = load_model(config.model, default_device())
     prompt_format = inputs.prompt_format
     layers = layers_read(model.config.get_text_config().num_hidden_layers)
     share = list(range(len(rows)))[process_index() :: process_count()]

@@ -36,7 +36,7 @@ from training.methods import METHODS, parameter_groups
 from training.query_model import QueryModel
 from training.resume import saver
 from training.step_order import StepOrder
-from training.strategy import Strategy, start_strategy
+from training.strategy import Strategy, loads_onto, start_strategy
 from training.watch import Watch
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration")
@@ -124,7 +124,7 @@ def uses_bf16(config: RunConfig) -> bool:
 def build_strategy(config: RunConfig, inputs: Inputs, accelerator: Accelerator) -> Strategy:
     settings = config.training
     set_seed(config.training_seed)
-    lm, head = METHODS[settings.method](config, load_model(config.model))
+    lm, head = METHODS[settings.method](config, load_model(config.model, loads_onto(accelerator)))
     if settings.gradient_checkpointing:
         lm.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.torch_compile:

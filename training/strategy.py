@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from calibration_tuning.runs.devices import has_accelerator
 from calibration_tuning.runs.processes import process_count
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -30,8 +31,10 @@ minutes can be too short."""
 
 
 def make_accelerator(bf16: bool) -> Accelerator:
-    """Build the accelerator from the environment of `accelerate launch`. Without it, a single device is used."""
-    on_cpu = not torch.accelerator.is_available()
+    """Build the accelerator from the environment of `accelerate launch`. Without it, a single device is used.
+
+    Raises `UserError` where the machine's GPUs cannot be used."""
+    on_cpu = not has_accelerator()
     several = process_count() > 1
     handlers = [InitProcessGroupKwargs(backend="gloo" if on_cpu else None, timeout=TIMEOUT)] if several else []
     # With cpu=True accelerate uses plain data parallelism, so DeepSpeed on the CPU needs cpu=False.
@@ -40,6 +43,16 @@ def make_accelerator(bf16: bool) -> Accelerator:
         mixed_precision="bf16" if bf16 and not on_cpu else "no",
         kwargs_handlers=handlers,
     )
+
+
+def loads_onto(accelerator: Accelerator) -> torch.device | None:
+    """Where the model is loaded before it is wrapped: on the GPU, or on the CPU (None) where it will be split over the
+    GPUs, because the whole of it need not fit on one."""
+    if accelerator.distributed_type == DistributedType.FSDP:
+        return None
+    if accelerator.distributed_type == DistributedType.DEEPSPEED and accelerator.state.deepspeed_plugin.zero_stage == 3:
+        return None
+    return accelerator.device
 
 
 def _wants_deepspeed() -> bool:

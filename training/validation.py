@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.examples import Example
-from training.layout import Layout
+from training.layout import Layout, to_device
 from training.strategy import Strategy, evaluation_mode
 
 
@@ -39,7 +39,7 @@ def judge(
             share = shares[strategy.accelerator.process_index]
             batch = layout.batch([examples[i] for i in share or shares[0][:1]], 0.0, 0)
             device = strategy.accelerator.device
-            z, log_mass = strategy.model({name: value.to(device) for name, value in batch.items()}, judge_only=True)
+            z, log_mass = strategy.model(to_device(batch, device), judge_only=True)
             mass = [np.nan] * len(z) if log_mass is None else log_mass.double().exp().tolist()
             scored += zip(share, (z[:, 1] - z[:, 0]).double().tolist(), mass, strict=False)
             advance(sum(map(len, shares)))

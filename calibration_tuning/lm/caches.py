@@ -38,11 +38,19 @@ class Prefix:
     repeated: tuple[int, ...] = ()
 
     def expand(self, batch_size: int, config: Any) -> DynamicCache | None:
-        """A cache for `batch_size` rows. Views, not copies; gradients flow back into the block."""
+        """A cache for `batch_size` rows: views of the block until a layer appends to them, when it copies both.
+        Gradients flow back into the block."""
         if not self.length:
             return None
-        data = [(k.expand(batch_size, -1, -1, -1), v.expand(batch_size, -1, -1, -1)) for k, v in self.layers]
-        return DynamicCache(data, config=config)
+        cache = DynamicCache(config=config)
+        empty: list[Any] = cache.layers
+        for layer, (keys, values) in zip(empty, self.layers, strict=True):
+            # Filled here, as transformers would append the block to an empty cache: one more copy for every row.
+            layer.keys, layer.values = (part.expand(batch_size, -1, -1, -1) for part in (keys, values))
+            layer.dtype, layer.device, layer.is_initialized = keys.dtype, keys.device, True
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                layer.cumulative_length = self.length
+        return cache
 
 
 def encode_prefix(model: Any, ids: Sequence[int] | Tensor) -> Prefix:
@@ -52,8 +60,19 @@ def encode_prefix(model: Any, ids: Sequence[int] | Tensor) -> Prefix:
     if not shares_block(model.config, len(ids)):
         return Prefix((), 0, tuple(map(int, ids)))
     tokens = (ids if isinstance(ids, Tensor) else torch.tensor(ids, device=model.device)).unsqueeze(0)
-    cache = decoder(model)(input_ids=tokens, use_cache=True).past_key_values
+    cache = _empty_cache(model.config, tokens.device)
+    cache = decoder(model)(input_ids=tokens, past_key_values=cache, use_cache=True).past_key_values
     return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), tokens.shape[1])
+
+
+def _empty_cache(config: Any, device: torch.device) -> DynamicCache:
+    """A cache without tokens. transformers would copy the length of every layer's window from the host to the device,
+    and with each copy wait for the device; made there, it is not copied."""
+    cache = DynamicCache(config=config)
+    for layer in cache.layers:
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            layer._sliding_window_tensor = torch.full((), layer.sliding_window, device=device)
+    return cache
 
 
 def keeps_keys(config: Any) -> bool:

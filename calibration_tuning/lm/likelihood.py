@@ -13,7 +13,7 @@ from torch import Tensor
 from calibration_tuning.lm.batches import PAD, forward_inputs, left_pad
 from calibration_tuning.lm.caches import Prefix, keeps_keys
 from calibration_tuning.lm.generation import Answer
-from calibration_tuning.lm.models import decoder, vocabulary_logits
+from calibration_tuning.lm.models import decoder, float32_logits
 from calibration_tuning.lm.prompts import PromptFormat
 
 CHUNK = 128
@@ -116,7 +116,7 @@ def token_logprobs(model: Any, continued: Continued) -> list[float]:
     values: list[float] = []
     for start in range(0, len(continued.targets), CHUNK):
         part = slice(start, start + CHUNK)
-        logits = vocabulary_logits(model, continued.hidden[part])
+        logits = float32_logits(model, continued.hidden[part])
         values += (-F.cross_entropy(logits, continued.targets[part], reduction="none")).tolist()
     return values
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -19,18 +21,22 @@ from transformers import (
     GenerationConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.pypi_source import resolve_wheel
+from calibration_tuning.runs.devices import has_accelerator
 from calibration_tuning.runs.files import sha256_file
 from calibration_tuning.runs.processes import local_process_index
 
 PYPI = "pypi:"
 MULTIPLIERS, DIVISORS = ("logit_scale", "lm_head_multiplier"), ("logits_scaling",)
 """Settings of families (Cohere, MPT, Falcon-H1; Granite) that scale logits after the projection."""
+ROWS = 8192
+"""Rows of the vocabulary projection that exist in float32 at a time: 128 MiB for a 7B model."""
 
 
 def resolve_model_path(path: str) -> str:
@@ -45,8 +51,10 @@ def resolve_dtype(name: str) -> torch.dtype:
 
 
 def default_device() -> torch.device:
-    """The accelerator of this process. Each of several processes on a machine has a different accelerator."""
-    accelerator = torch.accelerator.current_accelerator()
+    """The accelerator of this process. Each of several processes on a machine has a different accelerator.
+
+    Raises `UserError` where the machine's GPUs cannot be used."""
+    accelerator = torch.accelerator.current_accelerator() if has_accelerator() else None
     if accelerator is None:
         return torch.device("cpu")
     return torch.device(accelerator.type, local_process_index() % max(1, torch.accelerator.device_count()))
@@ -124,8 +132,11 @@ def _sampled(path: Path) -> str:
     return f"{size} {digest.hexdigest()[:16]}"
 
 
-def load_model(settings: ModelSettings) -> Any:
-    """The model in evaluation mode on the CPU; the caller moves it."""
+def load_model(settings: ModelSettings, device: torch.device | None = None) -> Any:
+    """The model in evaluation mode on `device`, by default the CPU.
+
+    Weights are read straight onto a GPU where that is possible: converted on the CPU first (Llama-2 is stored in
+    float16), those of eight processes would take eight times their size of the machine's memory."""
     path = resolve_model_path(settings.path)
     with loading(settings):
         # transformers would put an adapter on that lies beside the weights, pickled ones too.
@@ -133,7 +144,7 @@ def load_model(settings: ModelSettings) -> Any:
     if adapter is not None:
         raise UserError(f"model.path: {settings.path!r} holds an adapter; name the model that it belongs to")
     with loading(settings):
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             path,
             revision=settings.revision,
             dtype=resolve_dtype(settings.dtype),
@@ -141,8 +152,16 @@ def load_model(settings: ModelSettings) -> Any:
             trust_remote_code=settings.trust_remote_code,
             use_safetensors=True,
             quantization_config=_four_bits(settings),
+            device_map={"": device} if _reads_onto(device) else None,
         )
-    return model.eval()
+    return (model if device is None else model.to(device)).eval()
+
+
+def _reads_onto(device: torch.device | None) -> bool:
+    """True if transformers can read weights onto `device`: it needs accelerate, and ZeRO-3 puts them itself."""
+    if device is None or device.type == "cpu":
+        return False
+    return find_spec("accelerate") is not None and not is_deepspeed_zero3_enabled()
 
 
 def _four_bits(settings: ModelSettings) -> Any:
@@ -188,11 +207,70 @@ def decoder(model: Any) -> Any:
     return causal_model(model).get_decoder()
 
 
-def vocabulary_logits(model: Any, hidden: Tensor) -> Tensor:
-    """Float32 logits [..., K] at hidden states [..., H], as the model itself would give."""
+def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] = ()) -> Tensor:
+    """Float32 logits [..., K] at hidden states [..., H], as the model itself would give.
+
+    A model in bfloat16 rounds its logits to 8 significant bits: near 20 to eighths. The difference of two such logits
+    takes few values, so the logits of the tokens `exact` are projected in float32 instead. The others stay rounded.
+    """
     causal = causal_model(model)
-    config = causal.config.get_text_config()
-    logits = causal.get_output_embeddings()(hidden).float() * logits_scale(config)
+    head, tokens = causal.get_output_embeddings(), list(exact)
+    projected: list[Tensor] = []
+    caller = get_ident()
+
+    def project(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        mine = get_ident() == caller  # a server's other threads call the same head
+        if mine and output.dtype != torch.float32 and _has_plain_weight(module):
+            rows = torch.stack([module.weight[token] for token in tokens])
+            bias = None if module.bias is None else torch.stack([module.bias[token] for token in tokens])
+            projected.append(_in_float32(hidden, rows, bias))
+
+    # Weights that are split over devices are whole during the head's forward pass only, before later hooks free them.
+    hook = head.register_forward_hook(project, prepend=True) if tokens else None
+    try:
+        logits = head(hidden).float()
+    finally:
+        if hook is not None:
+            hook.remove()
+    if projected:
+        for place, token in enumerate(tokens):  # by number: a list would be copied to the GPU, which waits for it
+            logits[..., token] = projected[0][..., place]
+    return _scaled(causal.config.get_text_config(), logits)
+
+
+@torch.no_grad()
+def float32_logits(model: Any, hidden: Tensor) -> Tensor:
+    """`vocabulary_logits` projected in float32 whatever the model's precision, without gradients."""
+    causal = causal_model(model)
+    head = causal.get_output_embeddings()
+    rounds = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype != torch.float32
+    if not (rounds and _has_plain_weight(head)):
+        return vocabulary_logits(model, hidden)
+    weights = head.weight.split(ROWS)
+    biases = [None] * len(weights) if head.bias is None else head.bias.split(ROWS)
+    parts = [_in_float32(hidden, *part) for part in zip(weights, biases, strict=True)]
+    return _scaled(causal.config.get_text_config(), torch.cat(parts, dim=-1))
+
+
+def _has_plain_weight(head: Any) -> bool:
+    """True for a linear layer whose weight is whole and a number each: not quantised, sharded or with an adapter."""
+    if getattr(type(head), "forward", None) is not nn.Linear.forward:
+        return False
+    weight = head.weight
+    is_whole = weight.shape == (head.out_features, head.in_features) and not isinstance(weight, DTensor)
+    return is_whole and weight.is_floating_point() and weight.dtype.itemsize >= 2
+
+
+def _in_float32(hidden: Tensor, rows: Tensor, bias: Tensor | None) -> Tensor:
+    """Float32 projections [..., n] of hidden states [..., H] onto `rows` [n, H], outside autocast."""
+    kind = hidden.device.type
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        projected = hidden.float() @ rows.float().T
+        return projected if bias is None else projected + bias.float()
+
+
+def _scaled(config: Any, logits: Tensor) -> Tensor:
+    logits = logits * logits_scale(config)
     cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2 and 3
     return logits if cap is None else cap * torch.tanh(logits / cap)
 

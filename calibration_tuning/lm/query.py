@@ -14,7 +14,7 @@ from torch import Tensor
 from calibration_tuning.errors import RunError
 from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad
 from calibration_tuning.lm.caches import Prefix, encode_prefix
-from calibration_tuning.lm.models import decoder, float64, vocabulary_logits
+from calibration_tuning.lm.models import decoder, float32_logits, float64
 from calibration_tuning.lm.probe import Probe
 from calibration_tuning.lm.prompts import PromptFormat
 
@@ -58,7 +58,7 @@ def score_batch(
     rows = [[*sequence, *prompt_format.query_ids] for sequence in sequences]
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prefix))
     hidden = decoder(model)(**forward_inputs(input_ids, mask, prefix, model.config)).last_hidden_state[:, -1]
-    logits = vocabulary_logits(model, hidden)
+    logits = float32_logits(model, hidden)
     logprobs = float64(logits).log_softmax(-1)
     verdict = logprobs[:, [no, yes]] if probe is None else float64(probe(hidden))
     if not torch.isfinite(verdict).all():

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad
 from calibration_tuning.lm.caches import Prefix, encode_prefix
-from calibration_tuning.lm.models import decoder, vocabulary_logits
+from calibration_tuning.lm.models import decoder, float32_logits
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_batch(
 
 def _logprobs(model: Any, hidden: torch.Tensor, answer: Sequence[int]) -> list[float]:
     targets = torch.tensor(list(answer), device=hidden.device)
-    return [float(v) for v in -F.cross_entropy(vocabulary_logits(model, hidden), targets, reduction="none")]
+    return [float(v) for v in -F.cross_entropy(float32_logits(model, hidden), targets, reduction="none")]
 
 
 def read_answers(

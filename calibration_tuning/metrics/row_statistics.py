@@ -15,7 +15,10 @@ float64 there too.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import subprocess
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -124,11 +127,27 @@ def _cpu_kernel() -> Callable[..., bool]:
     return read_rows
 
 
+@functools.cache
 def _gpu_kernel() -> Callable[..., bool] | None:
+    """None without Triton, or where it cannot start a kernel: it compiles its launcher when first used, for which it
+    needs a C compiler, Python's headers and libcuda."""
     if importlib.util.find_spec("triton") is None:
         return None
-    from calibration_tuning.metrics.kernels.gpu import read_rows
+    try:
+        from calibration_tuning.metrics.kernels.gpu import probe, read_rows
 
+        probe()
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, OSError, AssertionError, ImportError, subprocess.CalledProcessError) as error:
+        cause = " ".join(str(error).split())[:200]
+        warnings.warn(
+            f"Triton cannot start a kernel here ({type(error).__name__}: {cause}), so token metrics take a slower way "
+            "in float64; it needs a C compiler, Python's headers (python3-dev) and libcuda",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
     return read_rows
 
 

@@ -32,6 +32,15 @@ def stage_command(
     return [*start, STAGES[stage], str(config), *overrides, *flags]
 
 
+def is_here(on: str) -> bool:
+    """True if `--on` names a file whose stages run on this machine."""
+    return on in _files()
+
+
+def _files() -> list[str]:
+    return sorted(path.stem for path in (ROOT / FOLDER / "accelerate").glob("*.yaml") if path.stem != "multi_node")
+
+
 def launch_commands(
     on: str,
     config: Path,
@@ -42,8 +51,7 @@ def launch_commands(
 ) -> list[list[str]]:
     """What `calibration-tuning launch CONFIG --on NAME` starts, one after the other. Raises `UserError` for a name that
     is none and, unless it is a dry run, for a variable that is missing."""
-    here = sorted(path.stem for path in (ROOT / FOLDER / "accelerate").glob("*.yaml") if path.stem != "multi_node")
-    if on in here:
+    if is_here(on):
         if on == "single_gpu" and gpus not in (None, 1):
             raise UserError("--gpus: single_gpu is one process; use --on ddp_8gpu")
         launch = shipped(FOLDER / "accelerate" / f"{on}.yaml")
@@ -68,5 +76,5 @@ def launch_commands(
             "--on multi_node: needs a launcher on every machine; use slurm, or the command in "
             f"{FOLDER / 'accelerate' / 'multi_node.yaml'}"
         )
-    known = ", ".join([*here, "slurm", "skypilot"])
+    known = ", ".join([*_files(), "slurm", "skypilot"])
     raise UserError(f"--on {on}: unknown; use one of {known}" if on else f"Give `--on`: one of {known}")

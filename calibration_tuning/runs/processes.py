@@ -31,11 +31,12 @@ def wait_for_everyone() -> None:
     """Go on when every process has come this far. Joins accelerate's process group at first use."""
     if process_count() == 1:
         return
-    import torch
     from accelerate import PartialState
 
+    from calibration_tuning.runs.devices import has_accelerator
+
     # One process may have hours more to do than another: the default of ten minutes would end the run.
-    PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=7)).wait_for_everyone()
+    PartialState(cpu=not has_accelerator(), timeout=timedelta(days=7)).wait_for_everyone()
 
 
 def leave(code: int) -> NoReturn:

@@ -56,7 +56,7 @@ def _transformers(settings: Any, job: Job) -> Engine:
     from calibration_tuning.lm.answering import Answerer
     from calibration_tuning.lm.models import default_device, load_model
 
-    model = load_model(job.model).to(default_device())
+    model = load_model(job.model, default_device())
     return Answerer(
         model,
         job.prompt_format,

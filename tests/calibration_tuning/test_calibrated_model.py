@@ -99,6 +99,18 @@ def test_choices_of_long_questions_are_read_a_few_at_a_time(
         assert one.choice_logprobs == pytest.approx(other.choice_logprobs, abs=1e-5)
 
 
+def test_the_adapter_does_not_pass_through_the_first_gpu(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """peft would infer "cuda" there, which is the first GPU for each of eight processes."""
+
+    def infer() -> str:
+        raise AssertionError("peft chooses the device")
+
+    monkeypatch.setattr("peft.peft_model.infer_device", infer)
+    monkeypatch.setattr("peft.utils.save_and_load.infer_device", infer)
+    loaded = CalibratedModel.from_pretrained(tiny_run / "checkpoint", device="cpu")
+    assert {p.device.type for p in loaded.model.parameters()} == {"cpu"}
+
+
 def test_a_checkpoint_of_another_machine_is_loaded_as_this_one_can(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

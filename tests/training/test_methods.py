@@ -146,9 +146,9 @@ def test_a_downloaded_record_cannot_let_code_run(
     asked: list[bool] = []
     real = checkpoint.load_model
 
-    def load(settings: Any) -> Any:
+    def load(settings: Any, device: Any) -> Any:
         asked.append(settings.trust_remote_code)
-        return real(settings)
+        return real(settings, device)
 
     monkeypatch.setattr(checkpoint, "load_model", load)
     CalibratedModel.from_pretrained(config.checkpoint_dir)

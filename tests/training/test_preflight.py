@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
 import subprocess
@@ -15,13 +16,15 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, Gemma2Config, LlamaConfig, LlamaForCausalLM, MistralConfig, Qwen2Config
 
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.config.settings import to_yaml
+from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model
 from calibration_tuning.records import read_records, write_records
 from training.memory import counts
-from training.preflight import checks, untuned
+from training.preflight import checks, here, untuned
 from training.preflight.machines import GPUS, SHARDINGS
 from training.preflight.paper import Paper, fitting
 
@@ -184,7 +187,8 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
             "the model reads 512",
         ),
         ("curated set", lambda c: shutil.rmtree(c.curation_dir), "warning", "so lengths are assumed"),
-        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parquet"),
+        ("curated set", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parq"),
+        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "skipped", "fails at 'curated set'"),
     ],
 )
 def test_what_would_stop_a_run_is_found(
@@ -208,7 +212,10 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", counted)
     found = dict(checks.findings(Paper(missing, 1, GPU)))
-    assert {found[name].status for name in ("model", "answer tokens", "context", "memory", "disk")} == {"fails"}
+    assert found["model"].status == "fails"
+    assert "/nowhere/model" in found["model"].detail
+    after = [found[name] for name in ("answer tokens", "context", "memory", "host memory", "whole model", "disk")]
+    assert {*after} == {checks.CheckResult("skipped", "it needs what fails at 'model'")}, "a cause is said once"
     assert tried == ["/nowhere/model"], "a hub out of reach keeps one waiting, so it is asked once"
     monkeypatch.undo()
     online = run.model_copy(update={"tracking": run.tracking.model_copy(update={"wandb": "online"})})
@@ -265,6 +272,123 @@ def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkey
     assert checks.disk(paper).status == "fails", "a download that was interrupted"
     there.add("model-2-of-2.safetensors")
     assert checks.disk(paper).status == "ok"
+
+
+def changed(config: RunConfig, *overrides: str) -> RunConfig:
+    """The run with other settings, before anything of it is curated."""
+    path = config.output_dir / "changed.yaml"
+    path.write_text(to_yaml(config))
+    return load_run_config(path, [f"output_dir={config.output_dir / 'new'}", *overrides])
+
+
+def test_question_sets_are_read_before_a_gpu_is_paid_for(run: RunConfig) -> None:
+    sound = status(changed(run), "questions")
+    assert sound.status == "ok", sound
+    assert "sets can be read, and" in sound.detail
+    assert status(run, "questions").detail == "curated already"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("questions.0.path=/nowhere/questions.jsonl", "/nowhere/questions.jsonl does not exist"),
+        ("questions.0.answer='{{ anwser }}'", "rows is usable (row 0, answer"),
+        ("curation.sizes.train=5000", "questions are wanted in all, but the sets give only"),
+    ],
+)
+def test_questions_that_are_missing_misspelt_or_too_few_fail(run: RunConfig, override: str, message: str) -> None:
+    found = status(changed(run, override), "questions")
+    assert found.status == "fails"
+    assert message in found.detail
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["curation.engine={kind: vllm}"], "curation.engine: vllm is not installed in this environment; curate in"),
+        (["curation.engine={kind: recorded, path: /nowhere.jsonl}"], "curation.engine.path: /nowhere.jsonl: no such"),
+        (["curation.judge={model: {path: judge}, engine: {kind: vllm}}"], "curation.judge.engine: vllm is not"),
+        (
+            ["curation.engine={kind: openai, base_url: 'http://localhost:1/v1'}"],
+            'curation.engine: openai is not installed in this environment; run `pip install -e ".[openai]"`',
+        ),
+        (["tracking.to=trackio"], "tracking.to: trackio is not installed"),
+        (["model.attn_implementation=flash_attention_2"], "flash_attention_2 needs the package flash-attn"),
+        (["model.load_in_4bit=true"], "needs bitsandbytes"),
+    ],
+)
+def test_packages_that_are_missing_fail(
+    run: RunConfig, monkeypatch: pytest.MonkeyPatch, overrides: list[str], message: str
+) -> None:
+    monkeypatch.setattr("training.preflight.surroundings.find_spec", lambda name: None if name != "wandb" else name)
+    monkeypatch.setattr("calibration_tuning.config.tracking.find_spec", lambda name: None)
+    found = surroundings_of(changed(run, *overrides))
+    assert found.status == "fails"
+    assert message in found.detail
+
+
+def surroundings_of(config: RunConfig) -> checks.CheckResult:
+    try:
+        return checks.CHECKS["packages"](Paper(config, 1, GPU))
+    except UserError as error:
+        return checks.CheckResult("fails", str(error))
+
+
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def test_the_machine_itself_is_checked(run: RunConfig, on_cpu: None) -> None:
+    found = dict(checks.findings(Paper(run, 0, GPU), here.HERE))
+    assert {*found} == {*here.HERE}
+    assert found["training step"].status == "ok", found["training step"]
+    assert "2 layers of the run's width took a step in " in found["training step"].detail
+    assert found["collectives"].detail.startswith("2 processes added up a tensor (gloo) in "), found["collectives"]
+    assert found["output folder"].status == "ok"
+    assert found["GPU memory"].status == "skipped"
+
+
+@pytest.mark.parametrize("kind", [Qwen2Config, MistralConfig, Gemma2Config])
+def test_a_model_of_two_layers_is_as_wide(kind: Any) -> None:
+    config = kind()
+    short = here.two_layers(config)
+    assert (short.num_hidden_layers, short.hidden_size) == (2, config.hidden_size)
+    assert len(getattr(short, "layer_types", None) or [1, 2]) == 2
+
+
+def test_a_step_that_fails_is_one_sentence(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(paper: Paper, device: torch.device) -> float:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(here, "_loss_of_a_step", fail)
+    with pytest.raises(UserError, match=r"a step of 2 layers fails on .*no kernel image"):
+        here.training_step(Paper(run, 1, GPU))
+    monkeypatch.setattr(here, "_loss_of_a_step", lambda paper, device: float("nan"))
+    with pytest.raises(UserError, match="has the loss nan"):
+        here.training_step(Paper(run, 1, GPU))
+
+
+def test_an_output_folder_without_locks_is_warned_of(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: Any, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    found = here.output_folder(Paper(run, 1, GPU))
+    assert found.status == "warning"
+    assert found.detail.endswith("has no file locks, so two runs in one folder are not noticed")
+
+
+def test_fewer_gpus_than_planned_fail(run: RunConfig, on_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    found = dict(checks.findings(Paper(run, 8, GPU), {"GPUs": here.HERE["GPUs"]}))["GPUs"]
+    assert found == checks.CheckResult("fails", "preflight --here: this machine has 4 GPUs, not 8; give --gpus 4")
+
+
+def test_processes_that_cannot_meet_fail(run: RunConfig, on_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nosuchdevice")
+    with pytest.raises(UserError, match="2 processes cannot communicate"):
+        here.collectives(Paper(run, 2, GPU))
 
 
 def asking(run: RunConfig, minimal: float) -> RunConfig:

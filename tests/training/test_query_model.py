@@ -116,6 +116,22 @@ def test_compiled_layers_change_nothing(tiny: Any) -> None:
     assert_same_gradients(torch.autograd.grad(total, case.parameters), expected)
 
 
+def test_verdicts_in_bfloat16_are_not_on_its_grid(tiny: Any) -> None:
+    """The verdict's logits are differences of the head's rows in float32; the mass of the two answers stays under 1."""
+    lm, tokenizer = tiny
+    lm.get_output_embeddings().weight.data.mul_(64)  # the tiny model's logits are small; trained ones are not
+    case = Case((lm.to(torch.bfloat16), tokenizer))
+    examples = [case.example(f"What is {n} plus {n}?", str(2 * n), 1.0) for n in range(40)]
+    batch = case.layout(**LAYOUTS["padded, shared block"]).batch(examples, 1 / 40, chunks=1)
+    z, log_mass = case.model.eval()(batch, judge_only=True)
+    assert z.dtype == torch.float32
+    assert len((z[:, 1] - z[:, 0]).unique()) > 35
+    assert (log_mass <= 0).all()
+    total, _, trained = case.model.train()(batch)
+    assert len((trained[:, 1] - trained[:, 0]).unique()) > 35
+    assert all(torch.isfinite(gradient).all() for gradient in torch.autograd.grad(total, case.parameters))
+
+
 @pytest.mark.parametrize("kind", LAYOUTS.values(), ids=LAYOUTS)
 def test_examples_of_a_pass_do_not_see_each_other(tiny: Any, kind: dict[str, Any]) -> None:
     case = Case(tiny)

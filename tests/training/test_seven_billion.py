@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from peft import get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config
 
@@ -13,7 +15,7 @@ from calibration_tuning.config.run import load_run_config
 from training.memory import GIB, adapted, counts, estimate_memory
 from training.methods import lora_config
 from training.query_model import QueryModel
-from training.strategy import make_accelerator
+from training.strategy import loads_onto, make_accelerator
 
 A100 = 80 * 1e9 / GIB
 SHAPES: dict[str, tuple[PretrainedConfig, float]] = {
@@ -83,3 +85,19 @@ def test_one_process_alone_is_a_single_device(monkeypatch: pytest.MonkeyPatch) -
     accelerator = make_accelerator(bf16=True)
     assert accelerator.num_processes == 1
     assert accelerator.mixed_precision == ("bf16" if torch.cuda.is_available() else "no")
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "expected"),
+    [
+        (DistributedType.NO, 0, "cuda:5"),
+        (DistributedType.MULTI_GPU, 0, "cuda:5"),
+        (DistributedType.DEEPSPEED, 2, "cuda:5"),
+        (DistributedType.DEEPSPEED, 3, None),
+        (DistributedType.FSDP, 0, None),
+    ],
+)
+def test_a_model_that_is_split_is_loaded_on_the_cpu(kind: DistributedType, stage: int, expected: str | None) -> None:
+    plugin = SimpleNamespace(deepspeed_plugin=SimpleNamespace(zero_stage=stage))
+    accelerator: Any = SimpleNamespace(distributed_type=kind, state=plugin, device="cuda:5")
+    assert loads_onto(accelerator) == expected

@@ -24,7 +24,7 @@ from calibration_tuning.errors import UserError
 if TYPE_CHECKING:
     from training.preflight.paper import Paper
 
-COLOURS = {"ok": "green", "warning": "yellow", "fails": "red"}
+COLOURS = {"ok": "green", "warning": "yellow", "fails": "red", "skipped": "dim"}
 PARTS = ("weights", "trained", "gradients", "optimizer", "activations", "logits")
 WIDEST = 110
 MOST_OF_BLOCK = 600
@@ -38,6 +38,9 @@ def main(
     gpu: Annotated[
         str, typer.Option(help="GPU type, for example h100-80gb or rtx-4090. An unknown type lists all.")
     ] = "a100-80gb",
+    here: Annotated[
+        bool, typer.Option("--here", help="Check this machine too: GPUs, NCCL, kernels, folder, a step. One minute.")
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
     """Estimate a training's memory, time and cost, and check what would stop it. Needs no GPU and no weights.
@@ -50,18 +53,23 @@ def main(
 
     def work() -> None:
         quiet_libraries()
-        from training.preflight.checks import findings
+        from training.preflight.checks import CHECKS, findings
         from training.preflight.machines import GPUS
         from training.preflight.paper import Paper, chosen_gpu
 
         paper = Paper(load_run_config(config, overrides or []), gpus, chosen_gpu(gpu, GPUS))
         console = Console()
         console = Console(width=max(console.width, WIDEST), highlight=False)
-        results = list(findings(paper))
-        if dict(results)["model"].status == "ok" and dict(results)["curated set"].status != "fails":
+        checks = CHECKS
+        if here:
+            from training.preflight.here import HERE
+
+            checks = CHECKS | HERE
+        results = list(findings(paper, checks))
+        if dict(results)["model"].status == "ok" and dict(results)["curated set"].status in ("ok", "warning"):
             _sizes(console, paper, gpu)
             _schedule(console, paper, gpu)
-        if dict(results)["answer tokens"].status == "ok" and dict(results)["curated set"].status != "fails":
+        if dict(results)["answer tokens"].status == "ok" and dict(results)["curated set"].status in ("ok", "warning"):
             _example(console, paper)
         for name, finding in results:
             mark = f"[{COLOURS[finding.status]}]{finding.status:<7}[/]"

@@ -14,6 +14,7 @@ from typing import Literal
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.models import PYPI, context_length
 from training.memory import GIB, counts
+from training.preflight import surroundings
 from training.preflight.machines import CONTEXT
 from training.preflight.paper import Paper, fitting
 from training.preflight.untuned import answer_mass as untuned_mass
@@ -25,7 +26,7 @@ SPARE = 2.0
 
 @dataclass(frozen=True)
 class CheckResult:
-    status: Literal["ok", "warning", "fails"]
+    status: Literal["ok", "warning", "fails", "skipped"]
     detail: str
 
 
@@ -148,11 +149,11 @@ def disk(paper: Paper) -> CheckResult:
         wanted[Path(HF_HUB_CACHE)] = paper.file_bytes
     disks: dict[int, float] = defaultdict(float)
     for folder, size in wanted.items():
-        disks[_existing(folder).stat().st_dev] += size
+        disks[existing(folder).stat().st_dev] += size
     details, is_short = [], False
     for folder, size in wanted.items():
-        free = shutil.disk_usage(_existing(folder)).free
-        is_short |= free <= SPARE * disks[_existing(folder).stat().st_dev]
+        free = shutil.disk_usage(existing(folder)).free
+        is_short |= free <= SPARE * disks[existing(folder).stat().st_dev]
         details.append(f"{free / GIB:.0f} GiB free at {folder}, about {size / GIB:.1f} GiB needed")
     if is_short:
         hint = "free some space, or move output_dir or the hub's cache (HF_HOME) to a larger disk"
@@ -160,7 +161,7 @@ def disk(paper: Paper) -> CheckResult:
     return CheckResult("ok", "; ".join(details))
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
     return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
 
 
@@ -192,7 +193,15 @@ def hub(paper: Paper) -> CheckResult:
     )
 
 
+def passing(look: Callable[[Paper], str]) -> Callable[[Paper], CheckResult]:
+    """The check that is ok with what `look` says, unless it raises."""
+    return lambda paper: CheckResult("ok", look(paper))
+
+
 CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
+    "packages": passing(surroundings.packages),
+    "questions": passing(surroundings.questions),
+    "driver": passing(surroundings.driver),
     "model": model,
     "answer tokens": answer_tokens,
     "chat template": chat_template,
@@ -204,19 +213,28 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
     "batch": batch,
     "memory": memory,
     "whole model": whole_model,
+    "host memory": passing(surroundings.host_memory),
     "disk": disk,
     "W&B": wandb,
     "hub": hub,
 }
 
 
-def findings(paper: Paper) -> Iterator[tuple[str, CheckResult]]:
-    """Yield the name and the result of every check.
+def findings(
+    paper: Paper, checks: dict[str, Callable[[Paper], CheckResult]] = CHECKS
+) -> Iterator[tuple[str, CheckResult]]:
+    """Yield the name and the result of every check in `checks`.
 
-    A check that raises `UserError` or `RunError`, because a file is damaged or the model cannot be reached, fails.
+    A check that raises `UserError` or `RunError`, because a file is damaged or the model cannot be reached, fails. One
+    that fails for the same cause as an earlier one is skipped, so that a cause is said once.
     """
-    for name, check in CHECKS.items():
+    causes: dict[str, str] = {}
+    for name, check in checks.items():
         try:
             yield name, check(paper)
         except (UserError, RunError) as error:
-            yield name, CheckResult("fails", str(error))
+            cause = causes.setdefault(str(error), name)
+            if cause == name:
+                yield name, CheckResult("fails", str(error))
+            else:
+                yield name, CheckResult("skipped", f"it needs what fails at {cause!r}")

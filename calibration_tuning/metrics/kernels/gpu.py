@@ -80,5 +80,15 @@ def read_rows(logits: Tensor, log_least: float, most: int, log_edges: Array, int
     blocks = triton.cdiv(vocabulary, BLOCK)
     peaks = torch.empty(count, blocks, device=logits.device)
     outputs = (*into[:-1], peaks)
-    read_rows_kernel[(count,)](logits, vocabulary, logits.stride(0), log_least, most, *outputs, blocks, block=BLOCK)
+    with torch.cuda.device_of(logits):  # Triton launches on the current device, whichever holds its arguments
+        read_rows_kernel[(count,)](logits, vocabulary, logits.stride(0), log_least, most, *outputs, blocks, block=BLOCK)
     return True
+
+
+def probe(device: str = "cuda") -> None:
+    """Read one row. Raises what Triton raises where it cannot compile or launch."""
+    logits, most = torch.zeros(1, 2, device=device), 2
+    numbers = [torch.empty(1, dtype=torch.float64, device=device) for _ in range(3)]
+    best, large_count, large = (torch.empty(1, n, dtype=torch.int64, device=device) for n in (1, 1, most))
+    highest, total, squares = numbers
+    read_rows(logits, -1.0, most, np.zeros(0), (highest, best, total, squares, large, large_count, large))

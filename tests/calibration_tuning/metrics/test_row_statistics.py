@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,6 +165,37 @@ def test_without_a_compiler_that_works(monkeypatch: pytest.MonkeyPatch, compiler
         cpu.library.cache_clear()
 
 
+def no_compiler() -> None:
+    raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable or set it in Triton")
+
+
+def no_headers() -> None:
+    raise subprocess.CalledProcessError(1, ["gcc", "main.c", "-I/usr/include/python3.11"])
+
+
+def no_libcuda() -> None:
+    raise AssertionError("libcuda.so cannot be found!")
+
+
+@pytest.mark.parametrize("probe", [no_compiler, no_headers, no_libcuda])
+def test_where_triton_cannot_launch(monkeypatch: pytest.MonkeyPatch, probe: Any) -> None:
+    """As on a GPU machine without a compiler, Python's headers or libcuda: the plain way, and said once."""
+    kernel = SimpleNamespace(read_rows=None, probe=probe)
+    monkeypatch.setitem(sys.modules, "calibration_tuning.metrics.kernels.gpu", kernel)
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__spec__=object()))
+    monkeypatch.setitem(module.KERNELS, "cpu", module._gpu_kernel)
+    module._gpu_kernel.cache_clear()
+    logits = made(70, 300)
+    try:
+        with pytest.warns(RuntimeWarning, match="Triton cannot start a kernel here") as told:
+            found = [row_statistics(logits, TENTHS) for _ in range(2)]
+    finally:
+        module._gpu_kernel.cache_clear()
+    assert len(told) == 1
+    for statistics in found:
+        assert np.array_equal(statistics.total, plain_statistics(logits, TENTHS).total)
+
+
 def test_no_rows() -> None:
     assert row_statistics(torch.zeros(0, 7), TENTHS).mass.shape == (0, 10)
 
@@ -170,10 +203,11 @@ def test_no_rows() -> None:
 INTERPRETED = """
 import numpy as np, torch
 from calibration_tuning.metrics import row_statistics as module
-from calibration_tuning.metrics.kernels.gpu import read_rows
+from calibration_tuning.metrics.kernels.gpu import probe, read_rows
 from tests.calibration_tuning.metrics.test_row_statistics import TENTHS, agree, made
 module.KERNELS["cpu"] = lambda: read_rows
 plain, module.plain_statistics = module.plain_statistics, None
+probe("cpu")
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
     for vocabulary in (2, 4095, 4097, 9000):
         logits = made(5, vocabulary, 5.0, dtype)

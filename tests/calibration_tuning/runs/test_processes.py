@@ -16,6 +16,7 @@ from calibration_tuning.lm.models import default_device
 def test_each_process_has_an_accelerator_of_its_own(
     monkeypatch: pytest.MonkeyPatch, rank: str | None, expected: str
 ) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 8)
     monkeypatch.delenv("LOCAL_RANK", raising=False)

@@ -1,0 +1,211 @@
+"""Logits of a model in bfloat16: those that are subtracted from each other are projected in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.lm import models
+from calibration_tuning.lm.caches import encode_prefix
+from calibration_tuning.lm.likelihood import continuation_logprobs
+from calibration_tuning.lm.models import float32_logits, vocabulary_logits
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.query import score_answers
+from calibration_tuning.lm.reading import read_answers
+
+WIDTH, VOCABULARY, TOKENS = 64, 20_000, (7, 12_000)
+QUIRKS: dict[str, dict[str, float]] = {
+    "plain": {},
+    "scaled, as Cohere": {"logit_scale": 0.25},
+    "divided, as Granite": {"logits_scaling": 4.0},
+    "capped, as Gemma 2": {"final_logit_softcapping": 30.0},
+}
+
+
+class Model(nn.Module):
+    """A language model as far as its vocabulary projection goes."""
+
+    def __init__(self, bias: bool = False, **settings: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = nn.Linear(WIDTH, VOCABULARY, bias=bias).bfloat16()
+        with torch.no_grad():  # the two answers are alike, so that their logits are large and differ by little
+            no, yes = TOKENS
+            self.head.weight[no] = 1
+            self.head.weight[yes] = 1 + torch.randn(WIDTH) / 32
+        text = SimpleNamespace(**settings)
+        self.config = SimpleNamespace(get_text_config=lambda: text)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.head
+
+
+def states(count: int = 200) -> Tensor:
+    """Hidden states that give logits in the twenties, where bfloat16 knows eighths."""
+    return (0.3 + torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(1))).bfloat16()
+
+
+def in_double(model: Model, hidden: Tensor) -> Tensor:
+    """The logits by their definition, in double precision."""
+    head, settings = model.head, model.config.get_text_config()
+    logits = hidden.double() @ head.weight.double().T
+    if head.bias is not None:
+        logits = logits + head.bias.double()
+    logits = logits * getattr(settings, "logit_scale", 1.0) / getattr(settings, "logits_scaling", 1.0)
+    cap = getattr(settings, "final_logit_softcapping", None)
+    return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    return logits[:, TOKENS[1]] - logits[:, TOKENS[0]]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("quirk", QUIRKS.values(), ids=QUIRKS)
+def test_the_difference_of_two_logits_is_not_rounded(quirk: dict[str, float], bias: bool) -> None:
+    model, hidden = Model(bias, **quirk), states()
+    expected = in_double(model, hidden)
+    rounded = vocabulary_logits(model, hidden)
+    assert (log_odds(rounded) - log_odds(expected)).abs().max() > 0.02, "what is mended here"
+    assert quirk or len(log_odds(rounded).unique()) < 100
+    for logits in (vocabulary_logits(model, hidden, exact=TOKENS), float32_logits(model, hidden)):
+        assert logits.dtype == torch.float32
+        assert len(log_odds(logits).unique()) == 200
+        torch.testing.assert_close(log_odds(logits), log_odds(expected).float(), atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(float32_logits(model, hidden), expected.float(), atol=1e-4, rtol=1e-5)
+    others = [token for token in range(VOCABULARY) if token not in TOKENS]
+    assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS)[:, others], rounded[:, others])
+
+
+def test_autocast_does_not_round_them_either() -> None:
+    model, hidden = Model().float(), states().float()
+    expected = in_double(model, hidden)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert len(log_odds(vocabulary_logits(model, hidden)).unique()) < 100
+        exact = vocabulary_logits(model, hidden, exact=TOKENS)
+        whole = float32_logits(model, hidden)
+    for logits in (exact, whole):
+        torch.testing.assert_close(log_odds(logits), log_odds(expected).float(), atol=1e-4, rtol=1e-5)
+
+
+def test_float32_stays_as_it_was_to_the_last_bit() -> None:
+    model, hidden = Model(bias=True).float(), states().float()
+    expected = model.head(hidden)
+    assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS), expected)
+    assert torch.equal(float32_logits(model, hidden), expected)
+
+
+def test_gradients_are_those_of_the_float32_projection() -> None:
+    model = Model()
+    model.requires_grad_(False)
+    hidden = states(3).requires_grad_()
+    log_odds(vocabulary_logits(model, hidden, exact=TOKENS)).sum().backward()
+    rows = model.head.weight[list(TOKENS)].float()
+    torch.testing.assert_close(hidden.grad, (rows[1] - rows[0]).bfloat16().expand(3, -1))
+
+
+def test_a_weight_that_is_whole_only_in_the_forward_pass() -> None:
+    """As ZeRO-3 does it: hooks gather the weight before the head's forward pass, and free it after."""
+    model, hidden = Model(), states()
+    expected = vocabulary_logits(model, hidden, exact=TOKENS)
+    whole, freed = model.head.weight.data, torch.empty(0, dtype=torch.bfloat16)
+    model.head.weight.data = freed
+
+    def gather(module: Any, inputs: Any) -> None:
+        module.weight.data = whole
+
+    def free(module: Any, inputs: Any, output: Any) -> None:
+        module.weight.data = freed
+
+    model.head.register_forward_pre_hook(gather)
+    model.head.register_forward_hook(free)
+    assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS), expected)
+    assert not model.head.weight.numel()
+    assert torch.equal(float32_logits(model, hidden), vocabulary_logits(model, hidden)), "not whole: the head's own"
+
+
+class Packed(nn.Linear):
+    """A quantised head, as bitsandbytes has it: codes for a weight, and a forward pass that reads them."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input)
+
+
+def test_a_quantised_head_gives_what_it_gives() -> None:
+    model, hidden = Model(), states()
+    expected = vocabulary_logits(model, hidden)
+    packed = Packed(WIDTH, VOCABULARY, bias=False).bfloat16()
+    packed.load_state_dict(model.head.state_dict())
+    model.head = packed
+    assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS), expected)
+    assert torch.equal(float32_logits(model, hidden), expected)
+
+
+def test_confidences_and_likelihoods_of_a_model_in_bfloat16(tiny: tuple[Any, Any]) -> None:
+    """Against its own hidden states: with what is left, answers that differ have confidences that differ."""
+    model, tokenizer = tiny
+    model = model.to(torch.bfloat16)
+    # The tiny model's logits are small; trained ones are not.
+    model.get_output_embeddings().weight.data.mul_(64)
+    prompt = PromptFormat(tokenizer, "text")
+    questions = [prompt.question_ids(f"What is {n} plus {n}?") for n in range(60)]
+    answers = [prompt.answer_ids(str(2 * n)) for n in range(60)]
+    found = score_answers(model, prompt, [], [q + a for q, a in zip(questions, answers, strict=True)], 16)
+    assert len(np.unique(found.logit)) > 50
+    assert (found.mass <= 1).all()
+    read = read_answers(model, [], questions, answers, [1], 16).token_logprobs
+    prefix = encode_prefix(model, [])
+    continued = continuation_logprobs(model, prompt, prefix, questions, [[answer] for answer in answers])
+    firsts = [row[0] for row in read]
+    assert len(set(firsts)) > 50
+    assert len({parts[0][0] for parts in continued}) > 50
+    assert max(firsts) <= 0
+
+
+@pytest.mark.parametrize(
+    ("device", "zero3", "installed", "expected"),
+    [
+        (None, False, True, None),
+        ("cpu", False, True, None),
+        ("cuda:3", False, True, {"": torch.device("cuda:3")}),
+        ("cuda:3", True, True, None),
+        ("cuda:3", False, False, None),
+    ],
+)
+def test_weights_are_read_straight_onto_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_model_path: Path,
+    device: str | None,
+    zero3: bool,
+    installed: bool,
+    expected: dict[str, torch.device] | None,
+) -> None:
+    """Llama-2 is stored in float16: eight processes that convert it on the CPU take 8 x 13.5 GB of memory."""
+    told: dict[str, Any] = {}
+
+    class Loaded:
+        def to(self, where: torch.device) -> Loaded:
+            told["to"] = where
+            return self
+
+        def eval(self) -> Loaded:
+            return self
+
+    def load(path: str, **settings: Any) -> Loaded:
+        told.update(settings)
+        return Loaded()
+
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", load)
+    monkeypatch.setattr(models, "is_deepspeed_zero3_enabled", lambda: zero3)
+    monkeypatch.setattr(models, "find_spec", lambda name: object() if installed else None)
+    where = None if device is None else torch.device(device)
+    models.load_model(ModelSettings(path=str(tiny_model_path)), where)
+    assert told["device_map"] == expected
+    assert told.get("to") == where

@@ -1,0 +1,84 @@
+"""Checks of what a run needs besides its model: packages, question files, a driver, host memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from calibration_tuning.config.settings import to_yaml
+from calibration_tuning.config.tracking import check_installed
+from calibration_tuning.errors import UserError
+from calibration_tuning.runs.devices import driver_floor
+from training.memory import GIB
+from training.preflight.paper import Paper
+
+ENGINE_PACKAGES = {
+    "vllm": ("vllm", "curate in the environment of `make vllm` (docs/curation.md)"),
+    "openai": ("openai", 'run `pip install -e ".[openai]"`'),
+}
+
+
+def packages(paper: Paper) -> str:
+    """Raises `UserError` for an engine, a judge, a tracker or a kind of attention that is not installed."""
+    config = paper.config
+    checked: list[str] = [config.tracking.to]
+    if not paper.is_curated:
+        checked += _engine("curation.engine", config.curation.engine)
+        if config.curation.judge is not None:
+            checked += _engine("curation.judge.engine", config.curation.judge.engine)
+    check_installed(config.tracking)
+    if config.tracking.to == "wandb" and find_spec("wandb") is None:
+        raise UserError("tracking.to: wandb is not installed; run `pip install wandb`, or choose tracking.to=none")
+    attention = config.model.attn_implementation
+    if attention == "flash_attention_2" and not any(map(find_spec, ("flash_attn", "kernels"))):
+        raise UserError(
+            "model.attn_implementation: flash_attention_2 needs the package flash-attn, which is not installed; run "
+            "`pip install flash-attn --no-build-isolation`, or choose sdpa"
+        )
+    if config.model.load_in_4bit and find_spec("bitsandbytes") is None:
+        raise UserError('model.load_in_4bit: needs bitsandbytes; run `pip install -e ".[gpu]"`')
+    return f"installed: {', '.join(dict.fromkeys(checked))}"
+
+
+def _engine(setting: str, engine: Any) -> list[str]:
+    if engine.kind == "recorded" and not engine.path.is_file():
+        raise UserError(f"{setting}.path: {engine.path}: no such file")
+    package, advice = ENGINE_PACKAGES.get(engine.kind, (None, ""))
+    if package is not None and find_spec(package) is None:
+        raise UserError(f"{setting}: {engine.kind} is not installed in this environment; {advice}")
+    return [engine.kind]
+
+
+def questions(paper: Paper) -> str:
+    """Raises `UserError` for a question file that is missing, a column that is misspelt, and too few questions.
+
+    The stages do not import each other, so curation looks in a process of its own.
+    """
+    if paper.is_curated:
+        return "curated already"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text(to_yaml(paper.config), encoding="utf-8")
+        command = [sys.executable, "-m", "data_curation.check", str(path)]
+        looked = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"RANK": "0"})
+    if looked.returncode:
+        said = [line for line in looked.stderr.splitlines() if line.startswith("error: ")]
+        raise UserError(said[-1].removeprefix("error: ") if said else looked.stderr.strip()[-300:])
+    return looked.stdout.strip().splitlines()[-1]
+
+
+def driver(paper: Paper) -> str:
+    return driver_floor()
+
+
+def host_memory(paper: Paper) -> str:
+    one = paper.file_bytes / GIB
+    return (
+        f"weights are read straight onto the GPUs; with FSDP2 {paper.gpus} processes hold them on the CPU first, up to "
+        f"{paper.gpus * one:.0f} GiB ({one:.1f} GiB each) where they are stored in another precision"
+    )
