@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,10 +26,10 @@ from calibration_tuning.lm.models import adapter_off, default_device
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
 from calibration_tuning.metrics.confidence import point_metrics
-from calibration_tuning.readout.blend import fit_blend
+from calibration_tuning.readout.blend import Blend, fit_blend
 from calibration_tuning.readout.fitting import ReadAnswers, fit_readout
 from calibration_tuning.readout.likelihood import LIKELIHOODS
-from calibration_tuning.readout.stacked import QUERY, Read, signals_of
+from calibration_tuning.readout.stacked import QUERY, Read, StackedReadout, signals_of
 from calibration_tuning.readout.states import layers_read
 from calibration_tuning.records import QueryExample
 from calibration_tuning.runs.progress import progress
@@ -92,11 +93,15 @@ def readouts(train: ReadAnswers, calibration: ReadAnswers, judged: Mapping[str, 
     }
     blends = {name: fit_blend(signals, of, calibration.correct, 0.0) for name, of in kinds.items()}
     apply: dict[str, Callable[[Read], Array]] = {
-        **{name: lambda read, blend=blend: blend(signals_of(read, stacked.probe)) for name, blend in blends.items()},
+        **{name: partial(_blended, blend, stacked) for name, blend in blends.items()},
         "all, foreign or not": lambda read: stacked.record.home(signals_of(read, stacked.probe)),
         "stacked": stacked,
     }
     return {name: {split: read(of.read) for split, of in judged.items()} for name, read in apply.items()}
+
+
+def _blended(blend: Blend, stacked: StackedReadout, read: Read) -> Array:
+    return blend(signals_of(read, stacked.probe))
 
 
 def scored(logit: Array, answers: ReadAnswers, rows: list[QueryExample]) -> list[float]:
@@ -146,8 +151,8 @@ def read_rows(checkpoint: Checkpoint, curated: CuratedSet, rows: list[QueryExamp
                 questions = [prompt.answering_ids(rows[i].text) for i in members]
                 tokens = [rows[i].token_ids for i in members]
                 part = read_answers(model, block, questions, tokens, layers, BATCH_SIZE, MAX_BATCH_TOKENS, bar.update)
-                for i, row, state in zip(members, part.token_logprobs, part.states, strict=True):
-                    logprobs[i], states[i] = row, state
+                for i, values, state in zip(members, part.token_logprobs, part.states, strict=True):
+                    logprobs[i], states[i] = values, state
         sequences = [[*prompt.judged_ids(row.text), *row.token_ids] for row in rows]
         block = prompt.few_shot_ids(curated.few_shot.query)
         query = score_answers(model, prompt, block, sequences, BATCH_SIZE, bar.update, checkpoint.probe).logit
