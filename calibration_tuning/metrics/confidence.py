@@ -74,7 +74,6 @@ METRICS: dict[str, Metric] = {
     "auroc_within_subjects": Metric(
         "AUROC within subjects",
         1,
-        share=True,
         undefined=NO_SUBJECT,
         compute_within=lambda p, c, s: auroc_within(p, c, s),
     ),
