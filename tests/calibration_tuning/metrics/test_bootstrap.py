@@ -243,6 +243,7 @@ def test_paired_difference_is_tighter_than_unpaired() -> None:
     assert change["brier"].verdict == "better"
     assert change["accuracy"].verdict == ""
     same = paired_difference(before, before, y, bootstrap_samples=100)
+    assert same.pop("auroc_within_subjects").value is None  # no subjects are given
     assert {(entry.value, entry.p) for entry in same.values()} == {(0.0, 1.0)}
     worse = paired_difference(after, before, y, bootstrap_samples=300)["brier"]
     assert (worse.verdict, worse.value) == ("worse", pytest.approx(-change["brier"].value))
