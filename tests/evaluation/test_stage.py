@@ -133,7 +133,7 @@ def test_every_section_has_something_to_say(evaluated: RunConfig) -> None:
 def test_calibrators_are_kept_and_load(evaluated: RunConfig) -> None:
     fits = read_calibrators(evaluated.evaluation_dir / "calibrators.json")
     stored = json.loads((evaluated.checkpoint_dir / "calibration.json").read_text())["calibrator"]
-    assert dataclasses.asdict(fits["query/after"]["temperature"]) == stored
+    assert dataclasses.asdict(fits["stacked/after"]["temperature"]) == stored
     assert {*fits["query/before"]} == {"temperature", "platt", "beta", "isotonic", "histogram"}
 
 
