@@ -23,6 +23,7 @@ BENCHMARKS = {
     "resplits": "what drawing the test split by its labels does to the numbers",
     "text_full_ece": "Full-ECE of language models on one openly licensed text",
     "graders": "false accepts and false rejects of every grader on real questions",
+    "judge": "how far a judge model agrees with hand-labelled grades, beside exact and fuzzy",
     "readouts": "what each part of the stacked readout is worth, by the number of calibration answers",
     "methods": "training methods and objectives on one curated set (hours)",
 }

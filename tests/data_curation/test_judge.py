@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.judge import main, read_cases
 from calibration_tuning.config.engines import JudgeSettings, ModelSettings, OpenAIEngine
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.lm.prompts import QUERY
 from calibration_tuning.records import Question
 from data_curation.judge import PROMPT, judge
@@ -222,3 +224,26 @@ def test_a_judge_in_this_process(cache: Path, tiny_model_path: Path) -> None:
     [file] = cache.rglob("*.jsonl")
     assert file.name == "run-0.jsonl"
     assert len(file.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("right", "68 of 68 (100%) | 95% to 100% | 0 of 36 | 0 of 32 | 0"),
+        ("yes", "32 of 68 (47%) | 36% to 59% | 36 of 36 | 0 of 32 | 0"),
+        ("Perhaps.", "0 of 68 (0%) | 0% to 5% | 0 of 36 | 0 of 32 | 68"),
+    ],
+)
+def test_benchmark_of_a_judge_behind_an_endpoint(
+    endpoint: Any, tiny_model_path: Path, capsys: pytest.CaptureFixture[str], verdict: str, expected: str
+) -> None:
+    known = {f"{case.question}\n{without_trace(case.answer)}": case.grade for case in read_cases()}
+
+    def reply(prompt: str) -> str:
+        asked, answer = prompt.split("Question: ")[1].split("\nAccepted answers: ")
+        proposed = answer.split("Proposed answer: ")[1].split("<|im_end|>")[0].strip()
+        return ["no", "yes"][known[f"{asked}\n{proposed}"]] if verdict == "right" else verdict
+
+    says(endpoint, reply)
+    main([str(tiny_model_path)], base_url=endpoint.url)
+    assert f"| {tiny_model_path} | {expected} |" in capsys.readouterr().out
