@@ -83,13 +83,13 @@ def test_two_processes_go_on_where_they_were_killed(
 
 def test_one_process_goes_on_where_two_were_killed(training: Command, plain: dict[str, torch.Tensor]) -> None:
     training.kill_after(2, "two-one", *PLAIN, engine="deepspeed_zero2")
-    assert "(by 2 processes; now 1)" in training.finish("two-one", *PLAIN)
+    assert "(written by 2 processes; now 1)" in training.finish("two-one", *PLAIN)
     assert_close(training.adapter("two-one"), plain)
 
 
 def test_sharded_processes_go_on_where_one_was_killed(training: Command, plain: dict[str, torch.Tensor]) -> None:
     training.kill_after(2, "one-two", *PLAIN)
-    assert "(by 1 processes; now 2)" in training.finish("one-two", *PLAIN, engine="fsdp2")
+    assert "(written by 1 processes; now 2)" in training.finish("one-two", *PLAIN, engine="fsdp2")
     assert_close(training.adapter("one-two"), plain)
 
 
