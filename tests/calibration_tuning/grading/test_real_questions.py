@@ -43,6 +43,8 @@ def question(grader: str, row: dict[str, Any]) -> Question:
 @pytest.mark.parametrize("grader", ["exact", "case_sensitive", "fuzzy", "set"])
 def test_a_gold_answer_is_right_as_it_stands(grader: str, path: Path) -> None:
     short = [row for row in rows(path) if len(row["answer"]) <= SHORT]
+    if grader == "set":  # where "|" stands between names of one item
+        short = [row for row in short if "|" not in row["answer"]]
     assert [row["answer"] for row in short if grade(question(grader, row), row["answer"]) != 1] == []
 
 
