@@ -47,7 +47,7 @@ def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
     against: list[tuple[str, Numbers, Difference]] = [
         ("base rate", test.base_rate, test.over_base_rate["brier"]),
         ("accuracy of the subject", test.subject_accuracy, test.over_subject_accuracy["brier"]),
-        ("the same readout, untuned", test.before_calibrated, test.tuning["brier"]),
+        ("readout, untuned", test.before_calibrated, test.tuning["brier"]),
     ]
     if primary is not None:
         name, _, state = primary.other.partition("/")
