@@ -54,7 +54,7 @@ def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
         row = metrics.estimators["test"].get(name)  # absent where there are fewer test answers than a row is worth
         side = row and row.states.get(state)  # type: ignore[call-overload]
         calibrated = (side and side.calibrated) or {"brier": primary.untuned}
-        against.append((f"best untuned confidence: {primary.label} (primary)", calibrated, primary.difference))
+        against.append((f"best untuned (primary): {primary.label}", calibrated, primary.difference))
     rows = [
         ReferenceRow(label, *_ranked(numbers), number(change, sign=True), p_text(change), change.verdict)
         for label, numbers, change in against

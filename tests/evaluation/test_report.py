@@ -284,9 +284,7 @@ def test_ten_test_answers_are_too_few_for_a_row_but_not_for_the_primary_comparis
     assert metrics.primary is not None
     assert metrics.estimators["test"] == {}
     rows = {row.label: row for row in tables.reference_rows(metrics)}
-    assert rows[f"best untuned confidence: {metrics.primary.label} (primary)"].brier == tables.number(
-        metrics.primary.untuned
-    )
+    assert rows[f"best untuned (primary): {metrics.primary.label}"].brier == tables.number(metrics.primary.untuned)
     write_report(tmp_path, metrics, few)
 
 
