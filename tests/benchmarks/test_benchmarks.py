@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import token_metrics
 from benchmarks.__main__ import BENCHMARKS, SPEED
-from benchmarks.paired import STATUS, Measured, paired, peak_bytes, ratios, said, table
+from benchmarks.paired import STATUS, Measured, paired, ratios, said, table
 
 
 def test_every_benchmark_is_there() -> None:
@@ -52,13 +52,21 @@ def test_a_slow_way_is_slower() -> None:
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the peak is read from /proc")
-@pytest.mark.parametrize("mebibytes", [16, 64])
-def test_peak_is_that_of_what_was_in_use_at_once(mebibytes: int) -> None:
-    def run() -> None:
-        for _ in range(3):  # one after the other
-            torch.ones(mebibytes * 2**18)
+def test_peak_is_that_of_what_was_in_use_at_once() -> None:
+    """In a process of its own, as benchmarks run: in one that ran a thousand tests, the heap keeps a freed tensor."""
+    code = """
+import torch
+from benchmarks.paired import peak_bytes
 
-    assert peak_bytes(run) == pytest.approx(mebibytes * 2**20, rel=0.25)
+for mebibytes in (16, 64):
+    def run():
+        for _ in range(8):  # one after the other
+            torch.ones(mebibytes * 2**18)
+    print(peak_bytes(run) / 2**20)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for peak, mebibytes in zip(map(float, result.stdout.split()), (16, 64), strict=True):
+        assert 0.75 * mebibytes < peak < 2.5 * mebibytes  # the allocator may return a tensor's memory late
 
 
 @pytest.mark.parametrize(
