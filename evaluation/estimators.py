@@ -81,7 +81,7 @@ def _choice(row: GradedAnswer, finding: Finding) -> float | None:
 
 
 ESTIMATORS: dict[EstimatorName, Estimator] = {
-    "stacked": Estimator("stacked readout", "stacked", ("query", "reading"), stacked),
+    "stacked": Estimator("stacked readout", "stacked", ("query", "reading", "reading_as_loaded"), stacked),
     "likelihood_blend": Estimator(
         "likelihoods, blended", "token probability", ("query", "reading"), likelihood_blend, states=("before",)
     ),

@@ -31,6 +31,7 @@ from evaluation.passes.base import State
 from evaluation.passes.rows import Answers
 from evaluation.references import subject_accuracy
 from evaluation.run_passes import Tasks, run_passes
+from evaluation.stacking import as_loaded as logits_as_loaded
 from evaluation.texts import read_documents, windows
 
 Array = np.ndarray
@@ -114,6 +115,13 @@ class Evidence:
     def after(self, split: str) -> Array:
         """The headline's confidence after tuning, with the checkpoint's calibrator: what a user gets."""
         return apply(self.record.calibrator, self.scores[self.readout][split])
+
+    def as_loaded(self, split: str) -> Array:
+        """As `after`, read behind the one block of demonstrations that a loaded checkpoint puts before every question.
+        The query's block is the same everywhere, so only a stacked readout can differ."""
+        if self.record.readout is None:
+            return self.after(split)
+        return apply(self.record.calibrator, logits_as_loaded(self.splits[split], self.findings))
 
     def rated(
         self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None

@@ -117,6 +117,35 @@ def shifted_rows(metrics: Metrics) -> list[Row]:
     return [_row(METRICS[name].label, shifted, name) for name in MAIN_ROWS] if shifted else []
 
 
+@dataclass(frozen=True)
+class LeftOutRow:
+    source: str
+    accuracy: str
+    confidence: str
+    n: int
+    brier: str
+    auroc: str
+    ece: str
+
+
+def left_out_rows(metrics: Metrics) -> list[LeftOutRow]:
+    """By left-out source: the checkpoint's readout without its query, then every confidence of the untuned model."""
+    rows = []
+    learnt = metrics.readout.left_out if metrics.readout else {}
+    for source, entry in (metrics.left_out_sources or {}).items():
+        accuracy = f"{entry.accuracy:.0%}"
+        if source in learnt:
+            for name, scores in learnt[source].confidences.items():
+                auroc = "undefined" if scores.auroc is None else f"{scores.auroc:.3f}"
+                numbers = (f"{scores.brier:.3f}", auroc, f"{scores.ece:.3f}")
+                rows.append(LeftOutRow(source, accuracy, name, learnt[source].n, *numbers))
+        for name, rated in entry.confidences.items():
+            label = metrics.estimators["test"][name].label if name in metrics.estimators["test"] else name
+            shown = (_short(rated.get(metric)) for metric in ("brier", "auroc", "ece"))
+            rows.append(LeftOutRow(source, accuracy, label, entry.n, *shown))
+    return rows
+
+
 def number(entry: Interval, sign: bool = False) -> str:
     """`0.190 [0.175, 0.206]`, or why there is no number."""
     if entry.value is None:

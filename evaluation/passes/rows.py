@@ -32,6 +32,11 @@ def with_other_models(answers: Answers) -> list[GradedAnswer]:
     return [*every_answer(answers), *(row for rows in answers.others.values() for row in rows)]
 
 
+def judged_answers(answers: Answers) -> list[GradedAnswer]:
+    """All but those that calibrators are fitted on."""
+    return [row for split, rows in answers.splits.items() if split != "calibration" for row in rows]
+
+
 def some_answers(answers: Answers) -> list[GradedAnswer]:
     """A sample of each split, at most `evaluation.written_questions`, for passes that write text, which takes long."""
     return [row for split in answers.splits for row in _some_of(answers, split)]

@@ -25,6 +25,10 @@ def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration
     return few_shot.before(row)
 
 
+def block_as_loaded(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
+    return few_shot.for_any_question()
+
+
 def measure(
     context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
 ) -> list[Finding]:
