@@ -69,9 +69,9 @@ def prr(confidence: Array, correct: Array) -> float | None:
     """Prediction rejection ratio: how much of the best possible gain rejecting by this confidence brings.
 
     (r - AURC) / (r - AURC of an order by correctness itself), r being the error rate, which is the AURC of a random
-    order: 1 at best, 0 for a confidence without skill, negative for one that ranks answers the wrong way round (Malinin
-    and Gales 2021; as in lm-polygraph, Vashurin et al. 2025, with every share of answers rejected up to all). None where
-    all answers are equally correct, as no order is better than another then.
+    order: 1 at best, 0 for a confidence without skill, negative for one that ranks answers the wrong way round. None
+    where all answers are equally correct, as no order is better than another then. Source: Malinin and Gales 2021, as
+    lm-polygraph computes it (Vashurin et al. 2025); its `prr_0.5` stops where half of the answers are rejected.
     """
     if np.ptp(correct) == 0:
         return None
