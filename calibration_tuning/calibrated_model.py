@@ -11,6 +11,7 @@ import torch
 from scipy.special import expit
 
 from calibration_tuning.checkpoint import FILE, Checkpoint, load_checkpoint
+from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim_spans
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.batches import by_length
@@ -160,6 +161,24 @@ class CalibratedModel:
             raise ValueError(f"{len(questions)} questions, but {len(answers)} answers")
         return self._judged(questions, answers, [self.prompt_format.answer_ids(answer) for answer in answers])
 
+    def claims(self, question: str, answer: str, context: str | None = None) -> JudgedClaims:
+        """The claims of a long `answer`, from anywhere: its sentences, each judged with the whole answer to read.
+
+        A claim's confidence is the uncertainty query's alone: how likely the model finds a sentence that it has just
+        read says nothing. It is calibrated as whole answers are where that is all the checkpoint's readout looks at
+        (`training.readout: query`), and on claims where the checkpoint was tuned on such (docs/own_data.md); otherwise
+        it is the query's probability as it is. Raises `UserError` for an answer without letters and digits.
+        """
+        (asked,) = _asked([question], [context])
+        spans = claim_spans(answer)
+        if not spans:
+            raise UserError("answer: holds no sentence to judge")
+        texts = [answer[start:end] for start, end in spans]
+        logits = self._query([claim_question(asked, answer)] * len(texts), [*map(self.prompt_format.answer_ids, texts)])
+        confidences = self._calibrated(logits) if self.readout is None else expit(logits).tolist()
+        judged = zip(texts, spans, confidences, strict=True)
+        return JudgedClaims([Claim(text, *span, confidence) for text, span, confidence in judged])
+
     def _judged(
         self, questions: Sequence[str], texts: Sequence[str], token_ids: list[list[int]]
     ) -> list[CalibratedAnswer]:
@@ -220,19 +239,24 @@ class CalibratedModel:
 
     def _read(self, questions: Sequence[str], answers: list[list[int]]) -> Read:
         """What the readout looks at: the query with the adapter on, and the untuned model's reading of the answers."""
-        prompt_format, judged = self.prompt_format, [self.prompt_format.judged_ids(question) for question in questions]
-        block = prompt_format.few_shot_ids(self.record.query_few_shot)
-        sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
-        self._fit(block, list(map(len, sequences)), len(prompt_format.query_ids))
-        scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
+        prompt_format, query = self.prompt_format, self._query(questions, answers)
         if self.readout is None:
-            return Read(scores.logit, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
+            return Read(query, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
         ids = [prompt_format.answering_ids(question) for question in questions]
         block = prompt_format.few_shot_ids(self.record.answer_few_shot)
         self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
         with adapter_off(self.model):
             reading = read_answers(self.model, block, ids, answers, self.readout.record.layers, self.batch_size)
-        return Read(scores.logit, reading.token_logprobs, reading.states)
+        return Read(query, reading.token_logprobs, reading.states)
+
+    def _query(self, questions: Sequence[str], answers: list[list[int]]) -> np.ndarray:
+        """Log-odds [n] of the uncertainty query, with the adapter on."""
+        block = self.prompt_format.few_shot_ids(self.record.query_few_shot)
+        judged = [self.prompt_format.judged_ids(question) for question in questions]
+        sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
+        self._fit(block, list(map(len, sequences)), len(self.prompt_format.query_ids))
+        scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size, probe=self.probe)
+        return scores.logit
 
     def _fit(self, block: list[int], lengths: Sequence[int], more: int) -> None:
         """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""

@@ -9,7 +9,10 @@ from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.confidence import METRICS
 from evaluation.schema import Comparison, Metrics, Numbers, TokenComparison
 
-MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "mean_confidence", "accuracy")
+MAIN_ROWS = (
+    *("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "prr"),
+    *("mean_confidence", "accuracy"),
+)
 """Of the first table; the others are in the second one."""
 COLOURS = {"better": "green", "worse": "red", "unclear": "yellow"}
 

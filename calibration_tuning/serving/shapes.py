@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from calibration_tuning.calibrated_model import CalibratedAnswer
+from calibration_tuning.claims import JudgedClaims
 from calibration_tuning.question_rows import LONGEST, Text
 
 MOST = 64
@@ -116,6 +118,11 @@ Pairs = Annotated[
 
 def judgement(answer: CalibratedAnswer) -> dict[str, Any]:
     return {"confidence": answer.confidence, "trusted": answer.trusted, "familiar": answer.familiar}
+
+
+def claims(judged: JudgedClaims) -> dict[str, Any]:
+    together = {"confidence": judged.confidence, "product": judged.product, "mean": judged.mean}
+    return {"claims": [asdict(claim) for claim in judged.claims], **together}
 
 
 def completion(model: str, answer: CalibratedAnswer, usage: dict[str, int]) -> dict[str, Any]:
