@@ -79,7 +79,8 @@ def written_for(name: str, folder: Path) -> None:
                 "id": f"{r['number'] // 4}-{r['pier']}",
                 "document": str(r["number"] // 4),
                 "question": f"What do you know of the harbour of {r['harbour']}?",
-                "whole": f"Of the harbour of {r['harbour']} much is known. Its pier {r['pier']} is kept by {r['keeper']}.",
+                "whole": f"Of the harbour of {r['harbour']} much is known. "
+                f"Its pier {r['pier']} is kept by {r['keeper']}.",
                 "answer": f"Its pier {r['pier']} is kept by {r['keeper']}.",
                 "right": r["right"],
             }
