@@ -7,9 +7,10 @@ the *answers* above its threshold are wrong more often than wanted; 10% of the d
 draws that violate it / the mean share of answers above the threshold. Compared are
 
   one of each group    one start, from the top: the guarantee is for an answer of a random group
-  by size              a group is kept with probability size / largest (`independent_answers`)
-  by size, two starts  what reports do: a second start, so that errors at the very top do not end the search
+  by size              a group is kept with probability size / largest, so that it is for an answer
+  by size, two starts  a second start, so that errors at the very top do not end the search
   effective number     every answer counts, as n^2 / sum of squared group sizes answers (Kish 1965), two starts
+  bets on groups       what reports do: every answer counts, by bets on groups (`p_values`), two starts
 """
 
 from __future__ import annotations
@@ -22,13 +23,7 @@ import typer
 from scipy.special import betainc, expit, ndtr
 from scipy.stats import binom
 
-from calibration_tuning.metrics.abstention import (
-    find_threshold,
-    independent_answers,
-    last_passed,
-    records,
-    starts,
-)
+from calibration_tuning.metrics.abstention import find_threshold, last_passed, perfect_record, records, starts
 from calibration_tuning.runs.progress import progress
 
 Array = np.ndarray
@@ -129,10 +124,24 @@ def by_size(drawn: Drawn, rate: float, seed: int) -> float | None:
     return one_start(score[chosen], correct[chosen], rate)
 
 
-def ours(drawn: Drawn, rate: float, seed: int) -> float | None:
+def by_size_two_starts(drawn: Drawn, rate: float, seed: int) -> float | None:
     score, correct, groups = drawn
     chosen = independent_answers(groups, seed)
-    return find_threshold(score[chosen], correct[chosen], rate, SURE)
+    return find_threshold(score[chosen], correct[chosen], np.arange(len(chosen)), rate, SURE)
+
+
+def independent_answers(groups: Array, seed: int) -> Array:
+    """Positions [k] of answers that are independent, and each as likely to be any answer as any other: one of each
+    group, and a group is kept with probability size / largest size."""
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(groups))
+    _, first, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    kept = generator.random(len(sizes)) * sizes.max(initial=0) < sizes
+    return np.sort(order[first[kept]])
+
+
+def ours(drawn: Drawn, rate: float, seed: int) -> float | None:
+    return find_threshold(*drawn, rate, SURE)
 
 
 def one_start(score: Array, correct: Array, rate: float) -> float | None:
@@ -158,15 +167,17 @@ def by_effective_number(drawn: Drawn, rate: float, seed: int) -> float | None:
     right = effective * (1 - errors / answered)
     # The binomial distribution for numbers that are not whole: P(Bin(n, q) <= k) = I_(1-q)(n - k, k + 1).
     p_values = np.where(errors == answered, 1.0, betainc(np.maximum(right, 1e-9), effective - right + 1, 1 - rate))
-    passed = last_passed(p_values, starts(np.maximum.accumulate(effective), rate, (1 - SURE) / 2), 1 - SURE)
+    begin = starts(np.maximum.accumulate(effective), perfect_record(1, rate, (1 - SURE) / 2))
+    passed = last_passed(p_values, begin, 1 - SURE)
     return None if passed is None else float(values[passed])
 
 
 METHODS = {
     "one of each group": by_group,
     "by size": by_size,
-    "by size, two starts": ours,
+    "by size, two starts": by_size_two_starts,
     "effective number": by_effective_number,
+    "bets on groups": ours,
 }
 
 if __name__ == "__main__":

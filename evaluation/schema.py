@@ -210,7 +210,9 @@ class Decisions(Record):
     confidence: float
     """How sure each threshold is, over draws of the calibration split."""
     n_calibration: int
-    """Independent calibration answers that thresholds were tested on: at most one of each group."""
+    """Calibration answers that thresholds were tested on."""
+    n_groups: int
+    """Groups that these are of; answers of one group may be right or wrong together."""
     best_other: str | None
     rates: list[Rate]
     curves: dict[str, Curve]

@@ -13,6 +13,8 @@ from scipy.stats import beta, binom
 Array = np.ndarray
 SHARE_AT_START = 0.2
 """Of all answers: what the first threshold that is tested lets through."""
+BET = 0.9
+"""Of the largest share that can be bet on a group (see `p_values`); `python -m benchmarks thresholds` compares."""
 
 
 def unavoidable_abstention(accuracy: float, error_rate: float) -> float:
@@ -22,35 +24,58 @@ def unavoidable_abstention(accuracy: float, error_rate: float) -> float:
     return max(0.0, 1.0 - accuracy / (1.0 - error_rate))
 
 
-def independent_answers(groups: Array, seed: int) -> Array:
-    """Positions [k] of answers that are independent, and each as likely to be any answer as any other.
-
-    Answers of one group (labels [n]) are no independent evidence, so one is drawn of each. That alone would make it an
-    answer of a random group, and answers of small groups too frequent: a group is therefore kept with probability
-    size / largest size. Groups of equal size all stay.
-    """
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(groups))
-    _, first, sizes = np.unique(groups[order], return_index=True, return_counts=True)
-    kept = generator.random(len(sizes)) * sizes.max(initial=0) < sizes
-    return np.sort(order[first[kept]])
-
-
-def find_threshold(score: Array, correct: Array, error_rate: float, sure: float = 0.9) -> float | None:
+def find_threshold(score: Array, correct: Array, groups: Array, error_rate: float, sure: float = 0.9) -> float | None:
     """The lowest threshold t such that answers with score >= t are wrong at most `error_rate` of the time, with
-    probability `sure` over draws of these n independent calibration answers; None if the answers support none.
+    probability `sure` over draws of the groups of these n calibration answers; None if the answers support none.
 
-    `score` [n] must not have been fitted on these answers: a raw confidence or log-odds, not a calibrated one.
-    Learn then test (Angelopoulos et al. 2021): the scores themselves are tested as thresholds from high to low, each
-    with the exact binomial p-value P(Bin(n_t, error_rate) <= errors_t). Tests start at two places, with half of
-    1 - `sure` each, so that a few errors at the very top do not end the search; a chain of passed tests that reaches
-    the second start brings its half along (fallback procedure, Wiens and Dmitrienko 2005). The starts depend on scores
-    alone. Valid for new questions of the same kind only.
+    `score` [n] must not have been fitted on these answers: a raw confidence or log-odds, not a calibrated one. Answers
+    of one group (labels [n]) may be right or wrong together. New groups are taken to be no larger than these.
+    Learn then test (Angelopoulos et al. 2021): the scores themselves are tested as thresholds from high to low, by
+    `p_values`. Tests start at two places, with half of 1 - `sure` each, so that a few errors at the very top do not end
+    the search; a chain of passed tests that reaches the second start brings its half along (fallback procedure, Wiens
+    and Dmitrienko 2005). The starts depend on scores alone. Valid for new questions of the same kind only.
     """
-    values, answered, errors = records(score, correct)
-    p_values = binom.cdf(errors, answered, error_rate)
-    passed = last_passed(p_values, starts(answered, error_rate, (1 - sure) / 2), 1 - sure)
+    values, answered, _ = records(score, correct)
+    _, sizes = np.unique(groups, return_counts=True)
+    least = perfect_record(int(sizes.max(initial=1)), error_rate, (1 - sure) / 2)
+    passed = last_passed(p_values(score, correct, groups, error_rate), starts(answered, least), 1 - sure)
     return None if passed is None else float(values[passed])
+
+
+def p_values(score: Array, correct: Array, groups: Array, error_rate: float) -> Array:
+    """By threshold, from high to low: p-value of "more than `error_rate` of the answers above it are wrong".
+
+    Where every group is one answer it is the exact P(Bin(n_t, error_rate) <= errors_t). Else it is 1 / W_t, where W_t
+    is the product over groups of 1 - bet x (errors - error_rate x answers of the group above t): what a bettor has who
+    bets the same share on each group (Waudby-Smith and Ramdas 2024). Groups are independent, and under the hypothesis
+    the expectation of each factor is at most 1, so P(W_t >= 1/p) <= p (Markov), however the answers of a group depend
+    on each other.
+    """
+    _, answered, errors = records(score, correct)
+    _, labels, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if sizes.max(initial=1) == 1:
+        return np.asarray(binom.cdf(errors, answered, error_rate))
+    bet = _bet(int(sizes.max()), error_rate)
+    excess, log_wealth = np.zeros(len(sizes)), 0.0
+    by_answer = np.empty(len(score))
+    for position, i in enumerate(np.argsort(-score, kind="stable")):
+        group = labels[i]
+        log_wealth -= np.log1p(-bet * excess[group])
+        excess[group] += float(correct[i] < 0.5) - error_rate
+        log_wealth += np.log1p(-bet * excess[group])
+        by_answer[position] = log_wealth
+    return np.minimum(1.0, np.exp(-by_answer[answered - 1]))
+
+
+def perfect_record(largest: int, error_rate: float, level: float) -> float:
+    """How many answers, none of them wrong, pass at this level where the largest group has `largest`."""
+    gain = -np.log1p(-error_rate) if largest == 1 else np.log1p(_bet(largest, error_rate) * error_rate)
+    return float(-np.log(level) / gain)
+
+
+def _bet(largest: int, error_rate: float) -> float:
+    """The share that a group of nothing but errors does not quite ruin."""
+    return BET / ((1 - error_rate) * largest)
 
 
 def records(score: Array, correct: Array) -> tuple[Array, Array, Array]:
@@ -78,13 +103,12 @@ def last_passed(p_values: Array, starts: Sequence[int], level: float) -> int | N
     return last
 
 
-def starts(answered: Array, error_rate: float, level: float) -> list[int]:
+def starts(answered: Array, least: float) -> list[int]:
     """Where tests start, as positions in `answered` (how many answers each threshold lets through): at a fifth of the
-    answers, though no fewer than a perfect record needs to pass at this level, and at twice that many; at the last
-    where there are no more. None where there are no answers."""
+    answers, though not before the `least` that a perfect record needs, and at twice that many; at the last where there
+    are no more. None where there are no answers."""
     if not len(answered):
         return []
-    least = np.log(level) / np.log1p(-error_rate)
     wanted = (max(least, SHARE_AT_START * answered[-1]), 2 * least)
     return [int(np.searchsorted(answered, min(n, answered[-1]))) for n in wanted]
 

@@ -8,7 +8,6 @@ from scipy.special import expit
 from calibration_tuning.metrics.abstention import (
     answered_above,
     find_threshold,
-    independent_answers,
     unavoidable_abstention,
 )
 from calibration_tuning.metrics.ranking import risk_coverage
@@ -28,11 +27,11 @@ def decisions(evidence: Evidence) -> Decisions:
 
     The confidences: the query `before` and `after` tuning, and `best_other` (its name stands under
     `best_other`), whose guarantee is corrected for having been chosen among all. Thresholds are of raw scores,
-    because the calibrators were fitted on the same answers, and are found on answers of different groups.
+    because the calibrators were fitted on the same answers; answers of a group may be right or wrong together.
     """
     settings = evidence.config.evaluation
     right = (evidence.correct("test") >= 0.5).astype(np.float64)
-    chosen = independent_answers(evidence.groups("calibration"), evidence.config.seed)
+    correct, groups = evidence.correct("calibration"), evidence.groups("calibration")
     sides: dict[str, Side] = {"before": BEFORE, "after": evidence.readout}
     best = best_other(evidence)
     if best is not None:
@@ -45,9 +44,8 @@ def decisions(evidence: Evidence) -> Decisions:
         for name, side in sides.items():
             score = evidence.scores[side]
             sure = 1 - doubt / (candidates if name == "best_other" else 1)
-            threshold = find_threshold(
-                score["calibration"][chosen], evidence.correct("calibration")[chosen], rate, sure
-            )
+            known = ~np.isnan(score["calibration"])
+            threshold = find_threshold(score["calibration"][known], correct[known], groups[known], rate, sure)
             results[name] = ThresholdResult(
                 threshold=None if threshold is None else float(expit(threshold)),
                 calibrated=_calibrated(evidence, side, threshold),
@@ -59,7 +57,8 @@ def decisions(evidence: Evidence) -> Decisions:
     return Decisions(
         accuracy=float(right.mean()),
         confidence=settings.error_rate_confidence,
-        n_calibration=len(chosen),
+        n_calibration=len(correct),
+        n_groups=len(np.unique(groups)),
         best_other=best and f"{ESTIMATORS[best[0]].label}, {best[1]}",  # type: ignore[index]
         rates=rates,
         curves=curves | {"perfect": _curve(right, right)},

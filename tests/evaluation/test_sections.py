@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from scipy.special import expit
 
-from calibration_tuning.metrics.abstention import find_threshold, independent_answers
+from calibration_tuning.metrics.abstention import find_threshold
 from evaluation.evidence import Evidence
 from evaluation.sections.grader import grader
 from evaluation.sections.thresholds import decisions
@@ -21,13 +21,12 @@ def test_the_report_vouches_by_raw_scores(make_evidence: Callable[..., Evidence]
     calibrator = evidence.fits[("query", "after")][kind]
     evidence = replace(evidence, record=evidence.record.model_copy(update={"calibrator": calibrator}))
     found = decisions(evidence)
-    chosen = independent_answers(evidence.groups("calibration"), 0)
-    assert found.n_calibration == len(chosen) == 30
+    assert found.n_calibration == len(evidence.splits["calibration"])
+    assert found.n_groups == 30
     score = evidence.scores["query", "after"]
     for rate in found.rates:
-        expected = find_threshold(
-            score["calibration"][chosen], evidence.correct("calibration")[chosen], rate.error_rate
-        )
+        correct, groups = evidence.correct("calibration"), evidence.groups("calibration")
+        expected = find_threshold(score["calibration"], correct, groups, rate.error_rate)
         threshold = rate.after.threshold
         assert threshold == (None if expected is None else pytest.approx(expit(expected)))
         # Maps with steps have no threshold of their own: scores that differ become one.

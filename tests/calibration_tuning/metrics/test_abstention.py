@@ -8,8 +8,9 @@ import pytest
 from calibration_tuning.metrics.abstention import (
     answered_above,
     find_threshold,
-    independent_answers,
     last_passed,
+    p_values,
+    perfect_record,
     starts,
     unavoidable_abstention,
 )
@@ -28,32 +29,36 @@ def test_unavoidable_abstention_by_hand(accuracy: float, error_rate: float, expe
     assert unavoidable_abstention(accuracy, error_rate) == pytest.approx(expected)
 
 
+def alone(n: int) -> np.ndarray:
+    return np.arange(n)
+
+
 def test_a_perfect_confidence_is_let_through() -> None:
     confidence = np.repeat([0.9, 0.1], [60, 40])
-    assert find_threshold(confidence, (confidence > 0.5).astype(float), 0.1) == 0.9
+    assert find_threshold(confidence, (confidence > 0.5).astype(float), alone(100), 0.1) == 0.9
 
 
 def test_too_few_answers_vouch_for_nothing() -> None:
     # 0.9^n <= 0.1 first for n = 22: even a perfect record of 21 does not do, one of 22 does.
-    assert find_threshold(np.full(21, 0.9), np.ones(21), 0.1) is None
-    assert find_threshold(np.full(22, 0.9), np.ones(22), 0.1) == 0.9
-    assert find_threshold(np.zeros(0), np.zeros(0), 0.1) is None
+    assert find_threshold(np.full(21, 0.9), np.ones(21), alone(21), 0.1) is None
+    assert find_threshold(np.full(22, 0.9), np.ones(22), alone(22), 0.1) == 0.9
+    assert find_threshold(np.zeros(0), np.zeros(0), alone(0), 0.1) is None
 
 
 def test_log_odds_are_scores_too() -> None:
     score = np.concatenate([np.full(40, 3.0), np.full(40, -700.0)])
-    assert find_threshold(score, (score > 0).astype(float), 0.1) == 3.0
+    assert find_threshold(score, (score > 0).astype(float), alone(80), 0.1) == 3.0
 
 
 def test_nothing_good_nothing_found() -> None:
     generator = np.random.default_rng(0)
-    assert find_threshold(generator.random(500), (generator.random(500) < 0.5).astype(float), 0.1) is None
+    assert find_threshold(generator.random(500), (generator.random(500) < 0.5).astype(float), alone(500), 0.1) is None
 
 
 def test_a_bad_stretch_at_the_top_is_not_jumped_over() -> None:
     # Above 0.9 all wrong, below all right: both starts, at 27 and at 100, are in the stretch and must stop there.
     confidence = np.concatenate([np.full(100, 0.95), np.full(400, 0.6)])
-    assert find_threshold(confidence, (confidence < 0.9).astype(float), 0.2) is None
+    assert find_threshold(confidence, (confidence < 0.9).astype(float), alone(500), 0.2) is None
 
 
 def test_a_few_errors_at_the_top_do_not_end_the_search() -> None:
@@ -61,23 +66,44 @@ def test_a_few_errors_at_the_top_do_not_end_the_search() -> None:
     score = np.arange(200, 0, -1).astype(float)
     correct = np.ones(200)
     correct[[0, 5, 10, 15, 20]] = 0  # P(Bin(27, 0.2) <= 5) = 0.55 fails, and so does P(Bin(40, 0.2) <= 5) = 0.16
-    assert find_threshold(score, correct, 0.2) is None
+    assert find_threshold(score, correct, alone(200), 0.2) is None
     correct[[0, 5]] = 1  # P(Bin(27, 0.2) <= 3) = 0.18 fails, but P(Bin(40, 0.2) <= 3) = 0.028 passes at 0.05
-    assert find_threshold(score, correct, 0.2) == 1.0
+    assert find_threshold(score, correct, alone(200), 0.2) == 1.0
 
 
 def test_starts_by_hand() -> None:
     # log(0.05) / log(0.8) = 13.4 answers at least, 26.9 is twice that.
-    answered = np.arange(1, 201)
-    assert [answered[i] for i in starts(answered, 0.2, 0.05)] == [40, 27]
-    assert [answered[:100][i] for i in starts(answered[:100], 0.2, 0.05)] == [20, 27]
-    assert [answered[:50][i] for i in starts(answered[:50], 0.2, 0.05)] == [14, 27]
-    assert [answered[:20][i] for i in starts(answered[:20], 0.2, 0.05)] == [14, 20]
-    assert starts(answered[:0], 0.2, 0.05) == []
+    least, answered = perfect_record(1, 0.2, 0.05), np.arange(1, 201)
+    assert least == pytest.approx(13.43, abs=0.01)
+    assert [answered[i] for i in starts(answered, least)] == [40, 27]
+    assert [answered[:100][i] for i in starts(answered[:100], least)] == [20, 27]
+    assert [answered[:50][i] for i in starts(answered[:50], least)] == [14, 27]
+    assert [answered[:20][i] for i in starts(answered[:20], least)] == [14, 20]
+    assert starts(answered[:0], least) == []
+
+
+def test_bets_by_hand() -> None:
+    """Groups of two at 20%: the largest bet is 0.9 / (0.8 x 2) = 0.5625."""
+    score = np.array([0.9, 0.8, 0.7, 0.6])
+    groups, correct = np.array(["a", "b", "b", "c"]), np.array([1.0, 0.0, 1.0, 1.0])
+    safe, wrong, mixed = 1 + 0.5625 * 0.2, 1 - 0.5625 * 0.8, 1 - 0.5625 * (0.8 - 0.2)
+    wealth = [safe, safe * wrong, safe * mixed, safe * mixed * safe]
+    assert p_values(score, correct, groups, 0.2) == pytest.approx([min(1.0, 1 / w) for w in wealth])
+    assert safe ** perfect_record(2, 0.2, 0.05) == pytest.approx(20)
+
+
+def test_equal_scores_are_one_threshold() -> None:
+    generator = np.random.default_rng(0)
+    score, correct = generator.integers(0, 5, 60) / 4, generator.integers(0, 2, 60).astype(float)
+    groups = np.arange(60) // 2
+    order = generator.permutation(60)
+    assert len(p_values(score, correct, groups, 0.3)) == 5
+    shuffled = p_values(score[order], correct[order], groups[order], 0.3)
+    assert shuffled == pytest.approx(p_values(score, correct, groups, 0.3))
 
 
 @pytest.mark.parametrize(
-    ("p_values", "where", "expected"),
+    ("ps", "where", "expected"),
     [
         ([0.04, 0.04, 0.04, 0.2], [0, 2], 2),
         ([0.06, 0.04, 0.04, 0.2], [0, 2], 2),  # the first chain fails at once, the second has half of the level
@@ -89,19 +115,8 @@ def test_starts_by_hand() -> None:
         ([], [], None),
     ],
 )
-def test_two_chains_of_tests_share_the_level(p_values: list[float], where: list[int], expected: int | None) -> None:
-    assert last_passed(np.array(p_values), where, 0.1) == expected
-
-
-def test_independent_answers() -> None:
-    groups = np.array(["b", "a", "b", "c", "a", "b"])
-    drawn = [independent_answers(groups, seed) for seed in range(3000)]
-    assert all(len(set(groups[chosen])) == len(chosen) for chosen in drawn)
-    # Every answer as often as every other: with probability 1 / 3, the size of the largest group.
-    share = np.bincount(np.concatenate(drawn), minlength=6) / 3000
-    assert share == pytest.approx(np.full(6, 1 / 3), abs=0.03)
-    assert all(len(independent_answers(np.repeat(np.arange(7), 4), seed)) == 7 for seed in range(5))
-    assert len(independent_answers(groups[:0], 0)) == 0
+def test_two_chains_of_tests_share_the_level(ps: list[float], where: list[int], expected: int | None) -> None:
+    assert last_passed(np.array(ps), where, 0.1) == expected
 
 
 def true_chance(p: np.ndarray) -> np.ndarray:
@@ -123,8 +138,7 @@ def test_the_guarantee_holds(error_rate: float, sure: float, size: int) -> None:
         luck = np.repeat(generator.random(250), size)
         groups, p = np.repeat(np.arange(250), size), np.repeat(p, size)
         correct = (luck < true_chance(p)).astype(float)
-        chosen = independent_answers(groups, seed)
-        threshold = find_threshold(p[chosen], correct[chosen], error_rate, sure)
+        threshold = find_threshold(p, correct, groups, error_rate, sure)
         if threshold is not None:
             found += 1
             violations += float(1 - truth_new[p_new >= threshold].mean()) > error_rate
@@ -143,22 +157,20 @@ def test_the_guarantee_is_for_an_answer() -> None:
         groups = np.repeat(np.arange(300), np.where(large, 6, 1))
         correct = np.where(generator.random(300) < np.where(large, 0.5, 0.9), 1.0, 0.0)[groups]
         score = generator.random(len(groups))
-        chosen = independent_answers(groups, seed)
-        violations += find_threshold(score[chosen], correct[chosen], 0.3) is not None
+        violations += find_threshold(score, correct, groups, 0.3) is not None
     assert violations <= 10 + 9  # three standard errors
 
 
 def test_what_a_threshold_does() -> None:
-    alone = np.arange(4)
-    found = answered_above(np.array([0.9, 0.8, 0.8, 0.1]), np.array([1.0, 1.0, 0.0, 0.0]), alone, 0.8)
+    found = answered_above(np.array([0.9, 0.8, 0.8, 0.1]), np.array([1.0, 1.0, 0.0, 0.0]), alone(4), 0.8)
     assert found["answered"] == 3
     assert found["coverage"] == 0.75
     assert found["error"] == pytest.approx(1 / 3)
     # Clopper-Pearson of 1 in 3.
     assert [found["error_low"], found["error_high"]] == pytest.approx([0.0084, 0.9057], abs=1e-4)
-    nothing = answered_above(np.array([0.5]), np.array([1.0]), alone[:1], None)
+    nothing = answered_above(np.array([0.5]), np.array([1.0]), alone(1), None)
     assert nothing == {"answered": 0, "coverage": 0.0, "error": None, "error_low": None, "error_high": None}
-    all_wrong = answered_above(np.ones(2), np.zeros(2), alone[:2], 0.5)
+    all_wrong = answered_above(np.ones(2), np.zeros(2), alone(2), 0.5)
     assert (all_wrong["error"], all_wrong["error_high"]) == (1.0, 1.0)
 
 
