@@ -126,7 +126,7 @@ def save_token_temperature(head: TokenTemperature, folder: Path) -> None:
 
 
 def load_token_temperature(folder: Path) -> TokenTemperature:
-    """Raises SafetensorError, OSError, ValueError or TypeError where the file is not what `save_token_temperature` writes."""
+    """Raises SafetensorError, OSError, ValueError or TypeError where the file is not of `save_token_temperature`."""
     from safetensors.torch import load_file
 
     head = TokenTemperature(**load_file(folder / FILE))
