@@ -90,10 +90,12 @@ def together(reads: Sequence[TokenReads]) -> TokenReads:
     return TokenReads(hidden, logits, target, reads[0].others)
 
 
-def fit_token_temperature(reads: TokenReads, groups: np.ndarray) -> tuple[TokenTemperature, dict[str, float]]:
+def fit_token_temperature(
+    reads: TokenReads, groups: np.ndarray, ridges: Sequence[float] = RIDGES
+) -> tuple[TokenTemperature, dict[str, float]]:
     """The head with the least NLL of N positions plus ridge penalty, and how it was chosen.
 
-    The penalty is the one of `RIDGES` with the lowest NLL over folds that keep `groups` [N] together. The numbers are
+    The penalty is the one of `ridges` with the lowest NLL over folds that keep `groups` [N] together. The numbers are
     `n` positions, the `ridge`, and these folds' NLL without and with the head. Raises ValueError for fewer groups than
     folds.
     """
@@ -105,7 +107,7 @@ def fit_token_temperature(reads: TokenReads, groups: np.ndarray) -> tuple[TokenT
     spread = torch.where(spread > 1e-6, spread, torch.ones(()))
     features = _standardised(reads.hidden, mean, spread)
     scores = {}
-    for ridge in RIDGES:
+    for ridge in ridges:
         total = 0.0
         for fold in range(FOLDS):
             out = (fold_of == fold).nonzero().flatten()
