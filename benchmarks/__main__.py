@@ -21,6 +21,7 @@ BENCHMARKS = {
     "calibrated_null": "whether what chance alone makes of a calibration error is known",
     "thresholds": "how often answers above a threshold are wrong more often than promised",
     "resplits": "what drawing the test split by its labels does to the numbers",
+    "token_temperature": "What a temperature on the token logits does to Full-ECE, for all positions or for each",
     "text_full_ece": "Full-ECE of language models on one openly licensed text",
     "graders": "false accepts and false rejects of every grader on real questions",
     "judge": "how far a judge model agrees with hand-labelled grades, beside exact and fuzzy",

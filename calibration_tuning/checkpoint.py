@@ -18,6 +18,7 @@ from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.lm.models import load_model
 from calibration_tuning.lm.probe import Probe, load_probe
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat, load_prompt_format
+from calibration_tuning.lm.token_temperature import TokenTemperature, load_token_temperature
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.readout.stacked import StackedReadout, StackedRecord, load_readout
 from calibration_tuning.records import Demonstration
@@ -53,6 +54,9 @@ class CalibrationRecord(BaseModel):
     calibrator: AnyCalibrator
     calibrated_on: dict[str, float]
     """n, and the calibration split's NLL without and with the calibrator."""
+    token_temperature: dict[str, float] | None = None
+    """Of the adaptive token temperature: positions it was fitted on, penalty, cross-validated NLL without and with it.
+    None where there is none."""
     selected: dict[str, float] = {}
     """The optimizer step whose weights these are, and their score on the validation split."""
     validation: list[dict[str, float]] = []
@@ -89,6 +93,8 @@ class Checkpoint:
     """The head that reads the query's verdict, for the methods that have one."""
     readout: StackedReadout | None = None
     """What makes the confidence of the query and other signals; None where it is the query's."""
+    token_temperature: TokenTemperature | None = None
+    """By which the untuned model's token logits are divided; None where they are taken as they are."""
 
     def to(self, device: Any) -> Checkpoint:
         return replace(self, model=self.model.to(device), probe=self.probe and self.probe.to(device))
@@ -132,7 +138,8 @@ def load_checkpoint(
             # peft would take the adapters of all processes through the first GPU.
             model = PeftModel.from_pretrained(model, folder, torch_device="cpu")
     probe = None if record.method == "lora_prompt" else load_probe(folder)
-    checkpoint = Checkpoint(model.eval(), prompt_format, record, probe, _readout(record, folder))
+    readout, temperature = _readout(record, folder), _token_temperature(record, folder)
+    checkpoint = Checkpoint(model.eval(), prompt_format, record, probe, readout, temperature)
     return checkpoint if device is None else checkpoint.to(device)
 
 
@@ -143,6 +150,17 @@ def _readout(record: CalibrationRecord, folder: Path) -> StackedReadout | None:
         return load_readout(record.readout, folder)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder}: its readout cannot be read ({error}); make it again with `{MADE_BY}`") from None
+
+
+def _token_temperature(record: CalibrationRecord, folder: Path) -> TokenTemperature | None:
+    if record.token_temperature is None:
+        return None
+    try:
+        return load_token_temperature(folder)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: its token temperature cannot be read ({error}); make it again with `{MADE_BY}`"
+        ) from None
 
 
 def _only_lora(folder: Path) -> None:

@@ -165,6 +165,16 @@ class Calibrators(Record):
     """The best confidence besides the readout of the checkpoint, chosen without the test split."""
 
 
+class AdaptiveTemperature(Record):
+    """Reference tokens of a split with a temperature for each position, and without."""
+
+    n: int
+    """Token positions."""
+    plain: Numbers
+    scaled: Numbers
+    difference: Changes
+
+
 class TemperatureScan(Record):
     temperature: float
     """Lowest NLL on the calibration split's reference tokens."""
@@ -174,6 +184,8 @@ class TemperatureScan(Record):
     scaled: Numbers
     difference: Changes
     scan: dict[str, list[float | None]]
+    adaptive: dict[str, AdaptiveTemperature] | None = None
+    """By split, of the untuned model; absent where the checkpoint has no token temperature."""
 
 
 class ThresholdResult(Record):

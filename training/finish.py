@@ -15,6 +15,7 @@ from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.lm.probe import Probe, save_probe
+from calibration_tuning.lm.token_temperature import save_token_temperature
 from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
 from calibration_tuning.metrics.confidence import nll
 from calibration_tuning.readout.stacked import StackedReadout, save_arrays
@@ -26,6 +27,7 @@ from training.examples import query_example
 from training.loop import Run
 from training.readout import fit_stacked
 from training.setup import SPLITS, Inputs
+from training.token_temperature import fit_references
 from training.validation import judge
 
 
@@ -72,6 +74,7 @@ def save_checkpoint(
 ) -> None:
     """Write the checkpoint to `folder`. `values` are the trained parameters as whole tensors, by name in the model."""
     state = run.state
+    temperature = fit_references(config, inputs) if config.training.token_temperature == "adaptive" else None
     record = CalibrationRecord(
         model=config.model,
         method=config.training.method,
@@ -83,6 +86,7 @@ def save_checkpoint(
         readout=None if fitted.readout is None else fitted.readout.record,
         calibrator=fitted.calibrator,
         calibrated_on=fitted.calibrated_on,
+        token_temperature=None if temperature is None else temperature[1],
         selected={"step": state.best_step or 0, config.training.select_by: state.best_score or 0.0},
         validation=state.history,
         inputs_fingerprint=state.inputs_fingerprint,
@@ -93,6 +97,8 @@ def save_checkpoint(
     save_weights(config, folder, run.strategy.accelerator.unwrap_model(run.strategy.model), values)
     if fitted.readout is not None:
         save_arrays(fitted.readout.probe, folder)
+    if temperature is not None:
+        save_token_temperature(temperature[0], folder)
     inputs.prompt_format.tokenizer.save_pretrained(folder)
     write_json(folder / FILE, record.model_dump(mode="json"))
     write_sums(folder)

@@ -114,5 +114,8 @@ class TrainingSettings(Settings):
     """How many of these stay on disk, beside the best."""
     resume: Literal["auto", "never"] = "auto"
     """`auto`: the same command resumes from the last whole checkpoint; `never` starts over."""
+    token_temperature: Literal["none", "adaptive"] = "none"
+    """`adaptive`: after training, a linear head is fitted that gives each position a temperature, by which the untuned
+    model's token logits are divided. It changes no greedy answer and no confidence, only token probabilities."""
     calibrator: CalibratorName = "temperature"
     """Post-hoc map fitted on the `calibration` split after training."""

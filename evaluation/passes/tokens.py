@@ -34,7 +34,8 @@ def measure(
 ) -> list[Finding]:
     """`answer_logprobs`: of the answer's tokens. `answer_entropies`: of the distributions that they were drawn from.
     `vocabulary`: its size K. `tokens`, by binning, and `scan`, by temperature: the sums of TokenCalibration over the
-    reference answer's tokens."""
+    reference answer's tokens. `adaptive`: with the checkpoint's token temperature, where it has one (`before` only, as
+    it is of the untuned model)."""
     references = [context.prompt.answer_ids(row.target) for row in rows]
     # The reference first, as an answer may be empty.
     continuations = [
@@ -52,11 +53,16 @@ def measure(
     by_binning = {binning: TokenCalibration(context.settings.num_bins, binning) for binning in BINNINGS}
     scan = {t: TokenCalibration(context.settings.num_bins) for t in TEMPERATURES}
     head = partial(vocabulary_logits, context.model)
+    temperature = context.checkpoint.token_temperature if state == "before" else None
+    adaptive = TokenCalibration(context.settings.num_bins)
     for start in range(0, len(mine), CHUNK):
         part = slice(start, start + CHUNK)
         logits, targets = head(continued.hidden[mine[part]]), continued.targets[mine[part]]
         for tokens in by_binning.values():
             tokens.update(logits, targets, owners[part])
+        if temperature is not None:
+            by = temperature(continued.hidden[mine[part]]).unsqueeze(1)
+            adaptive.update(logits.float() / by, targets, owners[part])
         scanned = first[part].to(logits.device)
         for t, tokens in scan.items():
             tokens.update(logits[scanned] / t, targets[scanned], owners[part][first[part].numpy()])
@@ -67,6 +73,7 @@ def measure(
             "vocabulary": by_binning["equal_width"].vocabulary,
             "tokens": {binning: pack(tokens.sums[i]) for binning, tokens in by_binning.items()},
             "scan": [pack(tokens.sums[i]) for tokens in scan.values()],
+            **({} if temperature is None else {"adaptive": pack(adaptive.sums[i])}),
         }
         for i, parts in enumerate(logprobs)
     ]

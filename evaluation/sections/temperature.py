@@ -6,9 +6,9 @@ import numpy as np
 
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
-from evaluation.passes.base import BOTH, State, unpack
+from evaluation.passes.base import BOTH, Finding, State, unpack
 from evaluation.passes.tokens import TEMPERATURES
-from evaluation.schema import Numbers, TemperatureScan
+from evaluation.schema import AdaptiveTemperature, Numbers, TemperatureScan
 
 SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
 
@@ -18,8 +18,30 @@ def temperature(evidence: Evidence) -> dict[State, TemperatureScan]:
 
     The `temperature` is that of the scan (steps of 0.05) with the lowest NLL on the calibration split's reference
     tokens. The test split's metrics are given at 1 and at that temperature. Top-1 accuracy cannot change, and is there
-    to show that."""
-    return {state: _state(evidence, state) for state in BOTH}
+    to show that. `adaptive` is the checkpoint's own temperature for each position, of the untuned model."""
+    scans = {state: _state(evidence, state) for state in BOTH}
+    if evidence.record.token_temperature is not None:
+        splits = [split for split in ("test", "evaluation") if split in evidence.splits]
+        adaptive = {split: _adaptive(evidence, split) for split in splits}
+        scans["before"] = scans["before"].model_copy(update={"adaptive": adaptive})
+    return scans
+
+
+def _adaptive(evidence: Evidence, split: str) -> AdaptiveTemperature:
+    settings, seed = evidence.config.evaluation, evidence.config.seed
+    rows, groups = dict(enumerate(evidence.splits[split])), evidence.groups(split)
+    plain, scaled = (
+        TokenCalibration(settings.num_bins).restored(None, evidence.findings.each("tokens", "before", rows, read))
+        for read in (_plain_sums, _adaptive_sums)
+    )
+    count = settings.bootstrap_samples
+    difference = scaled.difference_intervals(plain, count, seed, groups)
+    return AdaptiveTemperature(
+        n=plain.positions,
+        plain=_shown(plain.compute_intervals(count, seed, groups)),
+        scaled=_shown(scaled.compute_intervals(count, seed, groups)),
+        difference={name: difference[name] for name in SHOWN},
+    )
 
 
 def _state(evidence: Evidence, state: State) -> TemperatureScan:
@@ -42,6 +64,14 @@ def _state(evidence: Evidence, state: State) -> TemperatureScan:
             **{name: [point[name] for point in test] for name in ("nll", "full_ece", "accuracy")},
         },
     )
+
+
+def _plain_sums(finding: Finding) -> np.ndarray:
+    return unpack(finding["tokens"]["equal_width"])
+
+
+def _adaptive_sums(finding: Finding) -> np.ndarray:
+    return unpack(finding["adaptive"])
 
 
 def _scan(evidence: Evidence, split: str, state: State) -> list[dict[str, float | None]]:

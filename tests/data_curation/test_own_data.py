@@ -79,8 +79,7 @@ def written_for(name: str, folder: Path) -> None:
                 "id": f"{r['number'] // 4}-{r['pier']}",
                 "document": str(r["number"] // 4),
                 "question": f"What do you know of the harbour of {r['harbour']}?",
-                "whole": f"Of the harbour of {r['harbour']} much is known. "
-                f"Its pier {r['pier']} is kept by {r['keeper']}.",
+                "whole": f"{r['harbour']} has a harbour. Its pier {r['pier']} is kept by {r['keeper']}.",
                 "answer": f"Its pier {r['pier']} is kept by {r['keeper']}.",
                 "right": r["right"],
             }
@@ -134,7 +133,7 @@ def check_claims(every: list[QueryExample]) -> None:
         source = rows()[4 * int(document) + int(pier) - 1]
         assert row.answer == f"Its pier {pier} is kept by {source['keeper']}."
         assert row.correct == source["right"], row.id
-        whole = f"Of the harbour of {source['harbour']} much is known. {row.answer}"
+        whole = f"{source['harbour']} has a harbour. {row.answer}"
         assert row.text == claim_question(f"What do you know of the harbour of {source['harbour']}?", whole)
 
 

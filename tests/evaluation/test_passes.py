@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from calibration_tuning.config.evaluation import EvaluationSettings
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.token_temperature import TokenTemperature
 from calibration_tuning.metrics.calibrators import Calibrator
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
@@ -142,6 +144,26 @@ def test_tokens(asked: PassContext, state: Any, monkeypatch: pytest.MonkeyPatch)
             nll = -(logits[0] / t).log_softmax(-1)[reference[0]]
             assert (sums[0], sums[2]) == (1, pytest.approx(float(nll), abs=1e-4))
         assert value["vocabulary"] == logits.shape[1]
+
+
+@torch.no_grad()
+def test_tokens_with_a_temperature_for_each_position(asked: PassContext) -> None:
+    own, width = answered(asked), asked.model.config.hidden_size
+    head = TokenTemperature(torch.zeros(width), torch.ones(width), torch.randn(width), torch.tensor([0.2]))
+    assert "adaptive" not in found(asked, "tokens", "before", own)[0]
+    scaled = replace(asked, checkpoint=replace(asked.checkpoint, token_temperature=head), _prefixes={})
+    assert "adaptive" not in found(scaled, "tokens", "after", own)[0], "it is of the untuned model"
+    block, reference = asked.prompt.few_shot_ids(SHOWN), asked.prompt.answer_ids("12")
+    for row, value in zip(own, found(scaled, "tokens", "before", own), strict=True):
+        ids = [*block, *asked.prompt.question_ids(row.text), *reference]
+        with asked.in_state("before"):
+            output = asked.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
+        at = slice(len(ids) - len(reference) - 1, len(ids) - 1)
+        by = head(output.hidden_states[-1][0, at])
+        plain = TokenCalibration()
+        plain.update(output.logits[0, at].double() / by.unsqueeze(1), torch.tensor(reference))
+        assert unpack(value["adaptive"])[:4] == pytest.approx(plain.sums[0][:4], abs=1e-4)
+        assert not np.allclose(unpack(value["adaptive"])[:4], unpack(value["tokens"]["equal_width"])[:4])
 
 
 @torch.no_grad()

@@ -442,7 +442,7 @@ def texts(folder: Path, kind: str) -> Path:
 @pytest.mark.parametrize("kind", ["a file", "a folder", "jsonl"])
 def test_a_model_on_running_text(tmp_path: Path, tiny_model_path: Path, tiny: Any, kind: str) -> None:
     path, out = texts(tmp_path, kind), tmp_path / "out"
-    arguments = ("--model", tiny_model_path, "--column", "body", "--tokens", 150, "--window", 16, "--output", out)
+    arguments = ("--model", tiny_model_path, "--column", "body", "--tokens", 300, "--window", 16, "--output", out)
     result = run(path, *arguments)
     assert result.exit_code == 0, result.output
     found = json.loads((out / "metrics.json").read_text())
@@ -452,7 +452,7 @@ def test_a_model_on_running_text(tmp_path: Path, tiny_model_path: Path, tiny: An
     assert (found["full_ece"]["low"] is None) == (count == 1)
     # The same windows, read one by one without padding.
     model, tokenizer = tiny
-    settings = TextSettings(path=str(path), column="body", tokens=150, window=16)
+    settings = TextSettings(path=str(path), column="body", tokens=300, window=16)
     plain = TokenCalibration()
     start = list(tokenizer("").input_ids)[:1]
     rows = windows(read_documents(settings), lambda text: tokenizer.encode(text, add_special_tokens=False), settings)

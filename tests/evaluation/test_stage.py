@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callabl
     values["questions"] += questions(folder)
     sizes = {"train": 24, "validation": 10, "calibration": 24, "test": 30}
     values["curation"] |= {"sizes": sizes, "samples": 1, "second_grader": {"grader": "exact", "sample": 40}}
-    values["training"]["readout"] = "stacked"
+    values["training"] |= {"readout": "stacked", "token_temperature": "adaptive"}
     others = folder / "others.jsonl"
     values["evaluation"] |= {
         "estimators": list(get_args(EstimatorName)),
@@ -125,6 +125,12 @@ def test_every_section_has_something_to_say(evaluated: RunConfig) -> None:
     assert text["tokens"]["difference"]["full_ece"]["p_holm"] is not None
     assert [point["samples"] for point in found["compute"]["samples"]] == [1, 2]
     assert found["temperature"]["before"]["difference"]["accuracy"]["value"] == 0
+    adaptive = found["temperature"]["before"]["adaptive"]
+    assert {*adaptive} == {"test", "evaluation"}
+    assert adaptive["test"]["plain"]["nll"]["value"] == found["tokens"]["equal_width"]["before"]["nll"]["value"]
+    assert adaptive["test"]["difference"]["nll"]["value"] != 0
+    assert adaptive["test"]["difference"]["accuracy"]["value"] == 0, "no greedy token changes"
+    assert "adaptive" not in found["temperature"]["after"]
     assert found["tokens"]["equal_width"]["before"]["full_ece_nk"]["value"] == pytest.approx(
         found["tokens"]["equal_width"]["before"]["full_ece"]["value"] / found["tokens"]["equal_width"]["vocabulary"]
     )
