@@ -115,7 +115,7 @@ def _load(checkpoint: str, error_rate: float | None) -> CalibratedModel:
 
 def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
     """Answers in the order of `rows`. Rows with an answer are judged; the others are answered first."""
-    given = [(i, row.question, row.answer, row.context) for i, row in enumerate(rows) if row.answer is not None]
+    given = [(i, row.asked, row.answer, row.context) for i, row in enumerate(rows) if row.answer is not None]
     asked = [i for i, row in enumerate(rows) if row.answer is None]
     judged: dict[int, CalibratedAnswer] = {}
     if given:
@@ -124,7 +124,7 @@ def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
     if asked:
         free = [rows[i] for i in asked]
         replies = model.answer_batch(
-            [row.question for row in free], [row.choices for row in free], [row.context for row in free]
+            [row.asked for row in free], [row.choices for row in free], [row.context for row in free]
         )
         judged |= zip(asked, replies, strict=True)
     return [judged[i] for i in range(len(rows))]

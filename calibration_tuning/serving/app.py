@@ -72,12 +72,13 @@ def make_app(
             raise HTTPException(401, "wrong or missing bearer token", {"WWW-Authenticate": "Bearer"})
 
     guarded = [Depends(allowed)]
+    described = {"id": name, "object": "model", "created": 0, "owned_by": "local"}
 
     @app.post("/v1/chat/completions", dependencies=guarded)
     async def chat(request: ChatRequest) -> Response:
-        asked = (request.question, request.choices, request.context, request.max_new_tokens)
-        answer = await line.run(lambda: model.answer(*asked))
-        counted = usage(model, below(request.context, request.question), answer.text)
+        asked = ([request.conversation], [request.choices], [request.context], request.max_new_tokens)
+        (answer,) = await line.run(lambda: model.answer_batch(*asked))
+        counted = usage(model, request, answer.text)
         if request.stream:
             parts = chunks(name, answer, counted if request.wants_usage else None)
             return StreamingResponse(_events(parts), media_type="text/event-stream")
@@ -86,14 +87,20 @@ def make_app(
     @app.post("/v1/confidence", dependencies=guarded)
     async def confidence(pairs: Pairs) -> Any:
         several = [pairs] if isinstance(pairs, Pair) else pairs
-        asked = ([p.question for p in several], [p.answer for p in several], [p.context for p in several])
+        asked = ([p.asked for p in several], [p.answer for p in several], [p.context for p in several])
         judged = await line.run(lambda: model.judge_batch(*asked))
         judgements = [judgement(answer) for answer in judged]
         return judgements[0] if isinstance(pairs, Pair) else judgements
 
     @app.get("/v1/models", dependencies=guarded)
     def models() -> Any:
-        return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "local"}]}
+        return {"object": "list", "data": [described]}
+
+    @app.get("/v1/models/{model_id:path}", dependencies=guarded)
+    def one_model(model_id: str) -> Any:
+        if model_id != name:
+            raise HTTPException(404, f"no model {model_id}; this server has {name}")
+        return described
 
     @app.get("/health")
     def health() -> Any:
@@ -121,10 +128,14 @@ def make_app(
     return app
 
 
-def usage(model: CalibratedModel, question: str, answer: str) -> dict[str, int]:
-    """Tokens of the question and the answer; the few-shot blocks and the query, which every request shares, aside."""
-    asked = len(model.prompt_format.question_ids(question))
-    told = len(model.prompt_format.answer_ids(answer)) if answer else 0
+def usage(model: CalibratedModel, request: ChatRequest, answer: str) -> dict[str, int]:
+    """Tokens of the conversation, as it is rendered for the model, and of the answer. The few-shot examples and the
+    query, which every request shares, are not counted."""
+    conversation = request.conversation
+    prompt = model.format_for(conversation.start)
+    question = prompt.question_ids(below(request.context, conversation.question))
+    asked = len(prompt.few_shot_ids((), conversation.earlier)) + len(question)
+    told = len(prompt.answer_ids(answer)) if answer else 0
     return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
 
 

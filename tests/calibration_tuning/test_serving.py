@@ -23,7 +23,9 @@ import pytest
 import uvicorn
 
 from calibration_tuning import CalibratedAnswer, CalibratedModel
+from calibration_tuning.conversation import Conversation
 from calibration_tuning.errors import RunError
+from calibration_tuning.records import Demonstration
 from calibration_tuning.serving.app import make_app
 from calibration_tuning.serving.limits import LARGEST
 
@@ -106,15 +108,22 @@ def test_confidences_of_given_answers(address: str, model: CalibratedModel) -> N
     [
         ("/v1/chat/completions", {"messages": []}, 400, "messages"),
         ("/v1/chat/completions", chat(""), 400, "messages"),
-        ("/v1/chat/completions", {"messages": [{"role": "system", "content": "a"}]}, 400, "must be one user message"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "system", "content": "a"}]},
+            400,
+            "the last one must be the user's",
+        ),
         ("/v1/chat/completions", chat(n=2), 400, "n: "),
         ("/v1/chat/completions", chat(max_tokens=0), 400, "max_tokens: "),
         ("/v1/chat/completions", chat(" \n "), 400, "is empty"),
         ("/v1/chat/completions", chat(context="x" * 20_001), 400, "context: "),
         ("/v1/chat/completions", chat(choices=["one"]), 400, "choices: "),
         ("/v1/chat/completions", chat("so " * 2000), 400, "more than the 512 the model reads"),
-        ("/v1/chat/completions", chat("x" * 20_001), 400, "at most 20000 characters"),
-        ("/v1/chat/completions", chat([{"type": "text", "text": "x" * 15_000}] * 2), 400, "20,000 characters together"),
+        ("/v1/chat/completions", chat("x" * 20_001), 400, "a turn may have 20,000 characters"),
+        ("/v1/chat/completions", chat([{"type": "text", "text": "x" * 15_000}] * 2), 400, "a turn may have 20,000"),
+        ("/v1/chat/completions", chat(tool_choice="required"), 400, "required: answers are plain text; leave tool_"),
+        ("/v1/chat/completions", chat(response_format={"type": "json_object"}), 400, "json_object: answers are plain"),
         ("/v1/chat/completions", chat(choices=["x" * 15_000] * 2), 400, "choices: may have 20,000 characters together"),
         ("/v1/chat/completions", chat(choices=["no", "so " * 2000]), 400, "more than the 512 the model reads"),
         ("/v1/confidence", {"question": "a"}, 400, "answer"),
@@ -166,20 +175,25 @@ class Slow:
     familiar: float | None = None
     threshold = None
     record = SimpleNamespace(model=SimpleNamespace(path="base"), calibrator=SimpleNamespace(kind="platt"))
-    prompt_format = SimpleNamespace(question_ids=lambda text: [1], answer_ids=lambda text: [1])
+    format_for = staticmethod(
+        lambda start: SimpleNamespace(
+            few_shot_ids=lambda block, earlier: [1] * len(earlier),
+            question_ids=lambda text: [1],
+            answer_ids=lambda text: [1],
+        )
+    )
 
     def __init__(self) -> None:
         self.at_once = self.most = 0
         self.free = threading.Event()
 
-    def answer(
-        self, question: str, choices: Any = None, context: str | None = None, max_new_tokens: int | None = None
-    ) -> CalibratedAnswer:
+    def answer_batch(self, questions: Any, choices: Any, contexts: Any, most: int | None) -> list[CalibratedAnswer]:
+        self.asked = questions
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         self.free.wait(20)
         self.at_once -= 1
-        return CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut)
+        return [CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut)]
 
 
 @pytest.fixture
@@ -276,6 +290,8 @@ NULLS = (
     "seed",
     "stop",
     "logit_bias",
+    "tool_choice",
+    "response_format",
 )
 
 
@@ -286,20 +302,52 @@ def test_null_is_not_given(quick: tuple[Slow, str], names: tuple[str, ...]) -> N
     assert reply.json()["choices"][0]["message"]["content"] == HOSTILE
 
 
-USER = {"role": "user", "content": "Why?"}
+USER, SO = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}
+BRIEF = {"role": "system", "content": "Be brief."}
+PAIR = Demonstration(question="Why?", answer="So.")
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([USER], Conversation("Why?")),
+        ([BRIEF, USER], Conversation("Why?", system="Be brief.")),
+        ([BRIEF | {"role": "developer"}, USER], Conversation("Why?", system="Be brief.")),
+        ([BRIEF, BRIEF, USER], Conversation("Why?", system="Be brief.\n\nBe brief.")),
+        ([BRIEF | {"content": ""}, USER], Conversation("Why?")),
+        ([USER, SO, USER], Conversation("Why?", (PAIR,))),
+        ([BRIEF, USER, SO, USER, SO, USER], Conversation("Why?", (PAIR, PAIR), "Be brief.")),
+        ([USER, USER], Conversation("Why?\n\nWhy?")),
+        (
+            [USER, SO | {"content": None, "tool_calls": []}, USER],
+            Conversation("Why?", (PAIR.model_copy(update={"answer": ""}),)),
+        ),
+        (
+            [USER | {"content": [{"type": "text", "text": "Why"}, {"type": "text", "text": "not?"}]}],
+            Conversation("Why\nnot?"),
+        ),
+    ],
+)
+def test_conversations(quick: tuple[Slow, str], messages: Any, expected: Conversation) -> None:
+    slow, address = quick
+    reply = post(address, "/v1/chat/completions", {"model": "slow", "messages": messages})
+    assert reply.status_code == 200, reply.text
+    assert slow.asked == [expected]
+    assert reply.json()["usage"]["prompt_tokens"] == 1 + len(expected.earlier)
 
 
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
-        ([{"role": "system", "content": "Be brief."}, USER], "without a system message"),
-        ([{"role": "developer", "content": ""}, USER], "without a system message"),
-        ([USER, {"role": "assistant", "content": None, "tool_calls": []}, USER], "without earlier turns"),
-        ([USER, {"role": "assistant", "content": "So."}], "without earlier turns"),
-        ([{"role": "tool", "content": "x"}], "without earlier turns"),
-        ([USER, USER], "without earlier turns"),
-        ([{"role": "user", "content": None}], "messages.0.content"),
-        ([{"content": "Why?"}], "messages: must be one user message"),
+        ([USER, SO], "messages: the last one must be the user's"),
+        ([SO, USER], "messages: the first turn must be the user's"),
+        ([USER, BRIEF, USER], "messages.1: is a system message after the first turn"),
+        ([USER, SO | {"tool_calls": [{"id": "1"}]}, USER], "messages.1: calls a tool"),
+        ([{"role": "tool", "content": "x"}], "messages.0.role: 'tool'; only messages by"),
+        ([{"role": "user", "content": None}], "messages.0.content: is empty"),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}], "messages.0.content: must be text"),
+        ([{"content": "Why?"}], "messages.0.role: None"),
+        (["Why?"], "messages.0: is text; a message has role and content"),
         (None, "messages"),
         ("Why?", "messages"),
         ([], "messages"),
