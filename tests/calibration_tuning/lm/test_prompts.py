@@ -83,7 +83,8 @@ END = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
             "not show it",
         ),
         (  # as Mistral's, which moves it to the last question
-            "{% if messages[0]['role'] == 'system' %}{% set s = messages[0]['content'] %}{% set messages = messages[1:] %}"
+            "{% if messages[0]['role'] == 'system' %}{% set s = messages[0]['content'] %}"
+            "{% set messages = messages[1:] %}"
             "{% else %}{% set s = '' %}{% endif %}{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
             "{% if loop.index0 == loop.length - 1 - loop.length % 2 and s %}{{ s }}\n{% endif %}"
             f"{{{{ m['content'] }}}}<|im_end|>\n{{% endfor %}}{END}",
@@ -102,6 +103,25 @@ def test_templates_that_take_no_system_message_say_so(tiny: Any, template: str, 
     prompt = PromptFormat(tokenizer, "chat")
     with pytest.raises(UserError, match=f"^system message: .*{re.escape(words)}"):
         prompt.with_system("Be brief.")
+
+
+def test_a_system_message_that_the_template_puts_into_the_first_question(tiny: Any) -> None:
+    """As Gemma 3's does."""
+    _, tokenizer = tiny
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{% set s = messages[0]['content'] + '\n\n' %}"
+        "{% set messages = messages[1:] %}{% else %}{% set s = '' %}{% endif %}{% for m in messages %}"
+        "<|im_start|>{{ m['role'] }}\n{{ s if loop.first else '' }}{{ m['content'] }}<|im_end|>\n{% endfor %}" + END
+    )
+    prompt = PromptFormat(tokenizer, "chat").with_system("Be brief.")
+    for block in ([], [SHOWN[0].model_copy(update={"correct": None})]):
+        turns = [{"role": "system", "content": "Be brief."}]
+        for shown in block:
+            turns += [{"role": "user", "content": shown.question}, {"role": "assistant", "content": shown.answer}]
+        text = tokenizer.apply_chat_template(
+            [*turns, {"role": "user", "content": "Why?"}], tokenize=False, add_generation_prompt=True
+        )
+        assert prompt.few_shot_ids(block) + prompt.question_ids("Why?") == tokenizer(text).input_ids
 
 
 def test_auto_takes_the_template_where_there_is_one(tiny: Any) -> None:
