@@ -219,7 +219,7 @@ def test_a_checkpoint_is_used_without_what_makes_one(tiny_run: Path) -> None:
         (" \n", "question 0: is empty"),
         ([{"role": "user", "content": "Why?"}], "question 0: is a list, not text; pass the text, or messages="),
         ({"content": "Why?"}, "question 0: is a struct with the fields content, not text"),
-        (None, "question 0: is a NoneType, not text"),
+        (7, "question 0: is a int, not text"),
     ],
 )
 def test_a_question_is_text(model: CalibratedModel, question: Any, words: str) -> None:
@@ -270,7 +270,7 @@ def test_conversations_among_questions(model: CalibratedModel, monkeypatch: pyte
     [
         ({"question": "Why?", "messages": TALK}, "question: give either a question or messages"),
         ({}, "question: give either a question or messages"),
-        ({"messages": "Why?"}, "messages: is text; pass a list"),
+        ({"messages": "Why?"}, "messages: is a str; pass a list"),
         ({"messages": TALK[:3]}, "messages: the last one must be the user's"),
     ],
 )

@@ -347,7 +347,7 @@ def test_conversations(quick: tuple[Slow, str], messages: Any, expected: Convers
         ([{"role": "user", "content": None}], "messages.0.content: is empty"),
         ([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}], "messages.0.content: must be text"),
         ([{"content": "Why?"}], "messages.0.role: None"),
-        (["Why?"], "messages.0: is text; a message has role and content"),
+        (["Why?"], "messages.0: is a str; a message has role and content"),
         (None, "messages"),
         ("Why?", "messages"),
         ([], "messages"),
@@ -407,7 +407,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) -> None:
+def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any, tmp_path: Path) -> None:
     slow = Slow()
     slow.free.set()
     picture = Path("docs/report.png")
@@ -420,7 +420,7 @@ def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) 
         page.get_by_label("Question").fill("Why?")
         page.get_by_role("button", name="Ask").click()
         page.get_by_role("alert").wait_for()
-        assert "bearer token" in page.get_by_role("alert").inner_text()
+        assert page.get_by_role("alert").inner_text() == "Wrong or missing bearer token."
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_label("Question").press("Enter")
         page.locator("#answers li").wait_for()
@@ -434,11 +434,42 @@ def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) 
             "Unlike the questions it was tuned on",
             "Cut: the answer is as long as answers may be",
         ]
+        slow.free.clear()
+        page.get_by_label("Follow up").check()
+        page.get_by_label("Question").press("Enter")
+        page.get_by_role("status").wait_for()
+        assert page.get_by_role("status").inner_text().startswith("Answering and judging, ")
+        assert page.get_by_role("button").is_disabled()
+        page.screenshot(path=str(tmp_path / f"busy-{scheme}.png"), full_page=True)
+        slow.free.set()
+        page.locator("#answers li").nth(2).wait_for()
+        assert not page.get_by_role("status").is_visible()
+        assert slow.asked[0].earlier == (Demonstration(question="Why?", answer=HOSTILE),)
+        page.get_by_label("Question").fill("  ")
+        page.get_by_role("button").click()
+        page.get_by_text("Write a question first.").wait_for()
         assert page.get_by_role("button").inner_text() == "Ask"
         assert page.title() == "Does it know?"
         assert page.locator("#diagram").evaluate("image => image.complete && image.naturalWidth > 0")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
         assert [text for text in said if "401" not in text] == []
+        page.close()
+
+
+def test_a_server_that_is_gone_is_told_in_a_sentence(browser: Any) -> None:
+    slow = Slow()
+    with serve(make_app(slow, "slow")) as address:  # type: ignore[arg-type]
+        page = browser.new_page()
+        page.goto(address)
+        page.route("**/v1/**", lambda route: route.abort())
+        page.get_by_label("Question").fill("Why?")
+        page.get_by_label("Question").press("Enter")
+        page.get_by_role("alert").wait_for()
+        assert page.get_by_role("alert").inner_text().startswith("The server does not answer.")
+        page.unroute("**/v1/**")
+        page.route("**/v1/**", lambda route: route.fulfill(status=502, body="<html>Bad gateway</html>"))
+        page.get_by_label("Question").press("Enter")
+        page.get_by_text("The server replies 502.").wait_for()
         page.close()
 
 
