@@ -26,7 +26,7 @@ from calibration_tuning.runs.progress import progress
 Array = np.ndarray
 Generator = np.random.Generator
 BINS, RESAMPLES, MANY = 10, 1000, 400_000
-SHOWN = ("brier", "nll", "auroc", "aurc", "accuracy", "brier_resolution")
+SHOWN = ("brier", "nll", "auroc", "aurc", "prr", "accuracy", "brier_resolution")
 NOISE, MORE_NOISE = 0.6, 1.2
 """Of a confidence, in log-odds: of the first two, and of the third."""
 SHARED_LUCK = 0.3
@@ -126,7 +126,7 @@ def noisy(generator: Generator, chance: Array, noise: float) -> Array:
 
 def true_values(design: str) -> dict[str, tuple[float, float]]:
     """Of each metric, for the first confidence and the third: what 400,000 answers score whose correctness is the
-    chance itself, a fraction. Resolution is put together, as its parts need the variance of what is 0 or 1."""
+    chance itself, a fraction. Resolution and PRR are put together: their parts are of what is 0 or 1."""
     generator = np.random.default_rng(0)
     chance = difficulty(generator, np.arange(MANY), DESIGNS[design][1])
     return {
@@ -143,6 +143,7 @@ def _expected(confidence: Array, chance: Array) -> list[float]:
         for name, value in point_metrics(confidence, chance, BINS, (*SHOWN, "brier_reliability")).items()
     }
     mean = float(chance.mean())
+    values["prr"] = (1 - mean - values["aurc"]) / -(mean * np.log(mean))  # the best AURC is 1 - mean + mean log(mean)
     values["brier"] += float((chance * (1 - chance)).mean())
     values["brier_resolution"] = values["brier_reliability"] + mean * (1 - mean) - values["brier"]
     return [values[name] for name in SHOWN]
@@ -165,7 +166,7 @@ def resampled(confidence: Array, correct: Array, counts: Array, units: int) -> d
 
 
 def weighted_metrics(p: Array, y: Array, counts: Array) -> dict[str, Array]:
-    """[R] each, for rising confidences [n]; NaN where AUROC is undefined."""
+    """[R] each, for rising confidences [n]; NaN where AUROC or PRR is undefined."""
     total = counts.sum(1)
     clipped = np.clip(p, EPSILON, 1 - EPSILON)
     losses = np.stack([(p - y) ** 2, -np.log(np.where(y == 1, clipped, 1 - clipped)), y], 1)
@@ -179,11 +180,13 @@ def weighted_metrics(p: Array, y: Array, counts: Array) -> dict[str, Array]:
     pairs = wrong * (total - wrong)
     with np.errstate(invalid="ignore"):
         auroc = ((counts * y) * below).sum(1) / np.where(pairs > 0, pairs, np.nan)
+    aurc = _aurc(y, counts, negatives)
     return {
         "brier": brier,
         "nll": nll,
         "auroc": auroc,
-        "aurc": _aurc(y, counts, negatives),
+        "aurc": aurc,
+        "prr": _prr(aurc, total, wrong),
         "accuracy": accuracy,
         "brier_resolution": reliability + accuracy * (1 - accuracy) - brier,
     }
@@ -201,6 +204,14 @@ def _aurc(y: Array, counts: Array, negatives: Array) -> Array:
     spread = harmonic[upto.astype(int)] - harmonic[before.astype(int)]
     risks = bad + (wrong_before - (1 - y[::-1]) * before) * spread
     return np.asarray(risks.sum(1) / upto[:, -1])
+
+
+def _prr(aurc: Array, total: Array, wrong: Array) -> Array:
+    """The best order has all right answers first: its risk at k of N is (k - right) / k from there on."""
+    right, harmonic = (total - wrong).astype(int), np.concatenate([[0.0], np.cumsum(1 / np.arange(1, total.max() + 1))])
+    best = (wrong - right * (harmonic[total.astype(int)] - harmonic[right])) / total
+    gain = wrong / total - best
+    return np.where(gain > 0, (wrong / total - aurc) / np.where(gain > 0, gain, 1.0), np.nan)
 
 
 if __name__ == "__main__":

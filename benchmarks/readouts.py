@@ -27,8 +27,9 @@ from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
 from calibration_tuning.metrics.confidence import point_metrics
 from calibration_tuning.readout.blend import Blend, fit_blend
-from calibration_tuning.readout.fitting import ReadAnswers, fit_readout
+from calibration_tuning.readout.fitting import fit_readout
 from calibration_tuning.readout.likelihood import LIKELIHOODS
+from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import QUERY, Read, StackedReadout, signals_of
 from calibration_tuning.readout.states import layers_read
 from calibration_tuning.records import QueryExample

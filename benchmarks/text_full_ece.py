@@ -10,24 +10,19 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator
-from functools import partial
 from pydoc_data.topics import topics
 from typing import Annotated, Any
 
-import torch
+import numpy as np
 import typer
 
 from benchmarks.paired import machine, markdown
 from calibration_tuning.command_line import quiet_libraries, with_errors
 from calibration_tuning.config.evaluation import TextSettings
 from calibration_tuning.config.run import ModelSettings
-from calibration_tuning.lm.models import default_device, load_model
-from calibration_tuning.lm.prompts import load_prompt_format
-from calibration_tuning.metrics.token_calibration import TokenCalibration
-from calibration_tuning.runs.progress import progress
-from evaluation.passes.text import read_windows
+from evaluation.score_text import rate_text
 from evaluation.tables import number
-from evaluation.texts import read_documents, windows
+from evaluation.texts import read_documents
 
 SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
 COLUMNS = ("model", "K", "tokens", "documents", "Full-ECE", "if calibrated", "NLL", "Brier", "top-1 ECE", "accuracy")
@@ -39,7 +34,6 @@ def main(
     text: Annotated[str, typer.Option(help="See evaluation.text.path.")] = PYTHON,
     tokens: Annotated[int, typer.Option(min=1)] = 50_000,
     window: Annotated[int, typer.Option(min=2)] = 512,
-    batch: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 4,
     bins: Annotated[int, typer.Option(min=2)] = 10,
 ) -> None:
     quiet_libraries()
@@ -49,30 +43,29 @@ def main(
         print(
             f"Python {platform.python_version()}; {machine('transformers')}; windows of {window} tokens, {bins} bins\n"
         )
-        print(markdown(list(COLUMNS), [rated(ModelSettings(path=path), settings, batch, bins) for path in model]))
+        print(markdown(list(COLUMNS), [rated(ModelSettings(path=path), settings, bins) for path in model]))
 
     with_errors(work, debug=False)
 
 
-def rated(model: ModelSettings, settings: TextSettings, batch: int, bins: int) -> list[str]:
-    prompt_format = load_prompt_format(model, "text")
-    encode = partial(prompt_format.tokenizer.encode, add_special_tokens=False)
+def rated(model: ModelSettings, settings: TextSettings, bins: int) -> list[str]:
     documents = python_documents() if settings.path == PYTHON else read_documents(settings)
-    rows = windows(documents, encode, settings)
-    lm = load_model(model).to(default_device())
-    seen = TokenCalibration(bins)
     started = time.monotonic()
-    with progress(len(rows), model.path, "windows") as bar, torch.no_grad():
-        for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
-            read_windows(lm, prompt_format, [row.token_ids for row in part], range(start, start + len(part)), seen)
-            bar.update(len(part))
+    text = rate_text(model, documents, settings, bins)
+    seen = text.tokens
     print(f"{model.path}: {time.monotonic() - started:.0f} s", flush=True)
-    groups = [row.group for row in rows]
-    numbers: Any = seen.compute_intervals(groups=groups)
+    numbers: Any = seen.compute_intervals(groups=np.array(text.documents))
     chance = number(numbers["full_ece"].if_calibrated)
     full, *others = (number(numbers[name]) for name in SHOWN)
-    return [model.path, f"{seen.vocabulary:,}", f"{seen.positions:,}", str(len({*groups})), full, chance, *others]
+    return [
+        model.path,
+        f"{seen.vocabulary:,}",
+        f"{seen.positions:,}",
+        str(len({*text.documents})),
+        full,
+        chance,
+        *others,
+    ]
 
 
 def python_documents() -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from calibration_tuning.claims import claim_spans
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_rows import Row, read_rows
@@ -24,6 +26,7 @@ from calibration_tuning.runs.progress import progress
 
 if TYPE_CHECKING:
     from calibration_tuning.calibrated_model import CalibratedAnswer, CalibratedModel
+    from calibration_tuning.claims import Claim
 
 CHUNK = 64
 BAR = 30
@@ -64,6 +67,7 @@ def main(
     output: Annotated[
         Path | None, typer.Option(help="Where answers to --jsonl go; by default to the console.", show_default=False)
     ] = None,
+    claims: Annotated[bool, typer.Option("--claims", help="Also judge each sentence of the answer.")] = False,
     error_rate: ErrorRateOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -87,12 +91,12 @@ def main(
         row = None if question is None else _row(question=question, answer=answer, choices=choice, context=context)
         model = _load(checkpoint, error_rate)
         if rows is not None:
-            _file(model, rows, output)
+            _file(model, rows, output, claims)
         elif row is not None:
-            _show(model, row)
+            _show(model, row, claims)
         else:
             for line in _lines(model):
-                _show(model, _row(question=line, choices=choice, context=context))
+                _show(model, _row(question=line, choices=choice, context=context), claims)
 
     with_errors(work, debug)
 
@@ -130,15 +134,26 @@ def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
     return [judged[i] for i in range(len(rows))]
 
 
-def _show(model: CalibratedModel, row: Row) -> None:
+def judged_claims(model: CalibratedModel, row: Row, reply: CalibratedAnswer) -> list[Claim]:
+    """Those of the reply; none where it has no sentence, as an empty one."""
+    return model.claims(row.asked, reply.text, row.context).claims if claim_spans(reply.text) else []
+
+
+def _show(model: CalibratedModel, row: Row, claims: bool) -> None:
     (reply,) = answered(model, [row])
-    colour = ("red", "yellow", "green")[min(2, int(3 * reply.confidence))]
     console = Console()
     table = Table.grid(padding=(0, 1))
-    bar = ProgressBar(1.0, reply.confidence, width=BAR, complete_style=colour, finished_style=colour)
-    table.add_row(bar, f"[{colour}]{reply.confidence:.0%}[/]", ", ".join(_remarks(model, reply)))
+    table.add_row(*_meter(reply.confidence), ", ".join(_remarks(model, reply)))
+    for claim in judged_claims(model, row, reply) if claims else ():
+        table.add_row(*_meter(claim.confidence), escape(" ".join(claim.text.split())))
     console.print(reply.text or "(no answer)", markup=False, style="bold", highlight=False)
     console.print(table)
+
+
+def _meter(confidence: float) -> tuple[ProgressBar, str]:
+    colour = ("red", "yellow", "green")[min(2, int(3 * confidence))]
+    bar = ProgressBar(1.0, confidence, width=BAR, complete_style=colour, finished_style=colour)
+    return bar, f"[{colour}]{confidence:.0%}[/]"
 
 
 def _remarks(model: CalibratedModel, reply: CalibratedAnswer) -> list[str]:
@@ -174,7 +189,7 @@ def _next(file: IO[str]) -> str:
     return line
 
 
-def _file(model: CalibratedModel, rows: list[Row], output: Path | None) -> None:
+def _file(model: CalibratedModel, rows: list[Row], output: Path | None, claims: bool) -> None:
     """Answers are written as they come: to a file beside `output`, which takes its place at the end."""
     unfinished = None if output is None else output.with_name(f"{output.name}.part")
     if unfinished is not None:
@@ -182,8 +197,11 @@ def _file(model: CalibratedModel, rows: list[Row], output: Path | None) -> None:
     with progress(len(rows), "answering", "questions") as bar:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            pairs = zip(part, answered(model, part), strict=True)
-            text = "".join(json.dumps(_told(row, reply), ensure_ascii=False) + "\n" for row, reply in pairs)
+            said = [
+                _told(row, reply) | ({"claims": [*map(asdict, judged_claims(model, row, reply))]} if claims else {})
+                for row, reply in zip(part, answered(model, part), strict=True)
+            ]
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in said)
             if unfinished is not None:
                 append_text(unfinished, text)
             elif not _printed(text):

@@ -12,6 +12,7 @@ import torch
 from scipy.special import expit
 
 from calibration_tuning.checkpoint import FILE, Checkpoint, load_checkpoint
+from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim_spans
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.conversation import PLAIN, Asked, Messages, Start, as_asked, as_conversations, by_start
 from calibration_tuning.errors import UserError, reason
@@ -195,6 +196,25 @@ class CalibratedModel:
         judged = self._judged(start, questions, [a.text for a in answers], [a.token_ids for a in answers])
         return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
 
+    def claims(self, question: Asked, answer: str, context: str | None = None) -> JudgedClaims:
+        """The claims of a long `answer`, from anywhere: its sentences, each judged with the whole answer to read.
+
+        A claim's confidence is the uncertainty query's alone: how likely the model finds a sentence that it has just
+        read says nothing. It is calibrated as whole answers are where that is all the checkpoint's readout looks at
+        (`training.readout: query`), and on claims where the checkpoint was tuned on such (docs/own_data.md); otherwise
+        it is the query's probability as it is. Raises `UserError` for an answer without letters and digits.
+        """
+        (asked,) = as_conversations([question], [context])
+        spans = claim_spans(answer)
+        if not spans:
+            raise UserError("answer: holds no sentence to judge")
+        texts = [answer[start:end] for start, end in spans]
+        ids = [self.prompt_format.answer_ids(text) for text in texts]
+        logits = self._query([claim_question(asked.question, answer)] * len(texts), ids, asked.start)
+        confidences = self._calibrated(logits) if self.readout is None else expit(logits).tolist()
+        judged = zip(texts, spans, confidences, strict=True)
+        return JudgedClaims([Claim(text, *span, confidence) for text, span, confidence in judged])
+
     def _judged(
         self, start: Start, questions: Sequence[str], texts: Sequence[str], token_ids: list[list[int]]
     ) -> list[CalibratedAnswer]:
@@ -265,20 +285,25 @@ class CalibratedModel:
 
     def _read(self, questions: Sequence[str], answers: list[list[int]], start: Start = PLAIN) -> Read:
         """What the readout looks at: the query with the adapter on, and the untuned model's reading of the answers."""
-        prompt_format = self.format_for(start)
-        judged = [prompt_format.judged_ids(question) for question in questions]
-        block = prompt_format.few_shot_ids(self.record.query_few_shot, start.earlier)
-        sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
-        self._fit(block, list(map(len, sequences)), len(prompt_format.query_ids))
-        scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
+        prompt_format, query = self.format_for(start), self._query(questions, answers, start)
         if self.readout is None:
-            return Read(scores.logit, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
+            return Read(query, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
         ids = [prompt_format.answering_ids(question) for question in questions]
         block = prompt_format.few_shot_ids(self.record.answer_few_shot, start.earlier)
         self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
         with adapter_off(self.model):
             reading = read_answers(self.model, block, ids, answers, self.readout.record.layers, self.batch_size)
-        return Read(scores.logit, reading.token_logprobs, reading.states)
+        return Read(query, reading.token_logprobs, reading.states)
+
+    def _query(self, questions: Sequence[str], answers: list[list[int]], start: Start = PLAIN) -> np.ndarray:
+        """Log-odds [n] of the uncertainty query, with the adapter on."""
+        prompt_format = self.format_for(start)
+        block = prompt_format.few_shot_ids(self.record.query_few_shot, start.earlier)
+        judged = [prompt_format.judged_ids(question) for question in questions]
+        sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
+        self._fit(block, list(map(len, sequences)), len(prompt_format.query_ids))
+        scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
+        return scores.logit
 
     def _fit(self, block: list[int], lengths: Sequence[int], more: int) -> None:
         """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""

@@ -55,6 +55,14 @@ def semantic_entropy(row: GradedAnswer, samples: Samples) -> float | None:
     return float(np.clip(1 + (shares * np.log(shares)).sum() / np.log(len(answers)), 0, 1))
 
 
+def cocoa(row: GradedAnswer, samples: Samples, logprobs: Sequence[float]) -> float | None:
+    """log p(answer) x (1 - agreement), the logarithm of a score in [0, 1]: CoCoA of Vashurin et al. 2025 with the
+    answer's sequence likelihood, its similarity to the samples being whether they say the same. `logprobs` are those of
+    the answer's tokens. None without samples, and for an empty answer."""
+    share = agreement(row, samples)
+    return None if share is None or not logprobs else sum(logprobs) * (1 - share)
+
+
 def majority(row: GradedAnswer, samples: Samples) -> tuple[float, float]:
     """(correctness, share) of the answer that most samples give; the first of equals."""
     largest = max(clusters(row, [sample["answer"] for sample in samples]), key=len)

@@ -17,13 +17,14 @@ import numpy as np
 from calibration_tuning.config.evaluation import EstimatorName
 from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.metrics.calibrators import log_odds
-from calibration_tuning.readout.likelihood import LIKELIHOODS, SURE
+from calibration_tuning.readout.likelihood import LIKELIHOODS, SURE, of_logprob
 from calibration_tuning.records import GradedAnswer
-from evaluation.agreement import agreement, semantic_entropy
+from evaluation.agreement import agreement, cocoa, semantic_entropy
+from evaluation.density import density
 from evaluation.findings import Findings
 from evaluation.passes.base import BOTH, Finding, State
 from evaluation.passes.verbalised import read_percent, read_words
-from evaluation.probing import probe
+from evaluation.probing import p_ik, probe
 from evaluation.stacking import likelihood_blend, stacked
 
 Array = np.ndarray
@@ -71,6 +72,22 @@ def _of_logprobs(name: str) -> Callable[[GradedAnswer, Finding], float | None]:
     return read
 
 
+def _entropy(row: GradedAnswer, finding: Finding) -> float | None:
+    """log-odds of exp(-H), H being the mean entropy over the answer's tokens; an empty answer has none."""
+    entropies = finding["answer_entropies"]
+    return of_logprob(-float(np.mean(entropies))) if entropies else None
+
+
+def _cocoa(splits: Splits, findings: Findings, state: State) -> Scores:
+    def score(row: GradedAnswer) -> float:
+        drawn, read = findings.of("samples", state, row), findings.of("tokens", state, row)
+        value = None if drawn is None or read is None else cocoa(row, drawn["samples"], read["answer_logprobs"])
+        # Where all samples agree the score is 1, which has as much log-odds as an agreement of 1 by itself.
+        return np.nan if value is None else min(of_logprob(value), float(log_odds(np.ones(1))[0]))
+
+    return {split: np.array([score(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
+
+
 def _choice(row: GradedAnswer, finding: Finding) -> float | None:
     """log-odds of the chosen answer among the choices, by their likelihoods; of the likeliest if none was chosen."""
     logprobs = np.array(finding["choice_logprobs"])
@@ -81,7 +98,7 @@ def _choice(row: GradedAnswer, finding: Finding) -> float | None:
 
 
 ESTIMATORS: dict[EstimatorName, Estimator] = {
-    "stacked": Estimator("stacked readout", "stacked", ("query", "reading"), stacked),
+    "stacked": Estimator("stacked readout", "stacked", ("query", "reading", "reading_as_loaded"), stacked),
     "likelihood_blend": Estimator(
         "likelihoods, blended", "token probability", ("query", "reading"), likelihood_blend, states=("before",)
     ),
@@ -93,6 +110,8 @@ ESTIMATORS: dict[EstimatorName, Estimator] = {
         each("query_zero_shot", lambda row, f: f["logit"]),
     ),
     "probe": Estimator("linear probe at the query", "hidden state", ("query",), probe),
+    "p_ik": Estimator("P(IK), from the question", "hidden state", ("question_states",), p_ik, states=("before",)),
+    "density": Estimator("density of the states", "hidden state", ("answer_states",), density, states=("before",)),
     "average_token_probability": Estimator(
         "average token probability",
         "token probability",
@@ -114,6 +133,7 @@ ESTIMATORS: dict[EstimatorName, Estimator] = {
         ("tokens",),
         each("tokens", _of_logprobs("minimum_token_probability")),
     ),
+    "token_entropy": Estimator("token entropy", "token probability", ("tokens",), each("tokens", _entropy)),
     "choice_probability": Estimator(
         "probability of the choice", "token probability", ("choices",), each("choices", _choice)
     ),
@@ -144,4 +164,5 @@ ESTIMATORS: dict[EstimatorName, Estimator] = {
         each("samples", lambda row, f: of_probability(semantic_entropy(row, f["samples"]))),
         states=("before",),
     ),
+    "cocoa": Estimator("CoCoA", "sampling", ("samples", "tokens"), _cocoa, states=("before",)),
 }

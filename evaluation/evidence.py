@@ -28,9 +28,10 @@ from evaluation.findings import Findings
 from evaluation.other_answers import other_splits
 from evaluation.passes import PASSES
 from evaluation.passes.base import State
-from evaluation.passes.rows import Answers
+from evaluation.passes.rows import Answers, drawn
 from evaluation.references import subject_accuracy
 from evaluation.run_passes import Tasks, run_passes
+from evaluation.stacking import as_loaded as logits_as_loaded
 from evaluation.texts import read_documents, windows
 
 Array = np.ndarray
@@ -38,6 +39,8 @@ Side = tuple[str, State]
 """An estimator, and the model before or after tuning."""
 BEFORE: Side = ("query", "before")
 TUNED_QUERY: Side = ("query", "after")
+FITTED_ON = 2000
+"""Training answers, at most, that P(IK) and the density are fitted on; each is read once or twice more for that."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,13 @@ class Evidence:
         """The headline's confidence after tuning, with the checkpoint's calibrator: what a user gets."""
         return apply(self.record.calibrator, self.scores[self.readout][split])
 
+    def as_loaded(self, split: str) -> Array:
+        """As `after`, read behind the one block of demonstrations that a loaded checkpoint puts before every question.
+        The query's block is the same everywhere, so only a stacked readout can differ."""
+        if self.record.readout is None:
+            return self.after(split)
+        return apply(self.record.calibrator, logits_as_loaded(self.splits[split], self.findings))
+
     def rated(
         self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None
     ) -> dict[str, Interval]:
@@ -160,10 +170,11 @@ def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -
     prompt_format = load_prompt_format(config.model, record.prompt_style)
     others = other_splits(config.evaluation.other_answers, splits, prompt_format)
     texts = _texts(config, prompt_format)
-    answers = Answers(splits, others, config.evaluation, config.seed, texts)
+    training = drawn(curated.split("train"), FITTED_ON, config.seed)
+    answers = Answers(splits, others, config.evaluation, config.seed, texts, training)
     findings = run_passes(config, curated, record, pass_tasks(answers, measured(config.evaluation, record)))
-    if record.readout is not None:
-        findings = replace(findings, readout=load_readout(record.readout, config.checkpoint_dir))
+    readout = None if record.readout is None else load_readout(record.readout, config.checkpoint_dir)
+    findings = replace(findings, readout=readout, training=training)
     return Evidence(config, curated.manifest, record, splits | others, findings, texts)
 
 

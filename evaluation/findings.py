@@ -7,7 +7,7 @@ checkpoint, set or number of bins, or another version of code or libraries, asks
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,8 @@ class Findings:
     method: Method
     readout: StackedReadout | None = None
     """The checkpoint's, where it has a stacked one."""
+    training: Sequence[GradedAnswer] = ()
+    """The training answers that the passes over hidden states have looked at."""
 
     def of(self, name: str, state: State, row: GradedAnswer) -> Finding | None:
         """None where the pass did not look at the row."""

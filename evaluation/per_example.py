@@ -14,7 +14,8 @@ ABOUT = ("id", "source", "subject", "group", "question", "references", "answer",
 
 
 def columns(evidence: Evidence) -> dict[str, list[Any]]:
-    """`confidence_before` and `confidence_after` are the headline's; `ESTIMATOR_STATE` and `ESTIMATOR_STATE_calibrated`
+    """`confidence_before` and `confidence_after` are the headline's, `confidence_as_loaded` that of a loaded checkpoint
+    for the same answers; `ESTIMATOR_STATE` and `ESTIMATOR_STATE_calibrated`
     those of every estimator (null where an answer has none); `reanswered` what the tuned model answers itself."""
     splits = [split for split in SPLITS if split in evidence.splits]
     rows = [(split, row) for split in splits for row in evidence.splits[split]]
@@ -22,6 +23,7 @@ def columns(evidence: Evidence) -> dict[str, list[Any]]:
     table |= {field: [getattr(row, field) for _, row in rows] for field in ABOUT}
     table["confidence_before"] = _joined([evidence.before(split) for split in splits])
     table["confidence_after"] = _joined([evidence.after(split) for split in splits])
+    table["confidence_as_loaded"] = _joined([evidence.as_loaded(split) for split in splits])
     for side in evidence.scores:
         name = "_".join(side)
         table[name] = _joined([evidence.confidence(side, split) for split in splits])

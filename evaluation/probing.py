@@ -1,10 +1,11 @@
-"""A linear probe on the hidden state at the query: what the model knows there, whatever it says (Azaria and Mitchell
-2023; Kadavath et al. 2022)."""
+"""Linear probes on hidden states: what the model knows there, whatever it says (Azaria and Mitchell 2023; Kadavath et
+al. 2022)."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,45 +13,103 @@ from calibration_tuning.records import GradedAnswer
 from evaluation.findings import Findings
 from evaluation.passes.base import State, unpack
 
+Array = np.ndarray
+Folds = list[tuple[Array, Array]]
 FOLDS = 5
 LEAST = 2 * FOLDS
 PENALTIES = np.logspace(-5, 0, 6).tolist()
 
 
-def probe(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, state: State) -> dict[str, np.ndarray]:
-    """Logistic regression fitted on the calibration split, its ridge penalty chosen by cross-validated NLL.
+def probe(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, state: State) -> dict[str, Array]:
+    """Log-odds by split of a probe on the state at the query, fitted on the calibration split.
 
     The calibration split's own scores are of folds that were fitted without the answer, so that a calibrator can be
-    fitted on them. NaN everywhere where that split has fewer than ten correct answers, wrong ones or groups, or cannot
-    be cut into folds that have both.
+    fitted on them. NaN everywhere where `fit` can fit none.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.model_selection import cross_val_predict
 
     rows = splits["calibration"]
-    correct = np.array([row.correct >= 0.5 for row in rows])
-    groups = np.array([row.group for row in rows])
-    nothing = {split: np.full(len(rows_of_split), np.nan) for split, rows_of_split in splits.items()}
-    if min(correct.sum(), (~correct).sum()) < LEAST or len(np.unique(groups)) < LEAST:
-        return nothing
+    folds = cut(rows)
+    if folds is None:
+        return {split: np.full(len(rows_of_split), np.nan) for split, rows_of_split in splits.items()}
     features = {split: _hidden(rows_of_split, findings, state) for split, rows_of_split in splits.items()}
-    folds = [*StratifiedGroupKFold(FOLDS).split(features["calibration"], correct, groups)]
-    if any(len(set(correct[part])) < 2 for fold in folds for part in fold):  # all the right answers in one group, say
-        return nothing
-    plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    search = GridSearchCV(plain, {"logisticregression__C": PENALTIES}, cv=folds, scoring="neg_log_loss")
+    fitted = fit(features["calibration"], rows, folds)
+    scores = {split: fitted.decision_function(x) if len(x) else np.zeros(0) for split, x in features.items()}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
-        search.fit(features["calibration"], correct)
-        scores = {split: search.decision_function(x) if len(x) else np.zeros(0) for split, x in features.items()}
+        warnings.simplefilter("ignore")
         scores["calibration"] = cross_val_predict(
-            search.best_estimator_, features["calibration"], correct, cv=folds, method="decision_function"
+            fitted, features["calibration"], _correct(rows), cv=folds, method="decision_function"
         )
     return scores
 
 
-def _hidden(rows: Sequence[GradedAnswer], findings: Findings, state: State) -> np.ndarray:
+def p_ik(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, state: State) -> dict[str, Array]:
+    """P(IK), "I know", of Kadavath et al. 2022: log-odds by split of a probe on the state at the end of the question.
+
+    It is fitted on the training answers, so that all splits' scores are of answers it has not seen. It looks at no
+    answer: two answers to the same question get the same score. NaN everywhere where `fit` can fit none, and for
+    questions whose states were not read.
+    """
+    rows = findings.training
+    folds = cut(rows)
+    if folds is None:
+        return {split: np.full(len(rows_of_split), np.nan) for split, rows_of_split in splits.items()}
+    fitted = fit(states_of("question_states", rows, findings, state), rows, folds)
+    return {
+        split: scored(rows_of_split, "question_states", findings, state, fitted.decision_function)
+        for split, rows_of_split in splits.items()
+    }
+
+
+def cut(rows: Sequence[GradedAnswer]) -> Folds | None:
+    """Folds that keep groups together. None where there are fewer than ten correct answers, wrong ones or groups, or
+    no folds of which each part has both."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    correct, groups = _correct(rows), np.array([row.group for row in rows])
+    if min(correct.sum(), (~correct).sum()) < LEAST or len(np.unique(groups)) < LEAST:
+        return None
+    folds = [*StratifiedGroupKFold(FOLDS).split(groups, correct, groups)]
+    if any(len(set(correct[part])) < 2 for fold in folds for part in fold):  # all the right answers in one group, say
+        return None
+    return folds
+
+
+def fit(features: Array, rows: Sequence[GradedAnswer], folds: Folds) -> Any:
+    """Logistic regression on standardised features [n, H], its ridge penalty chosen by the folds' NLL."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    search = GridSearchCV(plain, {"logisticregression__C": PENALTIES}, cv=folds, scoring="neg_log_loss")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
+        return search.fit(features, _correct(rows)).best_estimator_
+
+
+def states_of(name: str, rows: Sequence[GradedAnswer], findings: Findings, state: State) -> Array:
+    """float32 [n, H]: what the pass `name` read of every row. Raises `RunError` where it did not look at one."""
+    states = [unpack(findings.need(name, state, row)["states"]) for row in rows]
+    return np.stack(states) if states else np.zeros((0, 0), np.float32)
+
+
+def scored(
+    rows: Sequence[GradedAnswer], name: str, findings: Findings, state: State, score: Callable[[Array], Array]
+) -> Array:
+    """[n]: `score` of the states that the pass `name` read, NaN for rows that it did not look at."""
+    values = np.full(len(rows), np.nan)
+    seen = [number for number, row in enumerate(rows) if findings.of(name, state, row) is not None]
+    if seen:
+        values[seen] = score(states_of(name, [rows[number] for number in seen], findings, state))
+    return values
+
+
+def _correct(rows: Sequence[GradedAnswer]) -> Array:
+    return np.array([row.correct >= 0.5 for row in rows], dtype=bool)
+
+
+def _hidden(rows: Sequence[GradedAnswer], findings: Findings, state: State) -> Array:
     """float32 [n, H]."""
     return np.stack([unpack(findings.need("query", state, row)["hidden"]) for row in rows]) if rows else np.zeros(0)

@@ -233,6 +233,24 @@ class SourceRow(GroupRow):
     """By confidence: its Brier score and AUROC there, with calibrators fitted on the calibration split."""
 
 
+class AsLoaded(Record):
+    """The confidence behind the block of demonstrations that a loaded checkpoint puts before every question."""
+
+    n: int
+    confidence: Numbers
+    difference: Changes
+    """`confidence` minus that behind the block that each answer was written behind."""
+
+
+class LeftOutSource(Record):
+    """A source's test answers by confidences that were calibrated on the other sources."""
+
+    n: int
+    accuracy: float
+    confidences: dict[str, Numbers]
+    """By estimator of the untuned model."""
+
+
 class WorstSubject(Record):
     name: str
     rated: int
@@ -343,8 +361,12 @@ class Metrics(Record):
     posthoc: Calibrators
     temperature: dict[State, TemperatureScan]
     decisions: Decisions
+    as_loaded: dict[str, AsLoaded] | None
+    """By split; null where the query alone is read."""
     subjects: Subjects
     sources: dict[str, SourceRow]
+    left_out_sources: dict[str, LeftOutSource] | None
+    """Null where there is one source."""
     answers: Answers | None
     compute: Compute | None
     other_models: dict[str, OtherModel] | None

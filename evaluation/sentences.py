@@ -76,6 +76,19 @@ def left_out_sentence(metrics: Metrics) -> str:
     )
 
 
+def as_loaded_sentence(metrics: Metrics) -> str:
+    """What the demonstrations of a loaded checkpoint do to the confidence."""
+    if metrics.as_loaded is None:
+        return ""
+    test = metrics.as_loaded["test"]
+    return (
+        "These confidences were read behind demonstrations of each answer's own subject or source. A loaded checkpoint "
+        "puts the same few demonstrations before every question. Read so, the same answers have a Brier score of "
+        f"{number(test.confidence['brier'])} (difference {number(test.difference['brier'], sign=True)}) and an ECE of "
+        f"{number(test.confidence['ece'])}."
+    )
+
+
 def primary_sentence(metrics: Metrics) -> str:
     """The comparison that is named in advance, with its uncorrected p-value."""
     primary = metrics.primary

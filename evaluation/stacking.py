@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibration_tuning.readout.fitting import ReadAnswers, cross_fitted, cross_fitted_blend
+from calibration_tuning.readout.fitting import cross_fitted, cross_fitted_blend
 from calibration_tuning.readout.likelihood import LIKELIHOODS
+from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import Read, StackedReadout, signals_of
 from calibration_tuning.records import GradedAnswer
 from evaluation.findings import Findings
@@ -24,6 +25,11 @@ def stacked(splits: Splits, findings: Findings, state: State) -> dict[str, np.nd
     scores = {split: readout(read) for split, read in reads.items()}
     scores["calibration"] = cross_fitted(readout, _graded(splits["calibration"], reads["calibration"]))
     return scores
+
+
+def as_loaded(rows: Sequence[GradedAnswer], findings: Findings) -> np.ndarray:
+    """Log-odds [n] of answers read behind the block that a loaded checkpoint puts before every question."""
+    return _readout_of(findings, "after")(_read(rows, findings, "after", "reading_as_loaded"))
 
 
 def likelihood_blend(splits: Splits, findings: Findings, state: State) -> dict[str, np.ndarray]:
@@ -45,8 +51,8 @@ def _readout_of(findings: Findings, state: State) -> StackedReadout:
     return replace(readout, record=readout.record.model_copy(update={"home": home, "abroad": abroad}))
 
 
-def _read(rows: Sequence[GradedAnswer], findings: Findings, state: State) -> Read:
-    known = [findings.need("reading", "before", row) for row in rows]
+def _read(rows: Sequence[GradedAnswer], findings: Findings, state: State, reading: str = "reading") -> Read:
+    known = [findings.need(reading, "before", row) for row in rows]
     query = [float(findings.need("query", state, row)["logit"]) for row in rows]
     states = np.stack([unpack(finding["states"]) for finding in known]) if known else np.zeros((0, 0), np.float32)
     return Read(np.array(query), [finding["logprobs"] for finding in known], states)

@@ -9,7 +9,10 @@ from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.confidence import METRICS
 from evaluation.schema import Comparison, Metrics, Numbers, TokenComparison
 
-MAIN_ROWS = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "mean_confidence", "accuracy")
+MAIN_ROWS = (
+    *("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "prr"),
+    *("mean_confidence", "accuracy"),
+)
 """Of the first table; the others are in the second one."""
 COLOURS = {"better": "green", "worse": "red", "unclear": "yellow"}
 
@@ -133,6 +136,35 @@ def shifted_rows(metrics: Metrics) -> list[Row]:
     """The first table's confidence rows on sets that were never trained on; empty where there are none."""
     shifted = metrics.headline.evaluation
     return [_row(METRICS[name].label, shifted, name) for name in MAIN_ROWS] if shifted else []
+
+
+@dataclass(frozen=True)
+class LeftOutRow:
+    source: str
+    accuracy: str
+    confidence: str
+    n: int
+    brier: str
+    auroc: str
+    ece: str
+
+
+def left_out_rows(metrics: Metrics) -> list[LeftOutRow]:
+    """By left-out source: the checkpoint's readout without its query, then every confidence of the untuned model."""
+    rows = []
+    learnt = metrics.readout.left_out if metrics.readout else {}
+    for source, entry in (metrics.left_out_sources or {}).items():
+        accuracy = f"{entry.accuracy:.0%}"
+        if source in learnt:
+            for name, scores in learnt[source].confidences.items():
+                auroc = "undefined" if scores.auroc is None else f"{scores.auroc:.3f}"
+                numbers = (f"{scores.brier:.3f}", auroc, f"{scores.ece:.3f}")
+                rows.append(LeftOutRow(source, accuracy, name, learnt[source].n, *numbers))
+        for name, rated in entry.confidences.items():
+            label = metrics.estimators["test"][name].label if name in metrics.estimators["test"] else name
+            shown = (_short(rated.get(metric)) for metric in ("brier", "auroc", "ece"))
+            rows.append(LeftOutRow(source, accuracy, label, entry.n, *shown))
+    return rows
 
 
 def number(entry: Interval, sign: bool = False) -> str:

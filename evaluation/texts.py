@@ -34,7 +34,7 @@ def read_documents(settings: TextSettings) -> Iterator[str]:
     path = Path(settings.path)
     files = text_files(settings)
     if path.is_dir() and not files:
-        raise UserError(f"evaluation.text.path: {path} holds no text file ({', '.join(PLAIN)})")
+        raise UserError(f"{path}: holds no text file ({', '.join(PLAIN)})")
     if not files:
         yield from _hub_rows(settings)
     for file in files:
@@ -44,7 +44,7 @@ def read_documents(settings: TextSettings) -> Iterator[str]:
             else:
                 yield file.read_text(encoding="utf-8")
         except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise UserError(f"evaluation.text.path: {file} cannot be read ({reason(error)})") from None
+            raise UserError(f"{file}: cannot be read ({reason(error)})") from None
 
 
 def windows(documents: Iterable[str], encode: Callable[[str], list[int]], settings: TextSettings) -> list[GradedAnswer]:
@@ -64,7 +64,7 @@ def windows(documents: Iterable[str], encode: Callable[[str], list[int]], settin
         if seen >= settings.tokens:
             break
     if not kept:
-        raise UserError(f"evaluation.text.path: {settings.path} holds no text of two tokens or more")
+        raise UserError(f"{settings.path}: holds no text of two tokens or more")
     rows: list[GradedAnswer] = []
     total = 0
     for start in range(0, max(map(len, kept)), settings.window):
@@ -115,6 +115,8 @@ def _hub_rows(settings: TextSettings) -> Iterator[str]:
         for row in rows:
             yield str(row[settings.column])
     except KeyError:
-        raise UserError(f"evaluation.text.column: {settings.path} has no column {settings.column!r}") from None
+        raise UserError(f"{settings.path}: has no column {settings.column!r}") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"evaluation.text.path: {settings.path!r} cannot be read ({reason(error)})") from None
+        raise UserError(
+            f"{settings.path}: neither a text file nor a data set that can be read ({reason(error)})"
+        ) from None

@@ -16,7 +16,7 @@ from evaluation.report import markdown_cell
 from publishing.bundle import Bundle
 
 TEMPLATES = Path(__file__).parent
-SHOWN = ("brier", "ece", "ace", "nll", "auroc", "auroc_within_subjects", "aurc")
+SHOWN = ("brier", "ece", "ace", "nll", "auroc", "auroc_within_subjects", "aurc", "prr")
 SPLITS = {"test": "held-out questions of the sets trained on", "evaluation": "question sets never trained on"}
 TASK = ("question-answering", "Is the proposed answer correct?")
 

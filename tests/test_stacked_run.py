@@ -55,10 +55,12 @@ def test_who_loads_it_gets_the_reports_confidences(finished: RunConfig) -> None:
     rows = {row.id: row for row in read_records(finished.curation_dir / "test.parquet")}
     answers = [rows[row["id"]] for row in table]
     logits, familiar = model._logits([row.text for row in answers], [row.token_ids for row in answers])
+    said = model._calibrated(logits)
+    assert said == pytest.approx([row["confidence_as_loaded"] for row in table], abs=1e-5)
     # One subject, so that the block of these answers is the one the checkpoint answers behind.
-    assert model._calibrated(logits) == pytest.approx([row["confidence_after"] for row in table], abs=1e-5)
+    assert said == pytest.approx([row["confidence_after"] for row in table], abs=1e-5)
     assert all(0 <= value <= 1 for value in familiar if value is not None)
-    assert len({round(value, 6) for value in model._calibrated(logits)}) > 1
+    assert len({round(value, 6) for value in said}) > 1
     judged = model.judge_batch(["What is 1 plus 1?", "Why?"], ["2", ""])
     assert [0 <= one.confidence <= 1 for one in judged] == [True, True]
     assert judged[0].familiar is not None

@@ -18,7 +18,6 @@ from calibration_tuning.lm.probe import Probe, save_probe
 from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
 from calibration_tuning.metrics.confidence import nll
 from calibration_tuning.readout.stacked import StackedReadout, save_arrays
-from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import write_sums
 from calibration_tuning.runs.files import sha256_file, write_json
 from calibration_tuning.runs.progress import progress
@@ -28,8 +27,6 @@ from training.loop import Run
 from training.readout import fit_stacked
 from training.setup import SPLITS, Inputs
 from training.validation import judge
-
-ANSWER_FEW_SHOT = 4
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     if config.training.readout == "stacked":
         with adapter_off(run.strategy.accelerator.unwrap_model(run.strategy.model).lm):
             untuned = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
-        readout, logits = fit_stacked(config, run, inputs, answer_block(inputs), logits, untuned)
+        readout, logits = fit_stacked(config, run, inputs, inputs.few_shot.for_any_question(), logits, untuned)
     calibrator = fit(config.training.calibrator, logits, correct)
     calibrated_on = {
         "n": len(rows),
@@ -81,7 +78,7 @@ def save_checkpoint(
         prompt_style=inputs.prompt_format.style,
         answer_tokens=inputs.prompt_format.answer_tokens,
         query_few_shot=inputs.few_shot.query,
-        answer_few_shot=answer_block(inputs),
+        answer_few_shot=inputs.few_shot.for_any_question(),
         max_new_tokens=config.curation.max_new_tokens,
         readout=None if fitted.readout is None else fitted.readout.record,
         calibrator=fitted.calibrator,
@@ -129,9 +126,3 @@ def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, 
         head = Probe(model.config.get_text_config().hidden_size, width)
         head.load_state_dict({n.removeprefix("probe."): v for n, v in values.items() if n.startswith("probe.")})
         save_probe(head, folder)
-
-
-def answer_block(inputs: Inputs) -> list[Demonstration]:
-    """Demonstrations from a few topics, one of each. They show the form of an answer to questions of any kind."""
-    firsts = [demonstrations[0] for demonstrations in inputs.few_shot.answer.values() if demonstrations]
-    return firsts[:: max(1, len(firsts) // ANSWER_FEW_SHOT)][:ANSWER_FEW_SHOT]

@@ -11,7 +11,8 @@ from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.lm.models import default_device, load_model
 from calibration_tuning.lm.reading import Reading, read_answers
-from calibration_tuning.readout.fitting import ReadAnswers, cross_fitted, fit_readout
+from calibration_tuning.readout.fitting import cross_fitted, fit_readout
+from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import Read, StackedReadout
 from calibration_tuning.readout.states import layers_read
 from calibration_tuning.records import Demonstration, QueryExample

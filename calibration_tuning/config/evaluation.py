@@ -15,20 +15,24 @@ EstimatorName = Literal[
     "query",
     "query_zero_shot",
     "probe",
+    "p_ik",
+    "density",
     "average_token_probability",
     "sequence_likelihood",
     "length_normalised_likelihood",
     "minimum_token_probability",
+    "token_entropy",
     "choice_probability",
     "p_true",
     "verbalised_percent",
     "verbalised_words",
     "self_consistency",
     "semantic_entropy",
+    "cocoa",
 ]
 READOUT: tuple[EstimatorName, ...] = ("stacked", "likelihood_blend")
 """Estimators of a stacked readout: measured where the checkpoint has one, and only there."""
-SAMPLING: tuple[EstimatorName, ...] = ("self_consistency", "semantic_entropy")
+SAMPLING: tuple[EstimatorName, ...] = ("self_consistency", "semantic_entropy", "cocoa")
 READ_ONLY: tuple[EstimatorName, ...] = tuple(
     name for name in get_args(EstimatorName) if not name.startswith("verbalised") and name not in (*SAMPLING, *READOUT)
 )

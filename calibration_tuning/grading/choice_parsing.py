@@ -49,6 +49,9 @@ _LEADS = [
     re.compile(rf"(?:^|(?<=[.!?;,]\s)|(?<=\n))(?:therefore|thus|hence|so|finally|conclusion|final"
     rf"|in conclusion|correct)[,:]?"
                rf"(\s+not\b)?(?:\s+(?:the\s+)?{_NOUN})?(?=\s)", re.IGNORECASE),
+    # "no, wait, actually": what follows takes back what was said before.
+    re.compile(r"(?:^|(?<=[.!?…,;]\s)|(?<=\n))(?:no|wait|sorry|oops|actually|rather|I mean)()(?:[,:…]|\.+)?"
+               r"(?:\s+(?:no|wait|sorry|actually|rather|I mean|make that|it['’]s|it is)[,:]?)*(?=\s)", re.IGNORECASE),
 ]  # fmt: skip
 _MARKS = [
     re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
@@ -69,9 +72,10 @@ _WRONG = re.compile(
     rf"|definitely|likely|be|therefore))*"
     r"(?:\s*n['’]t\b|\s*not\b|\s+(?:incorrect|wrong|false|out\b|ruled out|eliminated|impossible|invalid"
     r"|inaccurate))|cannot\b"
-    r"|fails\b)|\s*[:,–—-]\s*(?:incorrect|wrong|false|no)\b",
+    r"|fails\b)|\s*[:,–—-]\s*(?:incorrect|wrong|false|no(?!\s+(?:doubt|question)))\b",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(rf"{_CLOSE}\s+(?:is|are|was|were|has|have|had|lies|means)\b")
 _ALSO = re.compile(
     rf"{_CLOSE}\s*(?:,?\s*(?:and|or|as well as)(?:\s+also)?\b|,|/|&|\+|;)\s*{_OPEN}(?:{_NOUN}\s+)?{_OPEN}",
     re.IGNORECASE,
@@ -208,6 +212,9 @@ class _Reader:
                     or _WRONG.match(self.text, named.end)
                 ):
                     continue
+                says_more = _ASIDE.match(self.text, named.end) and not _RIGHT.match(self.text, named.end)
+                if says_more and lead in _LEADS[-2:]:  # "So A is in Italy" is no conclusion yet
+                    continue
                 yield named
 
     def _before_verdicts(self, verdict: re.Pattern[str]) -> Iterator[_Named]:
@@ -280,6 +287,11 @@ class _Reader:
         start = self.named_at(0)
         if start is not None and start.index is None:
             return start
+        sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n", self.text) if sentence.strip()]
+        if len(sentences) > 1 and (alone := _ALONE.fullmatch(sentences[-1])) and not _ALONE.fullmatch(sentences[-2]):
+            index = _of_letter(alone[1], self.choices)
+            if alone[1].isupper() and index is not None:
+                return _Named(0, 0, index)
         lines = [line for line in self.text.split("\n") if line.strip()]
         labels = [(line, match) for line in lines if (match := _LABEL.match(line))]
         kept = [

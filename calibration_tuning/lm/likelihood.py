@@ -121,6 +121,16 @@ def token_logprobs(model: Any, continued: Continued) -> list[float]:
     return values
 
 
+@torch.no_grad()
+def token_entropies(model: Any, hidden: Tensor) -> list[float]:
+    """Entropy in nats, in [0, log K], of the next token's distribution behind each of the hidden states [N, H]."""
+    values: list[float] = []
+    for start in range(0, len(hidden), CHUNK):
+        probabilities = float32_logits(model, hidden[start : start + CHUNK]).softmax(-1)
+        values += torch.special.entr(probabilities).sum(-1).tolist()
+    return values
+
+
 def cloze_answer(
     choices: Sequence[str],
     token_ids: Sequence[list[int]],

@@ -4,7 +4,7 @@ The same resamples serve every metric and both sides of a comparison, so differe
 (one country, one passage) are drawn together, because their answers are right or wrong together. Fewer than ten groups
 say nothing about others like them: there are no intervals then.
 
-There are four kinds of interval. Means (Brier, NLL) and AURC take percentiles of the resampled values.
+There are four kinds of interval. Means (Brier, NLL), AURC and PRR take percentiles of the resampled values.
 Shares (accuracy, AUROC) take Wilson's interval with the resamples' variance. Resolution and calibration errors are
 raised by noise, and a resample has the noise twice, so percentiles lie beside the truth (for the ECE of a calibrated
 model at n = 500 they never contain it): see `bias_corrected_interval` and `error_interval`. A bootstrap of few groups

@@ -18,7 +18,7 @@ from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of,
 from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece, sparse_bins
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
-from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within
+from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within, prr
 from calibration_tuning.metrics.scoring_rules import brier, brier_parts, brier_skill, nll
 
 Array = np.ndarray
@@ -49,6 +49,7 @@ class Metric(Quantity):
 
 
 ONE_CLASS = "undefined: all answers are correct, or all are wrong"
+EQUAL = "undefined: all answers are equally correct"
 FEW = "undefined: fewer examples than bins"
 NO_SUBJECT = "undefined: no subject has both classes, or none are given"
 NO_RELPLOT = "undefined: needs relplot (pip install relplot)"
@@ -79,6 +80,7 @@ METRICS: dict[str, Metric] = {
     ),
     "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
     "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c)),
+    "prr": Metric("PRR (prediction rejection)", 1, undefined=EQUAL, compute=lambda p, c, m: prr(p, c)),
     "brier_reliability": Metric(
         "Brier: reliability", calibration_error=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
     ),
@@ -89,7 +91,7 @@ METRICS: dict[str, Metric] = {
     "mean_confidence": Metric("Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p))),
     "accuracy": Metric("Accuracy of the answers", 0, share=True, compute=lambda p, c, m: float(np.mean(c))),
 }
-MAIN = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc")
+MAIN = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "prr")
 """What is shown where many confidences stand side by side."""
 
 

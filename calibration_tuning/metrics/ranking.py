@@ -1,4 +1,4 @@
-"""Does a higher confidence mean a better chance? AUROC, overall and in subjects, AUPRC, the risk-coverage curve.
+"""Does a higher confidence mean a better chance? AUROC, overall and in subjects, AUPRC, the risk-coverage curve, PRR.
 
 `correct` may be a fraction: an example then counts as c of a positive and 1 - c of a negative. Equal confidences
 count as in random order. scikit-learn's functions give the same numbers (tested) in 3 ms a call, half a minute over a
@@ -63,6 +63,20 @@ def risk_coverage(confidence: Array, correct: Array) -> tuple[Array, Array]:
 def aurc(confidence: Array, correct: Array) -> float:
     """Area under the risk-coverage curve: the mean of its risks (Geifman, Uziel and El-Yaniv 2019), lower is better."""
     return float(risk_coverage(confidence, correct)[1].mean())
+
+
+def prr(confidence: Array, correct: Array) -> float | None:
+    """Prediction rejection ratio: how much of the best possible gain rejecting by this confidence brings.
+
+    (r - AURC) / (r - AURC of an order by correctness itself), r being the error rate, which is the AURC of a random
+    order: 1 at best, 0 for a confidence without skill, negative for one that ranks answers the wrong way round. None
+    where all answers are equally correct, as no order is better than another then. Source: Malinin and Gales 2021, as
+    lm-polygraph computes it (Vashurin et al. 2025); its `prr_0.5` stops where half of the answers are rejected.
+    """
+    if np.ptp(correct) == 0:
+        return None
+    random, best = 1 - float(np.mean(correct)), aurc(correct, correct)
+    return (random - aurc(confidence, correct)) / (random - best)
 
 
 def _by_confidence(confidence: Array, correct: Array) -> tuple[Array, Array]:

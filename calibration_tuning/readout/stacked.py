@@ -27,17 +27,32 @@ FAMILIAR = 0.1
 """Familiarity from which on an answer's states are believed in full."""
 
 
+class LeftOutScores(BaseModel):
+    """Scores of a confidence on a source that it was not fitted on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    brier: float
+    auroc: float | None
+    """None where all answers are correct, or none is."""
+    ece: float
+
+
 class SourceScores(BaseModel):
-    """Brier scores of a source's answers by blends that were fitted on the other sources alone."""
+    """Scores of a source's answers by blends that were fitted on the other sources alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n: int
+    """Readings of its training and calibration answers."""
     accuracy: float
     familiar: float
     """Mean familiarity of its answers to a probe fitted on the other sources."""
     brier: dict[str, float]
     """By weight that `home` has for unfamiliar answers."""
+    confidences: dict[str, LeftOutScores]
+    """Of the base rate of the other sources, the blend of the likelihoods, the blend with the states whatever the
+    familiarity, and the readout."""
 
 
 class StackedRecord(BaseModel):

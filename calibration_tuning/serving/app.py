@@ -16,10 +16,21 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from calibration_tuning.calibrated_model import UNFAMILIAR, CalibratedModel
+from calibration_tuning.claims import claim_spans
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.records import below
 from calibration_tuning.serving.limits import BodyLimit
-from calibration_tuning.serving.shapes import ChatRequest, Pair, Pairs, chunks, completion, judgement, problem
+from calibration_tuning.serving.shapes import (
+    MOST,
+    ChatRequest,
+    Pair,
+    Pairs,
+    chunks,
+    claims,
+    completion,
+    judgement,
+    problem,
+)
 
 HERE = Path(__file__).parent
 PAGE = {
@@ -91,6 +102,12 @@ def make_app(
         judged = await line.run(lambda: model.judge_batch(*asked))
         judgements = [judgement(answer) for answer in judged]
         return judgements[0] if isinstance(pairs, Pair) else judgements
+
+    @app.post("/v1/claims", dependencies=guarded)
+    async def judged_claims(pair: Pair) -> Any:
+        if (count := len(claim_spans(pair.answer))) > MOST:
+            raise UserError(f"answer: has {count} sentences; one request may have {MOST} judged")
+        return claims(await line.run(lambda: model.claims(pair.asked, pair.answer, pair.context)))
 
     @app.get("/v1/models", dependencies=guarded)
     def models() -> Any:

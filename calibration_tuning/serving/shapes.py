@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import asdict
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from calibration_tuning.calibrated_model import CalibratedAnswer
+from calibration_tuning.claims import JudgedClaims
 from calibration_tuning.conversation import Asked, Conversation
 from calibration_tuning.errors import UserError
 from calibration_tuning.question_rows import LONGEST, Text
@@ -129,6 +131,11 @@ Pairs = Annotated[
 
 def judgement(answer: CalibratedAnswer) -> dict[str, Any]:
     return {"confidence": answer.confidence, "trusted": answer.trusted, "familiar": answer.familiar}
+
+
+def claims(judged: JudgedClaims) -> dict[str, Any]:
+    together = {"confidence": judged.confidence, "product": judged.product, "mean": judged.mean}
+    return {"claims": [asdict(claim) for claim in judged.claims], **together}
 
 
 def completion(model: str, answer: CalibratedAnswer, usage: dict[str, int]) -> dict[str, Any]:

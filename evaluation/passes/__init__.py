@@ -7,9 +7,17 @@ switched off, `after` on.
 from __future__ import annotations
 
 from calibration_tuning.records import GradedAnswer
-from evaluation.passes import choices, expressed, query, reading, reasoning, samples, text, tokens, writing
+from evaluation.passes import choices, expressed, query, reading, reasoning, samples, states, text, tokens, writing
 from evaluation.passes.base import Pass, PassContext, State
-from evaluation.passes.rows import every_answer, first_test_answers, some_answers, some_test_answers, with_other_models
+from evaluation.passes.rows import (
+    every_answer,
+    first_test_answers,
+    judged_answers,
+    some_answers,
+    some_test_answers,
+    with_other_models,
+    with_training_answers,
+)
 
 PASSES: dict[str, Pass] = {
     "query": Pass(
@@ -23,6 +31,13 @@ PASSES: dict[str, Pass] = {
         settings=lambda s: s.num_bins,
     ),
     "reading": Pass(reading.measure, block=tokens.answer_block, rows=with_other_models, states=("before",)),
+    "reading_as_loaded": Pass(reading.measure, block=tokens.block_as_loaded, rows=judged_answers, states=("before",)),
+    "answer_states": Pass(
+        states.measure_answers, block=tokens.answer_block, rows=with_training_answers, states=("before",)
+    ),
+    "question_states": Pass(
+        states.measure_questions, block=tokens.answer_block, rows=with_training_answers, states=("before",)
+    ),
     "tokens": Pass(
         tokens.measure,
         block=tokens.answer_block,

@@ -22,6 +22,8 @@ class Answers:
     seed: int
     texts: Sequence[GradedAnswer] = ()
     """Windows of running text."""
+    training: Sequence[GradedAnswer] = ()
+    """The training answers that probes and densities are fitted on."""
 
 
 def every_answer(answers: Answers) -> list[GradedAnswer]:
@@ -30,6 +32,15 @@ def every_answer(answers: Answers) -> list[GradedAnswer]:
 
 def with_other_models(answers: Answers) -> list[GradedAnswer]:
     return [*every_answer(answers), *(row for rows in answers.others.values() for row in rows)]
+
+
+def judged_answers(answers: Answers) -> list[GradedAnswer]:
+    """All but those that calibrators are fitted on."""
+    return [row for split, rows in answers.splits.items() if split != "calibration" for row in rows]
+
+
+def with_training_answers(answers: Answers) -> list[GradedAnswer]:
+    return [*every_answer(answers), *answers.training]
 
 
 def some_answers(answers: Answers) -> list[GradedAnswer]:
@@ -48,13 +59,17 @@ def first_test_answers(answers: Answers) -> list[GradedAnswer]:
 
 
 def _some_of(answers: Answers, split: str) -> Sequence[GradedAnswer]:
-    """Drawn by the seed and the rows' ids alone, in the split's order: a split may be sorted by set."""
-    rows, limit = answers.splits[split], answers.settings.written_questions
+    return drawn(answers.splits[split], answers.settings.written_questions, answers.seed)
+
+
+def drawn(rows: Sequence[GradedAnswer], limit: int | None, seed: int) -> Sequence[GradedAnswer]:
+    """At most `limit` of the rows, drawn by the seed and the rows' ids alone, in the order of `rows`: a split may be
+    sorted by set."""
     if limit is None or len(rows) <= limit:
         return rows
 
     def place(row: GradedAnswer) -> bytes:
-        return hashlib.sha256(f"{answers.seed}/{row.source}/{row.id}".encode()).digest()
+        return hashlib.sha256(f"{seed}/{row.source}/{row.id}".encode()).digest()
 
     chosen = {id(row) for row in sorted(rows, key=place)[:limit]}
     return [row for row in rows if id(row) in chosen]

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from calibration_tuning.lm.likelihood import CHUNK, continue_rows, token_logprobs
+from calibration_tuning.lm.likelihood import CHUNK, continue_rows, token_entropies, token_logprobs
 from calibration_tuning.lm.models import vocabulary_logits
 from calibration_tuning.metrics.token_bins import BINNINGS
 from calibration_tuning.metrics.token_calibration import TokenCalibration
@@ -25,11 +25,16 @@ def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration
     return few_shot.before(row)
 
 
+def block_as_loaded(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
+    return few_shot.for_any_question()
+
+
 def measure(
     context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
 ) -> list[Finding]:
-    """`answer_logprobs`: of the answer's tokens. `vocabulary`: its size K. `tokens`, by binning, and `scan`, by
-    temperature: the sums of TokenCalibration over the reference answer's tokens."""
+    """`answer_logprobs`: of the answer's tokens. `answer_entropies`: of the distributions that they were drawn from.
+    `vocabulary`: its size K. `tokens`, by binning, and `scan`, by temperature: the sums of TokenCalibration over the
+    reference answer's tokens."""
     references = [context.prompt.answer_ids(row.target) for row in rows]
     # The reference first, as an answer may be empty.
     continuations = [
@@ -39,6 +44,8 @@ def measure(
     continued = continue_rows(context.model, context.prompt, context.prefix(block, state), questions, continuations)
     logprobs = continued.split(token_logprobs(context.model, continued))
     places = continued.split(range(len(continued.targets)))
+    at_answers = [place for parts in places if len(parts) > 1 for place in parts[1]]
+    entropies = iter(token_entropies(context.model, continued.hidden[at_answers]))
     mine = [place for parts in places for place in parts[0]]
     owners = np.array([i for i, reference in enumerate(references) for _ in reference])
     first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
@@ -56,6 +63,7 @@ def measure(
     return [
         {
             "answer_logprobs": list(parts[1]) if len(parts) > 1 else [],
+            "answer_entropies": [next(entropies) for _ in parts[1]] if len(parts) > 1 else [],
             "vocabulary": by_binning["equal_width"].vocabulary,
             "tokens": {binning: pack(tokens.sums[i]) for binning, tokens in by_binning.items()},
             "scan": [pack(tokens.sums[i]) for tokens in scan.values()],

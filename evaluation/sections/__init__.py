@@ -9,6 +9,7 @@ from typing import Any
 from evaluation.evidence import Evidence
 from evaluation.sections import (
     answers,
+    as_loaded,
     calibrators,
     code,
     compute,
@@ -16,6 +17,7 @@ from evaluation.sections import (
     grader,
     groups,
     headline,
+    left_out_sources,
     other_models,
     primary,
     temperature,
@@ -35,8 +37,10 @@ SECTIONS: dict[str, Callable[[Evidence], Any]] = {
     "posthoc": calibrators.posthoc,
     "temperature": temperature.temperature,
     "decisions": thresholds.decisions,
+    "as_loaded": as_loaded.as_loaded,
     "subjects": groups.subjects,
     "sources": groups.sources,
+    "left_out_sources": left_out_sources.left_out_sources,
     "answers": answers.answers,
     "compute": compute.curves,
     "other_models": other_models.other_models,

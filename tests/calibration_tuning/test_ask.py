@@ -48,6 +48,24 @@ def test_a_passage_and_a_cut_answer(tiny_run: Path) -> None:
     assert ask(tiny_run, "Why?").stdout == plain, "a run's folder stands for its checkpoint"
 
 
+def test_claims_of_an_answer(tiny_run: Path, tmp_path: Path) -> None:
+    said = "It is 3. It is [b]odd[/b]."
+    result = ask(tiny_run / "checkpoint", "What is 1 plus 2?", "--answer", said, "--claims")
+    assert result.returncode == 0, result.stderr
+    answer, whole, first, second = result.stdout.rstrip().splitlines()
+    assert answer == said
+    assert "%" in whole
+    assert first.rstrip().endswith("It is 3.")
+    assert second.rstrip().endswith("It is [b]odd[/b].")
+    file = tmp_path / "answers.jsonl"
+    file.write_text("".join(json.dumps({"question": "Why?", "answer": text}) + "\n" for text in (said, "")))
+    printed = ask(tiny_run / "checkpoint", "--jsonl", file, "--claims")
+    claims, none = (json.loads(line)["claims"] for line in printed.stdout.splitlines())
+    assert [claim["text"] for claim in claims] == ["It is 3.", "It is [b]odd[/b]."]
+    assert all(0 <= claim["confidence"] <= 1 for claim in claims)
+    assert none == []
+
+
 def test_colours_can_be_forced_and_switched_off(tiny_run: Path) -> None:
     coloured = ask(tiny_run / "checkpoint", "Why?", FORCE_COLOR="1", NO_COLOR="")
     assert "\x1b[3" in coloured.stdout

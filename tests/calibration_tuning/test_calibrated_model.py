@@ -17,6 +17,7 @@ import torch
 from scipy.special import expit
 
 from calibration_tuning import CalibratedAnswer, CalibratedModel
+from calibration_tuning.claims import claim_question
 from calibration_tuning.conversation import Conversation
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.likelihood import continuation_logprobs
@@ -65,6 +66,27 @@ def test_a_given_answer_is_judged_like_the_models_own(model: CalibratedModel) ->
     judged = model.judge_batch(["What is 1 plus 2?", "Why?"], ["3", "no"])
     assert [one.text for one in judged] == ["3", "no"]
     assert judged[0].confidence == pytest.approx(model.confidence("What is 1 plus 2?", "3"), abs=1e-5)
+
+
+def test_claims_are_judged_by_the_query_with_the_whole_answer(model: CalibratedModel) -> None:
+    answer = "It is 3. It is odd, and\n- a prime"
+    judged = model.claims("What is 1 plus 2?", answer, context="Ann counts.")
+    assert [answer[claim.start : claim.end] for claim in judged.claims] == [claim.text for claim in judged.claims]
+    assert [claim.text for claim in judged.claims] == ["It is 3.", "It is odd, and", "a prime"]
+    prompt, record = model.prompt_format, model.record
+    asked = claim_question("Ann counts.\nWhat is 1 plus 2?", answer)
+    no, yes = prompt.answer_tokens
+    for claim in judged.claims:
+        block = prompt.few_shot_ids(record.query_few_shot)
+        ids = [*block, *prompt.judged_ids(asked), *prompt.answer_ids(claim.text), *prompt.query_ids]
+        with torch.no_grad():
+            logits = model.model(torch.tensor([ids])).logits[0, -1].double()
+        logit = np.array([float(logits[yes] - logits[no])])
+        expected = record.calibrator(logit) if model.readout is None else expit(logit)
+        assert claim.confidence == pytest.approx(float(expected[0]), abs=1e-4)
+    for wrong, message in (("...", "holds no sentence"), ("word " * 3000, "more than the")):
+        with pytest.raises(UserError, match=message):
+            model.claims("What is 1 plus 2?", wrong)
 
 
 def test_thresholds_are_those_of_the_report(tiny_run: Path, model: CalibratedModel) -> None:

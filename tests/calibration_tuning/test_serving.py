@@ -103,6 +103,20 @@ def test_confidences_of_given_answers(address: str, model: CalibratedModel) -> N
 
 
 @pytest.mark.slow
+def test_claims_of_a_long_answer(address: str, model: CalibratedModel) -> None:
+    pair = {"question": "What is 1 plus 2?", "answer": "It is 3. It is odd.", "context": "Ann counts."}
+    found = post(address, "/v1/claims", pair).json()
+    judged = model.claims(**pair)
+    assert [(claim["text"], claim["start"], claim["end"]) for claim in found["claims"]] == [
+        ("It is 3.", 0, 8),
+        ("It is odd.", 9, 19),
+    ]
+    assert found["confidence"] == pytest.approx(judged.minimum, abs=1e-6)
+    assert found["product"] == pytest.approx(judged.product, abs=1e-6)
+    assert found["mean"] == pytest.approx(judged.mean, abs=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [
@@ -129,6 +143,8 @@ def test_confidences_of_given_answers(address: str, model: CalibratedModel) -> N
         ("/v1/confidence", {"question": "a"}, 400, "answer"),
         ("/v1/confidence", [{"question": "a", "answer": "b"}] * 65, 400, "at most 64 items"),
         ("/v1/confidence", ["x" * LARGEST], 413, "larger than 2,000,000 bytes"),
+        ("/v1/claims", {"question": "a", "answer": "..."}, 400, "holds no sentence"),
+        ("/v1/claims", {"question": "a", "answer": "So.\n" * 65}, 400, "has 65 sentences; one request may have 64"),
         ("/v1/nothing", {}, 404, "Not Found"),
     ],
 )

@@ -15,6 +15,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
+from calibration_tuning.claims import claim_question
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.records import SPLITS, QueryExample, read_records
@@ -78,6 +79,8 @@ def written_for(name: str, folder: Path) -> None:
                 "id": f"{r['number'] // 4}-{r['pier']}",
                 "document": str(r["number"] // 4),
                 "question": f"What do you know of the harbour of {r['harbour']}?",
+                "whole": f"Of the harbour of {r['harbour']} much is known. "
+                f"Its pier {r['pier']} is kept by {r['keeper']}.",
                 "answer": f"Its pier {r['pier']} is kept by {r['keeper']}.",
                 "right": r["right"],
             }
@@ -131,6 +134,8 @@ def check_claims(every: list[QueryExample]) -> None:
         source = rows()[4 * int(document) + int(pier) - 1]
         assert row.answer == f"Its pier {pier} is kept by {source['keeper']}."
         assert row.correct == source["right"], row.id
+        whole = f"Of the harbour of {source['harbour']} much is known. {row.answer}"
+        assert row.text == claim_question(f"What do you know of the harbour of {source['harbour']}?", whole)
 
 
 CHECKS: dict[str, Callable[[list[QueryExample]], None]] = {

@@ -122,6 +122,7 @@ def make_evidence(config: RunConfig) -> Callable[..., Evidence]:
                     values["query_zero_shot"][at] = query(row, skill / 2, generator) | asked
                     values["tokens"][at] = {
                         "answer_logprobs": logprobs(row, generator),
+                        "answer_entropies": [float(generator.exponential()) for _ in row.token_ids],
                         "vocabulary": VOCABULARY,
                         **part,
                     }

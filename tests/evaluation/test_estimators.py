@@ -14,6 +14,7 @@ from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, clusters, majority, same_answer, semantic_entropy
 from evaluation.estimators import ESTIMATORS
 from evaluation.findings import Findings, key
+from evaluation.passes.base import pack, unpack
 from evaluation.passes.rows import Answers, some_answers
 
 
@@ -54,6 +55,34 @@ def test_token_probabilities(name: str, expected: float) -> None:
     found = {"answer_logprobs": [np.log(0.5), np.log(0.25)]}
     assert confidence(name, row(), found) == pytest.approx(expected)
     assert np.isnan(confidence(name, row(), {"answer_logprobs": []}))
+
+
+def test_token_entropy_by_hand() -> None:
+    # exp(-(log 2 + log 8) / 2) = 1 / sqrt(2 * 8): as sure as a choice among four.
+    found = {"answer_entropies": [np.log(2), np.log(8)]}
+    assert confidence("token_entropy", row(), found) == pytest.approx(1 / 4)
+    assert confidence("token_entropy", row(), {"answer_entropies": [0.0, 0.0]}) == pytest.approx(1)
+    assert np.isnan(confidence("token_entropy", row(), {"answer_entropies": []}))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (("Rome", "Oslo"), 1 / 8),  # no sample agrees: the likelihood of the answer
+        (("Paris", "Rome"), (1 / 8) ** (1 / 2)),
+        (("Paris", "Paris", "paris", "Oslo"), (1 / 8) ** (1 / 4)),
+        (("Paris", "Paris"), 1 - 1e-6),  # all agree: as sure as self-consistency
+    ],
+)
+def test_cocoa_by_hand(said: tuple[str, ...], expected: float) -> None:
+    found = {"samples": samples(*said), "answer_logprobs": [np.log(1 / 2), np.log(1 / 4)]}
+    assert confidence("cocoa", row(), found) == pytest.approx(expected)
+
+
+def test_cocoa_needs_samples_and_an_answer() -> None:
+    found = {"samples": samples("Paris"), "answer_logprobs": [-1.0]}
+    assert np.isnan(confidence("cocoa", row(), found | {"samples": []}))
+    assert np.isnan(confidence("cocoa", row(), found | {"answer_logprobs": []}))
 
 
 def test_a_long_answers_likelihood_keeps_its_rank() -> None:
@@ -150,6 +179,48 @@ def test_a_probe_that_cannot_be_fitted_is_none(make_evidence: Any, why: str) -> 
     rows["calibration"] = [one.model_copy(update=changes(i)) for i, one in enumerate(rows["calibration"])]
     evidence = make_evidence((0.0, 9.0), splits=rows, settings={"estimators": ["query", "probe"]})
     assert all(np.isnan(own).all() for own in evidence.scores["probe", "after"].values())
+
+
+def with_states(n: int, seed: int, skill: float, shift: float = 0.0) -> tuple[list[GradedAnswer], dict[str, Any]]:
+    """Answers, half of them right, with states [3] of which the first knows that by `skill`."""
+    generator = np.random.default_rng(seed)
+    rows = [row(id=f"{seed}-{i}", group=f"{seed}-{i}", correct=float(i % 2)) for i in range(n)]
+    found = {}
+    for one in rows:
+        states = generator.normal(size=3).astype(np.float32) + shift
+        states[0] += skill * (one.correct - 0.5)
+        found[key("before", one)] = {"states": pack(states)}
+    return rows, found
+
+
+def scores_of(name: Any, training: int, skill: float, shift: float = 0.0) -> tuple[np.ndarray, list[GradedAnswer]]:
+    train, of_train = with_states(training, 1, skill)
+    test, of_test = with_states(300, 2, skill, shift)
+    unread = row(id="unread")
+    passes = {ESTIMATORS[name].passes[0]: of_train | of_test}
+    findings = Findings(passes, "lora_prompt", training=train)
+    return ESTIMATORS[name].scores({"test": [*test, unread]}, findings, "before")["test"], test
+
+
+def test_p_ik_learns_from_training_answers_what_the_questions_states_know() -> None:
+    seeing, test = scores_of("p_ik", 200, skill=6.0)
+    correct = np.array([one.correct for one in test])
+    assert ((seeing[:-1] > 0) == correct).mean() > 0.95
+    assert np.isnan(seeing[-1]), "a question that was not read"
+    blind, _ = scores_of("p_ik", 200, skill=0.0)
+    assert abs(np.corrcoef(blind[:-1], correct)[0, 1]) < 0.2
+    assert np.isnan(scores_of("p_ik", 18, skill=6.0)[0]).all(), "nine wrong answers are too few"
+
+
+def test_density_is_of_the_mahalanobis_distance() -> None:
+    scores, test = scores_of("density", 4000, skill=0.0)
+    _, found = with_states(300, 2, 0.0)
+    states = np.array([unpack(found[key("before", one)]["states"]) for one in test], np.float64)
+    # Independent normal states: the distance is the plain one, and exp(-d^2 / 2H) the H-th root of the density.
+    assert expit(scores[:-1]) == pytest.approx(np.exp(-(states**2).sum(1) / 6), abs=0.06)
+    assert np.isnan(scores[-1])
+    assert np.nanmean(scores_of("density", 4000, 0.0, shift=5.0)[0]) < np.nanmin(scores), "unusual states"
+    assert np.isnan(scores_of("density", 9, skill=0.0)[0]).all()
 
 
 def test_written_questions_are_drawn_by_their_ids_alone() -> None:

@@ -130,6 +130,8 @@ def test_tokens(asked: PassContext, state: Any, monkeypatch: pytest.MonkeyPatch)
         logits = logits_after(asked, [*start, *row.token_ids], state).log_softmax(-1)
         expected = [float(logits[len(start) - 1 + i, token]) for i, token in enumerate(row.token_ids)]
         assert value["answer_logprobs"] == pytest.approx(expected, abs=1e-4)
+        entropies = -(logits.exp() * logits).sum(-1)[len(start) - 1 : len(start) - 1 + len(row.token_ids)]
+        assert value["answer_entropies"] == pytest.approx(entropies.tolist(), abs=1e-4)
         positions = slice(len(start) - 1, len(start) - 1 + len(reference))
         logits = logits_after(asked, [*start, *reference], state)[positions]
         for binning, packed in value["tokens"].items():
@@ -140,6 +142,22 @@ def test_tokens(asked: PassContext, state: Any, monkeypatch: pytest.MonkeyPatch)
             nll = -(logits[0] / t).log_softmax(-1)[reference[0]]
             assert (sums[0], sums[2]) == (1, pytest.approx(float(nll), abs=1e-4))
         assert value["vocabulary"] == logits.shape[1]
+
+
+@torch.no_grad()
+def test_states_of_answers_and_at_the_end_of_questions(asked: PassContext) -> None:
+    own = answered(asked)
+    block = asked.prompt.few_shot_ids(SHOWN)
+    layers = asked.model.config.num_hidden_layers
+    answers, ends = (found(asked, f"{name}_states", "before", own) for name in ("answer", "question"))
+    for row, of_answer, at_end in zip(own, answers, ends, strict=True):
+        ids = [*block, *asked.prompt.question_ids(row.text), *row.token_ids]
+        with asked.in_state("before"):
+            states = asked.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states[layers // 2][0]
+        n = len(row.token_ids)
+        assert unpack(at_end["states"]) == pytest.approx(states[len(ids) - n - 1].numpy(), abs=1e-4)
+        mean = states[len(ids) - max(n, 1) :].mean(0)
+        assert unpack(of_answer["states"]) == pytest.approx(mean.numpy(), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,13 @@ import typer
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from calibration_tuning.config.evaluation import TextSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.score import main
 from evaluation.score_files import read_pairs
+from evaluation.texts import read_documents, windows
 
 app = typer.Typer()
 app.command()(main)
@@ -421,3 +423,61 @@ def test_json_that_holds_no_table(tmp_path: Path, content: str, message: str) ->
     path.write_text(content)
     with pytest.raises(UserError, match=message):
         read_pairs(path, "confidence", "correct", None)
+
+
+def texts(folder: Path, kind: str) -> Path:
+    """Twelve documents, or one for a text file."""
+    documents = [f"Document {i} says that {i} and {i} are {2 * i}, and more of the kind." for i in range(12)]
+    path = folder / {"a file": "all.txt", "a folder": "texts", "jsonl": "texts.jsonl"}[kind]
+    if kind == "a folder":
+        path.mkdir()
+        for number, text in enumerate(documents):
+            (path / f"{number}.md").write_text(text)
+    else:
+        lines = [json.dumps({"body": text}) for text in documents] if kind == "jsonl" else documents
+        path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder", "jsonl"])
+def test_a_model_on_running_text(tmp_path: Path, tiny_model_path: Path, tiny: Any, kind: str) -> None:
+    path, out = texts(tmp_path, kind), tmp_path / "out"
+    arguments = ("--model", tiny_model_path, "--column", "body", "--tokens", 150, "--window", 16, "--output", out)
+    result = run(path, *arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads((out / "metrics.json").read_text())
+    count = 1 if kind == "a file" else 12
+    assert found["documents"] == count
+    assert ("No intervals" in result.output) == (count == 1)
+    assert (found["full_ece"]["low"] is None) == (count == 1)
+    # The same windows, read one by one without padding.
+    model, tokenizer = tiny
+    settings = TextSettings(path=str(path), column="body", tokens=150, window=16)
+    plain = TokenCalibration()
+    start = list(tokenizer("").input_ids)[:1]
+    rows = windows(read_documents(settings), lambda text: tokenizer.encode(text, add_special_tokens=False), settings)
+    for number, row in enumerate(rows):
+        ids = [*start, *row.token_ids]
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1].double()
+        plain.update(logits, torch.tensor(ids[1:]), np.full(len(ids) - 1, number))
+    assert found["n"] == plain.positions
+    assert found["nll"]["value"] == pytest.approx(plain.compute()["nll"], abs=1e-5)
+    assert found["full_ece"]["value"] == pytest.approx(plain.compute()["full_ece"], abs=1e-4)
+
+
+def test_text_that_cannot_be_scored_is_refused_in_one_sentence(tmp_path: Path, tiny_model_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    text = texts(tmp_path, "a file")
+    for arguments, message in (
+        ((text,), "text needs --model"),
+        ((tmp_path / "none.txt", "--model", tiny_model_path), "no such file"),
+        ((tmp_path / "empty", "--model", tiny_model_path), "holds no text file"),
+        ((texts(tmp_path, "jsonl"), "--model", tiny_model_path), "no JSON object with a column 'text'"),
+        ((text, "--model", tiny_model_path, "--binning", "wide"), "--binning wide: not a binning"),
+        ((text, "--model", tmp_path / "no-model"), "no-model"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.split())
+        assert len(result.stderr.strip().splitlines()) == 1

@@ -54,10 +54,10 @@ def test_a_text_file_is_one_document(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "x"}\n\nnot json\n', r"a\.jsonl, line 3: no JSON object"),
         ("a.jsonl", b'["x"]\n', r"a\.jsonl, line 1: no JSON object"),
         ("a.jsonl", b'{"text": 3}\n', r"a\.jsonl, line 1, text: 3 is not text"),
-        ("a.jsonl", b"\xff\xfe\n", r"a\.jsonl cannot be read"),
-        ("a.jsonl.gz", b"not gzip", r"a\.jsonl\.gz cannot be read"),
-        ("a.txt", b"\xff\xfe", r"a\.txt cannot be read"),
-        ("missing.jsonl", None, r"missing\.jsonl cannot be read"),
+        ("a.jsonl", b"\xff\xfe\n", r"a\.jsonl: cannot be read"),
+        ("a.jsonl.gz", b"not gzip", r"a\.jsonl\.gz: cannot be read"),
+        ("a.txt", b"\xff\xfe", r"a\.txt: cannot be read"),
+        ("missing.jsonl", None, r"missing\.jsonl: cannot be read"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:

@@ -35,17 +35,21 @@ PARIS = [
     "That leaves C.", "Answer is C", "ANSWER: C", "the answer is c", "the answer is c.", "Hence (C).", "C is true",
     "C; Paris", "Paris (C)", "Paris. The answer is C", "The right choice is Paris",
     "The capital is Paris, so the answer is C.", "A is correct? No, C is correct.",
+    "It is not A. It is not B. C.", "The answer is D... wait, actually C.", "The answer is D. Wait, no, it's C.",
+    "B. No, C.", "D. Sorry, I mean C.", "C. No other city fits.", "C. Actually, A is in Italy and B is in Norway.",
+    "Rome? No. Paris.", "C. So A is in Italy.", "The answer is C. No, A is wrong.", "C, no doubt",
     "I think the answer is probably C.", "I pick Paris", "Among A, B, C and D, the correct one is C.",
 ]  # fmt: skip
 ROME = [
     "The answer is A", "A", "a", "A.", "The answer is A. Rome",
 ]  # fmt: skip
 UNDECIDED = [
+    "A. B. C. D.", "I like vitamin C.", "A is Rome. B is Oslo.", "No one knows. A or B.",
     "A and C", "A or C", "Both A and C", "The answer is A or C.", "The answer is either A or C.",
     "It could be Paris or Rome.", "A. Rome\nB. Oslo\nC. Paris\nD. Bern", "A, B", "A, C", "A/C", "Rome and Paris",
     "Rome, Paris", "I don't know.", "", "None of the above", "The answer is not C.", "C is not correct.",
     "C is wrong.", "Not C", "The answer is E.", "E", "It is not Paris.", "Neither A nor C", "Paris is wrong",
-    "As B says", "A dog ran", "Rome? No. Paris.", "The answer is C?", "ABCD", "The answers are A and C.",
+    "As B says", "A dog ran", "The answer is C?", "ABCD", "The answers are A and C.",
     "All of them", "Options A and C are correct.", "A and C are both correct",
     "Option A is incorrect, option B is incorrect, option D is incorrect.",
 ]  # fmt: skip

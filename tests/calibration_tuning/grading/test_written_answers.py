@@ -30,7 +30,7 @@ SENTENCES = [
     ("B. A is not right because...", 1), ("I believe the answer is B", 1),
     ("I am confident that B is the correct answer.", 1), ("B is most likely correct.", 1), ("B seems right", 1),
     ("The answer should be B.", 1), ("Out of the given options, B is the best answer.", 1),
-    ("My final answer is B.", 1), ("It's B!", 1), ("It has to be B.", 1), ("Hmm, A? No. B.", 0), ("ans: B", 1),
+    ("My final answer is B.", 1), ("It's B!", 1), ("It has to be B.", 1), ("Hmm, A? No. B.", 1), ("ans: B", 1),
     ("Ans. B", 1), ("The answer is 'B'", 1), ("→ B", 1), ("=> B", 1), ("**B) decrease in temperature**", 1),
     ("The correct answer is B) decrease in temperature, not A) increase in temperature.", 1),
     ("The answer is A) increase in temperature.", 0), ("An increase in temperature", 0),

@@ -13,11 +13,12 @@ from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece,
 from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import (
     METRICS,
+    before_and_after,
     confidence_metrics,
     paired_difference,
     point_metrics,
 )
-from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within, risk_coverage
+from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within, prr, risk_coverage
 from calibration_tuning.metrics.scoring_rules import brier_parts
 
 
@@ -116,6 +117,45 @@ def test_risk_coverage_by_hand_and_ties_in_random_order() -> None:
     assert coverage.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
     assert risk.tolist() == pytest.approx([0, 0.25, 1 / 3])  # of the two at 0.5 either may come first
     assert aurc(a(0.9, 0.5, 0.5), a(1, 0, 1)) == pytest.approx((0 + 0.25 + 1 / 3) / 3)
+
+
+def test_prr_by_hand() -> None:
+    # Two of four are right. Risks by falling confidence, right wrong right wrong: 0, 1/2, 1/3, 1/2, mean 1/3. The best
+    # order has 0, 0, 1/3, 1/2, mean 5/24; a random one 1/2. (1/2 - 1/3) / (1/2 - 5/24) = 4/7.
+    assert prr(a(0.9, 0.7, 0.5, 0.3), a(1, 0, 1, 0)) == pytest.approx(4 / 7)
+    assert prr(a(0.9, 0.8, 0.2, 0.1), a(1, 1, 0, 0)) == pytest.approx(1)
+    assert prr(np.full(4, 0.5), a(1, 0, 1, 0)) == pytest.approx(0)  # without skill, as all ties are in random order
+    assert prr(a(0.1, 0.2, 0.8, 0.9), a(1, 1, 0, 0)) < 0
+
+
+@pytest.mark.parametrize("correct", [np.ones(5), np.zeros(5), np.full(5, 0.5)])
+def test_prr_of_equally_correct_answers_is_undefined(correct: np.ndarray) -> None:
+    assert prr(np.linspace(0, 1, 5), correct) is None
+    assert confidence_metrics(np.linspace(0, 1, 5), correct, only=["prr"])["prr"].undefined
+
+
+@pytest.mark.parametrize("kind", ["0 or 1", "fractions"])
+def test_prr_is_lm_polygraphs(kind: str) -> None:
+    """Their steps: the quality of what is kept as the least certain answers are rejected one by one, its mean over all
+    shares rejected, and where that lies between those of random orders (many drawn) and of the order by quality."""
+    p, c = sample(60)
+    quality = c if kind == "0 or 1" else np.round(p**2, 2)
+
+    def area(uncertainty: np.ndarray) -> float:
+        kept = quality[np.argsort(uncertainty)]
+        return float(np.mean([kept[: len(kept) - rejected].mean() for rejected in range(len(kept))]))
+
+    generator = np.random.default_rng(0)
+    random = np.mean([area(generator.permutation(60)) for _ in range(4000)])
+    theirs = (area(-p) - random) / (area(-quality) - random)
+    assert prr(p, quality) == pytest.approx(theirs, abs=0.02)
+
+
+def test_prr_has_an_interval_and_a_verdict() -> None:
+    p, c = sample(300)
+    rated = before_and_after(np.full(300, 0.5), p, c, bootstrap_samples=200, only=["prr"])
+    assert rated.after["prr"].low < rated.after["prr"].value < rated.after["prr"].high
+    assert rated.difference["prr"].verdict == "better"
 
 
 def test_auroc_within_subjects_by_hand() -> None:

@@ -9,18 +9,12 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from calibration_tuning.readout.fitting import (
-    WEIGHTS,
-    ReadAnswers,
-    chosen_weight,
-    cross_fitted,
-    fit_readout,
-    leave_sources_out,
-)
+from calibration_tuning.readout.fitting import cross_fitted, fit_readout
+from calibration_tuning.readout.left_out import WEIGHTS, chosen_weight, leave_sources_out, source_scores
+from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import (
     FILE,
     Read,
-    SourceScores,
     StackedRecord,
     load_readout,
     mix,
@@ -138,7 +132,13 @@ def test_an_empty_answer_has_a_confidence() -> None:
 def test_every_source_is_left_out_once() -> None:
     table = leave_sources_out(answers(400, 0), answers(200, 1))
     assert list(table) == [f"source {k}" for k in range(4)]
-    assert sum(source.n for source in table.values()) == 600
+    assert sum(len(part.correct) for part in table.values()) == 600
+    scored, weight = source_scores(table)
+    for source in scored.values():
+        assert set(source.confidences) == {"base rate", "likelihoods", "likelihoods and states", "readout"}
+        assert source.confidences["likelihoods and states"].brier < source.confidences["likelihoods"].brier
+        assert source.confidences["readout"].brier == pytest.approx(source.brier[f"{weight:g}"])
+        assert source.confidences["base rate"].auroc == 0.5
     alone = [
         ReadAnswers(a.read, a.correct, a.groups, np.full(len(a.correct), "all"))
         for a in (answers(99, 0), answers(99, 1))
@@ -146,13 +146,9 @@ def test_every_source_is_left_out_once() -> None:
     assert leave_sources_out(*alone) == {}
 
 
-def scores(*rows: list[float]) -> dict[str, SourceScores]:
-    return {
-        str(k): SourceScores(
-            n=9, accuracy=0.5, familiar=0, brier=dict(zip([f"{w:g}" for w in WEIGHTS], row, strict=True))
-        )
-        for k, row in enumerate(rows)
-    }
+def scores(*rows: list[float]) -> dict[str, dict[str, float]]:
+    """Brier scores by source and weight."""
+    return {str(k): dict(zip([f"{w:g}" for w in WEIGHTS], row, strict=True)) for k, row in enumerate(rows)}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +162,7 @@ def scores(*rows: list[float]) -> dict[str, SourceScores]:
     ],
     ids=["states hold everywhere", "states mislead", "unclear", "two sources", "one source"],
 )
-def test_states_earn_their_weight_abroad(table: dict[str, SourceScores], weight: float) -> None:
+def test_states_earn_their_weight_abroad(table: dict[str, dict[str, float]], weight: float) -> None:
     assert chosen_weight(table) == weight
 
 

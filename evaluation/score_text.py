@@ -1,0 +1,52 @@
+"""Full-ECE of a language model on running text: its tokens read in windows, with nothing before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from calibration_tuning.config.evaluation import TextSettings
+from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.lm.models import default_device, load_model
+from calibration_tuning.lm.prompts import load_prompt_format
+from calibration_tuning.metrics.token_bins import Binning
+from calibration_tuning.metrics.token_calibration import TokenCalibration
+from calibration_tuning.runs.progress import progress
+from evaluation.passes.text import read_windows
+from evaluation.texts import windows
+
+WINDOWS = 4
+"""Windows that are read at a time."""
+
+
+@dataclass(frozen=True)
+class RatedText:
+    tokens: TokenCalibration
+    """What was seen, each window being a sequence."""
+    documents: list[str]
+    """[windows]: the document that each is of, which is what intervals resample."""
+
+
+def rate_text(
+    model: ModelSettings,
+    documents: Iterable[str],
+    settings: TextSettings,
+    bins: int = 10,
+    binning: Binning = "equal_width",
+) -> RatedText:
+    """Read `settings.tokens` of the documents. Raises `UserError` for a model that cannot be loaded, and for documents
+    without two tokens."""
+    prompt_format = load_prompt_format(model, "text")
+    encode = partial(prompt_format.tokenizer.encode, add_special_tokens=False)
+    rows = windows(documents, encode, settings)
+    lm = load_model(model).to(default_device())
+    seen = TokenCalibration(bins, binning)
+    with progress(len(rows), model.path, "windows") as bar, torch.no_grad():
+        for start in range(0, len(rows), WINDOWS):
+            part = rows[start : start + WINDOWS]
+            read_windows(lm, prompt_format, [row.token_ids for row in part], range(start, start + len(part)), seen)
+            bar.update(len(part))
+    return RatedText(seen, [row.group for row in rows])
