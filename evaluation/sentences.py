@@ -172,12 +172,15 @@ def any_slope_at_bound(metrics: Metrics) -> bool:
 
 def only_the_subject(test: Comparison) -> bool:
     """Better than before, but not clearly better than the accuracy of the subject."""
-    return test.tuning["brier"].verdict == "better" and test.over_subject_accuracy["brier"].verdict != "better"
+    gained = "better" in (test.tuning["brier"].verdict, test.difference["brier"].verdict)
+    return gained and test.over_subject_accuracy["brier"].verdict != "better"
 
 
 def _headline(test: Comparison) -> str:
     if only_the_subject(test):
         return "No gain was shown beyond knowing each subject's accuracy,"
+    if test.difference["brier"].verdict == "better" and test.tuning["brier"].verdict != "better":
+        return "Confidence improved, but not by training the adapter,"
     return CHANGED[test.tuning["brier"].verdict]
 
 

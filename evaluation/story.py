@@ -6,7 +6,6 @@ from calibration_tuning.metrics.abstention import answers_needed
 from calibration_tuning.metrics.bootstrap import Difference
 from evaluation.schema import Metrics, Rate, ThresholdResult
 from evaluation.sentences import number_of, only_the_subject, percent
-from evaluation.tables import NameOf
 
 FARTHEST = 100
 """A difference that would take more than so many times the test answers to become clear is not worth the wait."""
@@ -25,7 +24,7 @@ def before_and_after_sentence(metrics: Metrics) -> str:
         return text
     worth = {"better": "is clearly worse", "worse": "is clearly better", "unclear": "is not clearly different"}
     return (
-        f"{text} The best confidence without any training, the {primary.label}, "
+        f"{text} The best confidence of the untuned model, its {primary.label}, "
         f"{worth.get(primary.difference.verdict, 'scores')} ({number_of(primary.untuned.value)})."
     )
 
@@ -47,17 +46,17 @@ def _which_confidence(metrics: Metrics) -> str:
             "Curate more calibration answers (curation.sizes.calibration): there are too few to compare the tuned "
             "confidence with the others."
         )
-    other = f"{NameOf(metrics)(primary.other)}, calibrated"
+    other = f"the {primary.label} of the untuned model (calibrated)"
     if primary.difference.verdict == "better" and not only_the_subject(test):
-        return "Use the tuned confidence: it is clearly better than the best one without training."
+        return "Use the tuned confidence: it is clearly better than the best one of the untuned model."
     if primary.difference.verdict == "worse":
-        return f"Do not use the tuned confidence on such questions: {other}, is clearly better and needs no training."
+        return f"Do not use the tuned confidence on such questions: {other} is clearly better."
     if only_the_subject(test):
         return (
             "Do not rely on the confidence yet: it says no more than how hard each subject is. Train on more questions."
         )
     more = _more(primary.difference, test.n)
-    return f"Either will do: the tuned confidence and {other}, are not clearly different.{more}"
+    return f"Either will do: the tuned confidence and {other} are not clearly different.{more}"
 
 
 def _more(difference: Difference, n: int) -> str:
@@ -102,7 +101,8 @@ def _needed(metrics: Metrics, rate: Rate) -> str:
         )
     if needed <= decisions.n_calibration:
         return (
-            f"{begin} the {decisions.n_calibration} calibration answers have a few errors among the surest by chance."
+            f"{begin} among the surest of the {decisions.n_calibration} calibration answers are more errors than the "
+            "test answers suggest. Curate more of them (curation.sizes.calibration)."
         )
     return (
         f"{begin} about {rounded(needed):,} independent calibration answers are needed (now "

@@ -68,8 +68,10 @@ def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
     against: list[tuple[str, Numbers, Difference]] = [
         ("base rate", test.base_rate, test.over_base_rate["brier"]),
         ("accuracy of the subject", test.subject_accuracy, test.over_subject_accuracy["brier"]),
-        (name_of(name_of.tuned.replace("/after", "/before")), test.before_calibrated, test.tuning["brier"]),
     ]
+    untuned = name_of.tuned.replace("/after", "/before")
+    if primary is None or primary.other != untuned:  # otherwise it is the row of the primary comparison
+        against.append((name_of(untuned), test.before_calibrated, test.tuning["brier"]))
     if primary is not None:
         name, _, state = primary.other.partition("/")
         row = metrics.estimators["test"].get(name)  # absent where there are fewer test answers than a row is worth
