@@ -49,6 +49,8 @@ class CalibratedAnswer:
     readout looks at no hidden states."""
     is_cut: bool = False
     """True if the answer is as long as answers may be, so that its end may be missing."""
+    tokens: int = 0
+    """Tokens of the answer, as the model wrote them or as its tokenizer reads them."""
 
     @property
     def is_unfamiliar(self) -> bool:
@@ -220,8 +222,11 @@ class CalibratedModel:
     ) -> list[CalibratedAnswer]:
         logits, familiar = self._logits(questions, token_ids, start)
         trusted = self._trusted(logits) if self._is_as_tuned(start) else [None] * len(logits)
-        judged = zip(texts, self._calibrated(logits), trusted, familiar, strict=True)
-        return [CalibratedAnswer(*values) for values in judged]
+        confidences = self._calibrated(logits)
+        return [
+            CalibratedAnswer(text, confidences[i], trusted[i], familiar[i], tokens=len(token_ids[i]))
+            for i, text in enumerate(texts)
+        ]
 
     def format_for(self, start: Start) -> PromptFormat:
         """How questions of this start are asked. Raises `UserError` where the chat template takes no system message."""

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from calibration_tuning.calibrated_model import UNFAMILIAR, CalibratedModel
+from calibration_tuning.calibrated_model import UNFAMILIAR, CalibratedAnswer, CalibratedModel
 from calibration_tuning.claims import claim_spans
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.records import below
@@ -89,7 +89,7 @@ def make_app(
     async def chat(request: ChatRequest) -> Response:
         asked = ([request.conversation], [request.choices], [request.context], request.max_new_tokens)
         (answer,) = await line.run(lambda: model.answer_batch(*asked))
-        counted = usage(model, request, answer.text)
+        counted = usage(model, request, answer)
         if request.stream:
             parts = chunks(name, answer, counted if request.wants_usage else None)
             return StreamingResponse(_events(parts), media_type="text/event-stream")
@@ -145,15 +145,14 @@ def make_app(
     return app
 
 
-def usage(model: CalibratedModel, request: ChatRequest, answer: str) -> dict[str, int]:
+def usage(model: CalibratedModel, request: ChatRequest, answer: CalibratedAnswer) -> dict[str, int]:
     """Tokens of the conversation, as it is rendered for the model, and of the answer. The few-shot examples and the
     query, which every request shares, are not counted."""
     conversation = request.conversation
     prompt = model.format_for(conversation.start)
     question = prompt.question_ids(below(request.context, conversation.question))
     asked = len(prompt.few_shot_ids((), conversation.earlier)) + len(question)
-    told = len(prompt.answer_ids(answer)) if answer else 0
-    return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
+    return {"prompt_tokens": asked, "completion_tokens": answer.tokens, "total_tokens": asked + answer.tokens}
 
 
 def _events(parts: list[dict[str, Any]]) -> Iterator[str]:

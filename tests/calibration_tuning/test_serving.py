@@ -89,6 +89,23 @@ def test_the_real_client_gets_a_confidence(address: str, model: CalibratedModel)
     )
     assert "".join(part.choices[0].delta.content or "" for part in parts) == own.text
     assert parts[-1].choices[0].confidence == pytest.approx(own.confidence, abs=1e-6)
+    talk = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is 1 plus 1?"},
+        {"role": "assistant", "content": "2"},
+        {"role": "user", "content": "And plus 2?"},
+    ]
+    own = model.answer(messages=talk)
+    reply = client.chat.completions.create(model="tiny", messages=talk, max_tokens=2, temperature=None)
+    assert reply.choices[0].message.content == model.answer(messages=talk, max_new_tokens=2).text
+    assert reply.usage.completion_tokens <= 2
+    assert reply.choices[0].trusted is None, "thresholds were found on single questions"
+    parts = list(
+        client.chat.completions.create(model="tiny", messages=talk, stream=True, stream_options={"include_usage": True})
+    )
+    assert parts[-2].choices[0].confidence == pytest.approx(own.confidence, abs=1e-6)
+    assert parts[-1].usage.completion_tokens == own.tokens
+    assert client.models.retrieve("tiny").id == "tiny"
 
 
 @pytest.mark.slow
@@ -209,7 +226,7 @@ class Slow:
         self.most = max(self.most, self.at_once)
         self.free.wait(20)
         self.at_once -= 1
-        return [CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut)]
+        return [CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut, tokens=1)]
 
 
 @pytest.fixture

@@ -193,9 +193,8 @@ def test_how_many_answers_a_threshold_needs(
 
 def test_more_errors_need_more_answers() -> None:
     """At the number it gives, a threshold is found five times out of six; at a quarter of it, seldom."""
-    needed = [answers_needed([0.5, 1.0], [risk, 0.5], 1000, 0.1) for risk in (0.0, 0.02, 0.05)]
-    assert None not in needed
-    assert needed == sorted(needed)
+    needed = [answers_needed([0.5, 1.0], [risk, 0.5], 1000, 0.1) or 0 for risk in (0.0, 0.02, 0.05)]
+    assert 0 < needed[0] <= needed[1] <= needed[2]
     generator = np.random.default_rng(0)
 
     def share(n: int) -> float:
@@ -206,5 +205,5 @@ def test_more_errors_need_more_answers() -> None:
         ]
         return float(np.mean([hit is not None for hit in hits]))
 
-    assert share(int(needed[2] or 0)) > 0.7
-    assert share(int(needed[2] or 0) // 4) < 0.5
+    assert share(needed[2]) > 0.7
+    assert share(needed[2] // 4) < 0.5
