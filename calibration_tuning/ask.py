@@ -119,7 +119,7 @@ def _load(checkpoint: str, error_rate: float | None) -> CalibratedModel:
 
 def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
     """Answers in the order of `rows`. Rows with an answer are judged; the others are answered first."""
-    given = [(i, row.question, row.answer, row.context) for i, row in enumerate(rows) if row.answer is not None]
+    given = [(i, row.asked, row.answer, row.context) for i, row in enumerate(rows) if row.answer is not None]
     asked = [i for i, row in enumerate(rows) if row.answer is None]
     judged: dict[int, CalibratedAnswer] = {}
     if given:
@@ -128,7 +128,7 @@ def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
     if asked:
         free = [rows[i] for i in asked]
         replies = model.answer_batch(
-            [row.question for row in free], [row.choices for row in free], [row.context for row in free]
+            [row.asked for row in free], [row.choices for row in free], [row.context for row in free]
         )
         judged |= zip(asked, replies, strict=True)
     return [judged[i] for i in range(len(rows))]
@@ -136,7 +136,7 @@ def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
 
 def judged_claims(model: CalibratedModel, row: Row, reply: CalibratedAnswer) -> list[Claim]:
     """Those of the reply; none where it has no sentence, as an empty one."""
-    return model.claims(row.question, reply.text, row.context).claims if claim_spans(reply.text) else []
+    return model.claims(row.asked, reply.text, row.context).claims if claim_spans(reply.text) else []
 
 
 def _show(model: CalibratedModel, row: Row, claims: bool) -> None:

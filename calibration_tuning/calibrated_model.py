@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,19 @@ from scipy.special import expit
 from calibration_tuning.checkpoint import FILE, Checkpoint, load_checkpoint
 from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim_spans
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
+from calibration_tuning.conversation import PLAIN, Asked, Messages, Start, as_asked, as_conversations, by_start
 from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
 from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.lm.models import adapter_off, context_length, default_device
+from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
 from calibration_tuning.readout.stacked import Read
-from calibration_tuning.records import below
 from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
-from calibration_tuning.values import kind_of
 
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png", SUMS]
 """Of a hub repository; nothing in them is code."""
@@ -40,13 +41,16 @@ class CalibratedAnswer:
     confidence: float
     """Probability that the answer is correct, in [0, 1]."""
     trusted: bool | None = None
-    """Does the confidence reach the model's `threshold`? None where it has none."""
+    """Does the confidence reach the model's `threshold`? None where it has none, and for a conversation (a system
+    message of its own, or earlier turns), as thresholds were found on single questions."""
     familiar: float | None = None
     """How like the training answers this one is to the model, in [0, 1]: the share of held-out answers at least as
     far from them. Near 0, the confidence leans on the query and the answer's likelihood alone. None where the
     readout looks at no hidden states."""
     is_cut: bool = False
     """True if the answer is as long as answers may be, so that its end may be missing."""
+    tokens: int = 0
+    """Tokens of the answer, as the model wrote them or as its tokenizer reads them."""
 
     @property
     def is_unfamiliar(self) -> bool:
@@ -62,9 +66,13 @@ class CalibratedModel:
     model.answer("Where is Kyoto?", choices=["Japan", "China"])  # the likelier of the two
     model.confidence("What is 47 times 83?", "3901")
     model.answer("Who keeps it?", context="The harbour is kept by Ann.")  # about a passage
+    model.answer(messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who are you?"}])
 
     A question that is empty or no text raises `UserError`. `context` is a passage to read, shown above the question;
-    confidences hold for such questions if the model was tuned on questions with passages.
+    confidences hold for such questions if the model was tuned on questions with passages. `messages` is a conversation
+    that ends with the user's question (`Conversation.of`): the model reads its earlier turns after the few-shot
+    examples, and its system message in place of the checkpoint's (`model.system_prompt`). Confidences were measured
+    without them.
     """
 
     def __init__(self, checkpoint: Checkpoint, threshold: Threshold | None = None, batch_size: int = 16) -> None:
@@ -76,6 +84,7 @@ class CalibratedModel:
         self.threshold = threshold
         """What `trusted` goes by: its error rate, and what it did on the test questions."""
         self.batch_size = batch_size
+        self._format_with = lru_cache(maxsize=8)(checkpoint.prompt_format.with_system)
 
     @classmethod
     def from_pretrained(
@@ -109,14 +118,19 @@ class CalibratedModel:
         return cls(checkpoint, None if thresholds is None else thresholds.of(error_rate))
 
     def answer(
-        self, question: str, choices: Choices = None, context: str | None = None, max_new_tokens: int | None = None
+        self,
+        question: str | None = None,
+        choices: Choices = None,
+        context: str | None = None,
+        max_new_tokens: int | None = None,
+        messages: Messages | None = None,
     ) -> CalibratedAnswer:
         """The model's greedy answer, or the likeliest of `choices`, and how probable it is that it is correct."""
-        return self.answer_batch([question], [choices], [context], max_new_tokens)[0]
+        return self.answer_batch([as_asked(question, messages)], [choices], [context], max_new_tokens)[0]
 
     def answer_batch(
         self,
-        questions: Sequence[str],
+        questions: Sequence[Asked],
         choices: Sequence[Choices] | None = None,
         contexts: Sequence[str | None] | None = None,
         max_new_tokens: int | None = None,
@@ -126,42 +140,65 @@ class CalibratedModel:
 
         `max_new_tokens` makes answers shorter than in curation, never longer: the confidence is of such answers.
         """
-        questions = _asked(questions, contexts)
+        conversations = as_conversations(questions, contexts)
         longest = min(max_new_tokens or self.record.max_new_tokens, self.record.max_new_tokens)
         offered: list[Choices] = [None] * len(questions) if choices is None else list(choices)
         if len(offered) != len(questions):
             raise ValueError(f"{len(questions)} questions, but choices for {len(offered)}")
-        prompt = self.prompt_format
-        ids = [
-            prompt.question_ids(question) if choice_list is None else prompt.answering_ids(question)
-            for question, choice_list in zip(questions, offered, strict=True)
-        ]
-        with adapter_off(self.model):
-            answers = self._answers(ids, offered, longest)
-        # Answers that end by themselves end with a token more, which is not among theirs.
-        cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, offered, strict=True)]
-        judged = self._judged(questions, [a.text for a in answers], [a.token_ids for a in answers])
-        return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
+        answered: dict[int, CalibratedAnswer] = {}
+        for start, members in by_start(conversations).items():
+            part = [conversations[i].question for i in members], [offered[i] for i in members]
+            answered |= zip(members, self._answered(start, *part, longest), strict=True)
+        return [answered[i] for i in range(len(conversations))]
 
-    def confidence(self, question: str, answer: str, context: str | None = None) -> float:
+    def confidence(
+        self,
+        question: str | None = None,
+        answer: str | None = None,
+        context: str | None = None,
+        messages: Messages | None = None,
+    ) -> float:
         """Probability in [0, 1] that `answer`, from anywhere, is correct."""
-        return self.confidence_batch([question], [answer], [context])[0]
+        if answer is None:
+            raise UserError("answer: is missing; pass the answer to judge")
+        return self.confidence_batch([as_asked(question, messages)], [answer], [context])[0]
 
     def confidence_batch(
-        self, questions: Sequence[str], answers: Sequence[str], contexts: Sequence[str | None] | None = None
+        self, questions: Sequence[Asked], answers: Sequence[str], contexts: Sequence[str | None] | None = None
     ) -> list[float]:
         return [judged.confidence for judged in self.judge_batch(questions, answers, contexts)]
 
     def judge_batch(
-        self, questions: Sequence[str], answers: Sequence[str], contexts: Sequence[str | None] | None = None
+        self, questions: Sequence[Asked], answers: Sequence[str], contexts: Sequence[str | None] | None = None
     ) -> list[CalibratedAnswer]:
         """`answers` [n], from anywhere, each with its confidence and whether it is to be trusted."""
-        questions = _asked(questions, contexts)
-        if len(questions) != len(answers):
+        conversations = as_conversations(questions, contexts)
+        if len(conversations) != len(answers):
             raise ValueError(f"{len(questions)} questions, but {len(answers)} answers")
-        return self._judged(questions, answers, [self.prompt_format.answer_ids(answer) for answer in answers])
+        judged: dict[int, CalibratedAnswer] = {}
+        for start, members in by_start(conversations).items():
+            texts = [answers[i] for i in members]
+            ids = [self.prompt_format.answer_ids(text) for text in texts]
+            part = self._judged(start, [conversations[i].question for i in members], texts, ids)
+            judged |= zip(members, part, strict=True)
+        return [judged[i] for i in range(len(conversations))]
 
-    def claims(self, question: str, answer: str, context: str | None = None) -> JudgedClaims:
+    def _answered(
+        self, start: Start, questions: list[str], choices: list[Choices], longest: int
+    ) -> list[CalibratedAnswer]:
+        prompt = self.format_for(start)
+        ids = [
+            prompt.question_ids(question) if choice_list is None else prompt.answering_ids(question)
+            for question, choice_list in zip(questions, choices, strict=True)
+        ]
+        with adapter_off(self.model):
+            answers = self._answers(start, ids, choices, longest)
+        # Answers that end by themselves end with a token more, which is not among theirs.
+        cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, choices, strict=True)]
+        judged = self._judged(start, questions, [a.text for a in answers], [a.token_ids for a in answers])
+        return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
+
+    def claims(self, question: Asked, answer: str, context: str | None = None) -> JudgedClaims:
         """The claims of a long `answer`, from anywhere: its sentences, each judged with the whole answer to read.
 
         A claim's confidence is the uncertainty query's alone: how likely the model finds a sentence that it has just
@@ -169,25 +206,37 @@ class CalibratedModel:
         (`training.readout: query`), and on claims where the checkpoint was tuned on such (docs/own_data.md); otherwise
         it is the query's probability as it is. Raises `UserError` for an answer without letters and digits.
         """
-        (asked,) = _asked([question], [context])
+        (asked,) = as_conversations([question], [context])
         spans = claim_spans(answer)
         if not spans:
             raise UserError("answer: holds no sentence to judge")
         texts = [answer[start:end] for start, end in spans]
-        logits = self._query([claim_question(asked, answer)] * len(texts), [*map(self.prompt_format.answer_ids, texts)])
+        ids = [self.prompt_format.answer_ids(text) for text in texts]
+        logits = self._query([claim_question(asked.question, answer)] * len(texts), ids, asked.start)
         confidences = self._calibrated(logits) if self.readout is None else expit(logits).tolist()
         judged = zip(texts, spans, confidences, strict=True)
         return JudgedClaims([Claim(text, *span, confidence) for text, span, confidence in judged])
 
     def _judged(
-        self, questions: Sequence[str], texts: Sequence[str], token_ids: list[list[int]]
+        self, start: Start, questions: Sequence[str], texts: Sequence[str], token_ids: list[list[int]]
     ) -> list[CalibratedAnswer]:
-        logits, familiar = self._logits(questions, token_ids)
-        judged = zip(texts, self._calibrated(logits), self._trusted(logits), familiar, strict=True)
-        return [CalibratedAnswer(*values) for values in judged]
+        logits, familiar = self._logits(questions, token_ids, start)
+        trusted = self._trusted(logits) if self._is_as_tuned(start) else [None] * len(logits)
+        confidences = self._calibrated(logits)
+        return [
+            CalibratedAnswer(text, confidences[i], trusted[i], familiar[i], tokens=len(token_ids[i]))
+            for i, text in enumerate(texts)
+        ]
 
-    def _answers(self, ids: list[list[int]], choices: list[Choices], longest: int) -> list[Answer]:
-        block = self.prompt_format.few_shot_ids(self.record.answer_few_shot)
+    def format_for(self, start: Start) -> PromptFormat:
+        """How questions of this start are asked. Raises `UserError` where the chat template takes no system message."""
+        return self.prompt_format if start.system is None else self._format_with(start.system)
+
+    def _is_as_tuned(self, start: Start) -> bool:
+        return not start.earlier and start.system in (None, self.prompt_format.system_prompt)
+
+    def _answers(self, start: Start, ids: list[list[int]], choices: list[Choices], longest: int) -> list[Answer]:
+        block = self.format_for(start).few_shot_ids(self.record.answer_few_shot, start.earlier)
         free = [i for i, choice_list in enumerate(choices) if choice_list is None]
         by_index: dict[int, Answer] = {}
         if free:
@@ -229,33 +278,36 @@ class CalibratedModel:
             logprobs[i] += read[k]
         return {i: cloze_answer(choices[i], encoded[i], logprobs[i], "per_character") for i in asked}
 
-    def _logits(self, questions: Sequence[str], answers: list[list[int]]) -> tuple[np.ndarray, list[float | None]]:
+    def _logits(
+        self, questions: Sequence[str], answers: list[list[int]], start: Start = PLAIN
+    ) -> tuple[np.ndarray, list[float | None]]:
         """Log-odds [n] of "correct", before the calibrator, and how familiar each answer is."""
-        read = self._read(questions, answers)
+        read = self._read(questions, answers, start)
         if self.readout is None:
             return read.query, [None] * len(answers)
         known = self.readout.probe is not None
         return self.readout(read), [float(p) if known else None for p in self.readout.familiar(read)]
 
-    def _read(self, questions: Sequence[str], answers: list[list[int]]) -> Read:
+    def _read(self, questions: Sequence[str], answers: list[list[int]], start: Start = PLAIN) -> Read:
         """What the readout looks at: the query with the adapter on, and the untuned model's reading of the answers."""
-        prompt_format, query = self.prompt_format, self._query(questions, answers)
+        prompt_format, query = self.format_for(start), self._query(questions, answers, start)
         if self.readout is None:
             return Read(query, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
         ids = [prompt_format.answering_ids(question) for question in questions]
-        block = prompt_format.few_shot_ids(self.record.answer_few_shot)
+        block = prompt_format.few_shot_ids(self.record.answer_few_shot, start.earlier)
         self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
         with adapter_off(self.model):
             reading = read_answers(self.model, block, ids, answers, self.readout.record.layers, self.batch_size)
         return Read(query, reading.token_logprobs, reading.states)
 
-    def _query(self, questions: Sequence[str], answers: list[list[int]]) -> np.ndarray:
+    def _query(self, questions: Sequence[str], answers: list[list[int]], start: Start = PLAIN) -> np.ndarray:
         """Log-odds [n] of the uncertainty query, with the adapter on."""
-        block = self.prompt_format.few_shot_ids(self.record.query_few_shot)
-        judged = [self.prompt_format.judged_ids(question) for question in questions]
+        prompt_format = self.format_for(start)
+        block = prompt_format.few_shot_ids(self.record.query_few_shot, start.earlier)
+        judged = [prompt_format.judged_ids(question) for question in questions]
         sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
-        self._fit(block, list(map(len, sequences)), len(self.prompt_format.query_ids))
-        scores = score_answers(self.model, self.prompt_format, block, sequences, self.batch_size, probe=self.probe)
+        self._fit(block, list(map(len, sequences)), len(prompt_format.query_ids))
+        scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
         return scores.logit
 
     def _fit(self, block: list[int], lengths: Sequence[int], more: int) -> None:
@@ -275,20 +327,6 @@ class CalibratedModel:
         # Thresholds are of raw confidences: calibrators with steps make ties of what they tell apart.
         least = self.threshold and self.threshold.threshold
         return [None if least is None else bool(raw >= least) for raw in expit(logits)]
-
-
-def _asked(questions: Sequence[str], contexts: Sequence[str | None] | None) -> list[str]:
-    """The questions below their passages. Raises `UserError` for one that is empty or no text, such as messages."""
-    passages: Sequence[str | None] = [None] * len(questions) if contexts is None else contexts
-    if isinstance(questions, str) or len(passages) != len(questions):
-        raise ValueError(f"questions must be a list, with a passage for each; got {len(passages)} passages")
-    for name, texts in (("question", questions), ("context", [text for text in passages if text is not None])):
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise UserError(f"{name} {number}: is {kind_of(text)}, not text; pass the text alone")
-            if not text.strip():
-                raise UserError(f"{name} {number}: is empty")
-    return [below(context and context.strip(), q.strip()) for context, q in zip(passages, questions, strict=True)]
 
 
 def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> Path:

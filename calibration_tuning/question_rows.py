@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from calibration_tuning.conversation import Asked, Conversation
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_shapes import QUESTION, choice_texts, recognised
 from calibration_tuning.values import as_text
@@ -35,9 +36,12 @@ class Row(BaseModel):
         """Questions as messages, choices by letter and numbers, in the shapes that curation knows."""
         if not isinstance(values, dict):
             return values
+        if _is_asked(values.get("messages")):
+            try:
+                return dict(values) | {"question": Conversation.of(values["messages"]).question}
+            except UserError as error:
+                raise ValueError(str(error)) from None
         shape = recognised({name: value for name, value in values.items() if name in QUESTION})
-        if "context" in shape:
-            raise ValueError("has a system message; checkpoints are tuned without one")
         told = dict(values) | ({"context": None} if values.get("context") == "" else {})
         if "question" in shape:
             told["question"] = as_text(shape["question"])
@@ -52,6 +56,18 @@ class Row(BaseModel):
         if self.answer is not None and self.choices is not None:
             raise ValueError("has an answer to judge and choices to answer with; give one of them")
         return self
+
+    @property
+    def asked(self) -> Asked:
+        """The question, with its conversation where the row is of `messages`."""
+        messages = (self.model_extra or {}).get("messages")
+        return Conversation.of(messages) if messages and _is_asked(messages) else self.question
+
+
+def _is_asked(messages: Any) -> bool:
+    """True for a conversation that ends with a question. One that ends with its answer is read as curation reads it."""
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    return isinstance(last, dict) and last.get("role") == "user"
 
 
 def read_rows(file: Path) -> list[Row]:

@@ -84,6 +84,7 @@ def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: 
     from evaluation.per_example import write_per_example
     from evaluation.report import confidently_wrong, write_report
     from evaluation.sentences import verdict_sentence
+    from evaluation.story import before_and_after_sentence, next_steps
     from evaluation.tables import console_table
     from evaluation.tracking_log import log_evaluation
 
@@ -101,7 +102,8 @@ def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: 
         tracker.log_artifact(report(config, inputs))
     write_json(config.evaluation_dir / DONE, {"inputs_fingerprint": inputs})
     console_table(metrics)
-    print(verdict_sentence(metrics))
+    print(f"{verdict_sentence(metrics)} {before_and_after_sentence(metrics)}")
+    print("".join(f"- {step}\n" for step in next_steps(metrics)), end="")
     print(f"report: {config.evaluation_dir / 'report.html'}")
 
 

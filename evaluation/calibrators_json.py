@@ -21,9 +21,9 @@ def as_json(fits: Mapping[str, Mapping[str, AnyCalibrator]]) -> dict[str, Any]:
     return {name: {kind: dataclasses.asdict(c) for kind, c in by_kind.items()} for name, by_kind in fits.items()}
 
 
-def read_calibrators(path: Path) -> dict[str, dict[str, AnyCalibrator]]:
+def read_calibrators(path: str | Path) -> dict[str, dict[str, AnyCalibrator]]:
     """Calibrators by confidence (such as `query/after`) and kind. Raises `UserError` for a damaged file."""
-    values = read_json(path, "calibration-tuning evaluate CONFIG")
+    values = read_json(Path(path), "calibration-tuning evaluate CONFIG")
     try:
         return _ADAPTER.validate_python(values)
     except ValidationError as error:

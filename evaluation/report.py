@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from matplotlib.figure import Figure
 from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
 from calibration_tuning.metrics.plots.theme import inline_svg, save_png
 from calibration_tuning.runs.files import write_text
-from evaluation import sentences, tables
+from evaluation import sentences, story, tables
 from evaluation.evidence import Evidence
+from evaluation.example_lists import example_lists
 from evaluation.plots.curves import plot_compute, plot_decisions
 from evaluation.plots.groups import plot_estimators, plot_shift, plot_subjects
 from evaluation.plots.tokens import plot_full_ece, plot_temperature
@@ -44,9 +46,12 @@ def write_report(folder: Path, metrics: Metrics, evidence: Evidence) -> None:
     context = {
         "metrics": metrics,
         "sentences": sentences,
+        "story": story,
         "tables": tables,
+        "name_of": tables.NameOf(metrics),
         "number": tables.number,
-        "wrong": confidently_wrong(evidence),
+        "examples": example_lists(evidence),
+        "date": f"{datetime.date.today():%-d %B %Y}",
         "plots": plots,
     }
     for name in ("report.html", "report.md"):
@@ -63,6 +68,7 @@ def environment() -> Environment:
     )
     templates.filters["md"] = markdown_cell
     templates.filters["stacked"] = stacked
+    templates.filters["code"] = code
     return templates
 
 
@@ -91,7 +97,7 @@ def figures(metrics: Metrics, evidence: Evidence) -> Iterator[tuple[str, str, Fi
         "decisions",
         "Risk-coverage: the share of wrong answers among the most confident ones, as more questions are answered. "
         "Dashed: a confidence that tells right from wrong perfectly.",
-        plot_decisions(metrics.decisions),
+        plot_decisions(metrics.decisions, metrics.headline.test.n),
     )
     yield (
         "temperature",
@@ -108,7 +114,7 @@ def figures(metrics: Metrics, evidence: Evidence) -> Iterator[tuple[str, str, Fi
         yield (
             "shift",
             "AUROC of every confidence on every question set; 0.5 is no better than chance.",
-            plot_shift(metrics.sources),
+            plot_shift(metrics.sources, tables.NameOf(metrics)),
         )
     if metrics.compute is not None:
         yield (
@@ -139,6 +145,12 @@ def stacked(text: str) -> Markup:
     """A number with its interval in a separate element, which the page may put on a second line."""
     value, bracket, rest = text.partition(" [")
     return Markup("{} <small>[{}</small>").format(value, rest) if bracket else escape(text)
+
+
+def code(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def markdown_cell(text: str) -> str:

@@ -132,7 +132,10 @@ def _pairs(
     n = len(pairs.correct)
     groups = n if pairs.groups is None else len(np.unique(pairs.groups))
     title = f"{file.name}: {n} answers" + (f" in {groups} groups" if groups < n else "")
-    _print(title, columns, METRICS)
+    if calibrate is None:
+        _print(title, columns, METRICS)
+    else:
+        _print_compared(title, columns, calibrate)
     for name, numbers in columns.items():
         if (warning := numbers["ece"].warning) is not None:
             print(f"ECE, {name}: {warning}.")
@@ -225,6 +228,20 @@ def _as_json(numbers: Mapping[str, Interval]) -> dict[str, Any]:
     return {name: number.as_dict() for name, number in numbers.items()}
 
 
+def _print_compared(title: str, columns: Mapping[str, Mapping[str, Any]], kind: str) -> None:
+    from calibration_tuning.metrics.confidence import METRICS
+    from evaluation.tables import print_rows, row
+
+    sides = (columns[PLAIN], columns[kind], columns["difference"])
+    rows = [row(metric.label, *(side[name] for side in sides)) for name, metric in METRICS.items()]
+    print_rows(title, "metric", (PLAIN, kind), rows)
+    judged = sum(getattr(change, "p_holm", None) is not None for change in sides[2].values())
+    print(
+        "Each interval is a 95% interval by itself. P-values and verdicts are corrected (Holm) for "
+        f'{judged} comparisons, so an interval that excludes 0 can stand beside "unclear".'
+    )
+
+
 def _print(title: str, columns: Mapping[str, Mapping[str, Interval]], quantities: Mapping[str, Quantity]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -236,10 +253,7 @@ def _print(title: str, columns: Mapping[str, Mapping[str, Interval]], quantities
     for name in columns:
         table.add_column(name, justify="right")
     for name, quantity in quantities.items():
-        cells = [number(column[name], sign=label == "difference") for label, column in columns.items()]
-        if "difference" in columns:
-            cells[-1] += f" {getattr(columns['difference'][name], 'verdict', '')}"
-        table.add_row(quantity.label, *cells)
+        table.add_row(quantity.label, *(number(column[name]) for column in columns.values()))
     console = Console()
     Console(width=max(console.width, 100)).print(table)
 

@@ -24,19 +24,22 @@ AGAINST = {
 def verdict_sentence(metrics: Metrics) -> str:
     """The verdict, by the Brier score (a proper score) and corrected p-values; calibrated against calibrated."""
     test = metrics.headline.test
+    return f"{_headline(test)} on {test.n} held-out questions."
+
+
+def scores_sentence(metrics: Metrics) -> str:
+    """The numbers behind the verdict."""
+    test = metrics.headline.test
     untuned, after, subject, rate = (
         side["brier"].value for side in (test.before_calibrated, test.after, test.subject_accuracy, test.base_rate)
     )
-    said, says = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
     over = test.over_subject_accuracy["brier"]
     return (
-        f"{_headline(test)} on {test.n} held-out questions. Brier score of the confidence, calibrated the same way "
-        f"({metrics.calibrator.kind}) before and after tuning: {number_of(untuned)} -> {number_of(after)}"
-        f"{_relative(untuned, after)}, difference {number(test.tuning['brier'], sign=True)}. Always saying the "
-        f"accuracy of the answer's subject scores {number_of(subject)}; the tuned confidence is "
-        f"{AGAINST[over.verdict]} that (difference {number(over, sign=True)}). Always saying the base rate scores "
-        f"{number_of(rate)}. As it came, the model said {said} on average and was right "
-        f"{percent(test.after['accuracy'].value)} of the time; now it says {says}."
+        f"Brier score of the confidence, calibrated the same way ({metrics.calibrator.kind}) before and after tuning: "
+        f"{number_of(untuned)} -> {number_of(after)}{_relative(untuned, after)}, difference "
+        f"{number(test.tuning['brier'], sign=True)}. Always saying the accuracy of the answer's subject scores "
+        f"{number_of(subject)}; the tuned confidence is {AGAINST[over.verdict]} that (difference "
+        f"{number(over, sign=True)}). Always saying the base rate scores {number_of(rate)}."
     )
 
 
@@ -44,17 +47,18 @@ def readout_sentence(metrics: Metrics) -> str:
     """What the tuned confidence is made of."""
     readout = metrics.readout
     if readout is None:
-        return "The tuned confidence is the answer to the uncertainty query."
+        return "The tuned confidence is the answer to the uncertainty query after tuning, calibrated."
     if not readout.n_probe:
         return (
-            "The tuned confidence blends the uncertainty query with the likelihood of the answer. There were too few "
-            "training answers to read hidden states."
+            "The tuned confidence is the stacked readout after tuning. It blends the uncertainty query with the "
+            "likelihood of the answer. There were too few training answers to read hidden states."
         )
     layers = ", ".join(map(str, readout.layers))
     return (
-        "The tuned confidence blends three things: the uncertainty query, the likelihood of the answer, and a probe on "
-        f"the hidden states of its tokens (layers {layers}). The last two are of the untuned model. For answers unlike "
-        f"those of training, the blend with the probe has a weight of {readout.abroad_weight:g}."
+        "The tuned confidence is the stacked readout after tuning. It blends three things: the uncertainty query, the "
+        "likelihood of the answer, and a probe on the hidden states of its tokens "
+        f"(layers {layers}). The last two are of the untuned model. For answers unlike those of training, the blend "
+        f"with the probe has a weight of {readout.abroad_weight:g}."
     )
 
 
@@ -120,7 +124,7 @@ def credit_sentence(metrics: Metrics) -> str:
     gives as well."""
     test = metrics.headline.test
     change = test.tuning["brier"]
-    worth = NO_GAIN if _only_the_subject(test) else WORTH[change.verdict]
+    worth = NO_GAIN if only_the_subject(test) else WORTH[change.verdict]
     return (
         "Tuning alone, compared with the same readout of the untuned model and the same kind of calibrator, changes "
         f"the Brier score by {number(change, sign=True)}: {worth}."
@@ -166,14 +170,17 @@ def any_slope_at_bound(metrics: Metrics) -> bool:
     )
 
 
-def _only_the_subject(test: Comparison) -> bool:
+def only_the_subject(test: Comparison) -> bool:
     """Better than before, but not clearly better than the accuracy of the subject."""
-    return test.tuning["brier"].verdict == "better" and test.over_subject_accuracy["brier"].verdict != "better"
+    gained = "better" in (test.tuning["brier"].verdict, test.difference["brier"].verdict)
+    return gained and test.over_subject_accuracy["brier"].verdict != "better"
 
 
 def _headline(test: Comparison) -> str:
-    if _only_the_subject(test):
+    if only_the_subject(test):
         return "No gain was shown beyond knowing each subject's accuracy,"
+    if test.difference["brier"].verdict == "better" and test.tuning["brier"].verdict != "better":
+        return "Confidence improved, but not by training the adapter,"
     return CHANGED[test.tuning["brier"].verdict]
 
 

@@ -18,6 +18,24 @@ COLOURS = {"better": "green", "worse": "red", "unclear": "yellow"}
 
 
 @dataclass(frozen=True)
+class NameOf:
+    """What a confidence (`sequence_likelihood/before`) is called wherever it is shown: its label, before or after
+    tuning. That of the checkpoint is the tuned confidence."""
+
+    metrics: Metrics
+
+    def __call__(self, side: str) -> str:
+        name, _, state = side.partition("/")
+        row = self.metrics.estimators["test"].get(name)  # absent where there are fewer answers than a row is worth
+        label = row.label if row else name.replace("_", " ")
+        return f"tuned confidence ({label})" if side == self.tuned else f"{label}, {state}"
+
+    @property
+    def tuned(self) -> str:
+        return "query/after" if self.metrics.readout is None else "stacked/after"
+
+
+@dataclass(frozen=True)
 class Row:
     label: str
     before: str
@@ -46,23 +64,25 @@ class ReferenceRow:
 def reference_rows(metrics: Metrics) -> list[ReferenceRow]:
     """The tuned confidence, and what stands against it on the test split: what is known without a confidence, the
     same readout untuned, and the best untuned confidence (the primary comparison)."""
-    test, primary = metrics.headline.test, metrics.primary
+    test, primary, name_of = metrics.headline.test, metrics.primary, NameOf(metrics)
     against: list[tuple[str, Numbers, Difference]] = [
         ("base rate", test.base_rate, test.over_base_rate["brier"]),
         ("accuracy of the subject", test.subject_accuracy, test.over_subject_accuracy["brier"]),
-        ("readout, untuned", test.before_calibrated, test.tuning["brier"]),
     ]
+    untuned = name_of.tuned.replace("/after", "/before")
+    if primary is None or primary.other != untuned:  # otherwise it is the row of the primary comparison
+        against.append((name_of(untuned), test.before_calibrated, test.tuning["brier"]))
     if primary is not None:
         name, _, state = primary.other.partition("/")
         row = metrics.estimators["test"].get(name)  # absent where there are fewer test answers than a row is worth
         side = row and row.states.get(state)  # type: ignore[call-overload]
         calibrated = (side and side.calibrated) or {"brier": primary.untuned}
-        against.append((f"best untuned (primary): {primary.label}", calibrated, primary.difference))
+        against.append((f"{name_of(primary.other)} (best untuned; primary)", calibrated, primary.difference))
     rows = [
         ReferenceRow(label, *_ranked(numbers), number(change, sign=True), p_text(change), change.verdict)
         for label, numbers, change in against
     ]
-    return [*rows, ReferenceRow("tuned confidence", *_ranked(test.after), "", "", "")]
+    return [*rows, ReferenceRow(name_of(name_of.tuned), *_ranked(test.after), "", "", "")]
 
 
 def _ranked(numbers: Numbers) -> tuple[str, str, str]:

@@ -20,7 +20,7 @@ def log_evaluation(tracker: Tracker, metrics: Metrics, folder: Path, wrong: list
     images = {f"plots/{path.stem}": path for path in sorted((folder / "plots").glob("*.png"))}
     shown = {f"tables/{name}": Table(columns, rows) for name, columns, rows in _tables(metrics, wrong)}
     tracker.log(Moment(dict(_scalars(metrics)), images, shown))
-    tracker.say("verdict", sentences.verdict_sentence(metrics))
+    tracker.say("verdict", f"{sentences.verdict_sentence(metrics)} {sentences.scores_sentence(metrics)}")
 
 
 def _scalars(metrics: Metrics) -> Iterator[tuple[str, float]]:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from calibration_tuning.lm.pypi_source import WHEELS
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.confidence import METRICS
-from evaluation import sentences, tables
+from evaluation import sentences, story, tables
 from evaluation.report import markdown_cell
 from publishing.bundle import Bundle
 
@@ -34,7 +34,9 @@ def card(bundle: Bundle, repo: str, license: str | None) -> str:
             manifest=bundle.manifest,
             base_model=bundle.base_model,
             sentences=sentences,
+            story=story,
             tables=tables,
+            name_of=tables.NameOf(bundle.metrics),
             number=tables.number,
             plots=sorted(path.stem for path in (bundle.run / "evaluation" / "plots").glob("*.png")),
         )

@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, field_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+)
 
 from calibration_tuning.config.settings import Settings
 
@@ -27,6 +37,9 @@ class ModelSettings(Settings):
     """QLoRA: the base model in 4 bits (CUDA and bitsandbytes only)."""
     prompt_format: Literal["auto", "text", "chat"] = "auto"
     """`text` is `Question: ... Answer:`; `chat` uses the tokenizer's chat template; `auto` is chat if it has one."""
+    system_prompt: str | None = None
+    """The system message of every conversation, in curation, training, evaluation and use. In a text prompt it stands
+    above the first example. Null leaves it to the chat template, which may write one of its own."""
     thinking: Literal["off", "on"] = "off"
     """For reasoning models in chat format. `off` answers at once, by the template's switch or a trace that is closed;
     `on` lets the model reason first. Only the answer is graded and judged."""
@@ -37,6 +50,19 @@ class ModelSettings(Settings):
     that the verdict is read where the model does not answer. 0 accepts any."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Off unless you trust its author."""
+
+    @field_validator("system_prompt")
+    @classmethod
+    def _says_something(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is empty; leave it out, or set it to null")
+        return value and value.strip()
+
+    @model_serializer(mode="wrap")
+    def _without_a_prompt_that_is_not_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Runs made before there was this setting keep their fingerprints.
+        values: dict[str, Any] = handler(self)
+        return {name: value for name, value in values.items() if name != "system_prompt" or value is not None}
 
 
 class TransformersEngine(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -38,6 +38,8 @@ class ChatTemplate:
 
     tokenizer: PreTrainedTokenizerBase
     thinking: Thinking = "off"
+    system_prompt: str | None = None
+    """The system message before the turns."""
 
     def render(self, turns: Turns, generate: bool) -> str:
         """The conversation as text; with `generate`, up to where the model's turn begins."""
@@ -47,7 +49,7 @@ class ChatTemplate:
         switches: dict[str, Any] = dict.fromkeys(SWITCHES, self.thinking == "on")
         try:
             rendered: Any = self.tokenizer.apply_chat_template(
-                turns,
+                [*self._system, *turns],
                 chat_template=template,
                 tokenize=False,
                 add_generation_prompt=generate,
@@ -56,6 +58,8 @@ class ChatTemplate:
             )
         except Exception as error:  # a template is a program of others, and raises what it likes
             told = " ".join(str(error).split())[:200] or type(error).__name__
+            if self._system:
+                raise UserError(f"system message: the chat template takes none ({told}); leave it out") from None
             raise UserError(f"model.prompt_format: chat, but the chat template fails ({told}); use text") from None
         return str(rendered)
 
@@ -77,6 +81,16 @@ class ChatTemplate:
             raise UserError("model.prompt_format: chat, but the chat template changes the text of messages; use text")
         return Frame(parts[0], parts[1], parts[2], rendered)
 
+    def check_system(self, follow_up: str) -> None:
+        """Raises `UserError` unless a system message stands at the beginning of a conversation, before its questions
+        (some templates leave it out, others move it to the last question)."""
+        mark = _MARKS[0].replace("question", "system")
+        if replace(self, system_prompt=mark).frame([], follow_up).before_question.count(mark) != 1:
+            raise UserError(
+                "system message: the chat template does not show it at the beginning of a conversation; leave it out, "
+                "or put it into the question"
+            )
+
     def before_written_answer(self, frame: Frame) -> str:
         """What stands between a question and the answer that the model is to write.
 
@@ -92,6 +106,10 @@ class ChatTemplate:
         if self.thinking == "off" or opened is not None:
             return before
         return f"{before.partition(self.trace or '')[0]}{self.trace}\n"
+
+    @property
+    def _system(self) -> Turns:
+        return [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
 
     @cached_property
     def _generation_prompt(self) -> str:

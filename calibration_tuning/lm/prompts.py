@@ -1,15 +1,16 @@
 """Prompts as token ids. The bytes here are an interface: a tuned checkpoint only knows the query it was trained on.
 
-A sequence is [few-shot block | question | answer | uncertainty query]. The parts are separate, so that the block's KV
-cache can be shared, generated answers keep their ids, and the query always has the same length (the objective relies on
-that to find the answer's columns in a left-padded batch). Joined they are the ids of the whole text, or of the whole
-conversation as the tokenizer's chat template renders it: this is checked when a `PromptFormat` is made.
+A sequence is [few-shot block | question | answer | uncertainty query]. A system message begins the block, and the
+earlier turns of a conversation end it. The parts are separate, so that the block's KV cache can be shared, generated
+answers keep their ids, and the query always has the same length (the objective relies on that to find the answer's
+columns in a left-padded batch). Joined they are the ids of the whole text, or of the whole conversation as the
+tokenizer's chat template renders it: this is checked when a `PromptFormat` is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -20,7 +21,16 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.chat_template import TRACES, ChatTemplate, Frame, Thinking, Turns, assistant, user
 from calibration_tuning.lm.models import load_ends, load_tokenizer
 from calibration_tuning.lm.seams import FOLLOWERS, Encoder, after, movable, short_context
-from calibration_tuning.lm.text_prompt import ANSWER, NO, QUERY, QUESTION, YES, demonstration_text, question_text
+from calibration_tuning.lm.text_prompt import (
+    ANSWER,
+    NO,
+    QUERY,
+    QUESTION,
+    YES,
+    demonstration_text,
+    question_text,
+    system_text,
+)
 from calibration_tuning.records import Demonstration
 
 STEP_BY_STEP = "Let's think step by step."  # Kojima et al. 2022 (arXiv 2205.11916)
@@ -37,7 +47,8 @@ def load_prompt_format(settings: ModelSettings, style: str | None = None) -> Pro
     """
     style = style or settings.prompt_format
     ends, thinking = load_ends(settings), settings.thinking
-    return PromptFormat.of(load_tokenizer(settings), style, ends, thinking, settings.thinking_tokens)
+    tokenizer, length = load_tokenizer(settings), settings.thinking_tokens
+    return PromptFormat.of(tokenizer, style, ends, thinking, length, settings.system_prompt)
 
 
 @dataclass(frozen=True)
@@ -46,10 +57,11 @@ class PromptFormat:
 
     `ends`: token ids that end a text or a turn besides the tokenizer's end of text, such as those of the model's
     generation_config.json (`load_prompt_format` reads them). `thinking`: whether a reasoning model writes its
-    trace, of at most `thinking_tokens` tokens, before it answers.
+    trace, of at most `thinking_tokens` tokens, before it answers. `system_prompt`: the system message at the beginning.
 
     Raises `UserError` where the parts of a prompt, joined, would not be the ids of the whole prompt, where the template
-    cannot be used, and where the two answers of the query are not one token each, and different.
+    cannot be used or does not show the system message, and where the two answers of the query are not one token each,
+    and different.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -57,6 +69,7 @@ class PromptFormat:
     ends: Collection[int] = ()
     thinking: Thinking = "off"
     thinking_tokens: int = 1024
+    system_prompt: str | None = None
 
     def __post_init__(self) -> None:
         if self.style == "chat" and not self.tokenizer.chat_template:
@@ -65,6 +78,8 @@ class PromptFormat:
             raise UserError("model.thinking: on, but the chat template writes no trace of reasoning; set it to off")
         if self.style == "chat":
             _ = self._frame  # before anything is read off a template that shows no text
+            if self._system is not None:
+                self._template.check_system(QUERY.strip())
         _ = self.answer_tokens
         self._check_joined()
 
@@ -76,11 +91,16 @@ class PromptFormat:
         ends: Collection[int] = (),
         thinking: Thinking = "off",
         thinking_tokens: int = 1024,
+        system_prompt: str | None = None,
     ) -> PromptFormat:
         """The format of that style; `auto` is chat where the tokenizer has a chat template."""
         if style == "auto":
             style = "chat" if tokenizer.chat_template else "text"
-        return cls(tokenizer, style, ends, thinking, thinking_tokens)  # type: ignore[arg-type]
+        return cls(tokenizer, style, ends, thinking, thinking_tokens, system_prompt)  # type: ignore[arg-type]
+
+    def with_system(self, system_prompt: str | None) -> PromptFormat:
+        """The same format with another system message."""
+        return self if system_prompt == self.system_prompt else replace(self, system_prompt=system_prompt)
 
     @cached_property
     def answer_tokens(self) -> tuple[int, int]:
@@ -138,21 +158,24 @@ class PromptFormat:
         pieces = self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])
         return {i for i, piece in enumerate(pieces) if "\n" in piece}
 
-    def few_shot_ids(self, demonstrations: Sequence[Demonstration]) -> list[int]:
+    def few_shot_ids(self, demonstrations: Sequence[Demonstration], earlier: Sequence[Demonstration] = ()) -> list[int]:
         """The block before a question; demonstrations with a verdict (`correct`) show the uncertainty query too.
 
-        It goes up to where the question's text begins: the beginning of text, a template's system turn and the header
-        of the question are in it.
+        `earlier`: the turns of the conversation before the question, a message and its reply at a time. The block goes
+        up to where the question's text begins: the beginning of text, the system message and the header of the
+        question are in it.
         """
-        return self._encoder.whole(self._block_text(demonstrations))
+        return self._encoder.whole(self._block_text([*demonstrations, *earlier]))
 
     def answer_messages(self, demonstrations: Sequence[Demonstration], question: str) -> Turns:
         """The chat turns whose next one is the answer, for servers that apply the chat template themselves."""
-        return [*_turns(demonstrations), user(question.strip())]
+        system = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
+        return [*system, *_turns(demonstrations), user(question.strip())]
 
     def answer_text(self, demonstrations: Sequence[Demonstration], question: str) -> str:
         """The text prompt up to where the answer begins, for servers that tokenize themselves."""
-        return "".join(map(demonstration_text, demonstrations)) + question_text(question)
+        shown = "".join(map(demonstration_text, demonstrations))
+        return f"{system_text(self.system_prompt)}{shown}{question_text(question)}"
 
     def question_ids(self, question: str) -> list[int]:
         """The question up to where the model begins to write: its answer or, if it thinks, its trace. White space
@@ -212,7 +235,11 @@ class PromptFormat:
 
     @cached_property
     def _template(self) -> ChatTemplate:
-        return ChatTemplate(self.tokenizer, self.thinking)
+        return ChatTemplate(self.tokenizer, self.thinking, self._system)
+
+    @cached_property
+    def _system(self) -> str | None:
+        return None if self.system_prompt is None else self._encoder.protected(self.system_prompt)
 
     @cached_property
     def _frame(self) -> Frame:
@@ -257,7 +284,8 @@ class PromptFormat:
             turns = _turns(demonstrations, self._encoder.protected)
             text = self._template.frame(turns, QUERY.strip()).before_question
         else:
-            text = "".join(demonstration_text(d, self._encoder.protected) for d in demonstrations) + f"{QUESTION} "
+            shown = "".join(demonstration_text(d, self._encoder.protected) for d in demonstrations)
+            text = f"{system_text(self._system)}{shown}{QUESTION} "
         return text[: len(text) - len(self._question_seam)]
 
     def _question(self, question: str, before_answer: str) -> list[int]:
@@ -272,27 +300,33 @@ class PromptFormat:
             return follow_up
         return self._template.frame([], follow_up.strip()).before_reply
 
-    def _whole(self, question: str, answer: str, verdict: str) -> list[int]:
+    def _whole(self, question: str, answer: str, verdict: str, before: Sequence[Demonstration] = ()) -> list[int]:
         """Ids of a whole prompt with its verdict, tokenized as one text."""
+        shown = [*before, Demonstration(question=question, answer=answer, correct=verdict == YES)]
         if self.style == "text":
-            text = demonstration_text(Demonstration(question=question, answer=answer, correct=verdict == YES))
-            return self._encoder.whole(text.rstrip())
-        turns = [user(question), assistant(answer), user(QUERY.strip()), assistant(verdict)]
-        return self._encoder.whole(self._template.render(turns, generate=False))
+            text = "".join(map(demonstration_text, shown))
+            return self._encoder.whole(f"{system_text(self._system)}{text.rstrip()}")
+        return self._encoder.whole(self._template.render(_turns(shown), generate=False))
 
     def _check_joined(self) -> None:
         """Are the parts, joined, the ids of the whole?"""
+        self._check_joined_behind(())
+        if self.system_prompt is not None:  # some templates write it into the first question
+            self._check_joined_behind([Demonstration(question="What is 1 + 1?", answer="2", correct=True)])
+
+    def _check_joined_behind(self, block: Sequence[Demonstration]) -> None:
         question, answer = _SHOWN
         seams = ("question", "answer", "uncertainty query", "verdict")
-        parts = [self.few_shot_ids(()), self.judged_ids(question), self.answer_ids(answer), self.query_ids]
-        whole, joined = self._whole(question, answer, YES), [token for part in parts for token in part]
+        parts = [self.few_shot_ids(block), self.judged_ids(question), self.answer_ids(answer), self.query_ids]
+        whole, joined = self._whole(question, answer, YES, block), [token for part in parts for token in part]
         joined.append(self.answer_tokens[1])
         ends = [sum(map(len, parts[: k + 1])) for k in range(4)]
         for end, seam in zip(ends, seams, strict=True):
             if joined[: end + 1] != whole[: end + 1]:
+                mend = "use another model.prompt_format" if self.system_prompt is None else "use no system message"
                 raise UserError(
                     f"model.path: the tokenizer cuts a prompt differently at the beginning of the {seam} than the "
-                    "prompt's parts, so the model would read another text; use another model.prompt_format"
+                    f"prompt's parts, so the model would read another text; {mend}"
                 )
 
 

@@ -12,6 +12,11 @@ NO, YES = "i", "ii"
 QUESTION, ANSWER = "Question:", "\nAnswer:"
 
 
+def system_text(system_prompt: str | None) -> str:
+    """What stands above the first example: the system message, and an empty line."""
+    return "" if system_prompt is None else f"{system_prompt}\n\n"
+
+
 def question_text(question: str) -> str:
     """The question up to where its answer begins."""
     return f"{QUESTION} {question.strip()}{ANSWER}"

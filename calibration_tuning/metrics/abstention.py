@@ -113,6 +113,29 @@ def starts(answered: Array, least: float) -> list[int]:
     return [int(np.searchsorted(answered, min(n, answered[-1]))) for n in wanted]
 
 
+def answers_needed(
+    coverage: Sequence[float], risk: Sequence[float], n: int, error_rate: float, sure: float = 0.9
+) -> int | None:
+    """About how many independent calibration answers `find_threshold` needs to find one at this error rate, five times
+    out of six.
+
+    `coverage` and `risk` are points of a risk-coverage curve of n other answers, whose errors stand for those to come;
+    shares of fewer than twenty answers are left out. None if no share of them is wrong less than `error_rate`, or a
+    million answers would not do.
+    """
+    level, points = (1 - sure) / 2, [(c, r) for c, r in zip(coverage, risk, strict=True) if c * n >= 20]
+    least = float(np.log(level) / np.log1p(-error_rate))
+    for count in np.unique(np.geomspace(max(1.0, least), 1e6, 300).round().astype(int)):
+        answered = np.array([np.floor(c * count) for c, _ in points])
+        # As many errors as are to be expected, and a standard deviation more.
+        errors = np.array(
+            [np.ceil(r * k + np.sqrt(k * r * (1 - r))) for (_, r), k in zip(points, answered, strict=True)]
+        )
+        if (binom.cdf(errors, answered, error_rate)[answered >= least] <= level).any():
+            return int(count)
+    return None
+
+
 def answered_above(
     score: Array, correct: Array, groups: Array, threshold: float | None
 ) -> dict[str, float | int | None]:

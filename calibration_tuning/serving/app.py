@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from calibration_tuning.calibrated_model import UNFAMILIAR, CalibratedModel
+from calibration_tuning.calibrated_model import UNFAMILIAR, CalibratedAnswer, CalibratedModel
 from calibration_tuning.claims import claim_spans
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.records import below
@@ -83,12 +83,13 @@ def make_app(
             raise HTTPException(401, "wrong or missing bearer token", {"WWW-Authenticate": "Bearer"})
 
     guarded = [Depends(allowed)]
+    described = {"id": name, "object": "model", "created": 0, "owned_by": "local"}
 
     @app.post("/v1/chat/completions", dependencies=guarded)
     async def chat(request: ChatRequest) -> Response:
-        asked = (request.question, request.choices, request.context, request.max_new_tokens)
-        answer = await line.run(lambda: model.answer(*asked))
-        counted = usage(model, below(request.context, request.question), answer.text)
+        asked = ([request.conversation], [request.choices], [request.context], request.max_new_tokens)
+        (answer,) = await line.run(lambda: model.answer_batch(*asked))
+        counted = usage(model, request, answer)
         if request.stream:
             parts = chunks(name, answer, counted if request.wants_usage else None)
             return StreamingResponse(_events(parts), media_type="text/event-stream")
@@ -97,7 +98,7 @@ def make_app(
     @app.post("/v1/confidence", dependencies=guarded)
     async def confidence(pairs: Pairs) -> Any:
         several = [pairs] if isinstance(pairs, Pair) else pairs
-        asked = ([p.question for p in several], [p.answer for p in several], [p.context for p in several])
+        asked = ([p.asked for p in several], [p.answer for p in several], [p.context for p in several])
         judged = await line.run(lambda: model.judge_batch(*asked))
         judgements = [judgement(answer) for answer in judged]
         return judgements[0] if isinstance(pairs, Pair) else judgements
@@ -106,11 +107,17 @@ def make_app(
     async def judged_claims(pair: Pair) -> Any:
         if (count := len(claim_spans(pair.answer))) > MOST:
             raise UserError(f"answer: has {count} sentences; one request may have {MOST} judged")
-        return claims(await line.run(lambda: model.claims(pair.question, pair.answer, pair.context)))
+        return claims(await line.run(lambda: model.claims(pair.asked, pair.answer, pair.context)))
 
     @app.get("/v1/models", dependencies=guarded)
     def models() -> Any:
-        return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "local"}]}
+        return {"object": "list", "data": [described]}
+
+    @app.get("/v1/models/{model_id:path}", dependencies=guarded)
+    def one_model(model_id: str) -> Any:
+        if model_id != name:
+            raise HTTPException(404, f"no model {model_id}; this server has {name}")
+        return described
 
     @app.get("/health")
     def health() -> Any:
@@ -138,11 +145,14 @@ def make_app(
     return app
 
 
-def usage(model: CalibratedModel, question: str, answer: str) -> dict[str, int]:
-    """Tokens of the question and the answer; the few-shot blocks and the query, which every request shares, aside."""
-    asked = len(model.prompt_format.question_ids(question))
-    told = len(model.prompt_format.answer_ids(answer)) if answer else 0
-    return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
+def usage(model: CalibratedModel, request: ChatRequest, answer: CalibratedAnswer) -> dict[str, int]:
+    """Tokens of the conversation, as it is rendered for the model, and of the answer. The few-shot examples and the
+    query, which every request shares, are not counted."""
+    conversation = request.conversation
+    prompt = model.format_for(conversation.start)
+    question = prompt.question_ids(below(request.context, conversation.question))
+    asked = len(prompt.few_shot_ids((), conversation.earlier)) + len(question)
+    return {"prompt_tokens": asked, "completion_tokens": answer.tokens, "total_tokens": asked + answer.tokens}
 
 
 def _events(parts: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 "use strict";
 const at = (id) => document.getElementById(id);
 let about = {};
+const turns = []; // questions and answers so far, for a follow-up
 
 function made(kind, name, text) {
   const found = document.createElement(kind);
@@ -35,28 +36,56 @@ function shown(question, answer, found) {
 async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
   if (at("token").value) headers.Authorization = "Bearer " + at("token").value;
-  const reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
-  const found = await reply.json();
-  if (!reply.ok) throw new Error(found.error.message);
+  let reply;
+  try {
+    reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  } catch {
+    throw new Error("The server does not answer. See that it still runs, then ask again.");
+  }
+  const found = await reply.json().catch(() => ({}));
+  if (!reply.ok) throw new Error(sentence((found.error && found.error.message) || "the server replies " + reply.status));
   return found;
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
+function conversation(question) {
+  const system = at("system").value.trim();
+  const earlier = at("follow").checked ? turns : [];
+  return [...(system ? [{ role: "system", content: system }] : []), ...earlier, { role: "user", content: question }];
 }
 
 async function ask() {
   const question = at("question").value.trim();
+  if (!question) throw new Error("Write a question first.");
   const answer = at("answer").value.trim();
   const choices = at("choices").value.split("\n").map((line) => line.trim()).filter(Boolean);
   const context = at("context").value.trim() || null;
-  if (answer) return shown(question, answer, await post("v1/confidence", { question, answer, context }));
-  const body = { model: about.model, messages: [{ role: "user", content: question }], context };
+  const messages = conversation(question);
+  if (answer) return shown(question, answer, await post("v1/confidence", { messages, answer, context }));
+  const body = { model: about.model, messages, context };
   if (choices.length) body.choices = choices;
   const choice = (await post("v1/chat/completions", body)).choices[0];
+  if (!at("follow").checked) turns.length = 0;
+  turns.push({ role: "user", content: question }, { role: "assistant", content: choice.message.content });
   return shown(question, choice.message.content, choice);
+}
+
+function busy(begun) {
+  const seconds = Math.round((Date.now() - begun) / 1000);
+  at("waited").textContent = (at("answer").value.trim() ? "Judging" : "Answering and judging") + ", " + seconds + " s";
 }
 
 at("form").addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (at("ask").disabled) return; // Enter while an answer is on its way
+  const begun = Date.now();
+  busy(begun);
+  const clock = setInterval(() => busy(begun), 1000);
   at("ask").disabled = true;
-  at("ask").textContent = "Asking …";
+  at("busy").hidden = false;
   at("problem").hidden = true;
   try {
     await ask();
@@ -64,8 +93,9 @@ at("form").addEventListener("submit", async (event) => {
     at("problem").textContent = error.message;
     at("problem").hidden = false;
   }
+  clearInterval(clock);
+  at("busy").hidden = true;
   at("ask").disabled = false;
-  at("ask").textContent = "Ask";
 });
 
 at("question").addEventListener("keydown", (event) => {
@@ -83,4 +113,7 @@ fetch("about").then((reply) => reply.json()).then((found) => {
     at("diagram").src = "reliability.png";
     at("picture").hidden = false;
   }
+}).catch(() => {
+  at("problem").textContent = "The server does not say what it serves. See that it still runs, then load this page again.";
+  at("problem").hidden = false;
 });

@@ -5,37 +5,28 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from calibration_tuning.calibrated_model import CalibratedAnswer
 from calibration_tuning.claims import JudgedClaims
+from calibration_tuning.conversation import Asked, Conversation
+from calibration_tuning.errors import UserError
 from calibration_tuning.question_rows import LONGEST, Text
 
 MOST = 64
 """Answers that one request may have judged."""
-
-
-class TextPart(BaseModel):
-    type: Literal["text"]
-    text: Text
-
-
-class Message(BaseModel):
-    role: str
-    content: Text | Annotated[list[TextPart], Field(min_length=1)]
-
-    @field_validator("content")
-    @classmethod
-    def _not_longer_in_parts(cls, value: str | list[TextPart]) -> str | list[TextPart]:
-        if not isinstance(value, str) and sum(len(part.text) for part in value) > LONGEST:
-            raise ValueError(f"the parts may have {LONGEST:,} characters together")
-        return value
-
-    @property
-    def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
 class StreamOptions(BaseModel):
@@ -52,7 +43,8 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model: str = ""
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: list[Any]
+    """A conversation, as `Conversation.of` reads it."""
     choices: Annotated[list[Text], Field(min_length=2, max_length=MOST)] | None = None
     """Answers to choose from; not of OpenAI's protocol (`extra_body` of their client)."""
     context: Text | None = None
@@ -62,23 +54,22 @@ class ChatRequest(BaseModel):
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: Literal[1] = 1
+    tool_choice: Any = "auto"
+    """Tools that may be used are not; tools that must be used are refused."""
+    response_format: Any = "text"
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_not_given(cls, body: Any) -> Any:
         return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
-    @field_validator("messages", mode="before")
+    @field_validator("tool_choice", "response_format")
     @classmethod
-    def _one_question(cls, value: Any) -> Any:
-        roles = (
-            [message.get("role") for message in value if isinstance(message, dict)] if isinstance(value, list) else []
-        )
-        if not roles or roles == ["user"]:
-            return value
-        if {"system", "developer"} & {*map(str, roles)}:
-            raise ValueError("must be one user message, without a system message: checkpoints are tuned without one")
-        raise ValueError("must be one user message, without earlier turns: checkpoints are tuned on single questions")
+    def _promises_nothing_else_than_text(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = value.get("type") if isinstance(value, dict) else value
+        if kind not in ("auto", "none", "text"):
+            raise ValueError(f"{kind}: answers are plain text; leave {info.field_name} out")
+        return value
 
     @field_validator("choices")
     @classmethod
@@ -87,9 +78,9 @@ class ChatRequest(BaseModel):
             raise ValueError(f"may have {LONGEST:,} characters together")
         return value
 
-    @property
-    def question(self) -> str:
-        return self.messages[0].text
+    @cached_property
+    def conversation(self) -> Conversation:
+        return conversation(self.messages)
 
     @property
     def max_new_tokens(self) -> int | None:
@@ -102,12 +93,34 @@ class ChatRequest(BaseModel):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
+def conversation(messages: list[Any]) -> Conversation:
+    """Raises `UserError` for messages that are no conversation, or too long."""
+    whole = Conversation.of(messages)
+    texts = [whole.question, whole.system or "", *(text for d in whole.earlier for text in (d.question, d.answer))]
+    if max(map(len, texts)) > LONGEST:
+        raise UserError(f"messages: a turn may have {LONGEST:,} characters")
+    return whole
+
+
 class Pair(BaseModel):
+    """An answer to judge, and the question or the conversation that it answers."""
+
     model_config = ConfigDict(extra="forbid")
 
-    question: Text
+    question: Text | None = None
+    messages: list[Any] | None = None
     answer: Annotated[str, Field(max_length=LONGEST)]
     context: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.question is None) == (self.messages is None):
+            raise ValueError("question: give either a question or messages")
+        return self
+
+    @property
+    def asked(self) -> Asked:
+        return self.question if self.messages is None else conversation(self.messages)  # type: ignore[return-value]
 
 
 Pairs = Annotated[

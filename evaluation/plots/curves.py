@@ -10,17 +10,22 @@ from calibration_tuning.metrics.confidence import METRICS
 from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, GREEN, MUTED, error_bars, figure, themed
 from evaluation.schema import Compute, Decisions, Numbers
 
+LEAST_ANSWERS = 10
 
-def plot_decisions(decisions: Decisions) -> Figure:
-    """Error rate among the most confident answers against the share of questions answered."""
+
+def plot_decisions(decisions: Decisions, n: int) -> Figure:
+    """Error rate among the most confident of n answers against the share of questions answered; the share of fewer
+    than ten answers is chance, and not drawn."""
     with themed():
         drawn = figure(7.2, 3.8)
         axes = drawn.subplots()
-        shown = (("before", BEFORE, "-"), ("after", AFTER, "-"), ("best_other", MUTED, "-"), ("perfect", GREEN, "--"))
-        for name, colour, style in shown:
+        sides = (("before", BEFORE, "-"), ("after", AFTER, "-"), ("best_other", MUTED, "-"), ("perfect", GREEN, "--"))
+        for name, colour, style in sides:
             if curve := decisions.curves.get(name):
                 label = decisions.best_other if name == "best_other" else name
-                axes.plot(curve.coverage, curve.risk, color=colour, linestyle=style, label=label)
+                drawn_from = sum(share * n < LEAST_ANSWERS for share in curve.coverage)
+                shown = slice(min(drawn_from, len(curve.coverage) - 1), None)
+                axes.plot(curve.coverage[shown], curve.risk[shown], color=colour, linestyle=style, label=label)
         axes.axhline(1 - decisions.accuracy, color=MUTED, linewidth=0.8)
         axes.annotate("all answers", (0.02, 1 - decisions.accuracy), xytext=(0, 3), textcoords="offset points")
         axes.set(xlabel="share of questions answered, most confident first", ylabel="answers that are wrong")
@@ -35,9 +40,11 @@ def plot_compute(curves: Compute) -> Figure:
     if curves.samples:
         lines.append(("majority of samples", [(p.tokens, p.vote_share) for p in curves.samples], AFTER))
     if curves.reasoning:
-        lines.append(("reason first, tuned query", [(p.tokens, p.query) for p in curves.reasoning], BEFORE))
+        lines.append(
+            ("reasoning first, uncertainty query, after", [(p.tokens, p.query) for p in curves.reasoning], BEFORE)
+        )
         points = [(p.tokens, p.token_probability) for p in curves.reasoning]
-        lines.append(("reason first, token probability", points, MUTED))
+        lines.append(("reasoning first, average token probability", points, MUTED))
     spent = sorted({round(tokens) for _, points, _ in lines for tokens, _ in points})
     with themed():
         drawn = figure(7.2, 3.4)
@@ -48,7 +55,12 @@ def plot_compute(curves: Compute) -> Figure:
                 x, entries = [tokens for tokens, _ in defined], [entry for _, entry in defined]
                 y: list[Any] = [entry.value for entry in entries]
                 axes.errorbar(x, y, yerr=error_bars(entries), fmt="o-", color=colour, capsize=2, label=label)
-            axes.set(xlabel="tokens an answer", title=METRICS[metric].label.split(" of ")[0], xscale="log")
+            axes.set(
+                xlabel="tokens an answer",
+                ylabel=metric if metric == "accuracy" else "",
+                title=METRICS[metric].label.split(" of ")[0],
+                xscale="log",
+            )
             axes.minorticks_off()
             axes.set_xticks(spent, [str(tokens) for tokens in spent], fontsize=7)
         handles, labels = axes.get_legend_handles_labels()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ def plot_subjects(subjects: Subjects) -> Figure:
             means: list[Any] = [rated[name][position]["mean_confidence"].value for name in names]  # type: ignore[index]
             axes.scatter(means, y, color=colour, marker=marker, label=f"confidence {side}", zorder=3)
         axes.set_yticks(y, [f"{name} ({rated[name][0].n})" for name in names])
-        axes.set(xlim=(0, 1))
+        axes.set(
+            xlim=(0, 1), xlabel="share of answers that are correct, and mean confidence", ylabel="subject (questions)"
+        )
         drawn.legend(loc="outside upper center", ncols=3)
     return drawn
 
@@ -56,7 +59,7 @@ def plot_estimators(table: dict[str, EstimatorRow]) -> Figure:
     return drawn
 
 
-def plot_shift(sources: dict[str, SourceRow]) -> Figure:
+def plot_shift(sources: dict[str, SourceRow], name_of: Callable[[str], str]) -> Figure:
     """AUROC of every confidence (rows) on every question set (columns); sets never trained on stand on the right."""
     by_source = {name: row.estimators for name, row in sources.items() if row.estimators}
     names = sorted(by_source, key=lambda name: (not sources[name].in_domain, name))
@@ -70,12 +73,14 @@ def plot_shift(sources: dict[str, SourceRow]) -> Figure:
     with themed():
         drawn = figure(max(5.0, 2.6 + 1.0 * len(names)), 1.6 + 0.32 * len(sides))
         axes = drawn.subplots()
-        axes.imshow(values, cmap="RdYlGn", vmin=0.2, vmax=1.0, aspect="auto", alpha=0.75)
+        shades = axes.imshow(values, cmap="RdYlGn", vmin=0.2, vmax=1.0, aspect="auto", alpha=0.75)
         for row, column in np.argwhere(~np.isnan(values)):
             text = f"{values[row, column]:.2f}"
             axes.text(column, row, text, ha="center", va="center", color="#000000", fontsize=9)
         marks = [name if sources[name].in_domain else f"{name}\n(never trained on)" for name in names]
         axes.set_xticks(np.arange(len(names)), marks, rotation=30, ha="right")
-        axes.set_yticks(np.arange(len(sides)), [side.replace("_", " ").replace("/", ", ") for side in sides])
+        axes.set_yticks(np.arange(len(sides)), [name_of(side) for side in sides])
+        axes.set(xlabel="question set", ylabel="confidence, model")
+        drawn.colorbar(shades, ax=axes, label="AUROC (0.5 is chance)")
         axes.tick_params(color=MUTED, labelcolor=TEXT)
     return drawn

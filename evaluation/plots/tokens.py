@@ -43,6 +43,6 @@ def plot_temperature(temperature: dict[State, TemperatureScan]) -> Figure:
                 axes.plot(scan["temperature"], scan[metric], color=colour, label=name)
                 axes.axvline(temperature[name].temperature, color=colour, linestyle=":", linewidth=1)
             axes.axvline(1.0, color=MUTED, linewidth=0.8)
-            axes.set(xlabel="temperature", title=label)
+            axes.set(xlabel="temperature", ylabel=label)
         left.legend()
     return drawn

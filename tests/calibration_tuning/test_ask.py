@@ -120,10 +120,10 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
         ('{"question": "a", "choices": [["b"], "c"]}\n', "line 1: is a list, not text"),
         ('{"question": "  "}\n', "line 1, question: String should have at least 1 character"),
         (
-            '{"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]}\n',
-            "line 1: has a system message; checkpoints are tuned without one",
+            '{"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]}\n',
+            "line 1: messages: the first turn must be the user's",
         ),
-        ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}\n', "of 2 questions"),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]}\n', "line 1"),
         ("[1]\n", "line 1: Input should be a valid dictionary"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,11 @@ from scipy.special import expit
 
 from calibration_tuning import CalibratedAnswer, CalibratedModel
 from calibration_tuning.claims import claim_question
+from calibration_tuning.conversation import Conversation
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.lm.models import adapter_off
+from calibration_tuning.lm.prompts import QUERY
 from calibration_tuning.thresholds import Threshold, Thresholds
 
 pytestmark = pytest.mark.slow
@@ -236,15 +239,69 @@ def test_a_checkpoint_is_used_without_what_makes_one(tiny_run: Path) -> None:
     [
         ("", "question 0: is empty"),
         (" \n", "question 0: is empty"),
-        ([{"role": "user", "content": "Why?"}], "question 0: is a list, not text; pass the text alone"),
+        ([{"role": "user", "content": "Why?"}], "question 0: is a list, not text; pass the text, or messages="),
         ({"content": "Why?"}, "question 0: is a struct with the fields content, not text"),
-        (None, "question 0: is a NoneType, not text"),
+        (7, "question 0: is a int, not text"),
     ],
 )
 def test_a_question_is_text(model: CalibratedModel, question: Any, words: str) -> None:
     for ask in (model.answer, lambda question: model.confidence(question, "So")):
         with pytest.raises(UserError, match=f"^{words}"):
             ask(question)
+
+
+TALK = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "What is 1 plus 1?"},
+    {"role": "assistant", "content": "2"},
+    {"role": "user", "content": "And plus 2?"},
+]
+
+
+def test_a_conversation_is_read_after_the_examples(model: CalibratedModel) -> None:
+    """The query of the whole prompt as one text, by the library alone."""
+    record, (no, yes) = model.record, model.record.answer_tokens
+    text = "Be brief.\n\n" + "".join(
+        f"Question: {d.question}\nAnswer: {d.answer}{QUERY} {'ii' if d.correct else 'i'}\n\n"
+        for d in record.query_few_shot
+    )
+    text += f"Question: What is 1 plus 1?\nAnswer: 2\n\nQuestion: And plus 2?\nAnswer: 4{QUERY}"
+    with torch.no_grad():
+        logits = model.model(torch.tensor([model.prompt_format.tokenizer(text).input_ids])).logits[0, -1]
+    expected = float(record.calibrator(np.array([float(logits[yes] - logits[no])]))[0])
+    assert model.confidence(messages=TALK, answer="4") == pytest.approx(expected, abs=1e-5)
+
+
+def test_conversations_among_questions(model: CalibratedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is answered as if it were alone; only single questions are as those that thresholds were found on."""
+    always = Threshold(error_rate=0.5, threshold=0.0, coverage=1, error=0.5)
+    monkeypatch.setattr(model, "threshold", always)
+    variants = [TALK, TALK[1:], [TALK[0], TALK[3]], TALK[3:]]
+    together = model.answer_batch(["Why?", *map(Conversation.of, variants), "Why not?"])
+    alone = [model.answer("Why?"), *(model.answer(messages=m) for m in variants), model.answer("Why not?")]
+    for one, other in zip(together, alone, strict=True):
+        assert one.text == other.text
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
+    assert len({round(one.confidence, 6) for one in together[1:5]}) == 4, "system message and earlier turns are read"
+    assert [one.trusted for one in together] == [True, None, None, None, True, True]
+    assert model.answer(messages=TALK[3:]) == model.answer("And plus 2?")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"question": "Why?", "messages": TALK}, "question: give either a question or messages"),
+        ({}, "question: give either a question or messages"),
+        ({"messages": "Why?"}, "messages: is a str; pass a list"),
+        ({"messages": TALK[:3]}, "messages: the last one must be the user's"),
+    ],
+)
+def test_a_question_or_a_conversation(model: CalibratedModel, given: dict[str, Any], words: str) -> None:
+    for ask in (model.answer, lambda **given: model.confidence(answer="So", **given)):
+        with pytest.raises(UserError, match=f"^{re.escape(words)}"):
+            ask(**given)
+    with pytest.raises(UserError, match=r"^answer: is missing"):
+        model.confidence("Why?")
 
 
 def test_questions_about_passages(model: CalibratedModel) -> None:

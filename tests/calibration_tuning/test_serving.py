@@ -23,7 +23,9 @@ import pytest
 import uvicorn
 
 from calibration_tuning import CalibratedAnswer, CalibratedModel
+from calibration_tuning.conversation import Conversation
 from calibration_tuning.errors import RunError
+from calibration_tuning.records import Demonstration
 from calibration_tuning.serving.app import make_app
 from calibration_tuning.serving.limits import LARGEST
 
@@ -87,6 +89,23 @@ def test_the_real_client_gets_a_confidence(address: str, model: CalibratedModel)
     )
     assert "".join(part.choices[0].delta.content or "" for part in parts) == own.text
     assert parts[-1].choices[0].confidence == pytest.approx(own.confidence, abs=1e-6)
+    talk = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is 1 plus 1?"},
+        {"role": "assistant", "content": "2"},
+        {"role": "user", "content": "And plus 2?"},
+    ]
+    own = model.answer(messages=talk)
+    reply = client.chat.completions.create(model="tiny", messages=talk, max_tokens=2, temperature=None)
+    assert reply.choices[0].message.content == model.answer(messages=talk, max_new_tokens=2).text
+    assert reply.usage.completion_tokens <= 2
+    assert reply.choices[0].trusted is None, "thresholds were found on single questions"
+    parts = list(
+        client.chat.completions.create(model="tiny", messages=talk, stream=True, stream_options={"include_usage": True})
+    )
+    assert parts[-2].choices[0].confidence == pytest.approx(own.confidence, abs=1e-6)
+    assert parts[-1].usage.completion_tokens == own.tokens
+    assert client.models.retrieve("tiny").id == "tiny"
 
 
 @pytest.mark.slow
@@ -120,15 +139,22 @@ def test_claims_of_a_long_answer(address: str, model: CalibratedModel) -> None:
     [
         ("/v1/chat/completions", {"messages": []}, 400, "messages"),
         ("/v1/chat/completions", chat(""), 400, "messages"),
-        ("/v1/chat/completions", {"messages": [{"role": "system", "content": "a"}]}, 400, "must be one user message"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "system", "content": "a"}]},
+            400,
+            "the last one must be the user's",
+        ),
         ("/v1/chat/completions", chat(n=2), 400, "n: "),
         ("/v1/chat/completions", chat(max_tokens=0), 400, "max_tokens: "),
         ("/v1/chat/completions", chat(" \n "), 400, "is empty"),
         ("/v1/chat/completions", chat(context="x" * 20_001), 400, "context: "),
         ("/v1/chat/completions", chat(choices=["one"]), 400, "choices: "),
         ("/v1/chat/completions", chat("so " * 2000), 400, "more than the 512 the model reads"),
-        ("/v1/chat/completions", chat("x" * 20_001), 400, "at most 20000 characters"),
-        ("/v1/chat/completions", chat([{"type": "text", "text": "x" * 15_000}] * 2), 400, "20,000 characters together"),
+        ("/v1/chat/completions", chat("x" * 20_001), 400, "a turn may have 20,000 characters"),
+        ("/v1/chat/completions", chat([{"type": "text", "text": "x" * 15_000}] * 2), 400, "a turn may have 20,000"),
+        ("/v1/chat/completions", chat(tool_choice="required"), 400, "required: answers are plain text; leave tool_"),
+        ("/v1/chat/completions", chat(response_format={"type": "json_object"}), 400, "json_object: answers are plain"),
         ("/v1/chat/completions", chat(choices=["x" * 15_000] * 2), 400, "choices: may have 20,000 characters together"),
         ("/v1/chat/completions", chat(choices=["no", "so " * 2000]), 400, "more than the 512 the model reads"),
         ("/v1/confidence", {"question": "a"}, 400, "answer"),
@@ -182,20 +208,25 @@ class Slow:
     familiar: float | None = None
     threshold = None
     record = SimpleNamespace(model=SimpleNamespace(path="base"), calibrator=SimpleNamespace(kind="platt"))
-    prompt_format = SimpleNamespace(question_ids=lambda text: [1], answer_ids=lambda text: [1])
+    format_for = staticmethod(
+        lambda start: SimpleNamespace(
+            few_shot_ids=lambda block, earlier: [1] * len(earlier),
+            question_ids=lambda text: [1],
+            answer_ids=lambda text: [1],
+        )
+    )
 
     def __init__(self) -> None:
         self.at_once = self.most = 0
         self.free = threading.Event()
 
-    def answer(
-        self, question: str, choices: Any = None, context: str | None = None, max_new_tokens: int | None = None
-    ) -> CalibratedAnswer:
+    def answer_batch(self, questions: Any, choices: Any, contexts: Any, most: int | None) -> list[CalibratedAnswer]:
+        self.asked = questions
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         self.free.wait(20)
         self.at_once -= 1
-        return CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut)
+        return [CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut, tokens=1)]
 
 
 @pytest.fixture
@@ -292,6 +323,8 @@ NULLS = (
     "seed",
     "stop",
     "logit_bias",
+    "tool_choice",
+    "response_format",
 )
 
 
@@ -302,20 +335,52 @@ def test_null_is_not_given(quick: tuple[Slow, str], names: tuple[str, ...]) -> N
     assert reply.json()["choices"][0]["message"]["content"] == HOSTILE
 
 
-USER = {"role": "user", "content": "Why?"}
+USER, SO = {"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}
+BRIEF = {"role": "system", "content": "Be brief."}
+PAIR = Demonstration(question="Why?", answer="So.")
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([USER], Conversation("Why?")),
+        ([BRIEF, USER], Conversation("Why?", system="Be brief.")),
+        ([BRIEF | {"role": "developer"}, USER], Conversation("Why?", system="Be brief.")),
+        ([BRIEF, BRIEF, USER], Conversation("Why?", system="Be brief.\n\nBe brief.")),
+        ([BRIEF | {"content": ""}, USER], Conversation("Why?")),
+        ([USER, SO, USER], Conversation("Why?", (PAIR,))),
+        ([BRIEF, USER, SO, USER, SO, USER], Conversation("Why?", (PAIR, PAIR), "Be brief.")),
+        ([USER, USER], Conversation("Why?\n\nWhy?")),
+        (
+            [USER, SO | {"content": None, "tool_calls": []}, USER],
+            Conversation("Why?", (PAIR.model_copy(update={"answer": ""}),)),
+        ),
+        (
+            [USER | {"content": [{"type": "text", "text": "Why"}, {"type": "text", "text": "not?"}]}],
+            Conversation("Why\nnot?"),
+        ),
+    ],
+)
+def test_conversations(quick: tuple[Slow, str], messages: Any, expected: Conversation) -> None:
+    slow, address = quick
+    reply = post(address, "/v1/chat/completions", {"model": "slow", "messages": messages})
+    assert reply.status_code == 200, reply.text
+    assert slow.asked == [expected]
+    assert reply.json()["usage"]["prompt_tokens"] == 1 + len(expected.earlier)
 
 
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
-        ([{"role": "system", "content": "Be brief."}, USER], "without a system message"),
-        ([{"role": "developer", "content": ""}, USER], "without a system message"),
-        ([USER, {"role": "assistant", "content": None, "tool_calls": []}, USER], "without earlier turns"),
-        ([USER, {"role": "assistant", "content": "So."}], "without earlier turns"),
-        ([{"role": "tool", "content": "x"}], "without earlier turns"),
-        ([USER, USER], "without earlier turns"),
-        ([{"role": "user", "content": None}], "messages.0.content"),
-        ([{"content": "Why?"}], "messages: must be one user message"),
+        ([USER, SO], "messages: the last one must be the user's"),
+        ([SO, USER], "messages: the first turn must be the user's"),
+        ([USER, BRIEF, USER], "messages.1: is a system message after the first turn"),
+        ([USER, SO | {"tool_calls": [{"id": "1"}]}, USER], "messages.1: calls a tool"),
+        ([{"role": "tool", "content": "x"}], "messages.0.role: 'tool'; only messages by"),
+        ([{"role": "user", "content": None}], "messages.0.content: is empty"),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}], "messages.0.content: must be text"),
+        ([{"content": "Why?"}], "messages.0.role: None"),
+        (["Why?"], "messages.0: is a str; a message has role and content"),
         (None, "messages"),
         ("Why?", "messages"),
         ([], "messages"),
@@ -375,7 +440,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) -> None:
+def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any, tmp_path: Path) -> None:
     slow = Slow()
     slow.free.set()
     picture = Path("docs/report.png")
@@ -388,7 +453,7 @@ def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) 
         page.get_by_label("Question").fill("Why?")
         page.get_by_role("button", name="Ask").click()
         page.get_by_role("alert").wait_for()
-        assert "bearer token" in page.get_by_role("alert").inner_text()
+        assert page.get_by_role("alert").inner_text() == "Wrong or missing bearer token."
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_label("Question").press("Enter")
         page.locator("#answers li").wait_for()
@@ -402,11 +467,42 @@ def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any) 
             "Unlike the questions it was tuned on",
             "Cut: the answer is as long as answers may be",
         ]
+        slow.free.clear()
+        page.get_by_label("Follow up").check()
+        page.get_by_label("Question").press("Enter")
+        page.get_by_role("status").wait_for()
+        assert page.get_by_role("status").inner_text().startswith("Answering and judging, ")
+        assert page.get_by_role("button").is_disabled()
+        page.screenshot(path=str(tmp_path / f"busy-{scheme}.png"), full_page=True)
+        slow.free.set()
+        page.locator("#answers li").nth(2).wait_for()
+        assert not page.get_by_role("status").is_visible()
+        assert slow.asked[0].earlier == (Demonstration(question="Why?", answer=HOSTILE),)
+        page.get_by_label("Question").fill("  ")
+        page.get_by_role("button").click()
+        page.get_by_text("Write a question first.").wait_for()
         assert page.get_by_role("button").inner_text() == "Ask"
         assert page.title() == "Does it know?"
         assert page.locator("#diagram").evaluate("image => image.complete && image.naturalWidth > 0")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
         assert [text for text in said if "401" not in text] == []
+        page.close()
+
+
+def test_a_server_that_is_gone_is_told_in_a_sentence(browser: Any) -> None:
+    slow = Slow()
+    with serve(make_app(slow, "slow")) as address:  # type: ignore[arg-type]
+        page = browser.new_page()
+        page.goto(address)
+        page.route("**/v1/**", lambda route: route.abort())
+        page.get_by_label("Question").fill("Why?")
+        page.get_by_label("Question").press("Enter")
+        page.get_by_role("alert").wait_for()
+        assert page.get_by_role("alert").inner_text().startswith("The server does not answer.")
+        page.unroute("**/v1/**")
+        page.route("**/v1/**", lambda route: route.fulfill(status=502, body="<html>Bad gateway</html>"))
+        page.get_by_label("Question").press("Enter")
+        page.get_by_text("The server replies 502.").wait_for()
         page.close()
 
 

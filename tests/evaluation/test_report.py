@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import Calibrator
-from evaluation import sentences, tables
+from evaluation import sentences, story, tables
 from evaluation.evidence import Evidence
+from evaluation.example_lists import example_lists
 from evaluation.findings import key
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
@@ -65,10 +67,11 @@ def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
         "Post-hoc calibrators",
         "More computing when answering",
         "Answers and grades",
-        "Most confidently wrong before tuning",
+        "Examples",
         "Definitions",
     ):
         assert f">{title}</h" in html, title
+        assert title == "Temperature on the token logits" or f">{title}</a>" in html, "in the list of contents"
     assert html.count("<svg") == len(list((folder / "plots").glob("*.png"))) == 9
     assert html.count("</svg>") == 9
     assert "Schema 3." in html
@@ -85,17 +88,17 @@ def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> Non
     [
         ((0.0, 5.0), "Confidence improved", "clearly better than"),
         ((5.0, -4.0), "Confidence became worse", "clearly worse than"),
-        ((2.0, 2.0), "Confidence did not clearly change", "clearly better than"),
-        ((0.0, 0.0), "Confidence did not clearly change", "not clearly different from"),
+        ((2.0, 2.0), "Confidence improved, but not by training the adapter,", "clearly better than"),
+        ((0.0, 0.0), "No gain was shown beyond knowing each subject's accuracy,", "not clearly different from"),
     ],
 )
 def test_the_verdict_is_what_the_numbers_say(
     make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str, other: str
 ) -> None:
     metrics = parts(headline=SECTIONS["headline"](make_evidence(skills)), calibrator=Calibrator("temperature"))
-    assert sentences.verdict_sentence(metrics).startswith(f"{said} on 80 held-out questions. ")
-    assert "Always saying the accuracy of the answer's subject" in sentences.verdict_sentence(metrics)
-    assert f"the tuned confidence is {other} that (" in sentences.verdict_sentence(metrics)
+    assert sentences.verdict_sentence(metrics) == f"{said} on 80 held-out questions."
+    assert "Always saying the accuracy of the answer's subject" in sentences.scores_sentence(metrics)
+    assert f"the tuned confidence is {other} that (" in sentences.scores_sentence(metrics)
 
 
 @pytest.mark.parametrize(
@@ -176,10 +179,49 @@ def test_no_gain_is_claimed_that_knowing_the_subject_gives_as_well(make_evidence
     assert "clear gain" not in said
 
 
+def test_examples_are_counted_and_sorted(evidence: Evidence) -> None:
+    """Counted by hand, answer by answer."""
+    before, after, correct = evidence.before("test"), evidence.after("test"), evidence.correct("test")
+    expected = {"Mended": 0, "Still too sure": 0, "Newly too sure": 0, "Wrongly doubted": 0}
+    for was, now, right in zip(before, after, correct, strict=True):
+        if right and now < 0.5:
+            expected["Wrongly doubted"] += 1
+        elif not right and was >= 0.5:
+            expected["Still too sure" if now >= 0.5 else "Mended"] += 1
+        elif not right and now >= 0.5:
+            expected["Newly too sure"] += 1
+    lists = {shown.title: shown for shown in example_lists(evidence)}
+    assert {title: shown.n for title, shown in lists.items()} == expected
+    assert {shown.of for shown in lists.values()} == {int(correct.sum()), int((1 - correct).sum())}
+    mended = lists["Mended"].examples
+    assert len(mended) == min(6, expected["Mended"])
+    falls = [row.before - row.after for row in mended]
+    assert falls == sorted(falls, reverse=True)
+    assert falls[0] == max((before - after)[(correct < 0.5) & (before >= 0.5) & (after < 0.5)])
+
+
+def test_what_to_do_next(report: tuple[Path, Metrics]) -> None:
+    metrics = report[1]
+    steps = story.next_steps(metrics)
+    assert steps[0].startswith("Use the tuned confidence: it is clearly better")
+    assert steps[-1].endswith("Other kinds of question were not measured here.")
+    assert any("independent calibration answers are needed (now 30" in step for step in steps)
+    said = story.before_and_after_sentence(metrics)
+    assert re.match(r"Before, the model said \d+% on average and was right 31% of the time; now it says \d+%\.", said)
+    primary = metrics.primary
+    assert primary is not None
+    for verdict, words in (("worse", "Do not use the tuned confidence"), ("unclear", "Either will do")):
+        change = replace(primary.difference, value=0.001, low=-0.001, high=0.003, verdict=verdict)
+        other = metrics.model_copy(update={"primary": primary.model_copy(update={"difference": change})})
+        assert story.next_steps(other)[0].startswith(words)
+    assert "About 400 test questions would show a difference of this size (now 80)." in story.next_steps(other)[0]
+    assert story.next_steps(metrics.model_copy(update={"primary": None}))[0].startswith("Curate more calibration")
+
+
 def test_a_percentage_compares_calibrated_with_calibrated(report: tuple[Path, Metrics]) -> None:
     test = report[1].headline.test
     share = test.after["brier"].value / test.before_calibrated["brier"].value - 1
-    assert f"({share:+.0%})" in sentences.verdict_sentence(report[1])
+    assert f"({share:+.0%})" in sentences.scores_sentence(report[1])
 
 
 def test_a_confidence_that_ranks_the_wrong_way_round_is_marked(
@@ -284,7 +326,8 @@ def test_ten_test_answers_are_too_few_for_a_row_but_not_for_the_primary_comparis
     assert metrics.primary is not None
     assert metrics.estimators["test"] == {}
     rows = {row.label: row for row in tables.reference_rows(metrics)}
-    assert rows[f"best untuned (primary): {metrics.primary.label}"].brier == tables.number(metrics.primary.untuned)
+    label = metrics.primary.other.partition("/")[0].replace("_", " ")
+    assert rows[f"{label}, before (best untuned; primary)"].brier == tables.number(metrics.primary.untuned)
     write_report(tmp_path, metrics, few)
 
 

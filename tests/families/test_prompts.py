@@ -130,6 +130,34 @@ def test_answers_are_written_where_they_are_judged(family: str) -> None:
     assert ("<think>" in asked) == template.thinks
 
 
+NO_SYSTEM = ("Gemma",)
+"""These templates raise at a system message."""
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+def test_a_system_message_is_shown_or_refused(family: str) -> None:
+    """Behind the examples and the earlier turns of a conversation, what is asked is what the template renders."""
+    template = TEMPLATES[family]
+    tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
+    plain = PromptFormat(tokenizer, "chat")
+    if family in NO_SYSTEM:
+        with pytest.raises(UserError, match=r"^system message: "):
+            plain.with_system("Be brief.")
+    for prompt in [plain] if family in NO_SYSTEM else [plain, plain.with_system("Be brief.")]:
+        system = [{"role": "system", "content": prompt.system_prompt}] if prompt.system_prompt else []
+        earlier = Demonstration(question="Who?", answer="Ann")
+        turns = conversation("Which one?", "Paris", YES)
+        said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ann"}]
+        text = tokenizer.apply_chat_template(
+            [*system, *turns[:-4], *said, *turns[-4:]], tokenize=False, enable_thinking=False
+        )
+        whole = tokenizer(text, add_special_tokens=False).input_ids
+        joined = [*prompt.few_shot_ids(SHOWN, [earlier]), *prompt.judged_ids("Which one?")]
+        joined += [*prompt.answer_ids("Paris"), *prompt.query_ids]
+        assert joined == whole[: len(joined)]
+        assert whole[len(joined)] == prompt.answer_tokens[1]
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_templates_that_cannot_be_used_are_refused(case: str) -> None:
     template, said = REFUSED[case]

@@ -83,7 +83,8 @@ class Paper:
     def prompt_format(self) -> PromptFormat:
         settings, tokenizer = self.config.model, self.tokenizer
         ends, thinking = load_ends(settings), settings.thinking
-        return PromptFormat.of(tokenizer, settings.prompt_format, ends, thinking, settings.thinking_tokens)
+        length, system = settings.thinking_tokens, settings.system_prompt
+        return PromptFormat.of(tokenizer, settings.prompt_format, ends, thinking, length, system)
 
     @property
     def is_curated(self) -> bool:

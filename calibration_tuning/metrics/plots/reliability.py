@@ -15,6 +15,9 @@ from calibration_tuning.metrics.confidence import check
 from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, LINE, MUTED, figure, themed
 
 COLOURS = {"before": BEFORE, "after": AFTER}
+LEAST_JOINED = 10
+"""Answers that a bin must have for the line to go through it."""
+TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 Values = np.ndarray | Sequence[float]
 
 
@@ -84,9 +87,19 @@ def plot_reliability(sides: dict[str, Reliability], num_bins: int) -> Figure:
             top.bar(middle, band, 0.96 / num_bins, side.band_low, color=LINE, label="if perfectly calibrated")
             top.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
             error = np.stack([side.accuracy - side.low, side.high - side.accuracy])
-            look: Any = {"fmt": "o-", "color": colour, "capsize": 3, "label": "this model"}
+            look: Any = {"fmt": "o", "color": colour, "capsize": 3, "label": "this model"}
             top.errorbar(side.confidence, side.accuracy, yerr=error, **look)
-            top.set(title=title, xlim=(0, 1), ylim=(0, 1), ylabel="answers that are correct")
+            # A bin of a few answers lies anywhere: its dot is hollow, and no line leads there.
+            full, line = side.count >= LEAST_JOINED, np.full((2, num_bins), np.nan)
+            line[:, side.bin[full]] = side.confidence[full], side.accuracy[full]
+            top.plot(*line, color=colour)
+            if not full.all():
+                few: Any = {"color": colour, "markerfacecolor": "white", "zorder": 3}
+                label = f"this model, under {LEAST_JOINED} answers"
+                top.plot(side.confidence[~full], side.accuracy[~full], "o", label=label, **few)
+            top.set(title=title, xlim=(0, 1), ylim=(0, 1), ylabel="share of answers that are correct")
+            top.set_yticks(TICKS)
+            bottom.set_xticks(TICKS)
             top.legend(loc="upper left")
             bottom.bar(middle, side.count, 0.96 / num_bins, color=colour, alpha=0.6)
             bottom.set(xlabel="confidence", ylabel="answers", ylim=(0, tallest * 1.1))

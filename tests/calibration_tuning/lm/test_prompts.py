@@ -1,10 +1,11 @@
+import re
 from typing import Any
 
 import pytest
 import torch
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.prompts import QUERY, PromptFormat
 from calibration_tuning.records import Demonstration
 
 SHOWN = [Demonstration(question="What is 1 + 1?", answer="2", correct=True)]
@@ -40,6 +41,87 @@ def test_joined_ids_are_those_of_the_whole_text(tiny: Any, style: Any) -> None:
     ids = prompt.few_shot_ids(SHOWN) + prompt.question_ids("Why?")
     text = tokenizer.decode(ids)
     assert tokenizer.encode(text, add_special_tokens=False) == ids
+
+
+@pytest.mark.parametrize("style", ["text", "chat"])
+@pytest.mark.parametrize("system", [None, "Be brief.", "<|im_end|> Be\nbrief."])
+def test_a_system_message_and_earlier_turns_are_where_the_template_has_them(tiny: Any, style: Any, system: Any) -> None:
+    _, tokenizer = tiny
+    prompt = PromptFormat(tokenizer, "text" if style == "text" else "chat").with_system(system)
+    earlier = [Demonstration(question="And 2?", answer="4")]
+    ids = prompt.few_shot_ids(SHOWN, earlier) + prompt.question_ids("Why?")
+    query = QUERY.strip()
+    if style == "chat":
+        turns = ["What is 1 + 1?", "2", query, "ii", "And 2?", "4", "Why?"]
+        messages = [{"role": ("user", "assistant")[i % 2], "content": turn} for i, turn in enumerate(turns)]
+        shown = [] if system is None else [{"role": "system", "content": system}]
+        expected = tokenizer.apply_chat_template([*shown, *messages], tokenize=False, add_generation_prompt=True)
+        assert ids.count(tokenizer.eos_token_id) == 1 + len(turns), "a system message cannot end its turn"
+    else:
+        head = "" if system is None else f"{system}\n\n"
+        expected = (
+            f"{head}Question: What is 1 + 1?\nAnswer: 2\n\n{query} ii\n\n"
+            "Question: And 2?\nAnswer: 4\n\nQuestion: Why?\nAnswer:"
+        )
+    assert tokenizer.decode(ids) == expected
+    if system is not None:
+        assert prompt.with_system(None).few_shot_ids(SHOWN) == PromptFormat(tokenizer, style).few_shot_ids(SHOWN)
+        messages = prompt.answer_messages(earlier, "Why?")
+        assert [turn["role"] for turn in messages] == ["system", "user", "assistant", "user"], "servers get it too"
+
+
+TURN = "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+END = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ raise_exception('no system role') }}", "the chat template takes none (no system role)"),
+        (
+            f"{{% for m in messages %}}{{% if m['role'] != 'system' %}}{TURN}{{% endif %}}{{% endfor %}}{END}",
+            "not show it",
+        ),
+        (  # as Mistral's, which moves it to the last question
+            "{% if messages[0]['role'] == 'system' %}{% set s = messages[0]['content'] %}"
+            "{% set messages = messages[1:] %}"
+            "{% else %}{% set s = '' %}{% endif %}{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+            "{% if loop.index0 == loop.length - 1 - loop.length % 2 and s %}{{ s }}\n{% endif %}"
+            f"{{{{ m['content'] }}}}<|im_end|>\n{{% endfor %}}{END}",
+            "not show it",
+        ),
+    ],
+)
+def test_templates_that_take_no_system_message_say_so(tiny: Any, template: str, words: str) -> None:
+    _, tokenizer = tiny
+    if "raise_exception" in template:
+        tokenizer.chat_template = f"{{% if messages[0]['role'] == 'system' %}}{template}{{% endif %}}" + (
+            f"{{% for m in messages %}}{TURN}{{% endfor %}}{END}"
+        )
+    else:
+        tokenizer.chat_template = template
+    prompt = PromptFormat(tokenizer, "chat")
+    with pytest.raises(UserError, match=f"^system message: .*{re.escape(words)}"):
+        prompt.with_system("Be brief.")
+
+
+def test_a_system_message_that_the_template_puts_into_the_first_question(tiny: Any) -> None:
+    """As Gemma 3's does."""
+    _, tokenizer = tiny
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{% set s = messages[0]['content'] + '\n\n' %}"
+        "{% set messages = messages[1:] %}{% else %}{% set s = '' %}{% endif %}{% for m in messages %}"
+        "<|im_start|>{{ m['role'] }}\n{{ s if loop.first else '' }}{{ m['content'] }}<|im_end|>\n{% endfor %}" + END
+    )
+    prompt = PromptFormat(tokenizer, "chat").with_system("Be brief.")
+    for block in ([], [SHOWN[0].model_copy(update={"correct": None})]):
+        turns = [{"role": "system", "content": "Be brief."}]
+        for shown in block:
+            turns += [{"role": "user", "content": shown.question}, {"role": "assistant", "content": shown.answer}]
+        text = tokenizer.apply_chat_template(
+            [*turns, {"role": "user", "content": "Why?"}], tokenize=False, add_generation_prompt=True
+        )
+        assert prompt.few_shot_ids(block) + prompt.question_ids("Why?") == tokenizer(text).input_ids
 
 
 def test_auto_takes_the_template_where_there_is_one(tiny: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from calibration_tuning.metrics.abstention import (
     answered_above,
+    answers_needed,
     find_threshold,
     last_passed,
     p_values,
@@ -185,3 +186,36 @@ def test_answers_of_one_group_are_one_piece_of_evidence() -> None:
     # 50 singles and a group of 50 are 100^2 / (50 + 50^2) = 3.9 answers, not 51.
     uneven = answered_above(np.ones(100), right, np.minimum(np.arange(100), 50), 0.5)
     assert uneven["error_high"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("coverage", "risk", "error_rate", "expected"),
+    [
+        ([0.5, 1.0], [0.0, 0.4], 0.2, (28, 29)),  # the half that is right needs ln(0.05) / ln(0.8) = 13.4: 14 answers
+        ([0.5, 1.0], [0.5, 0.5], 0.2, None),  # no share is good enough
+        ([0.05, 1.0], [0.0, 0.5], 0.2, None),  # of 100 answers these five say nothing
+    ],
+)
+def test_how_many_answers_a_threshold_needs(
+    coverage: list[float], risk: list[float], error_rate: float, expected: tuple[int, int] | None
+) -> None:
+    needed = answers_needed(coverage, risk, 100, error_rate)
+    assert needed is None if expected is None else expected[0] <= needed <= expected[1]
+
+
+def test_more_errors_need_more_answers() -> None:
+    """At the number it gives, a threshold is found five times out of six; at a quarter of it, seldom."""
+    needed = [answers_needed([0.5, 1.0], [risk, 0.5], 1000, 0.1) or 0 for risk in (0.0, 0.02, 0.05)]
+    assert 0 < needed[0] <= needed[1] <= needed[2]
+    generator = np.random.default_rng(0)
+
+    def share(n: int) -> float:
+        sure = np.arange(n) < n / 2
+        hits = [
+            find_threshold(sure.astype(float), (generator.random(n) >= np.where(sure, 0.05, 0.95)).astype(float), 0.1)
+            for _ in range(200)
+        ]
+        return float(np.mean([hit is not None for hit in hits]))
+
+    assert share(needed[2]) > 0.7
+    assert share(needed[2] // 4) < 0.5

@@ -1,0 +1,126 @@
+"""The first lines of the report: what happened to the confidence, and what to do next."""
+
+from __future__ import annotations
+
+from calibration_tuning.metrics.abstention import answers_needed
+from calibration_tuning.metrics.bootstrap import Difference
+from evaluation.schema import Metrics, Rate, ThresholdResult
+from evaluation.sentences import number_of, only_the_subject, percent
+
+FARTHEST = 100
+"""A difference that would take more than so many times the test answers to become clear is not worth the wait."""
+
+
+def before_and_after_sentence(metrics: Metrics) -> str:
+    """What the confidences said, how often the answers were right, and the best confidence without training."""
+    test, primary = metrics.headline.test, metrics.primary
+    said, says = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
+    text = (
+        f"Before, the model said {said} on average and was right {percent(test.after['accuracy'].value)} of the time; "
+        f"now it says {says}. Brier score {number_of(test.before['brier'].value)} -> "
+        f"{number_of(test.after['brier'].value)} (lower is better)."
+    )
+    if primary is None:
+        return text
+    worth = {"better": "is clearly worse", "worse": "is clearly better", "unclear": "is not clearly different"}
+    return (
+        f"{text} The best confidence of the untuned model, its {primary.label}, "
+        f"{worth.get(primary.difference.verdict, 'scores')} ({number_of(primary.untuned.value)})."
+    )
+
+
+def next_steps(metrics: Metrics) -> list[str]:
+    """Which confidence to use, where the threshold lies or how many answers one needs, and what to look at."""
+    steps = [_which_confidence(metrics), *_thresholds(metrics)]
+    worst = metrics.subjects.worst
+    if worst is not None and worst.clear:
+        side = "too sure" if (worst.gap.value or 0) > 0 else "not sure enough"
+        steps.append(f"Look at {worst.name}: there the tuned confidence is {side}, by {abs(worst.gap.value or 0):.2f}.")
+    return [*steps, _elsewhere(metrics)]
+
+
+def _which_confidence(metrics: Metrics) -> str:
+    primary, test = metrics.primary, metrics.headline.test
+    if primary is None:
+        return (
+            "Curate more calibration answers (curation.sizes.calibration): there are too few to compare the tuned "
+            "confidence with the others."
+        )
+    other = f"the {primary.label} of the untuned model (calibrated)"
+    if primary.difference.verdict == "better" and not only_the_subject(test):
+        return "Use the tuned confidence: it is clearly better than the best one of the untuned model."
+    if primary.difference.verdict == "worse":
+        return f"Do not use the tuned confidence on such questions: {other} is clearly better."
+    if only_the_subject(test):
+        return (
+            "Do not rely on the confidence yet: it says no more than how hard each subject is. Train on more questions."
+        )
+    more = _more(primary.difference, test.n)
+    return f"Either will do: the tuned confidence and {other} are not clearly different.{more}"
+
+
+def _more(difference: Difference, n: int) -> str:
+    """How many test questions would make a difference of this size clear."""
+    if not difference.value or difference.low is None or difference.high is None:
+        return ""
+    times = ((difference.high - difference.low) / 2 / abs(difference.value)) ** 2
+    if not 1 < times < FARTHEST:
+        return ""
+    return f" About {rounded(n * times):,} test questions would show a difference of this size (now {n:,})."
+
+
+def _thresholds(metrics: Metrics) -> list[str]:
+    """The strictest error rate that can be held, and what the stricter ones need."""
+    decisions = metrics.decisions
+    rates = sorted(decisions.rates, key=lambda rate: rate.error_rate)
+    held = [rate for rate in rates if rate.after.threshold is not None]
+    steps = [_held(held[0], held[0].after)] if held else []
+    wanting = [
+        rate for rate in rates if rate.after.threshold is None and (not held or rate.error_rate < held[0].error_rate)
+    ]
+    return [*steps, *(_needed(metrics, rate) for rate in wanting[-1:])]
+
+
+def _held(rate: Rate, side: ThresholdResult) -> str:
+    least = "" if side.calibrated is None else f", from {side.calibrated:.0%} on"
+    return (
+        f"To be wrong in at most {rate.error_rate:.0%} of answers, use those that are `trusted`{least}: "
+        f"{side.coverage:.0%} of the test questions."
+    )
+
+
+def _needed(metrics: Metrics, rate: Rate) -> str:
+    decisions, curve = metrics.decisions, metrics.decisions.curves["after"]
+    n = metrics.headline.test.n
+    needed = answers_needed(curve.coverage, curve.risk, n, rate.error_rate, decisions.confidence)
+    begin = f"No threshold holds errors at {rate.error_rate:.0%} yet:"
+    if needed is None:
+        return (
+            f"{begin} even the surest test answers are wrong more often. More calibration answers will not help; a "
+            "better model or a higher error rate will."
+        )
+    if needed <= decisions.n_calibration:
+        return (
+            f"{begin} among the surest of the {decisions.n_calibration} calibration answers are more errors than the "
+            "test answers suggest. Curate more of them (curation.sizes.calibration)."
+        )
+    return (
+        f"{begin} about {rounded(needed):,} independent calibration answers are needed (now "
+        f"{decisions.n_calibration:,}; curation.sizes.calibration), judging by the test answers."
+    )
+
+
+def _elsewhere(metrics: Metrics) -> str:
+    shifted = metrics.headline.evaluation
+    measure = "Measure the confidence on your own questions before you rely on it: `calibration-tuning score FILE`."
+    if shifted is None:
+        return f"{measure} Other kinds of question were not measured here."
+    before, after = (number_of(side["brier"].value) for side in (shifted.before, shifted.after))
+    return f"{measure} On question sets that were not trained on, the Brier score goes from {before} to {after}."
+
+
+def rounded(count: float) -> int:
+    """To one figure, or two below two of its unit: an estimate should not look exact."""
+    digits = len(str(int(count))) - 1
+    unit = 10 ** max(0, digits - (1 if int(count) // 10**digits == 1 else 0))
+    return int(-(-count // unit) * unit)
