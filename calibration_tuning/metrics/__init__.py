@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         point_metrics,
     )
     from calibration_tuning.metrics.cross_fitting import calibrate
+    from calibration_tuning.metrics.drift import BinDrift, Drift, calibration_drift
     from calibration_tuning.metrics.plots.reliability import reliability_diagram
     from calibration_tuning.metrics.token_calibration import TOKEN_METRICS, TokenCalibration, full_ece
     from calibration_tuning.metrics.trainer_metrics import TrainerMetrics
@@ -39,6 +40,7 @@ _MODULES = {
         *("METRICS", "BeforeAfter", "before_and_after", "confidence_metrics", "paired_difference", "point_metrics"),
     ),
     "cross_fitting": ("calibrate",),
+    "drift": ("BinDrift", "Drift", "calibration_drift"),
     "plots.reliability": ("reliability_diagram",),
     "token_calibration": ("TOKEN_METRICS", "TokenCalibration", "full_ece"),
     "trainer_metrics": ("TrainerMetrics",),
@@ -56,12 +58,15 @@ __all__ = [
     "METRICS",
     "TOKEN_METRICS",
     "BeforeAfter",
+    "BinDrift",
     "Difference",
+    "Drift",
     "Interval",
     "TokenCalibration",
     "TrainerMetrics",
     "before_and_after",
     "calibrate",
+    "calibration_drift",
     "confidence_metrics",
     "fit",
     "full_ece",
