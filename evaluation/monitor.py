@@ -113,8 +113,8 @@ def sentence(drift: Drift, labels: int, has_evaluation: bool) -> str:
     if drift.has_drifted:
         verb = "has" if has_evaluation else "is"
         return (
-            f"Calibration {verb} {name}: {gaps} (e-value {min(drift.largest, 1e6):,.0f}, alarm at {1 / drift.rate:.0f}; "
-            f"raised after {drift.alarm_at} of {labels} labelled answers)."
+            f"Calibration {verb} {name}: {gaps} (e-value {min(drift.largest, 1e6):,.0f}, alarm at "
+            f"{1 / drift.rate:.0f}; raised after {drift.alarm_at} of {labels} labelled answers)."
         )
     if drift.visible is None:
         return f"Nothing can be said yet: {labels} labelled answers are too few to test; {gaps}."

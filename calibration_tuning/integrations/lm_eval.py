@@ -1,4 +1,4 @@
-"""Confidences, Brier score and ECE in the results of lm-evaluation-harness, for answers that any of its models generates.
+"""Confidences, Brier score and ECE in the results of lm-evaluation-harness, for answers that its models generate.
 
 A task names two functions of this module in its YAML (docs/integrations.md has all of it):
 
@@ -103,8 +103,10 @@ class WithConfidence(Filter):
 
 
 def scores(doc: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A document's metrics, from what `WithConfidence` made of its answer: `correct`, `confidence` and `brier`, of which
-    the harness takes means, and `ece`, the pair that `ece` needs. They are logged with the document's sample."""
+    """A document's metrics, from what `WithConfidence` made of its answer. They are logged with its sample.
+
+    The harness takes means of `correct`, `confidence` and `brier`; `ece` is the pair that the function `ece` needs.
+    """
     confidence, correct = results[0]["confidence"], results[0]["correct"]
     return {
         "correct": correct,

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from calibration_tuning.metrics.abstention import find_threshold
     from calibration_tuning.metrics.bootstrap import Difference, Interval
     from calibration_tuning.metrics.calibrators import CALIBRATORS, fit, log_odds
     from calibration_tuning.metrics.comparison import holm_corrected
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from calibration_tuning.metrics.trainer_metrics import TrainerMetrics
 
 _MODULES = {
+    "abstention": ("find_threshold",),
     "bootstrap": ("Difference", "Interval"),
     "calibrators": ("CALIBRATORS", "fit", "log_odds"),
     "comparison": ("holm_corrected",),
@@ -68,6 +70,7 @@ __all__ = [
     "calibrate",
     "calibration_drift",
     "confidence_metrics",
+    "find_threshold",
     "fit",
     "full_ece",
     "holm_corrected",
