@@ -52,6 +52,8 @@ class BinDrift:
 
 @dataclass(frozen=True)
 class Drift:
+    """What `calibration_drift` says of a stream of answers."""
+
     rate: float
     """At most this share of models without drift ever raises an alarm, at however many looks."""
     e_value: float
