@@ -98,7 +98,7 @@ def _monitor(
         print(json.dumps(_as_json(now, then, drift, numbers), indent=2))
     else:
         print(sentence(drift, len(now.confidence), then is not None))
-        for remark in remarks(now, time):
+        for remark in remarks(now, then, time):
             print(remark)
         _tables(file, sides, drift, numbers)
     if drift.has_drifted:
@@ -131,9 +131,11 @@ def _gap(gap: float) -> str:
     return f"{points:g} points too {'high' if gap < 0 else 'low'}"
 
 
-def remarks(now: Monitored, time: str | None) -> list[str]:
-    """What a reader must know of the file: labels that are not there yet, and the order."""
+def remarks(now: Monitored, then: Monitored | None, time: str | None) -> list[str]:
+    """What a reader must know of the files: labels that are not there, and the order."""
     said = []
+    if then is not None and then.unlabelled:
+        said.append(f"{then.unlabelled} answers of the evaluation have no label and are left out.")
     if now.unlabelled:
         share = now.unlabelled / (now.unlabelled + len(now.confidence))
         said.append(f"{now.unlabelled} answers ({share:.0%}) have no label yet and are left out.")
@@ -189,6 +191,7 @@ def _as_json(
         "sentence": sentence(drift, len(now.confidence), then is not None),
         "labelled": len(now.confidence),
         "unlabelled": now.unlabelled,
+        "unlabelled_then": None if then is None else then.unlabelled,
         "labelled_then": None if then is None else len(then.confidence),
         "drift": asdict(drift),
         "metrics": {

@@ -54,7 +54,7 @@ def read_stream(file: Path, confidence: str, correct: str, time: str | None, gro
 
 
 def read_evaluation(path: Path, confidence: str, correct: str, group: str | None) -> Monitored:
-    """The test split of a run's folder, or a file with the same columns, of which every row has a label."""
+    """The test split of a run's folder, or a file with the same columns."""
     if not path.is_dir():
         if not path.is_file():
             raise UserError(f"--evaluation {path}: neither a run's folder nor a file")

@@ -69,6 +69,7 @@ def test_json_has_all_numbers(tmp_path: Path, then: Path) -> None:
         found["metrics"]["now"]["accuracy"]["value"] - found["metrics"]["now"]["mean_confidence"]["value"]
     )
     assert {*found["metrics"]} == {"evaluation", "now"}
+    assert (found["labelled_then"], found["unlabelled_then"]) == (500, 0)
     assert found["metrics"]["now"]["ece"]["if_calibrated"]["value"] > 0
 
 
@@ -92,6 +93,15 @@ def test_unlabelled_answers_are_counted_and_compared(tmp_path: Path) -> None:
     said = " ".join(run(path).output.split())
     assert "50 answers (50%) have no label yet and are left out." in said
     assert "their mean confidence is 0.90, that of the labelled ones 0.40" in said
+
+
+def test_labels_that_the_evaluation_lacks_are_counted(tmp_path: Path) -> None:
+    then = written(tmp_path / "then.jsonl", 200, late=0.2)
+    now = written(tmp_path / "now.jsonl", 200, seed=1)
+    lacking = sum("correct" not in json.loads(line) for line in then.read_text().splitlines())
+    assert (
+        f"{lacking} answers of the evaluation have no label and are left out." in run(now, "--evaluation", then).output
+    )
 
 
 def test_few_labels_say_nothing(tmp_path: Path) -> None:
