@@ -74,7 +74,7 @@ def _monitor(
     columns: dict[str, str],
     time: str | None,
     group: str | None,
-    settings: dict[str, int],
+    settings: dict[str, Any],
     as_json: bool,
 ) -> None:
     from calibration_tuning.metrics.confidence import confidence_metrics

@@ -29,7 +29,10 @@ def written(path: Path, n: int, shift: float = 0.0, late: float = 0.0, seed: int
     correct = generator.random(n) < np.clip(confidence + shift, 0, 1)
     rows: list[dict[str, Any]] = []
     for number in range(n):
-        row = {"asked": f"2026-05-{1 + 28 * number // n:02d}T{number % 24:02d}:00:00Z", "doc": f"d{number // 2}"}
+        row: dict[str, Any] = {
+            "asked": f"2026-05-{1 + 28 * number // n:02d}T{number % 24:02d}:00:00Z",
+            "doc": f"d{number // 2}",
+        }
         row |= {"confidence": float(confidence[number])}
         rows.append(row if generator.random() < late else row | {"correct": bool(correct[number])})
     path.write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)), encoding="utf-8")

@@ -99,5 +99,6 @@ def test_choices_are_refused(tiny_run: Path) -> None:
     from calibration_tuning.errors import UserError
     from calibration_tuning.integrations.lm_eval import WithConfidence
 
+    loglikelihoods: Any = [[(-1.0, True)]]
     with pytest.raises(UserError, match="output_type generate_until"):
-        WithConfidence(str(tiny_run), "{{ q }}", "{{ a }}").apply([[(-1.0, True)]], [{"q": "Who?", "a": "Ann"}])
+        WithConfidence(str(tiny_run), "{{ q }}", "{{ a }}").apply(loglikelihoods, [{"q": "Who?", "a": "Ann"}])
