@@ -20,6 +20,7 @@ BENCHMARKS = {
     "interval_coverage": "how often intervals of calibration errors contain the truth",
     "calibrated_null": "whether what chance alone makes of a calibration error is known",
     "thresholds": "how often answers above a threshold are wrong more often than promised",
+    "drift_alarms": "how often the alarm of `monitor` is false, and how soon it sees a shift",
     "resplits": "what drawing the test split by its labels does to the numbers",
     "token_temperature": "What a temperature on the token logits does to Full-ECE, for all positions or for each",
     "text_full_ece": "Full-ECE of language models on one openly licensed text",

@@ -37,7 +37,7 @@ FORWARDED: Any = {
     "add_help_option": False,
 }
 """Settings of commands that hand their options on to a module."""
-EXTRA_OF = {"score": "", "compare": "parquet", "ask": "model", "serve": "serve"}
+EXTRA_OF = {"score": "", "monitor": "", "compare": "parquet", "ask": "model", "serve": "serve"}
 """The extra that a command needs; of the others it is `pipeline`."""
 MODEL = ("torch", "transformers", "peft", "safetensors", "huggingface_hub")
 PACKAGES_OF = {
@@ -185,6 +185,15 @@ def score(context: typer.Context) -> None:
     Example: calibration-tuning score answers.csv --calibrate platt
     """
     _forward("evaluation.score", context)
+
+
+@app.command(**FORWARDED)
+def monitor(context: typer.Context) -> None:
+    """Test whether calibration has drifted since the evaluation, from confidences and late labels.
+
+    Example: calibration-tuning monitor answers.jsonl --evaluation runs/demo
+    """
+    _forward("evaluation.monitor", context)
 
 
 @app.command(**FORWARDED)

@@ -45,7 +45,7 @@ class Pairs:
 
 def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> Pairs:
     """[n] each. Raises `UserError` naming file, row and column of the first value that is no probability."""
-    table, note = _read_table(file), None
+    table, note = read_table(file), None
     if is_samples(table) and (confidence, correct) == DEFAULT_COLUMNS and confidence not in table:
         table, note = table | confidence_and_correct(file, table), NOTE
     for column in filter(None, (confidence, correct, group)):
@@ -53,13 +53,13 @@ def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> 
             raise UserError(f"{file}: no column {column!r}; {nearest(column, list(map(str, table)))}")
     if not table[confidence]:
         raise UserError(f"{file}: holds no rows")
-    groups = None if group is None else _groups(file, group, table[group])
+    groups = None if group is None else group_labels(file, group, table[group])
     return Pairs(
-        _probabilities(file, confidence, table[confidence]), _probabilities(file, correct, table[correct]), groups, note
+        probabilities(file, confidence, table[confidence]), probabilities(file, correct, table[correct]), groups, note
     )
 
 
-def _read_table(file: Path) -> Table:
+def read_table(file: Path) -> Table:
     ending = file.suffix.removeprefix(".").lower()
     try:
         return READERS[ending](file)
@@ -140,7 +140,7 @@ def _refuse_twice(file: Path, names: list[str]) -> None:
         raise UserError(f"{file}: the header names {twice[0]!r} twice; rename one of the columns")
 
 
-def _groups(file: Path, column: str, values: list[Any]) -> np.ndarray:
+def group_labels(file: Path, column: str, values: list[Any]) -> np.ndarray:
     """Groups stay what they are: 001 and 1 are two, NA is a name."""
     for number, value in enumerate(values):
         if is_missing(value) or value == "":
@@ -148,7 +148,7 @@ def _groups(file: Path, column: str, values: list[Any]) -> np.ndarray:
     return np.array([str(value) for value in values], dtype=object)
 
 
-def _probabilities(file: Path, column: str, values: list[Any]) -> np.ndarray:
+def probabilities(file: Path, column: str, values: list[Any]) -> np.ndarray:
     parsed = np.empty(len(values))
     for number, value in enumerate(values):
         text = "nan" if value is None else str(value).strip().casefold()

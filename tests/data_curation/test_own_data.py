@@ -145,7 +145,9 @@ CHECKS: dict[str, Callable[[list[QueryExample]], None]] = {
 }
 
 
-def test_the_first_recipe_writes_its_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_recipe_writes_its_yaml_which_is_curated(
+    tmp_path: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     table(tmp_path / "tickets.csv", [{"ticket": asked(row), "reply": row["keeper"]} for row in rows()])
     (line,) = re.findall(r"^calibration-tuning init (.*)$", PAGE, re.MULTILINE)
@@ -156,3 +158,8 @@ def test_the_first_recipe_writes_its_yaml(tmp_path: Path, monkeypatch: pytest.Mo
     config = load_run_config("support/run.yaml", [])
     assert config.run_dir == tmp_path / "support/runs/support"
     assert config.questions[0].grader == "fuzzy"
+    model = f"model={{path: {tiny_model_path}, prompt_format: text, minimal_answer_mass: 0}}"
+    curate(load_run_config("support/run.yaml", [model, "curation.max_new_tokens=4"]), False)
+    kept = [row for split in SPLITS[:4] for row in read_records(config.curation_dir / f"{split}.parquet")]
+    assert len(kept) >= 0.9 * COUNT
+    assert {row.question for row in kept} <= {asked(row) for row in rows()}

