@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from training.examples import Example
-from training.layout import Layout
+from training.layout import ALIGNED, Layout, block_causal_mask
 
 EXAMPLES = [Example([1] * length, 1, 1.0, 1.0) for length in (10, 20, 30, 40)]
 
