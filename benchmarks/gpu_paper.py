@@ -19,7 +19,7 @@ import torch
 import typer
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -179,14 +179,17 @@ def count_layers(
 ) -> Counts:
     """Count the passes of one GPU with a model of so many layers, on fake tensors."""
     values = shape.to_dict() | {"num_hidden_layers": layers, "layer_types": None}
+    lora = LoraConfig(r=8, lora_alpha=32, lora_dropout=0.1, target_modules=["q_proj", "v_proj"])
+    with torch.device("meta"):
+        lm: Any = AutoModelForCausalLM.from_config(type(shape)(**values), dtype=torch.bfloat16)
+        model = QueryModel(get_peft_model(lm, lora), (10, 11), ObjectiveSettings()).train()
     fake = FakeTensorMode()
     with fake:
-        with torch.device(device):
-            lm: Any = AutoModelForCausalLM.from_config(type(shape)(**values), dtype=torch.bfloat16)
-        lora = LoraConfig(r=8, lora_alpha=32, lora_dropout=0.1, target_modules=["q_proj", "v_proj"])
-        settings = ObjectiveSettings()
-        model = QueryModel(get_peft_model(lm, lora), (10, 11), settings).train()
-        on_device = [on_fake_device(fake, batch, device) for batch in passes]
+        put_on_fake_device(model, fake, device)
+        on_device = [
+            {key: faked(value, fake, device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+            for batch in passes
+        ]
         if way.kept and not reference_only:
             for batch in on_device:
                 kept = (len(batch["answer_ids"]), shape.hidden_size)
@@ -204,11 +207,17 @@ def count_layers(
     return counts
 
 
-def on_fake_device(fake: FakeTensorMode, batch: Batch, device: str) -> Batch:
-    return {
-        name: fake.from_tensor(value).to(device) if isinstance(value, Tensor) else value
-        for name, value in batch.items()
-    }
+def put_on_fake_device(model: QueryModel, fake: FakeTensorMode, device: str) -> None:
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            made = torch.nn.Parameter(faked(parameter.detach(), fake, device), parameter.requires_grad)
+            module._parameters[name] = made
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = faked(buffer, fake, device)
+
+
+def faked(tensor: Tensor, fake: FakeTensorMode, device: str) -> Tensor:
+    return FakeTensor(fake, tensor.to("meta"), torch.device(device))
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ def _read_share(
     identity: str,
 ) -> None:
     rank, device = strategy.accelerator.process_index, strategy.accelerator.device
+    model = strategy.accelerator.unwrap_model(strategy.model)
     rounds = layout.rounds(examples, tokens_per_batch, strategy.processes)
     mine: list[int] = []
     states: list[Tensor] = []
@@ -117,9 +118,9 @@ def _read_share(
             hidden = strategy.model(to_device(batch, device), reference_only=True)
             if share:
                 mine += share
-                states.append(hidden.cpu())
+                states.append(compact(hidden, model.lm.dtype).cpu())
             bar.update(sum(map(len, shares)))
-    width = strategy.accelerator.unwrap_model(strategy.model).config.get_text_config().hidden_size
+    width = model.config.get_text_config().hidden_size
     tensors = {
         "examples": torch.tensor(mine, dtype=torch.long),
         "hidden": torch.cat(states).contiguous() if states else torch.empty(0, width),
@@ -132,6 +133,12 @@ def _read_share(
         temporary.replace(path)
     except OSError as error:
         raise RunError(f"{path}: {unwritable(error.strerror)}") from None
+
+
+def compact(hidden: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the states in `dtype` if they lose nothing: under mixed precision, accelerate returns them as float32."""
+    small = hidden.to(dtype)
+    return small if torch.equal(small.to(hidden.dtype), hidden) else hidden
 
 
 def first_process_says(value: bool) -> bool:

@@ -206,7 +206,7 @@ def _own_gpus(count: int) -> Iterator[None]:
 
 
 def _cache_root() -> Path:
-    """Where vLLM keeps what it compiles. It names the files by its own rank, and each of these vLLMs has rank 0, so that
+    """Where vLLM keeps what it compiles. It names the files by its rank, which is 0 in each of these processes, so that
     they would write the same files at once."""
     root = os.environ.get("VLLM_CACHE_ROOT")
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

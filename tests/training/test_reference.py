@@ -121,3 +121,11 @@ def test_a_disk_without_room_is_not_filled(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
     said = reference.why_not_kept(TrainingSettings(), [EXAMPLE], lm, tmp_path / "new" / "folder")
     assert said == f"its states take 0.0 GiB, and the disk of {tmp_path} has too little room"
+
+
+def test_states_take_the_bytes_of_the_models_precision_where_nothing_is_lost() -> None:
+    exact = torch.tensor([[1.5, -2.0]])
+    assert reference.compact(exact, torch.bfloat16).dtype == torch.bfloat16
+    assert torch.equal(reference.compact(exact, torch.bfloat16).float(), exact)
+    fine = torch.tensor([[1.5, 1 / 3]])
+    assert reference.compact(fine, torch.bfloat16) is fine
