@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test fast-test lint format bench fuzz audit vllm vllm-test
+.PHONY: setup demo test fast-test lint format bench fuzz audit vllm vllm-test gpu-test
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -37,6 +37,10 @@ vllm: .venv-vllm/.ready
 # Real vLLM on the CPU against the model in this process, in an environment that the script sets up; half an hour.
 vllm-test: setup
 	$(BIN)/python -m tests.vllm
+
+# All checks that need a GPU, in under eight minutes; writes gpu.json.
+gpu-test: setup
+	$(BIN)/python -m tests.gpu
 
 # What reads people's files, for two minutes each.
 fuzz: setup

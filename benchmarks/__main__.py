@@ -15,6 +15,7 @@ BENCHMARKS = {
     "growth": "time and memory of every stage as examples grow",
     "startup": "what passes before the first line of help, and before the first training step",
     "training_memory": "the memory model of `preflight` against the memory that steps take",
+    "gpu_paper": "kernels, FLOPs, waits and modelled time of a 7B step on one of 8 GPUs, counted without a GPU",
     "precision": "confidences and metrics of a tuned checkpoint in bfloat16 against float32",
     "coverage": "how often intervals of Brier, NLL, AUROC, AURC, accuracy and resolution contain the truth",
     "interval_coverage": "how often intervals of calibration errors contain the truth",

@@ -19,6 +19,7 @@ from calibration_tuning.runs.files import (
 from calibration_tuning.runs.locks import lock_folder
 from calibration_tuning.runs.processes import is_first_process, wait_for_everyone
 from calibration_tuning.runs.stage import already_made, run_stage
+from calibration_tuning.runs.threads import cores_of_waiting_processes
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import checkpoint, dataset, report
 from evaluation.texts import text_files
@@ -51,7 +52,8 @@ def evaluate(config: RunConfig, force: bool) -> None:
 
     evidence = collect(config, curated, trained)
     if is_first_process():
-        write(config, inputs, trained, evidence)
+        with cores_of_waiting_processes():
+            write(config, inputs, trained, evidence)
     wait_for_everyone()
     if lock is not None:
         lock.close()

@@ -46,7 +46,7 @@ def train(config: RunConfig, force: bool) -> None:
         tracker.use_artifact(dataset(config, curated.fingerprint))
         run = build_run(config, inputs, accelerator, state, checkpoint_found, tracker)
         if is_first_process():
-            show_overview(run)
+            show_overview(run, work)
         steps_and_checkpoint(config, run, inputs, curated.fingerprint)
         tracker.log_artifact(checkpoint(config, identity))
     if lock is not None:
@@ -66,8 +66,10 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     from training.checkpoints import TRAINED, best_checkpoint
     from training.finish import fit_confidence, save_checkpoint, write_validation
     from training.loop import run_steps
+    from training.setup import with_reference
     from training.stopping import stop_requests
 
+    run = with_reference(config, run)
     with stop_requests() as run.asked_to_stop:
         run_steps(run)
     best = best_checkpoint(config.training_dir, run.state).tensors(TRAINED)

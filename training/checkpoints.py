@@ -72,7 +72,7 @@ def write_checkpoint(folder: Path, state: State, tensors: dict[str, dict[str, Te
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for name, values in tensors.items():
-            _write(temporary / name, save(values, metadata={"format": "pt"}))
+            write_file(temporary / name, save(values, metadata={"format": "pt"}))
         write_json(temporary / STATE, state.model_dump())
         write_sums(temporary)
         if folder.exists():
@@ -143,7 +143,8 @@ def _read(folder: Path) -> Checkpoint | None:
     return Checkpoint(folder, state) if whole else None
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and force it to disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()

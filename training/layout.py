@@ -5,13 +5,15 @@ The model reads both kinds through the same keys:
     prefix_ids [L]                 the few-shot block if it runs once and is shared through its KV cache, else empty
     input_ids, position_ids [B, T]
     attention_mask [B, T]          padded rows only
-    owner [T]                      packed row only: the example that each token belongs to, -1 for the shared block;
-                                   absent with flash attention, which separates examples by their positions
+    owner [T]                      packed row only: the example that each token belongs to, -1 for the shared block, -2
+                                   for padding at the end; absent with flash attention, which separates examples by
+                                   their positions
     query_rows, query_cols [n]     the positions at which the n examples' verdicts are read
     answer_rows, answer_cols [P]   the positions that predict the P answer tokens
     answer_ids, answer_example [P] the answer tokens, and the example that each belongs to
     answer_share [P]               1 / (number of answer tokens in the token's example)
     reference_columns [R]          the columns that the reference model reads: all except the queries
+    reference [P, H]               its hidden states at the answer tokens, where they are kept (training/reference.py)
     chunks                         an int: the number of parts in which the answers' vocabulary logits are computed
     correct, grade, weight [n]     the query's target, the answer's grade, and the example's weight in the loss
 """
@@ -27,12 +29,15 @@ from torch import Tensor
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.batches import left_pad
+from calibration_tuning.lm.batches import PAD, left_pad
 from calibration_tuning.lm.caches import packs, shares_block
 from training.examples import Example
 from training.passes import cut_into_passes
 
 Batch = dict[str, Any]
+ALIGNED = 16
+"""Packed rows are filled up to a multiple of it. CUDA's attention kernel would copy a mask of another width in every
+layer, to align its rows."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,15 @@ class Layout:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch with its tensors on `device`. Numbers stay: to read one from a GPU, the host waits for it."""
-    return {
-        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-        for name, value in batch.items()
-    }
+    """Return the batch with its tensors on `device`. Numbers stay: to read one from a GPU, the host waits for it.
+
+    The host would also wait while more than 64 KiB are copied from memory that is not pinned.
+    """
+
+    def copy(value: Tensor) -> Tensor:
+        return (value.pin_memory() if device.type == "cuda" else value).to(device, non_blocking=True)
+
+    return {name: copy(value) if isinstance(value, Tensor) else value for name, value in batch.items()}
 
 
 def layout_of(config: RunConfig, model_config: Any, block: list[int], query_length: int, is_fsdp: bool) -> Layout:
@@ -164,6 +173,10 @@ def _packed(layout: Layout, examples: Sequence[Example]) -> Batch:
         owner += [number] * len(piece)
         query += [False] * (len(piece) - layout.query_length) + [True] * layout.query_length
         ends.append(len(ids) - layout.query_length)
+    if layout.custom_mask:
+        spare = -len(ids) % ALIGNED
+        ids, positions = ids + [PAD] * spare, positions + [0] * spare
+        owner, query = owner + [-2] * spare, query + [False] * spare
     batch = {
         "prefix_ids": torch.tensor([], dtype=torch.long),
         "input_ids": torch.tensor([ids]),
@@ -179,7 +192,10 @@ def _packed(layout: Layout, examples: Sequence[Example]) -> Batch:
 
 
 def block_causal_mask(owner: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return an additive mask [1, 1, T, T]. A token sees the shared block (owner -1) and its example, up to itself."""
+    """Return an additive mask [1, 1, T, T]. A token sees the shared block (owner -1) and its example, up to itself.
+
+    No token of an example sees the padding (owner -2).
+    """
     seen = (owner.unsqueeze(1) == owner) | (owner == -1)
     seen = seen.tril_()
     return torch.zeros(seen.shape, dtype=dtype, device=owner.device).masked_fill_(~seen, torch.finfo(dtype).min)[

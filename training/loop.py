@@ -27,6 +27,7 @@ from training.checkpoints import State
 from training.examples import Example
 from training.layout import Batch, Layout, to_device
 from training.objective import CHUNK
+from training.reference import KeptReference
 from training.step_order import StepOrder
 from training.stopping import Stopped
 from training.strategy import Strategy
@@ -56,8 +57,15 @@ class Run:
     save: Callable[[State, bool], None]
     """Writes a checkpoint of the state. The second argument says whether it is the best checkpoint so far."""
     watch: Watch
+    reference: KeptReference | None = None
+    """The reference's states of the training examples; None if they are read in every pass."""
     window: Window = field(default_factory=lambda: Window())
     asked_to_stop: Event = field(default_factory=Event)
+
+    @property
+    def lm(self) -> Any:
+        """The language model under training, with its adapter."""
+        return self.strategy.accelerator.unwrap_model(self.strategy.model).lm
 
 
 @dataclass
@@ -121,18 +129,21 @@ def one_step(run: Run, step: int) -> None:
     # Dropout depends only on seed, step and process, so a resumed run draws what an uninterrupted run draws.
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, rank]).generate_state(1)[0]))
     strategy.set_learning_rate(run.schedule(step))
-    examples = [run.train[i] for i in run.step_order.step(step)]
+    indices = run.step_order.step(step)
+    examples = [run.train[i] for i in indices]
     rounds = layout.rounds(examples, run.settings.tokens_per_batch, strategy.processes)
     for number, shares in enumerate(rounds):
         is_last = number == len(rounds) - 1
-        mine = [examples[i] for i in shares[rank]]
+        mine = shares[rank] or shares[0][:1]  # a process without examples still runs the pass
         chunks = max(math.ceil(sum(examples[i].answer_length for i in share) / CHUNK) for share in shares)
-        weight = 1 / len(examples) if mine else 0.0  # a process without examples still runs the pass
-        batch = layout.batch(mine or [examples[shares[0][0]]], weight, chunks)
+        weight = 1 / len(examples) if shares[rank] else 0.0
+        batch = layout.batch([examples[i] for i in mine], weight, chunks)
+        if run.reference is not None:
+            batch["reference"] = run.reference.of([indices[i] for i in mine])
         with strategy.pass_context(is_last):
             total, parts, z = strategy.model(to_device(batch, strategy.accelerator.device))
             strategy.backward(total, is_last)
-        if mine:
+        if shares[rank]:
             _note(run.window, total, parts, z, batch)
     run.window.norm += strategy.step()
     run.window.steps += 1
@@ -209,5 +220,6 @@ def _note(window: Window, total: Tensor, parts: dict[str, Tensor], z: Tensor, ba
         window.parts[name] = window.parts[name] + value if name in window.parts else value
     window.z.append(z)
     window.correct += batch["correct"].tolist()
-    seen = batch["attention_mask"].sum() if "attention_mask" in batch else batch["input_ids"].numel()
-    window.tokens += int(seen) + len(batch["prefix_ids"])
+    mask = batch.get("attention_mask", batch["owner"] > -2 if "owner" in batch else None)
+    seen = batch["input_ids"].numel() if mask is None else int(mask.sum())
+    window.tokens += seen + len(batch["prefix_ids"])

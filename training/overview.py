@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from accelerate.utils import DistributedType
 from rich.console import Console
@@ -11,9 +12,10 @@ from rich.table import Table
 from training.loop import Run
 from training.memory import GIB, adapted, counts, estimate_memory, size
 from training.query_model import QueryModel
+from training.reference import states_size, why_not_kept
 
 
-def show_overview(run: Run) -> None:
+def show_overview(run: Run, work: Path) -> None:
     strategy = run.strategy
     model = strategy.accelerator.unwrap_model(strategy.model)
     trained, total = counts(model)
@@ -26,11 +28,17 @@ def show_overview(run: Run) -> None:
         "steps": f"{run.step_order.steps:,} of {run.step_order.batch_size} examples ({run.settings.epochs:g} epochs)",
         "processes": f"{strategy.processes} ({strategy.accelerator.distributed_type.value.lower()})",
         "passes": f"{run.settings.batching}, up to {run.settings.tokens_per_batch:,} tokens each",
+        "reference": why_not_kept(run.settings, run.train, run.lm, work) or kept_states(run),
         "memory per device": f"about {expected_memory(run, model) / GIB:.1f} GiB",
     }
     for name, value in rows.items():
         table.add_row(name, value)
     Console(file=sys.stdout).print(table)
+
+
+def kept_states(run: Run) -> str:
+    size = states_size(run.train, run.lm.config.get_text_config().hidden_size, run.lm.dtype.itemsize)
+    return f"read once, before the first step; its states take {size / GIB:.2f} GiB of the disk"
 
 
 def expected_memory(run: Run, model: QueryModel) -> float:

@@ -21,10 +21,12 @@ class QueryModel(nn.Module):
     every strategy can wrap it and sees one forward pass for each backward pass.
 
     `forward(batch)` takes a batch as in training/layout.py and returns the objective's total, its parts by name, and
-    the detached z [n, 2]. With `judge_only` it returns z [n, 2] and the log-mass [n], which is None with a probe.
+    the detached z [n, 2]. With `judge_only` it returns z [n, 2] and the log-mass [n], which is None with a probe. With
+    `reference_only` it returns the reference's hidden states [P, H] at the answer tokens.
 
-    A pass without gradients for the reference, which is the model without adapter, comes first. A single pass with
-    gradients follows. The decoder returns hidden states; only those that are needed are projected onto the vocabulary.
+    A pass without gradients for the reference, which is the model without adapter, comes first, unless the batch holds
+    its states in "reference". A single pass with gradients follows. The decoder returns hidden states; only those that
+    are needed are projected onto the vocabulary.
     """
 
     def __init__(
@@ -44,9 +46,13 @@ class QueryModel(nn.Module):
     def has_adapter(self) -> bool:
         return self.lm is not causal_model(self.lm)
 
-    def forward(self, batch: Batch, judge_only: bool = False) -> Any:
+    def forward(self, batch: Batch, judge_only: bool = False, reference_only: bool = False) -> Any:
+        if reference_only:
+            return self._reference(batch)
         keeps_near_base = self.settings.kl_weight > 0 and self.has_adapter and not judge_only
-        reference = self._reference(batch) if keeps_near_base else None
+        reference = batch.get("reference") if keeps_near_base else None
+        if keeps_near_base and reference is None:
+            reference = self._reference(batch)
         # If only a probe is trained, no gradients are needed below the probe.
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.has_adapter):
             hidden = self._hidden(batch, self._block(batch))
@@ -71,7 +77,7 @@ class QueryModel(nn.Module):
         return total, parts, z.detach()
 
     def train(self, mode: bool = True) -> QueryModel:
-        self._judging_block = None
+        self._judging_block = self._reference_block = None  # a block of 200 tokens takes 0.1 GiB in a 7B model
         return super().train(mode)
 
     def _readout(self, verdict: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -83,7 +89,7 @@ class QueryModel(nn.Module):
         return z, z.logsumexp(-1) - logits.logsumexp(-1)
 
     def _vocabulary(self, hidden: Tensor) -> Tensor:
-        return vocabulary_logits(self.lm, hidden)
+        return vocabulary_logits(self.lm, hidden, exact="all")
 
     def _block(self, batch: Batch) -> Prefix:
         """The few-shot block's KV cache. Each training pass computes it, with gradients. Other passes share a cache."""

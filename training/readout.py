@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from accelerate.utils import broadcast_object_list
 
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.config.run import RunConfig
@@ -16,8 +17,9 @@ from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import Read, StackedReadout
 from calibration_tuning.readout.states import layers_read
 from calibration_tuning.records import Demonstration, QueryExample
-from calibration_tuning.runs.processes import process_count, process_index
+from calibration_tuning.runs.processes import is_first_process, process_count, process_index
 from calibration_tuning.runs.progress import progress
+from calibration_tuning.runs.threads import cores_of_waiting_processes
 from training.loop import Run
 from training.setup import Inputs
 
@@ -33,7 +35,7 @@ def fit_stacked(
     query: np.ndarray,
     untuned_query: np.ndarray,
 ) -> tuple[StackedReadout, np.ndarray]:
-    """The readout, and cross-fitted log-odds [n] of the calibration split. Every process calls it.
+    """The readout, and cross-fitted log-odds [n] of the calibration split. Every process calls it; the first one fits.
 
     Each answer is read twice, behind the block it was written behind and behind `block`, which stands before every
     question when the checkpoint is used: likelihoods and states differ between blocks, and the readout has to hold for
@@ -45,11 +47,28 @@ def fit_stacked(
     rows = [*train, *calibration]
     blocks = [tuple(inputs.few_shot.before(row)) for row in rows]
     reading, layers = read(config, run, inputs, [*rows, *rows], [*blocks, *[tuple(block)] * len(rows)])
-    n = len(train)
+    fitted: tuple[StackedReadout, np.ndarray] | None = None
+    if reading is not None:  # on the first process
+        with cores_of_waiting_processes():
+            fitted = _fitted(config, train, calibration, reading, layers, query, untuned_query)
+    return broadcast_object_list([fitted])[0]
+
+
+def _fitted(
+    config: RunConfig,
+    train: Sequence[QueryExample],
+    calibration: Sequence[QueryExample],
+    reading: Reading,
+    layers: tuple[int, ...],
+    query: np.ndarray,
+    untuned_query: np.ndarray,
+) -> tuple[StackedReadout, np.ndarray]:
+    """The readout, and cross-fitted log-odds of the calibration split. `reading` has each answer twice."""
+    n, rows = len(train), len(train) + len(calibration)
     unasked = np.full(n, np.nan)
     both = [
         (_answers(train, unasked, reading, start), _answers(calibration, query, reading, start + n))
-        for start in (0, len(rows))
+        for start in (0, rows)
     ]
     seen, held_out = (together(*pair) for pair in zip(*both, strict=True))
     readout = fit_readout(seen, held_out, np.tile(untuned_query, 2), layers, config.training.calibrator)
@@ -58,8 +77,9 @@ def fit_stacked(
 
 def read(
     config: RunConfig, run: Run, inputs: Inputs, rows: Sequence[QueryExample], blocks: Sequence[Block]
-) -> tuple[Reading, tuple[int, ...]]:
-    """What the untuned model knows of each answer behind its block, and the layers that were read.
+) -> tuple[Reading | None, tuple[int, ...]]:
+    """What the untuned model knows of each answer behind its block, and the layers that were read. The states of all
+    answers take gigabytes, so only the first process puts them together; the others get None.
 
     The processes share the work. The model is loaded anew: the one under training may be cut into shards.
     """
@@ -80,8 +100,11 @@ def read(
                 model, block_ids, questions, answers, layers, BATCH_SIZE, MAX_BATCH_TOKENS, bar.update
             )
             parts.append((members, reading))
+    everyone = run.strategy.gather(parts)
+    if not is_first_process():
+        return None, layers
     by_row: dict[int, tuple[list[float], np.ndarray]] = {}
-    for gathered in run.strategy.gather(parts):
+    for gathered in everyone:
         for members, reading in gathered:
             by_row |= {i: (reading.token_logprobs[k], reading.states[k]) for k, i in enumerate(members)}
     ordered = [by_row[i] for i in range(len(rows))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
@@ -34,6 +34,7 @@ from training.layout import layout_of
 from training.loop import Run
 from training.methods import METHODS, parameter_groups
 from training.query_model import QueryModel
+from training.reference import first_process_says, keep_reference, why_not_kept
 from training.resume import saver
 from training.step_order import StepOrder
 from training.strategy import Strategy, loads_onto, start_strategy
@@ -112,6 +113,15 @@ def build_run(
         save=saver(config, strategy),
         watch=Watch(tracker, config.run_dir / "training.jsonl", state.step),
     )
+
+
+def with_reference(config: RunConfig, run: Run) -> Run:
+    """Return the run with the reference's states of its training examples, if they are kept. Every process calls it."""
+    work = config.training_dir
+    if not first_process_says(why_not_kept(run.settings, run.train, run.lm, work) is None):
+        return run
+    budget, identity = run.settings.tokens_per_batch, run.state.inputs_fingerprint
+    return replace(run, reference=keep_reference(run.strategy, run.layout, run.train, budget, work, identity))
 
 
 def uses_bf16(config: RunConfig) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, InitProcessGroupKwargs, gather_object
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs, gather_object
 from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -29,6 +29,10 @@ TIMEOUT = timedelta(hours=6)
 """Time limit of a collective operation. While rank 0 writes checkpoints and plots, the others wait; the default of ten
 minutes can be too short."""
 
+DATA_PARALLEL = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+"""The model's buffers are constants, so they need not be sent in every step, and gradients are summed where they are. A
+static graph would gain nothing: no parameter is unused, and checkpointing is not reentrant."""
+
 
 def make_accelerator(bf16: bool) -> Accelerator:
     """Build the accelerator from the environment of `accelerate launch`. Without it, a single device is used.
@@ -36,7 +40,9 @@ def make_accelerator(bf16: bool) -> Accelerator:
     Raises `UserError` where the machine's GPUs cannot be used."""
     on_cpu = not has_accelerator()
     several = process_count() > 1
-    handlers = [InitProcessGroupKwargs(backend="gloo" if on_cpu else None, timeout=TIMEOUT)] if several else []
+    handlers: list[Any] = [DATA_PARALLEL]
+    if several:
+        handlers.append(InitProcessGroupKwargs(backend="gloo" if on_cpu else None, timeout=TIMEOUT))
     # With cpu=True accelerate uses plain data parallelism, so DeepSpeed on the CPU needs cpu=False.
     return Accelerator(
         cpu=on_cpu and not _wants_deepspeed(),

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from threading import get_ident
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -207,32 +207,39 @@ def decoder(model: Any) -> Any:
     return causal_model(model).get_decoder()
 
 
-def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] = ()) -> Tensor:
+def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] | Literal["all"] = ()) -> Tensor:
     """Float32 logits [..., K] at hidden states [..., H], as the model itself would give.
 
     A model in bfloat16 rounds its logits to 8 significant bits: near 20 to eighths. The difference of two such logits
     takes few values, so the logits of the tokens `exact` are projected in float32 instead. The others stay rounded.
+    With "all" every logit is; gradients still go through the model's own projection.
     """
     causal = causal_model(model)
-    head, tokens = causal.get_output_embeddings(), list(exact)
+    head = causal.get_output_embeddings()
+    tokens, is_all = ([], True) if exact == "all" else (list(exact), False)
     projected: list[Tensor] = []
     caller = get_ident()
 
     def project(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         mine = get_ident() == caller  # a server's other threads call the same head
         if mine and output.dtype != torch.float32 and _has_plain_weight(module):
+            if is_all:
+                projected.append(_all_in_float32(hidden.detach(), module))
+                return
             rows = torch.stack([module.weight[token] for token in tokens])
             bias = None if module.bias is None else torch.stack([module.bias[token] for token in tokens])
             projected.append(_in_float32(hidden, rows, bias))
 
     # Weights that are split over devices are whole during the head's forward pass only, before later hooks free them.
-    hook = head.register_forward_hook(project, prepend=True) if tokens else None
+    hook = head.register_forward_hook(project, prepend=True) if tokens or is_all else None
     try:
         logits = head(hidden).float()
     finally:
         if hook is not None:
             hook.remove()
-    if projected:
+    if projected and is_all:
+        logits = logits + (projected[0] - logits.detach())
+    elif projected:
         for place, token in enumerate(tokens):  # by number: a list would be copied to the GPU, which waits for it
             logits[..., token] = projected[0][..., place]
     return _scaled(causal.config.get_text_config(), logits)
@@ -246,10 +253,15 @@ def float32_logits(model: Any, hidden: Tensor) -> Tensor:
     rounds = torch.is_autocast_enabled(hidden.device.type) or hidden.dtype != torch.float32
     if not (rounds and _has_plain_weight(head)):
         return vocabulary_logits(model, hidden)
+    return _scaled(causal.config.get_text_config(), _all_in_float32(hidden, head))
+
+
+@torch.no_grad()
+def _all_in_float32(hidden: Tensor, head: Any) -> Tensor:
+    """Float32 projections [..., K] of hidden states, without gradients; few rows are in float32 at a time."""
     weights = head.weight.split(ROWS)
     biases = [None] * len(weights) if head.bias is None else head.bias.split(ROWS)
-    parts = [_in_float32(hidden, *part) for part in zip(weights, biases, strict=True)]
-    return _scaled(causal.config.get_text_config(), torch.cat(parts, dim=-1))
+    return torch.cat([_in_float32(hidden, *part) for part in zip(weights, biases, strict=True)], dim=-1)
 
 
 def _has_plain_weight(head: Any) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import exp
+from pathlib import Path
 from typing import Any
 
 from calibration_tuning.config.engines import VllmEngine
@@ -194,6 +195,7 @@ def _own_gpus(count: int) -> Iterator[None]:
         "CUDA_VISIBLE_DEVICES": ",".join(gpus[first : first + count]),
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "VLLM_CACHE_ROOT": str(_cache_root() / f"process-{first // count}"),
     }
     before = {name: os.environ.get(name) for name in changed}
     _set_environment(changed)
@@ -201,6 +203,14 @@ def _own_gpus(count: int) -> Iterator[None]:
         yield
     finally:
         _set_environment(before)
+
+
+def _cache_root() -> Path:
+    """Where vLLM keeps what it compiles. It names the files by its rank, which is 0 in each of these processes, so that
+    they would write the same files at once."""
+    root = os.environ.get("VLLM_CACHE_ROOT")
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) if root else Path(caches) / "vllm"
 
 
 def _set_environment(values: dict[str, str | None]) -> None:

@@ -11,7 +11,7 @@ import torch
 from calibration_tuning.config.evaluation import EvaluationSettings
 from calibration_tuning.lm.caches import Prefix
 from calibration_tuning.lm.likelihood import continue_rows
-from calibration_tuning.lm.models import vocabulary_logits
+from calibration_tuning.lm.models import float32_logits
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, GradedAnswer
@@ -45,4 +45,4 @@ def read_windows(
     continuations = [[window if start else window[1:]] for window in windows]
     continued = continue_rows(model, prompt_format, Prefix((), 0), rows, continuations)
     owners = [number for number, parts in zip(ids, continuations, strict=True) for _ in parts[0]]
-    seen.update_hidden(continued.hidden, partial(vocabulary_logits, model), continued.targets, owners)
+    seen.update_hidden(continued.hidden, partial(float32_logits, model), continued.targets, owners)

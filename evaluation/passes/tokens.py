@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from calibration_tuning.lm.likelihood import CHUNK, continue_rows, token_entropies, token_logprobs
-from calibration_tuning.lm.models import vocabulary_logits
+from calibration_tuning.lm.models import float32_logits
 from calibration_tuning.metrics.token_bins import BINNINGS
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
@@ -52,7 +52,7 @@ def measure(
     first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
     by_binning = {binning: TokenCalibration(context.settings.num_bins, binning) for binning in BINNINGS}
     scan = {t: TokenCalibration(context.settings.num_bins) for t in TEMPERATURES}
-    head = partial(vocabulary_logits, context.model)
+    head = partial(float32_logits, context.model)
     temperature = context.checkpoint.token_temperature if state == "before" else None
     adaptive = TokenCalibration(context.settings.num_bins)
     for start in range(0, len(mine), CHUNK):

@@ -284,13 +284,14 @@ LAUNCHED = {
 def test_each_process_has_its_own_vllm_and_gpus(
     vllm: FakeVllm, monkeypatch: pytest.MonkeyPatch, gpus: int, expected: str
 ) -> None:
-    for name, value in {**LAUNCHED, "CUDA_VISIBLE_DEVICES": "4,5,6,GPU-7"}.items():
+    for name, value in {**LAUNCHED, "CUDA_VISIBLE_DEVICES": "4,5,6,GPU-7", "VLLM_CACHE_ROOT": "/cache"}.items():
         monkeypatch.setenv(name, value)
     before = dict(os.environ)
     vllm_engine(vllm, tensor_parallel_size=gpus)
     assert os.environ == before
     [inside] = vllm.environments
     assert inside["CUDA_VISIBLE_DEVICES"] == expected
+    assert inside["VLLM_CACHE_ROOT"] == "/cache/process-1", "what is compiled at once is not written to the same files"
     assert (inside["VLLM_WORKER_MULTIPROC_METHOD"], inside["VLLM_ENABLE_V1_MULTIPROCESSING"]) == ("spawn", "1")
     assert not inside.keys() & (LAUNCHED.keys() - {"VLLM_ENABLE_V1_MULTIPROCESSING"})
     assert vllm.made[0]["tensor_parallel_size"] == gpus

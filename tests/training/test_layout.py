@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from training.examples import Example
-from training.layout import Layout
+from training.layout import ALIGNED, Layout, block_causal_mask
 
 EXAMPLES = [Example([1] * length, 1, 1.0, 1.0) for length in (10, 20, 30, 40)]
 
@@ -48,3 +49,19 @@ def test_the_largest_pass_keeps_to_the_budget_but_for_a_long_example() -> None:
 def test_tokens_that_are_read_by_hand() -> None:
     assert layout(shared=True).tokens_read(32, 200, 8) == 32 * 200 + 8 * 80
     assert layout(shared=False).tokens_read(32, 200, 8) == 32 * (200 + 80)
+
+
+@pytest.mark.parametrize("examples", [1, 2, 5])
+def test_packed_rows_are_aligned_and_no_example_sees_what_fills_them(examples: int) -> None:
+    rows = [Example(list(range(10, 30 + n)), 2, 1.0, 1.0) for n in range(examples)]
+    batch = Layout("packed", list(range(7)), query_length=3, shared_block=True).batch(rows, 1.0, 1)
+    width = 7 + sum(len(row.input_ids) for row in rows)
+    assert batch["input_ids"].shape[1] % ALIGNED == 0
+    assert batch["input_ids"].shape[1] - width < ALIGNED
+    assert (batch["owner"][width:] == -2).all()
+    assert batch["query_cols"].max() == width - 1
+    seen = block_causal_mask(batch["owner"], torch.float32)[0, 0] == 0
+    assert not seen[:width, width:].any()
+    assert seen.any(-1).all(), "a row of a mask without a token is not a number"
+    flash = Layout("packed", list(range(7)), 3, shared_block=False, custom_mask=False).batch(rows, 1.0, 1)
+    assert flash["input_ids"].shape[1] == width + 7 * (examples - 1), "no mask, no padding"

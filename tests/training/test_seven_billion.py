@@ -9,29 +9,22 @@ import pytest
 import torch
 from accelerate.utils import DistributedType
 from peft import get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config
+from transformers import AutoModelForCausalLM
 
 from calibration_tuning.config.run import load_run_config
+from training.layout import layout_of
 from training.memory import GIB, adapted, counts, estimate_memory
 from training.methods import lora_config
+from training.preflight.shapes import SHAPES as STATED
+from training.preflight.shapes import stated_shape
 from training.query_model import QueryModel
 from training.strategy import loads_onto, make_accelerator
 
 A100 = 80 * 1e9 / GIB
-SHAPES: dict[str, tuple[PretrainedConfig, float]] = {
-    "llama2_7b": (LlamaConfig(), 6.74e9),  # the defaults of LlamaConfig are Llama-7B's
-    "mistral_7b": (MistralConfig(), 7.24e9),
-    "qwen2_5_7b": (
-        Qwen2Config(
-            hidden_size=3584,
-            num_hidden_layers=28,
-            num_attention_heads=28,
-            num_key_value_heads=4,
-            intermediate_size=18944,
-            vocab_size=152064,
-        ),
-        7.62e9,
-    ),
+SHAPES: dict[str, tuple[Any, float]] = {
+    "llama2_7b": (stated_shape("meta-llama/Llama-2-7b-hf"), 6.74e9),
+    "mistral_7b": (stated_shape("mistralai/Mistral-7B-v0.1"), 7.24e9),
+    "qwen2_5_7b": (stated_shape("Qwen/Qwen2.5-7B-Instruct"), 7.62e9),
 }
 
 
@@ -41,6 +34,17 @@ def on_meta(name: str) -> tuple[Any, QueryModel]:
         lm = AutoModelForCausalLM.from_config(SHAPES[name][0], dtype=torch.bfloat16)
         tuned = get_peft_model(lm, lora_config(config.training.lora))
     return config, QueryModel(tuned, (0, 1), config.training.objective)
+
+
+def test_every_shipped_model_has_its_shape() -> None:
+    assert [load_run_config(f"configs/{name}.yaml", []).model.path for name in SHAPES] == [*STATED]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_packed_rows_are_read_by_the_shipped_models(name: str) -> None:
+    config = load_run_config(f"configs/{name}.yaml", [])
+    layout = layout_of(config, SHAPES[name][0], list(range(200)), 24, is_fsdp=False)
+    assert (layout.kind, layout.shared_block) == ("packed", True)
 
 
 @pytest.mark.parametrize("name", SHAPES)

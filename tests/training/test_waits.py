@@ -69,6 +69,20 @@ def test_a_pass_copies_nothing_to_the_gpu_and_reads_nothing_there(name: str, kin
     assert copies.names == []
 
 
+def test_kept_states_of_the_reference_spare_its_forward_pass() -> None:
+    lm = get_peft_model(MODELS["llama"](), LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    model = QueryModel(lm, (7, 8), SETTINGS).train()
+    examples = [Example(list(range(40, 50 + n)), 2, 1.0, 1.0) for n in range(3)]
+    batch = Layout("packed", BLOCK, query_length=2, shared_block=True).batch(examples, 1 / 3, chunks=2)
+    passes: list[int] = []
+    lm.get_base_model().model.register_forward_hook(lambda *_: passes.append(1))
+    anew = model(batch)[0]
+    assert len(passes) == 2
+    kept = model(batch | {"reference": model(batch, reference_only=True)})[0]
+    assert len(passes) == 4
+    assert kept.item() == anew.item()
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_rows_of_a_batch_look_at_one_block(name: str) -> None:
     lm = MODELS[name]()

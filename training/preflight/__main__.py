@@ -66,10 +66,11 @@ def main(
 
             checks = CHECKS | HERE
         results = list(findings(paper, checks))
-        if dict(results)["model"].status == "ok" and dict(results)["curated set"].status in ("ok", "warning"):
+        statuses = {name: finding.status for name, finding in results}
+        if statuses["memory"] != "skipped" and statuses["curated set"] in ("ok", "warning"):
             _sizes(console, paper, gpu)
             _schedule(console, paper, gpu)
-        if dict(results)["answer tokens"].status == "ok" and dict(results)["curated set"].status in ("ok", "warning"):
+        if statuses["answer tokens"] == "ok" and statuses["curated set"] in ("ok", "warning"):
             _example(console, paper)
         for name, finding in results:
             mark = f"[{COLOURS[finding.status]}]{finding.status:<7}[/]"
@@ -100,8 +101,9 @@ def _sizes(console: Console, paper: Paper, gpu: str) -> None:
 
 
 def _schedule(console: Console, paper: Paper, gpu: str) -> None:
-    from training.preflight.machines import MFU, SHARDINGS
+    from training.preflight.machines import SHARDINGS
     from training.preflight.paper import fitting
+    from training.preflight.work import dollars, flops, hours, utilisation
 
     plan, lengths = paper.steps, paper.lengths["train"]
     tokens = sum(lengths)
@@ -109,14 +111,15 @@ def _schedule(console: Console, paper: Paper, gpu: str) -> None:
     # Strategies that split less communicate less and come first.
     name = next(iter(fitting(paper)), "FSDP2")
     sharding = SHARDINGS[name]
-    (fast, slow), (cheap, dear) = paper.hours(sharding), paper.dollars(sharding)
+    (fast, slow), (cheap, dear) = hours(paper, sharding), dollars(paper, sharding)
+    low, high = utilisation(paper, sharding)
     console.print(
         f"{len(lengths):,} examples, {tokens:,} tokens{assumed}; {plan.steps:,} steps of {plan.batch_size} over "
-        f"{paper.config.training.epochs:g} epochs; {paper.flops(sharding):.2g} FLOPs with {name}"
+        f"{paper.config.training.epochs:g} epochs; {flops(paper, sharding):.2g} FLOPs with {name}"
     )
     console.print(
-        f"training takes {_time(fast)} to {_time(slow)} on {paper.gpus} x {gpu} at {MFU[1]:.0%} to {MFU[0]:.0%} of the "
-        f"peak, about ${cheap:,.2f} to ${dear:,.2f}; curation and evaluation are not included\n"
+        f"training takes {_time(fast)} to {_time(slow)} on {paper.gpus} x {gpu} at {high:.0%} to {low:.0%} of the "
+        f"peak (modelled), about ${cheap:,.2f} to ${dear:,.2f}; curation and evaluation are not included\n"
     )
 
 

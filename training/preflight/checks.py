@@ -15,10 +15,11 @@ from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.models import PYPI, context_length
 from training.memory import GIB, counts
 from training.preflight import surroundings
-from training.preflight.machines import CONTEXT
+from training.preflight.machines import CONTEXT, SHARDINGS
 from training.preflight.paper import Paper, fitting
 from training.preflight.untuned import answer_mass as untuned_mass
 from training.preflight.untuned import is_cached, not_asked_because
+from training.preflight.work import larger_batch
 
 SPARE = 2.0
 """How many times the expected size of the files must be free on the disk."""
@@ -32,6 +33,8 @@ class CheckResult:
 
 def model(paper: Paper) -> CheckResult:
     trained, total = counts(paper.model)
+    if paper.unreachable is not None:
+        return CheckResult("fails", str(paper.unreachable))
     kind = paper.model.config.model_type
     return CheckResult("ok", f"{kind}, {total:,} parameters, {trained:,} of them trained ({trained / total:.2%})")
 
@@ -119,7 +122,10 @@ def batch(paper: Paper) -> CheckResult:
             f"{size} examples a step for {paper.gpus} GPUs: {paper.gpus - size} GPUs have nothing to do; raise "
             "training.batch_size or use fewer GPUs",
         )
-    return CheckResult("ok", f"{size} examples a step, {size / paper.gpus:g} on each GPU")
+    detail = f"{size} examples a step, {size / paper.gpus:g} on each GPU"
+    fits = fitting(paper)
+    advice = larger_batch(paper, SHARDINGS[fits[0]]) if fits else None
+    return CheckResult("ok", detail if advice is None else f"{detail}; {advice}")
 
 
 def memory(paper: Paper) -> CheckResult:
@@ -231,7 +237,10 @@ def findings(
     causes: dict[str, str] = {}
     for name, check in checks.items():
         try:
-            yield name, check(paper)
+            result = check(paper)
+            if result.status == "fails":
+                causes.setdefault(result.detail, name)
+            yield name, result
         except (UserError, RunError) as error:
             cause = causes.setdefault(str(error), name)
             if cause == name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -11,22 +12,24 @@ class Gpu:
     """The memory that a process can use, in GiB."""
     tflops: float
     """Peak TFLOP/s of dense bfloat16 matrix products, from the manufacturers' data sheets."""
+    bandwidth: float
+    """TB/s of its memory, from the data sheets."""
     dollars: tuple[float, float]
     """The price of an hour on demand, in US dollars: a range over common offers in 2025. Prices change."""
 
 
 GPUS: dict[str, Gpu] = {
-    "l4": Gpu(22.0, 121, (0.4, 1.0)),
-    "a10g": Gpu(22.0, 70, (0.7, 1.3)),
-    "a6000": Gpu(47.4, 155, (0.5, 1.3)),
-    "a100-40gb": Gpu(39.4, 312, (1.1, 3.7)),
-    "a100-80gb": Gpu(79.1, 312, (1.2, 5.1)),
-    "h100-80gb": Gpu(79.1, 989, (2.0, 7.0)),
-    "h200": Gpu(139.8, 989, (2.5, 8.0)),
-    "b200": Gpu(178.0, 2250, (3.0, 10.0)),
-    "l40s": Gpu(44.4, 362, (0.8, 2.3)),
-    "rtx-3090": Gpu(23.6, 71, (0.2, 0.5)),
-    "rtx-4090": Gpu(23.5, 165, (0.3, 0.8)),
+    "l4": Gpu(22.0, 121, 0.3, (0.4, 1.0)),
+    "a10g": Gpu(22.0, 70, 0.6, (0.7, 1.3)),
+    "a6000": Gpu(47.4, 155, 0.768, (0.5, 1.3)),
+    "a100-40gb": Gpu(39.4, 312, 1.555, (1.1, 3.7)),
+    "a100-80gb": Gpu(79.1, 312, 2.039, (1.2, 5.1)),
+    "h100-80gb": Gpu(79.1, 989, 3.35, (2.0, 7.0)),
+    "h200": Gpu(139.8, 989, 4.8, (2.5, 8.0)),
+    "b200": Gpu(178.0, 2250, 8.0, (3.0, 10.0)),
+    "l40s": Gpu(44.4, 362, 0.864, (0.8, 2.3)),
+    "rtx-3090": Gpu(23.6, 71, 0.936, (0.2, 0.5)),
+    "rtx-4090": Gpu(23.5, 165, 1.008, (0.3, 0.8)),
 }
 
 
@@ -48,7 +51,25 @@ SHARDINGS: dict[str, Sharding] = {
     "ZeRO-3": Sharding("deepspeed_zero3", True, True, True),
     "FSDP2": Sharding("fsdp2", True, True, True, is_fsdp=True),
 }
+PRODUCTS = (0.7, 0.4)
+"""The share of the peak that matrix products of this size reach, high and low: usual values, not measured here."""
+SECONDS_TO_LAUNCH = (8e-6, 15e-6)
+"""Seconds that the host takes to launch a kernel through Python, autograd and peft, low and high: usual values too."""
+LAUNCHES = {"training": 150, "reference": 50}
+"""Kernels that a decoder layer launches in a pass, forward and backward, and in a forward pass without gradients: those
+that `python -m benchmarks gpu_paper` counts for Llama-2-7B."""
+MEMORY, SHORTEST = 0.8, 3e-6
+"""The share of its bandwidth that a kernel reaches that only moves memory, and the seconds of the shortest kernel."""
 CONTEXT = 1.5
 """About how many GiB CUDA's context, kernels and communication buffers take."""
-MFU = (0.2, 0.45)
-"""The share of the peak that training is assumed to reach, low and high."""
+
+
+def step_seconds(gpu: Gpu, kernels: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Return the modelled seconds that the GPU computes and that the host launches, for kernels of so many FLOPs and
+    bytes each. They overlap, so that a step takes the longer of both."""
+    computing, launching = 0.0, 0.0
+    for flops, moved in kernels:
+        of_products, of_memory = flops / (PRODUCTS[0] * gpu.tflops * 1e12), moved / (MEMORY * gpu.bandwidth * 1e12)
+        computing += max(SHORTEST, of_products, of_memory)
+        launching += SECONDS_TO_LAUNCH[0]
+    return computing, launching

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.models import load_ends, load_tokenizer, loading, resolve_model_path
+from calibration_tuning.lm.models import load_ends, load_model_config, load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import QueryExample, Split
 from training.examples import Example, query_example
 from training.layout import Layout, layout_of
 from training.memory import GIB, Memory, adapted, counts, estimate_memory
 from training.methods import METHODS
-from training.preflight.machines import CONTEXT, MFU, SHARDINGS, Gpu, Sharding
+from training.preflight.machines import CONTEXT, SHARDINGS, Gpu, Sharding
+from training.preflight.shapes import stated_shape
 from training.query_model import QueryModel
 from training.step_order import StepOrder
 
@@ -39,6 +40,8 @@ class Paper:
     config: RunConfig
     gpus: int
     gpu: Gpu
+    unreachable: UserError | None = field(default=None, init=False)
+    """Why the model's files cannot be read, where its shape is known all the same; None if they can be read."""
 
     @property
     def model(self) -> QueryModel:
@@ -57,12 +60,13 @@ class Paper:
 
     def _build(self) -> QueryModel:
         settings = self.config.model
-        with loading(settings):
-            shape = AutoConfig.from_pretrained(
-                resolve_model_path(settings.path),
-                revision=settings.revision,
-                trust_remote_code=settings.trust_remote_code,
-            )
+        try:
+            shape = load_model_config(settings)
+        except UserError as error:
+            shape = stated_shape(settings.path)
+            if shape is None:
+                raise
+            self.unreachable = UserError(f"{error}; memory and time are planned from its known shape")
         whole = self.config.model_copy(update={"model": settings.model_copy(update={"load_in_4bit": False})})
         with torch.device("meta"):
             lm = AutoModelForCausalLM.from_config(shape, dtype=self.dtype, trust_remote_code=settings.trust_remote_code)
@@ -77,6 +81,8 @@ class Paper:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         _ = self.model  # if the model cannot be read, neither can its tokenizer
+        if self.unreachable is not None:
+            raise self.unreachable
         return load_tokenizer(self.config.model)
 
     @cached_property
@@ -179,46 +185,24 @@ class Paper:
 
     def step_tokens(self, sharding: Sharding) -> float:
         """Return the number of tokens that all devices together read in a step, including the few-shot blocks."""
+        lengths = self.lengths["train"]
+        passes = self.passes_per_step(sharding) * self.gpus
+        return self.layout(sharding).tokens_read(self.config.training.batch_size, sum(lengths) / len(lengths), passes)
+
+    def passes_per_step(self, sharding: Sharding) -> int:
+        """Return the number of passes that a device runs in a step."""
         training, lengths = self.config.training, self.lengths["train"]
-        mean = sum(lengths) / len(lengths)
         layout = self.layout(sharding)
         budget = max(1, training.tokens_per_batch - layout.shared_length)
-        passes = ceil(training.batch_size / self.gpus * layout.width(round(mean)) / budget) * self.gpus
-        return layout.tokens_read(training.batch_size, mean, passes)
+        return ceil(training.batch_size / self.gpus * layout.width(round(sum(lengths) / len(lengths))) / budget)
 
-    def flops(self, sharding: Sharding) -> float:
-        """Return the number of floating-point operations of the training steps, the validations and the calibrator.
-
-        A token takes 2 x parameters, plus attention, in a forward pass. The backward pass takes the same again, for the
-        activations. Gradient checkpointing and the KL term each add another forward pass.
-        """
-        config, training = self.model.config.get_text_config(), self.config.training
-        embedded = sum(p.numel() for name, p in self.model.named_parameters() if "embed" in name or "lm_head" in name)
-        weights = counts(self.model)[1] - embedded
-        mean = sum(self.lengths["train"]) / len(self.lengths["train"])
-        attention = 2 * config.num_hidden_layers * config.hidden_size * (mean + self.block_length)
-        forward = 2 * weights + attention
-        trains_decoder = training.method != "probe"
-        passes = 1 + trains_decoder * (1 + training.gradient_checkpointing + (training.objective.kl_weight > 0))
-        learnt = self.steps.steps * self.step_tokens(sharding)
-        # Without gradients, a shared block is read only once.
-        judged = (training.evaluations + 1) * self._judged("validation", sharding) + self._judged(
-            "calibration", sharding
-        )
-        return forward * (passes * learnt + judged)
-
-    def _judged(self, split: str, sharding: Sharding) -> float:
-        lengths = self.lengths[split]
-        return self.layout(sharding).tokens_read(len(lengths), sum(lengths) / max(1, len(lengths)), 0)
-
-    def hours(self, sharding: Sharding) -> tuple[float, float]:
-        """Return the hours of training, shortest and longest, for the high and the low share of the peak in `MFU`."""
-        low, high = (self.flops(sharding) / (self.gpus * self.gpu.tflops * 1e12 * mfu) / 3600 for mfu in reversed(MFU))
-        return low, high
-
-    def dollars(self, sharding: Sharding) -> tuple[float, float]:
-        (low, high), (cheap, dear) = self.hours(sharding), self.gpu.dollars
-        return low * self.gpus * cheap, high * self.gpus * dear
+    def with_batch_size(self, size: int) -> Paper:
+        """Return the plan of the same training with another batch size. What has been read is not read again."""
+        training = self.config.training.model_copy(update={"batch_size": size})
+        other = replace(self, config=self.config.model_copy(update={"training": training}))
+        names = ("_model", "lengths", "block", "examples", "curated", "rows")
+        other.__dict__.update({name: self.__dict__[name] for name in names if name in self.__dict__})
+        return other
 
 
 def fitting(paper: Paper) -> Sequence[str]:

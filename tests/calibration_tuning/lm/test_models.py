@@ -75,11 +75,13 @@ def test_the_difference_of_two_logits_is_not_rounded(quirk: dict[str, float], bi
     rounded = vocabulary_logits(model, hidden)
     assert (log_odds(rounded) - log_odds(expected)).abs().max() > 0.02, "what is mended here"
     assert quirk or len(log_odds(rounded).unique()) < 100
-    for logits in (vocabulary_logits(model, hidden, exact=TOKENS), float32_logits(model, hidden)):
+    whole = vocabulary_logits(model, hidden, exact="all")
+    for logits in (vocabulary_logits(model, hidden, exact=TOKENS), float32_logits(model, hidden), whole):
         assert logits.dtype == torch.float32
         assert len(log_odds(logits).unique()) == 200
         torch.testing.assert_close(log_odds(logits), log_odds(expected).float(), atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(float32_logits(model, hidden), expected.float(), atol=1e-4, rtol=1e-5)
+    for logits in (float32_logits(model, hidden), whole):
+        torch.testing.assert_close(logits, expected.float(), atol=1e-4, rtol=1e-5)
     others = [token for token in range(VOCABULARY) if token not in TOKENS]
     assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS)[:, others], rounded[:, others])
 
@@ -91,7 +93,8 @@ def test_autocast_does_not_round_them_either() -> None:
         assert len(log_odds(vocabulary_logits(model, hidden)).unique()) < 100
         exact = vocabulary_logits(model, hidden, exact=TOKENS)
         whole = float32_logits(model, hidden)
-    for logits in (exact, whole):
+        every = vocabulary_logits(model, hidden, exact="all")
+    for logits in (exact, whole, every):
         torch.testing.assert_close(log_odds(logits), log_odds(expected).float(), atol=1e-4, rtol=1e-5)
 
 
@@ -100,6 +103,35 @@ def test_float32_stays_as_it_was_to_the_last_bit() -> None:
     expected = model.head(hidden)
     assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS), expected)
     assert torch.equal(float32_logits(model, hidden), expected)
+    assert torch.equal(vocabulary_logits(model, hidden, exact="all"), expected)
+
+
+def test_likelihoods_of_answer_tokens_are_not_rounded_and_neither_are_divergences() -> None:
+    """The divergence of nearly the same states: what rounding adds to it is of its size."""
+    model, hidden = Model(), states()
+    other = (
+        hidden.float() * (1 + 0.01 * torch.randn(hidden.shape, generator=torch.Generator().manual_seed(3)))
+    ).bfloat16()
+
+    def divergence(logits_of: Any) -> Tensor:
+        tuned, base = (logits_of(part).log_softmax(-1) for part in (other, hidden))
+        return (base.exp() * (base - tuned)).sum(-1)
+
+    expected = divergence(lambda part: in_double(model, part))
+    rounded = divergence(lambda part: vocabulary_logits(model, part))
+    whole = divergence(lambda part: vocabulary_logits(model, part, exact="all"))
+    assert (rounded - expected).abs().mean() > 0.1 * expected.mean(), "what is mended here"
+    torch.testing.assert_close(whole, expected.float(), atol=1e-4, rtol=1e-3)
+
+
+def test_gradients_of_all_logits_go_through_the_head() -> None:
+    model = Model()
+    model.requires_grad_(False)
+    hidden = states(3).requires_grad_()
+    vocabulary_logits(model, hidden, exact="all").log_softmax(-1)[:, 5].sum().backward()
+    plain = states(3).double().requires_grad_()
+    in_double(model, plain).log_softmax(-1)[:, 5].sum().backward()
+    torch.testing.assert_close(hidden.grad.double(), plain.grad, atol=0.02, rtol=0.02)
 
 
 def test_gradients_are_those_of_the_float32_projection() -> None:
@@ -115,6 +147,7 @@ def test_a_weight_that_is_whole_only_in_the_forward_pass() -> None:
     """As ZeRO-3 does it: hooks gather the weight before the head's forward pass, and free it after."""
     model, hidden = Model(), states()
     expected = vocabulary_logits(model, hidden, exact=TOKENS)
+    every = vocabulary_logits(model, hidden, exact="all")
     whole, freed = model.head.weight.data, torch.empty(0, dtype=torch.bfloat16)
     model.head.weight.data = freed
 
@@ -127,6 +160,7 @@ def test_a_weight_that_is_whole_only_in_the_forward_pass() -> None:
     model.head.register_forward_pre_hook(gather)
     model.head.register_forward_hook(free)
     assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS), expected)
+    assert torch.equal(vocabulary_logits(model, hidden, exact="all"), every)
     assert not model.head.weight.numel()
     assert torch.equal(float32_logits(model, hidden), vocabulary_logits(model, hidden)), "not whole: the head's own"
 

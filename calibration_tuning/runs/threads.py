@@ -1,0 +1,35 @@
+"""Cores for numeric work that one process does while the others wait for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from calibration_tuning.runs.processes import process_count
+
+LAUNCHERS = "1"
+"""What torchrun and accelerate set OMP_NUM_THREADS to where they start several processes. Another value is a choice."""
+
+
+@contextmanager
+def cores_of_waiting_processes() -> Iterator[int]:
+    """Let NumPy, SciPy and torch use all cores of this process while the block runs, and yield the number of threads.
+
+    Launchers of several processes give each one thread, so the first process would fit and resample on a single core
+    while all GPUs wait. With one process, or an OMP_NUM_THREADS that somebody chose, nothing changes.
+    """
+    import torch
+
+    if process_count() == 1 or os.environ.get("OMP_NUM_THREADS") != LAUNCHERS:
+        yield torch.get_num_threads()
+        return
+    from threadpoolctl import threadpool_limits
+
+    before, count = torch.get_num_threads(), len(os.sched_getaffinity(0))
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield count
+    finally:
+        torch.set_num_threads(before)
