@@ -12,7 +12,8 @@ from data_curation.engines import Engine
 
 LOGPROBS_WITHIN = 1e-4
 """Natural log-probabilities in float32 by two implementations; sums over a choice's tokens may differ by more."""
-CONFIDENCES_WITHIN = 1e-5
+CONFIDENCES_WITHIN = 5e-5
+"""Half the log-probabilities' bound: a likelihood is one of the signals that a confidence is made of."""
 
 
 @dataclass
