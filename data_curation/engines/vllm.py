@@ -46,6 +46,9 @@ class Vllm:
                 tensor_parallel_size=settings.tensor_parallel_size,
                 gpu_memory_utilization=settings.gpu_memory_utilization,
                 enable_prefix_caching=True,
+                # vLLM rewinds a sampled answer's generator when it has read a part of the prompt. Those of CPUs cannot
+                # be rewound (0.32: "CPU Generator does not use offset"), so there prompts are read whole.
+                enable_chunked_prefill=False if _platform().is_cpu() else None,
                 seed=job.seed,
             )
         self._longest: int = self._llm.llm_engine.model_config.max_model_len
@@ -152,17 +155,21 @@ class Vllm:
 
 
 def _dtype(name: str) -> str:
-    """As `resolve_dtype` has it. vLLM's own `auto` is float16 for Llama-2, and 16 bits even on a CPU.
-
-    Without a question to torch.cuda, which would put a CUDA context into this process, and on the wrong GPU.
-    """
+    """As `resolve_dtype` has it. vLLM's own `auto` is float16 for Llama-2, and 16 bits even on a CPU."""
     if name != "auto":
         return name
     import torch
+
+    platform = _platform()
+    return "bfloat16" if not platform.is_cpu() and torch.bfloat16 in platform.supported_dtypes else "float32"
+
+
+def _platform() -> Any:
+    """What vLLM runs on, without a question to torch.cuda, which would put a CUDA context into this process, and on
+    the wrong GPU."""
     from vllm.platforms import current_platform
 
-    fits = not current_platform.is_cpu() and torch.bfloat16 in current_platform.supported_dtypes
-    return "bfloat16" if fits else "float32"
+    return current_platform
 
 
 def _logprobs(steps: Any, token_ids: Sequence[int]) -> list[float]:

@@ -4,7 +4,7 @@ v1/core/sched/utils.py)."""
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -79,6 +79,7 @@ class FakeVllm:
                 seed: int = 0,
                 gpu_memory_utilization: float = 0.92,
                 enable_prefix_caching: bool | None = None,
+                enable_chunked_prefill: bool | None = None,
             ) -> None:
                 fake.made.append({name: value for name, value in locals().items() if name not in ("self", "fake")})
                 fake.environments.append(dict(os.environ))
@@ -134,8 +135,20 @@ class FakeVllm:
 @pytest.fixture
 def vllm(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> FakeVllm:
     fake = FakeVllm(*tiny)
-    monkeypatch.setitem(sys.modules, "vllm", fake.module())
+    install(fake, monkeypatch)
     return fake
+
+
+def install(fake: FakeVllm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", fake.module())
+    on(monkeypatch, is_cpu=False)
+
+
+def on(monkeypatch: pytest.MonkeyPatch, is_cpu: bool, supported: Sequence[torch.dtype] = ()) -> None:
+    """vLLM is on that platform."""
+    platforms = ModuleType("vllm.platforms")
+    platforms.current_platform = SimpleNamespace(is_cpu=lambda: is_cpu, supported_dtypes=supported)
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
 
 
 def vllm_engine(vllm: FakeVllm, style: Any = "text", tensor_parallel_size: int = 1, **values: Any) -> Any:
@@ -171,7 +184,15 @@ def test_vllm_answers_as_this_process_does(
     assert made == {
         "model": "tiny", "revision": "main", "dtype": "bfloat16", "trust_remote_code": False, "seed": 0,
         "tensor_parallel_size": 1, "gpu_memory_utilization": 0.5, "enable_prefix_caching": True,
+        "enable_chunked_prefill": None,
     }  # fmt: skip
+
+
+def test_on_a_cpu_prompts_are_read_whole(vllm: FakeVllm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM 0.32 dies of a sampled answer whose prompt it has cut in two; `make vllm-test` shows that it lives."""
+    on(monkeypatch, is_cpu=True)
+    vllm_engine(vllm)
+    assert [made["enable_chunked_prefill"] for made in vllm.made] == [False]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +207,7 @@ def test_vllm_answers_as_this_process_does(
 def test_auto_is_the_dtype_that_the_model_in_this_process_has(
     vllm: FakeVllm, monkeypatch: pytest.MonkeyPatch, asked: Any, is_cpu: bool, supported: list[Any], expected: str
 ) -> None:
-    platforms = ModuleType("vllm.platforms")
-    platforms.current_platform = SimpleNamespace(is_cpu=lambda: is_cpu, supported_dtypes=supported)
-    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
+    on(monkeypatch, is_cpu, supported)
     task = job(vllm.tokenizer)
     build_engine(VllmEngine(), dataclasses.replace(task, model=task.model.model_copy(update={"dtype": asked})))
     assert [made["dtype"] for made in vllm.made] == [expected]
@@ -329,7 +348,7 @@ def test_a_thinking_model_writes_its_trace_first(monkeypatch: pytest.MonkeyPatch
     template = TEMPLATES[family]
     tokenizer = tokenizer_of("byte-level BPE", template.special, template.text)
     model = random_model("Llama, SmolLM2", len(tokenizer))
-    monkeypatch.setitem(sys.modules, "vllm", FakeVllm(model, tokenizer).module())
+    install(FakeVllm(model, tokenizer), monkeypatch)
     prompt_format = PromptFormat(tokenizer, "chat", thinking="on", thinking_tokens=7)
     engine = Vllm(VllmEngine(), dataclasses.replace(job(tokenizer, "chat"), prompt_format=prompt_format))
     requests = [ask("Why?", "b"), ask("Who is it?", "a"), ask("Which?", style="cloze", choices=CHOICES[0])]

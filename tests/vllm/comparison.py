@@ -12,9 +12,8 @@ from data_curation.engines import Engine
 
 LOGPROBS_WITHIN = 1e-4
 """Natural log-probabilities in float32 by two implementations; sums over a choice's tokens may differ by more."""
-CONFIDENCES_WITHIN = 1e-5
-SMALL = 8
-"""Sampled requests under way."""
+CONFIDENCES_WITHIN = 5e-5
+"""Half the log-probabilities' bound: a likelihood is one of the signals that a confidence is made of."""
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Checks:
         self, what: str, engine: Engine, requests: Sequence[Request], greedy: Mapping[str, Answer]
     ) -> dict[str, Answer]:
         """Sampled answers, the same when they are asked for again in another order, and not all the greedy ones."""
-        drawn, again = (_in_small_batches(engine, order) for order in (requests, requests[::-1]))
+        drawn, again = answers(engine, requests), answers(engine, requests[::-1])
         got = {key: answer for key, answer in drawn.items() if isinstance(answer, Answer)}
         repeated = sum(getattr(again[key], "text", None) == answer.text for key, answer in got.items())
         other = sum(answer.text != greedy[f"{key.rpartition('#')[0]}#0"].text for key, answer in got.items())
@@ -91,10 +90,3 @@ class Checks:
 def answers(engine: Engine, requests: Sequence[Request]) -> dict[str, Any]:
     """What the engine makes of each request (an answer or a failure), by the request's key."""
     return {request.key: result for batch in engine.answer(engine.batches(requests)) for request, result in batch}
-
-
-def _in_small_batches(engine: Engine, requests: Sequence[Request]) -> dict[str, Any]:
-    """vLLM 0.32 dies on a CPU ("CPU Generator does not use offset") if it cuts the prompt of a seeded request in two,
-    as it does once more tokens wait than fit into a step."""
-    batches = [list(requests[start : start + SMALL]) for start in range(0, len(requests), SMALL)]
-    return {request.key: result for batch in engine.answer(batches) for request, result in batch}
