@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import beta, binom
 
 Array = np.ndarray
 SHARE_AT_START = 0.2
@@ -47,6 +46,8 @@ def find_threshold(score: Array, correct: Array, error_rate: float, sure: float 
     the second start brings its half along (fallback procedure, Wiens and Dmitrienko 2005). The starts depend on scores
     alone. Valid for new questions of the same kind only.
     """
+    from scipy.stats import binom  # slow to import
+
     values, answered, errors = records(score, correct)
     p_values = binom.cdf(errors, answered, error_rate)
     passed = last_passed(p_values, starts(answered, error_rate, (1 - sure) / 2), 1 - sure)
@@ -95,6 +96,8 @@ def answered_above(
     """What a threshold does on other answers: how many it lets through, and how often those are wrong, with the 95%
     Clopper-Pearson interval of n^2 / sum of squared group sizes answers: those of a group are right or wrong together
     at worst (Kish 1965). In groups of one size that is the number of groups."""
+    from scipy.stats import beta  # slow to import
+
     answered = score >= threshold if threshold is not None else np.zeros(len(score), dtype=bool)
     n = int(answered.sum())
     if not n:
