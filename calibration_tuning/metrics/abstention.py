@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import beta, binom
 
 Array = np.ndarray
 SHARE_AT_START = 0.2
@@ -54,6 +53,8 @@ def p_values(score: Array, correct: Array, groups: Array, error_rate: float) -> 
     _, answered, errors = records(score, correct)
     _, labels, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if sizes.max(initial=1) == 1:
+        from scipy.stats import binom  # slow to import
+
         return np.asarray(binom.cdf(errors, answered, error_rate))
     bet = _bet(int(sizes.max()), error_rate)
     excess, log_wealth = np.zeros(len(sizes)), 0.0
@@ -123,6 +124,8 @@ def answers_needed(
     shares of fewer than twenty answers are left out. None if no share of them is wrong less than `error_rate`, or a
     million answers would not do.
     """
+    from scipy.stats import binom  # slow to import
+
     level, points = (1 - sure) / 2, [(c, r) for c, r in zip(coverage, risk, strict=True) if c * n >= 20]
     least = float(np.log(level) / np.log1p(-error_rate))
     for count in np.unique(np.geomspace(max(1.0, least), 1e6, 300).round().astype(int)):
@@ -142,6 +145,8 @@ def answered_above(
     """What a threshold does on other answers: how many it lets through, and how often those are wrong, with the 95%
     Clopper-Pearson interval of n^2 / sum of squared group sizes answers: those of a group are right or wrong together
     at worst (Kish 1965). In groups of one size that is the number of groups."""
+    from scipy.stats import beta  # slow to import
+
     answered = score >= threshold if threshold is not None else np.zeros(len(score), dtype=bool)
     n = int(answered.sum())
     if not n:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes as long to import as all the rest
 
 Array = np.ndarray
 Point = Mapping[str, float | None]
@@ -129,7 +129,7 @@ def percentile_interval(
     kept = _defined(draws)
     if not len(kept):
         return Interval(float(value))
-    tail = float(norm.cdf(-_quantile(units, level) * _widening(units)))
+    tail = float(ndtr(-_quantile(units, level) * _widening(units)))
     low, high = np.percentile(kept, [100 * tail, 100 * (1 - tail)])
     return Interval(float(value), float(low), float(high))
 
@@ -220,11 +220,11 @@ def p_of_width(value: float, width: float, units: int | None = None) -> float:
 
 
 def _quantile(units: int | None, level: float) -> float:
-    return float(norm.ppf((1 + level) / 2) if units is None else t.ppf((1 + level) / 2, units - 1))
+    return float(ndtri((1 + level) / 2) if units is None else stdtrit(units - 1, (1 + level) / 2))
 
 
 def _tails(x: float, units: int | None) -> float:
-    return float(2 * (norm.sf(x) if units is None else t.sf(x, units - 1)))
+    return float(2 * (ndtr(-x) if units is None else stdtr(units - 1, -x)))
 
 
 def _widening(units: int | None) -> float:
