@@ -89,7 +89,7 @@ class QueryModel(nn.Module):
         return z, z.logsumexp(-1) - logits.logsumexp(-1)
 
     def _vocabulary(self, hidden: Tensor) -> Tensor:
-        return vocabulary_logits(self.lm, hidden, exact="all")
+        return vocabulary_logits(self.lm, hidden, exact=None)
 
     def _block(self, batch: Batch) -> Prefix:
         """The few-shot block's KV cache. Each training pass computes it, with gradients. Other passes share a cache."""

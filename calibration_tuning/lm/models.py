@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from threading import get_ident
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -207,16 +207,16 @@ def decoder(model: Any) -> Any:
     return causal_model(model).get_decoder()
 
 
-def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] | Literal["all"] = ()) -> Tensor:
+def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] | None = ()) -> Tensor:
     """Float32 logits [..., K] at hidden states [..., H], as the model itself would give.
 
     A model in bfloat16 rounds its logits to 8 significant bits: near 20 to eighths. The difference of two such logits
     takes few values, so the logits of the tokens `exact` are projected in float32 instead. The others stay rounded.
-    With "all" every logit is; gradients still go through the model's own projection.
+    With None every logit is; gradients still go through the model's own projection.
     """
     causal = causal_model(model)
     head = causal.get_output_embeddings()
-    tokens, is_all = ([], True) if exact == "all" else (list(exact), False)
+    tokens, is_all = list(exact or ()), exact is None
     projected: list[Tensor] = []
     caller = get_ident()
 

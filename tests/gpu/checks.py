@@ -43,7 +43,7 @@ def driver(machine: Machine) -> dict[str, Any]:
 
 def gradients(model: QueryModel, batch: Batch, machine: Machine, dtype: torch.dtype) -> tuple[float, Tensor]:
     """Return the loss of a pass and its gradients in one vector."""
-    model.zero_grad()
+    model.train().zero_grad()  # in training mode anew: a model remembers the block of its layout
     with machine.autocast(dtype):
         total = model(batch)[0]
     total.backward()

@@ -44,7 +44,7 @@ def config_of(curated: Path, folder: Path, *overrides: str) -> RunConfig:
 
 def losses(config: RunConfig) -> list[dict[str, float]]:
     rows = map(json.loads, (config.run_dir / "training.jsonl").read_text().splitlines())
-    return [{name: row[name] for name in LOSSES} for row in rows if "kl" in row]
+    return [{name: row[f"train/{name}"] for name in LOSSES} for row in rows if "train/kl" in row]
 
 
 @pytest.mark.parametrize("batching", ["padded", "packed"])

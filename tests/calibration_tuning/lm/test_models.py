@@ -75,7 +75,7 @@ def test_the_difference_of_two_logits_is_not_rounded(quirk: dict[str, float], bi
     rounded = vocabulary_logits(model, hidden)
     assert (log_odds(rounded) - log_odds(expected)).abs().max() > 0.02, "what is mended here"
     assert quirk or len(log_odds(rounded).unique()) < 100
-    whole = vocabulary_logits(model, hidden, exact="all")
+    whole = vocabulary_logits(model, hidden, exact=None)
     for logits in (vocabulary_logits(model, hidden, exact=TOKENS), float32_logits(model, hidden), whole):
         assert logits.dtype == torch.float32
         assert len(log_odds(logits).unique()) == 200
@@ -93,7 +93,7 @@ def test_autocast_does_not_round_them_either() -> None:
         assert len(log_odds(vocabulary_logits(model, hidden)).unique()) < 100
         exact = vocabulary_logits(model, hidden, exact=TOKENS)
         whole = float32_logits(model, hidden)
-        every = vocabulary_logits(model, hidden, exact="all")
+        every = vocabulary_logits(model, hidden, exact=None)
     for logits in (exact, whole, every):
         torch.testing.assert_close(log_odds(logits), log_odds(expected).float(), atol=1e-4, rtol=1e-5)
 
@@ -103,7 +103,7 @@ def test_float32_stays_as_it_was_to_the_last_bit() -> None:
     expected = model.head(hidden)
     assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS), expected)
     assert torch.equal(float32_logits(model, hidden), expected)
-    assert torch.equal(vocabulary_logits(model, hidden, exact="all"), expected)
+    assert torch.equal(vocabulary_logits(model, hidden, exact=None), expected)
 
 
 def test_likelihoods_of_answer_tokens_are_not_rounded_and_neither_are_divergences() -> None:
@@ -119,7 +119,7 @@ def test_likelihoods_of_answer_tokens_are_not_rounded_and_neither_are_divergence
 
     expected = divergence(lambda part: in_double(model, part))
     rounded = divergence(lambda part: vocabulary_logits(model, part))
-    whole = divergence(lambda part: vocabulary_logits(model, part, exact="all"))
+    whole = divergence(lambda part: vocabulary_logits(model, part, exact=None))
     assert (rounded - expected).abs().mean() > 0.1 * expected.mean(), "what is mended here"
     torch.testing.assert_close(whole, expected.float(), atol=1e-4, rtol=1e-3)
 
@@ -128,7 +128,7 @@ def test_gradients_of_all_logits_go_through_the_head() -> None:
     model = Model()
     model.requires_grad_(False)
     hidden = states(3).requires_grad_()
-    vocabulary_logits(model, hidden, exact="all").log_softmax(-1)[:, 5].sum().backward()
+    vocabulary_logits(model, hidden, exact=None).log_softmax(-1)[:, 5].sum().backward()
     plain = states(3).double().requires_grad_()
     in_double(model, plain).log_softmax(-1)[:, 5].sum().backward()
     torch.testing.assert_close(hidden.grad.double(), plain.grad, atol=0.02, rtol=0.02)
@@ -147,7 +147,7 @@ def test_a_weight_that_is_whole_only_in_the_forward_pass() -> None:
     """As ZeRO-3 does it: hooks gather the weight before the head's forward pass, and free it after."""
     model, hidden = Model(), states()
     expected = vocabulary_logits(model, hidden, exact=TOKENS)
-    every = vocabulary_logits(model, hidden, exact="all")
+    every = vocabulary_logits(model, hidden, exact=None)
     whole, freed = model.head.weight.data, torch.empty(0, dtype=torch.bfloat16)
     model.head.weight.data = freed
 
@@ -160,7 +160,7 @@ def test_a_weight_that_is_whole_only_in_the_forward_pass() -> None:
     model.head.register_forward_pre_hook(gather)
     model.head.register_forward_hook(free)
     assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS), expected)
-    assert torch.equal(vocabulary_logits(model, hidden, exact="all"), every)
+    assert torch.equal(vocabulary_logits(model, hidden, exact=None), every)
     assert not model.head.weight.numel()
     assert torch.equal(float32_logits(model, hidden), vocabulary_logits(model, hidden)), "not whole: the head's own"
 
