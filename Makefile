@@ -16,10 +16,10 @@ demo: setup
 
 # On the CPU on GPU machines too: the tests' expected values and two processes are of CPUs.
 test: setup
-	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 fast-test: setup
-	$(BIN)/pytest -m "not slow"
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 # Ours and other tools' ways in turn; half an hour with nothing else running.
 bench: setup

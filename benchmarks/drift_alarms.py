@@ -69,9 +69,9 @@ def stream(generator: np.random.Generator, case: Case) -> Drift:
     now = answers(generator, NOW, case, case.base + case.shift, case.slope)
     if case.group == 1:
         return calibration_drift(*now, then)
-    labels = [np.repeat(np.arange(n), case.group).tolist() for n in (NOW, THEN)]
-    repeated = [(np.repeat(p, case.group), np.repeat(c, case.group)) for p, c in (now, then)]
-    return calibration_drift(*repeated[0], repeated[1], *labels)
+    now_groups, then_groups = (np.repeat(np.arange(n), case.group).tolist() for n in (NOW, THEN))
+    now, then = ((np.repeat(p, case.group), np.repeat(c, case.group)) for p, c in (now, then))
+    return calibration_drift(*now, then, now_groups, then_groups)
 
 
 def answers(generator: np.random.Generator, n: int, case: Case, off: float, slope: float = 1.0) -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """Is the memory of a training step what `training.memory` says? python -m benchmarks training_memory
 
-Each row is a process of its own that takes one step of a small Llama and reads its peak from the system. Linux only.
+Each row is a process of its own that takes one step of a small Llama and reads its peak from the system. It is forked
+from one that has imported torch. Linux only.
 """
 
 from __future__ import annotations
@@ -30,21 +31,36 @@ BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 def main() -> None:
     print("| step | tokens | measured, MiB | estimated, MiB | ratio |\n|---|---:|---:|---:|---:|")
-    for name, shape in SHAPES.items():
-        found = measure(shape)
+    for name, found in measure(SHAPES).items():
         ratio = found["estimated"] / found["measured"]
         print(
             f"| {name} | {found['tokens']:,} | {found['measured'] / 2**20:.0f} | {found['estimated'] / 2**20:.0f} | "
-            f"{ratio:.2f} |",
-            flush=True,
+            f"{ratio:.2f} |"
         )
 
 
-def measure(shape: dict[str, Any]) -> dict[str, float]:
-    """Bytes that a step takes on top of the model, `measured` and `estimated`."""
-    command = [sys.executable, "-m", "benchmarks.training_memory", "--step", json.dumps(shape)]
+def measure(shapes: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Bytes that a step of each shape takes on top of the model, `measured` and `estimated`."""
+    command = [sys.executable, "-m", "benchmarks.training_memory", "--steps", json.dumps(list(shapes.values()))]
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | BLOCKS)
-    return json.loads(result.stdout.splitlines()[-1])
+    found = [json.loads(line) for line in result.stdout.splitlines()[-len(shapes) :]]
+    return dict(zip(shapes, found, strict=True))
+
+
+def forked_steps(shapes: list[dict[str, Any]]) -> None:
+    """A line of JSON for each shape, from a process that has done nothing else."""
+    from transformers import LlamaForCausalLM  # noqa: F401
+
+    import training.memory
+    import training.query_model  # noqa: F401
+
+    for shape in shapes:
+        process = os.fork()
+        if process == 0:
+            print(json.dumps(one_step(**shape)), flush=True)
+            os._exit(0)
+        if status := os.waitpid(process, 0)[1]:
+            sys.exit(f"{shape}: ended with {os.waitstatus_to_exitcode(status)}")
 
 
 def one_step(
@@ -118,7 +134,7 @@ def _memory(name: str) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--step"]:
-        print(json.dumps(one_step(**json.loads(sys.argv[2]))))
+    if sys.argv[1:2] == ["--steps"]:
+        forked_steps(json.loads(sys.argv[2]))
     else:
         typer.run(main)

@@ -1,8 +1,9 @@
-"""A tiny random model with a real tokenizer, made once per session: the whole pipeline in seconds."""
+"""A tiny random model with a real tokenizer, made once for all workers of a session: the whole pipeline in seconds."""
 
 from __future__ import annotations
 
 import json
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from calibration_tuning.runs.locks import in_turn
+
 CHAT_TEMPLATE = (
     "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe brief.<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -20,13 +23,34 @@ CHAT_TEMPLATE = (
 
 
 @pytest.fixture(scope="session")
-def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Folder of that name in which the first worker that asks has called a function; the other workers wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f".{name}.done"
+        with in_turn(shared / f".{name}.lock"):
+            if not done.exists():
+                folder.mkdir(exist_ok=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_model_path(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """Folder of a random two-layer Llama and a byte-level tokenizer with a chat template."""
+    return made_once("tiny-model", make_tiny_model)
+
+
+def make_tiny_model(folder: Path) -> None:
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("tiny")
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -56,7 +80,6 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bos_token_id=None,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -188,8 +211,11 @@ def wandb_history() -> Callable[[Path], list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]) -> Path:
+def tiny_run(
+    made_once: Callable[[str, Callable[[Path], object]], Path], write_tiny_config: Callable[[Path], Path]
+) -> Path:
     """Folder of a whole run on the tiny model: curated, trained, evaluated. Not to be written to."""
+
     from calibration_tuning.config.run import load_run_config
     from calibration_tuning.config.settings import to_yaml
     from calibration_tuning.runs.files import write_text
@@ -197,8 +223,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callab
     from evaluation.__main__ import evaluate
     from training.__main__ import train
 
-    config = load_run_config(write_tiny_config(tmp_path_factory.mktemp("whole")), ["evaluation.error_rates=[0.1,0.9]"])
-    for stage in (curate, train, evaluate):
-        stage(config, False)
-    write_text(config.run_dir / "config.yaml", to_yaml(config))
-    return config.run_dir
+    def make(folder: Path) -> None:
+        config = load_run_config(write_tiny_config(folder), ["evaluation.error_rates=[0.1,0.9]"])
+        for stage in (curate, train, evaluate):
+            stage(config, False)
+        write_text(config.run_dir / "config.yaml", to_yaml(config))
+
+    return made_once("whole", make) / "runs" / "tiny"

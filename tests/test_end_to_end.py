@@ -1,4 +1,8 @@
-"""The commands a user types, on a tiny random model, and the files they leave."""
+"""The commands a user types, on a tiny random model, and the files they leave.
+
+One whole run and what is refused start processes anew, as users do. Where the command line itself is not what is
+tested, they are forked.
+"""
 
 import json
 import os
@@ -13,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.forked import completed
+
 CLI = [sys.executable, "-m", "calibration_tuning.cli"]
 TOKEN_METRICS = {"full_ece", "full_ece_nk", "vocabulary_brier", "nll", "top1_ece", "top1_ace", "accuracy"}
 
@@ -25,6 +31,10 @@ def command(*arguments: object, **environment: str) -> subprocess.CompletedProce
         check=False,
         env=os.environ | {"NO_COLOR": "1", "WANDB_SILENT": "true"} | environment,
     )
+
+
+def forked(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return completed("calibration_tuning.cli", *arguments, NO_COLOR="1", WANDB_SILENT="true")
 
 
 slow = pytest.mark.slow
@@ -154,26 +164,26 @@ def test_calibrated_model_gives_the_reports_confidences(finished: tuple[Path, Pa
 @slow
 def test_compare_and_score_through_the_command(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
     _, run, _ = finished
-    compared = command("compare", run, run, "--output", tmp_path / "same.json")
+    compared = forked("compare", run, run, "--output", tmp_path / "same.json")
     assert compared.returncode == 0, compared.stderr
     assert json.loads((tmp_path / "same.json").read_text())["n"] == 16
     path = run / "evaluation/per_example.parquet"
-    scored = command("score", path, "--confidence", "confidence_after", "--group", "group", "--bootstrap", "100")
+    scored = forked("score", path, "--confidence", "confidence_after", "--group", "group", "--bootstrap", "100")
     assert scored.returncode == 0, scored.stderr
     value = json.loads((run / "evaluation/metrics.json").read_text())["headline"]["test"]["after"]["brier"]["value"]
     assert f"{value:.3f}" in scored.stdout
-    assert command("compare", run, tmp_path).returncode == 2
-    assert command("score", tmp_path / "no.csv").returncode == 2
+    assert forked("compare", run, tmp_path).returncode == 2
+    assert forked("score", tmp_path / "no.csv").returncode == 2
 
 
 @slow
 def test_a_second_run_does_nothing_and_other_settings_are_refused(finished: tuple[Path, Path, str]) -> None:
     config, run, _ = finished
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name not in ("config.yaml", "lock")}
-    again = command("run", config)
+    again = forked("run", config)
     assert again.returncode == 0
     assert again.stdout.count("is up to date") == 3
-    refused = command("curate", config, "seed=1")
+    refused = forked("curate", config, "seed=1")
     assert refused.returncode == 2
     assert "was made with other settings" in refused.stderr
     after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name not in ("config.yaml", "lock")}
@@ -189,7 +199,7 @@ def test_a_checkpoint_of_another_curated_set_is_refused(finished: tuple[Path, Pa
     manifest = tmp_path / "tiny/curation/manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"fingerprint": "0" * 16}))
     (manifest.parent / "SHA256SUMS").unlink()
-    result = command("evaluate", config, f"output_dir={tmp_path}")
+    result = forked("evaluate", config, f"output_dir={tmp_path}")
     assert result.returncode == 2
     assert "was trained on another curated set" in result.stderr
 
@@ -197,7 +207,7 @@ def test_a_checkpoint_of_another_curated_set_is_refused(finished: tuple[Path, Pa
 @slow
 def test_same_seed_same_files(finished: tuple[Path, Path, str], tmp_path: Path) -> None:
     config, run, _ = finished
-    assert command("run", config, f"output_dir={tmp_path}").returncode == 0
+    assert forked("run", config, f"output_dir={tmp_path}").returncode == 0
     for name in ("curation/train.parquet", "curation/few_shot.json", "evaluation/metrics.json"):
         assert (tmp_path / "tiny" / name).read_bytes() == (run / name).read_bytes(), name
 
@@ -206,7 +216,7 @@ def test_same_seed_same_files(finished: tuple[Path, Path, str], tmp_path: Path) 
 def test_offline_tracking_is_written(
     tmp_path: Path, tiny_config_path: Path, wandb_records: Callable[[Path], list[Any]]
 ) -> None:
-    result = command("run", tiny_config_path, "tracking.wandb=offline", "training.epochs=0.4")
+    result = forked("run", tiny_config_path, "tracking.wandb=offline", "training.epochs=0.4")
     assert result.returncode == 0, result.stdout + result.stderr
     run = tmp_path / "runs/tiny"
     files = list((run / "wandb").glob("offline-run-*/run-*.wandb"))
@@ -240,10 +250,10 @@ def test_missing_files_exit_with_2(tiny_config_path: Path) -> None:
     missing = command("curate", tiny_config_path, "questions.0.path=no.jsonl")
     assert missing.returncode == 2
     assert "questions.sums.path: no.jsonl does not exist" in missing.stderr
-    early = command("evaluate", tiny_config_path)
+    early = forked("evaluate", tiny_config_path)
     assert early.returncode == 2
     assert "run `calibration-tuning curate CONFIG` first" in early.stderr
-    model = command("curate", tiny_config_path, "model.path=./no-such-model")
+    model = forked("curate", tiny_config_path, "model.path=./no-such-model")
     assert model.returncode == 2
     assert "model.path: './no-such-model' cannot be loaded" in model.stderr
 
@@ -252,13 +262,14 @@ def test_missing_files_exit_with_2(tiny_config_path: Path) -> None:
 def test_an_unwritable_output_is_one_sentence_and_debug_shows_why(tmp_path: Path, tiny_config_path: Path) -> None:
     blocker = tmp_path / "runs"
     blocker.write_text("a file where the run folder should be")
-    result = command("curate", tiny_config_path)
+    result = forked("curate", tiny_config_path)
     assert result.returncode == 2
     assert "cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
-    assert "Traceback" in command("curate", tiny_config_path, "--debug").stderr
+    assert "Traceback" in forked("curate", tiny_config_path, "--debug").stderr
 
 
+@pytest.mark.slow
 def test_every_command_has_help_with_an_example() -> None:
     for name in ("run", "curate", "train", "evaluate", "compare", "score"):
         shown = command(name, "--help")

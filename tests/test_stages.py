@@ -1,8 +1,6 @@
 """The three stages in this process, on a tiny random model: the whole story in seconds."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from calibration_tuning.config.run import load_run_config
 from calibration_tuning.errors import UserError
 from data_curation.__main__ import curate
 from evaluation.__main__ import evaluate
+from tests.forked import completed
 from training.__main__ import train
 
 
@@ -28,6 +27,7 @@ def test_questions_in_a_report_out(tiny_config_path: Path, style: str, capsys: p
     assert "| train | 24 |" in card
 
 
+@pytest.mark.slow
 def test_training_learns_a_rule_it_can_see(tiny_config_path: Path) -> None:
     """One answer is made right and another wrong, whatever the question: the tuned model must tell them apart."""
     from calibration_tuning.records import read_records, write_records
@@ -66,8 +66,7 @@ def test_a_run_on_a_set_curated_elsewhere_has_settings_of_its_own(tiny_config_pa
     other = load_run_config(tiny_config_path, [])
     curate(other, False)
     overrides = ["name=second", f"curated={other.curation_dir}"]
-    command = [sys.executable, "-m", "data_curation", str(tiny_config_path), *overrides]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = completed("data_curation", tiny_config_path, *overrides)
     assert result.returncode == 0, result.stderr
     assert "is used as it is" in result.stdout
     assert (load_run_config(tiny_config_path, overrides).run_dir / "config.yaml").is_file()

@@ -90,11 +90,12 @@ def _confidences(part: LeftOut, weight: float) -> dict[str, LeftOutScores]:
         "likelihoods and states": expit(part.home),
         "readout": expit(mix(part.home, part.abroad, part.familiar, weight)),
     }
-    scores = {name: point_metrics(values, part.correct) for name, values in confidences.items()}
-    return {
-        name: LeftOutScores(brier=metrics["brier"], auroc=metrics["auroc"], ece=metrics["ece"])
-        for name, metrics in scores.items()
-    }
+    return {name: _scores(values, part.correct) for name, values in confidences.items()}
+
+
+def _scores(confidence: Array, correct: Array) -> LeftOutScores:
+    scores = point_metrics(confidence, correct, only=("brier", "auroc", "ece"))
+    return LeftOutScores.model_validate(scores)
 
 
 def _brier(logit: Array, correct: Array) -> float:

@@ -16,6 +16,7 @@ import torch
 from benchmarks import token_metrics
 from benchmarks.__main__ import BENCHMARKS, SPEED
 from benchmarks.paired import STATUS, Measured, paired, ratios, said, table
+from tests.forked import completed
 
 
 def test_every_benchmark_is_there() -> None:
@@ -51,6 +52,7 @@ def test_a_slow_way_is_slower() -> None:
     assert min(ratios(found, "slow", "fast")) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="the peak is read from /proc")
 def test_peak_is_that_of_what_was_in_use_at_once() -> None:
     """In a process of its own, as benchmarks run: in one that ran a thousand tests, the heap keeps a freed tensor."""
@@ -90,8 +92,7 @@ def test_all_ways_agree_where_float32_still_can(way: Callable[..., float], packa
 
 @pytest.mark.slow
 def test_precision_compares_a_run_with_itself(tiny_run: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "precision", str(tiny_run)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = completed("benchmarks", "precision", tiny_run)
     assert result.returncode == 0, result.stderr
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines() if line[:1] == "|"]
     exact = {name: float(value) for name, value, *_ in rows[2:]}

@@ -23,6 +23,7 @@ def test_resampled_values_are_those_of_the_library() -> None:
         assert {name: found[name].draws[row] for name in SHOWN} == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_intervals_of_sixty_answers_contain_the_truth() -> None:
     """Percentiles of resolution do so in 0.4 of data sets."""
     truth = true_values("single answers")

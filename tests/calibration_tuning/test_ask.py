@@ -11,20 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.forked import completed
+
 pytestmark = pytest.mark.slow
 
 
-def ask(*arguments: object, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "calibration_tuning.ask", *map(str, arguments)]
-    variables = os.environ | {"PYTHONPATH": "."} | environment
-    return subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=variables,
-    )
+def ask(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return completed("calibration_tuning.ask", *arguments, **environment)
 
 
 def test_one_question(tiny_run: Path) -> None:
@@ -74,7 +67,10 @@ def test_colours_can_be_forced_and_switched_off(tiny_run: Path) -> None:
 
 
 def test_questions_from_a_pipe(tiny_run: Path) -> None:
-    result = ask(tiny_run / "checkpoint", text="What is 1 plus 2?\n\nWhat is 2 plus 2?\n")
+    """In a process started anew, as users do."""
+    command = [sys.executable, "-m", "calibration_tuning.ask", str(tiny_run / "checkpoint")]
+    questions, variables = "What is 1 plus 2?\n\nWhat is 2 plus 2?\n", os.environ | {"PYTHONPATH": "."}
+    result = subprocess.run(command, input=questions, capture_output=True, text=True, check=False, env=variables)
     assert result.returncode == 0, result.stderr
     assert sum("%" in line for line in result.stdout.splitlines()) == 2
 

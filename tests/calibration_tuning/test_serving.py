@@ -28,6 +28,7 @@ from calibration_tuning.errors import RunError
 from calibration_tuning.records import Demonstration
 from calibration_tuning.serving.app import make_app
 from calibration_tuning.serving.limits import LARGEST
+from tests.forked import completed
 
 TOKEN = "s3cret"
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
@@ -523,14 +524,9 @@ def test_the_command_serves_and_ends(tiny_run: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])
-def test_others_need_a_token(host: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "calibration_tuning.serving", "nowhere", "--host", host],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={k: v for k, v in os.environ.items() if k != "CALIBRATION_TUNING_TOKEN"} | {"PYTHONPATH": "."},
-    )
+def test_others_need_a_token(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CALIBRATION_TUNING_TOKEN", raising=False)
+    result = completed("calibration_tuning.serving", "nowhere", "--host", host)
     assert result.returncode == 2
     assert "set CALIBRATION_TUNING_TOKEN" in result.stderr
 
@@ -540,13 +536,7 @@ def test_a_port_that_is_taken(tiny_run: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        result = subprocess.run(
-            [sys.executable, "-m", "calibration_tuning.serving", str(tiny_run / "checkpoint"), "--port", port],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"PYTHONPATH": "."},
-        )
+        result = completed("calibration_tuning.serving", tiny_run / "checkpoint", "--port", port)
     assert result.returncode == 2
     assert f"--port {port}: cannot be listened on" in result.stderr
 

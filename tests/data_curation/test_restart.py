@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from calibration_tuning.records import read_records
+from tests.forked import Forked, Program, completed
 
 pytestmark = pytest.mark.slow
 SETTINGS = ["curation.engine.batch_size=3", "curation.samples=1", "curation.max_new_tokens=6"]
@@ -30,12 +30,15 @@ FILES = [
 ]
 
 
-def command(config: Path, output: Path, *start: str) -> list[str]:
-    return [sys.executable, *start, "-m", "data_curation", str(config), f"output_dir={output}", *SETTINGS]
+def arguments(config: Path, output: Path) -> list[str]:
+    return [str(config), f"output_dir={output}", *SETTINGS]
 
 
-def environment(**values: str) -> dict[str, str]:
-    return os.environ | {"NO_COLOR": "1"} | values
+def curated(config: Path, output: Path) -> str:
+    """What a run to the end says."""
+    done = completed("data_curation", *arguments(config, output), NO_COLOR="1")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def undisturbed(
     """(settings file, curated set) of a run that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed")
     config = write_tiny_config(folder)
-    subprocess.run(command(config, folder / "runs"), check=True, env=environment(), capture_output=True)
+    curated(config, folder / "runs")
     return config, folder / "runs" / "tiny" / "curation"
 
 
@@ -60,22 +63,20 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(undisturbed: tuple[P
     seen = [0]
     # Once while questions are selected, then after ever more answers.
     for goal in [-1, *sorted(draw.sample(range(1, 100), 3))]:
-        process = subprocess.Popen(
-            command(config, tmp_path), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+        said = tmp_path / f"said-{goal}.txt"
+        process = Forked(Program("data_curation", arguments(config, tmp_path), said, environment={"NO_COLOR": "1"}))
         while process.poll() is None:
-            if goal == -1 and "selecting" in process.stderr.readline():
+            if goal == -1 and said.is_file() and "selecting" in said.read_text():
                 break
             if lines(run) >= goal > -1:
                 break
             time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
         assert not (run / "curation").exists()
         seen.append(lines(run))
     assert seen == sorted(seen)
-    last = subprocess.run(command(config, tmp_path), env=environment(), capture_output=True, text=True, check=True)
-    assert f"resuming after {seen[-1]} finished answers" in last.stdout
+    assert f"resuming after {seen[-1]} finished answers" in curated(config, tmp_path)
     assert sorted(path.name for path in run.iterdir()) == ["config.yaml", "curation"]
     assert sorted(path.name for path in (run / "curation").iterdir()) == FILES
     for name in FILES:
@@ -89,8 +90,8 @@ def test_two_processes_give_the_same_set_as_one(undisturbed: tuple[Path, Path], 
         port = free.getsockname()[1]
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
     done = subprocess.run(
-        command(config, tmp_path, *launcher),
-        env=environment(ACCELERATE_USE_CPU="true", OMP_NUM_THREADS="1"),
+        [sys.executable, *launcher, "-m", "data_curation", *arguments(config, tmp_path)],
+        env=os.environ | {"NO_COLOR": "1", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -24,6 +24,7 @@ from evaluation.__main__ import evaluate
 from evaluation.calibrators_json import read_calibrators
 from evaluation.schema import read_metrics
 from evaluation.sections import SECTIONS
+from tests.forked import Forked, Program, completed
 
 COLOURS = ["red", "green", "blue", "grey"]
 
@@ -185,8 +186,8 @@ def test_what_a_setting_changes_is_measured_anew_and_nothing_else(trained: Path,
     assert folders() == first
 
 
-def command(trained: Path, output: Path, *more: str) -> list[str]:
-    return [str(trained), f"output_dir={output}", *more]
+def arguments(trained: Path, output: Path) -> list[str]:
+    return [str(trained), f"output_dir={output}"]
 
 
 @pytest.fixture
@@ -197,28 +198,20 @@ def copied(trained: Path, evaluated: RunConfig, tmp_path: Path) -> Path:
     return tmp_path
 
 
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": "."}
-
-
-def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+def finish(trained: Path, output: Path) -> str:
+    result = completed("evaluation", *arguments(trained, output))
     assert result.returncode == 0, result.stderr[-3000:]
-    return result
+    return result.stdout
 
 
 @pytest.mark.slow
 def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path: Path) -> None:
     undisturbed = tmp_path / "undisturbed"
     shutil.copytree(copied / "tiny", undisturbed / "tiny")
-    finish(["-m", "evaluation", *command(trained, undisturbed)])
+    finish(trained, undisturbed)
     kills = 0
     for wanted in (20, 120, 260):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "evaluation", *command(trained, copied)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=ENVIRONMENT,
-        )
+        process = Forked(Program("evaluation", arguments(trained, copied), Path(os.devnull)))
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             written = (copied / "tiny" / ".findings").rglob("*.jsonl")
@@ -230,8 +223,7 @@ def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path:
         process.wait()
     assert kills == 3
     assert not (copied / "tiny" / "evaluation").exists()
-    output = finish(["-m", "evaluation", *command(trained, copied)]).stdout
-    assert "measurements are there already" in output
+    assert "measurements are there already" in finish(trained, copied)
     for name in ("metrics.json", "calibrators.json", "report.md"):
         one, other = (folder / "tiny" / "evaluation" / name for folder in (copied, undisturbed))
         assert one.read_bytes() == other.read_bytes(), name
@@ -243,7 +235,10 @@ def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: Ru
         listener.bind(("127.0.0.1", 0))
         port = str(listener.getsockname()[1])
     launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, "-m", "evaluation"]
-    finish([*launch, *command(trained, copied)])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": "."}
+    command = [sys.executable, *launch, *arguments(trained, copied)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr[-3000:]
     written = {
         writer: sum(p.read_bytes().count(b"\n") for p in (copied / "tiny" / ".findings").rglob(f"{writer}.jsonl"))
         for writer in (0, 1)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import random
 import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.conftest import RUNS_KILLED, STAGES
+from tests.forked import Forked, Program
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Outcomes, Stages
@@ -55,20 +54,13 @@ def test_sigterm(stages: Stages, outcomes: Outcomes, stage: str) -> None:
         outcomes.add("SIGTERM at a file operation", stage, f"{ended}; went on to the same bytes")
 
 
-def kill_all(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 def test_the_whole_run_killed(stages: Stages, outcomes: Outcomes, request: pytest.FixtureRequest) -> None:
     """At moments of time: all its processes at once, as when a machine goes down, or the first asked to end."""
-    command = [sys.executable, "-m", "calibration_tuning.cli", "run", str(stages.config)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
+    output_files = (stages.folder / f"run-{number}.txt" for number in itertools.count())
 
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-        )
+    def start() -> Forked:
+        command = ["run", str(stages.config)]
+        return Forked(Program("calibration_tuning.cli", command, next(output_files), environment={"NO_COLOR": "1"}))
 
     stages.restore("before-data_curation")
     begun = time.monotonic()
@@ -77,7 +69,7 @@ def test_the_whole_run_killed(stages: Stages, outcomes: Outcomes, request: pytes
     for stage in STAGES:
         assert stages.digests(stage) == stages.finished[stage], output
     draw = random.Random(0)
-    for name, send in (("kill -9", kill_all), ("SIGTERM", subprocess.Popen.terminate)):
+    for name, send in (("kill -9", Forked.kill), ("SIGTERM", Forked.terminate)):
         for _ in range(request.config.getoption("--runs-killed", RUNS_KILLED)):
             stages.restore("before-data_curation")
             process = start()
@@ -85,7 +77,7 @@ def test_the_whole_run_killed(stages: Stages, outcomes: Outcomes, request: pytes
             had_finished = process.poll() is not None
             send(process)
             output = process.communicate()[0]
-            assert b"Traceback" not in output
+            assert "Traceback" not in output
             assert had_finished or process.returncode in (75, -signal.SIGTERM, -signal.SIGKILL), output
             again = start()
             said = again.communicate()[0]

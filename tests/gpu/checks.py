@@ -146,7 +146,8 @@ def launches(machine: Machine) -> dict[str, Any]:
 
 def step(machine: Machine) -> dict[str, Any]:
     """Tokens/s, MFU and memory of training passes of the whole model, beside preflight's plan of the memory."""
-    dtype, measured = torch.bfloat16, {}
+    dtype = torch.bfloat16
+    measured: dict[str, Any] = {}
     model = machine.model(machine.shape, dtype, dropout=0.1)
     trained, total = counts(model)
     name = torch.cuda.get_device_name() if machine.is_gpu else ""

@@ -20,6 +20,7 @@ import yaml
 from calibration_tuning import CalibratedModel
 from publishing.bundle import collect
 from publishing.card import card, hub_sets
+from tests.forked import completed
 from tests.publishing.hub_server import Hub, Repository, running
 
 pytestmark = pytest.mark.slow
@@ -39,17 +40,14 @@ def hub() -> Iterator[Hub]:
         yield found
 
 
-def client(hub: Hub | None, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A process of its own, as the client reads its endpoint when it is imported."""
+def environment(hub: Hub | None, folder: Path) -> dict[str, str]:
+    """The client reads it when it is imported."""
     endpoint = {} if hub is None else {"HF_ENDPOINT": hub.endpoint}
-    environment = os.environ | {"HF_HOME": str(folder / "hf"), "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"} | endpoint
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment | {"PYTHONPATH": "."}
-    )
+    return {"HF_HOME": str(folder / "hf"), "HF_TOKEN": "hf_x", "HF_HUB_DISABLE_XET": "1"} | endpoint
 
 
-def publish(hub: Hub | None, run: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return client(hub, run.parent, "-m", "publishing.publish", str(run), "--repo", "org/tiny", *arguments)
+def publish(hub: Hub | None, run: Path, *arguments: str, repo: str = "org/tiny") -> subprocess.CompletedProcess[str]:
+    return completed("publishing.publish", run, "--repo", repo, *arguments, **environment(hub, run.parent))
 
 
 def test_what_is_published_comes_back_with_the_same_confidences(hub: Hub, tiny_run: Path, tmp_path: Path) -> None:
@@ -71,7 +69,13 @@ def test_what_is_published_comes_back_with_the_same_confidences(hub: Hub, tiny_r
         "m = CalibratedModel.from_pretrained('org/tiny', device='cpu'); "
         "print(json.dumps([[a.text, a.confidence] for a in m.answer_batch(json.loads(sys.argv[1]))]))"
     )
-    loaded = client(hub, tmp_path, "-c", code, json.dumps(QUESTIONS))
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(QUESTIONS)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment(hub, tmp_path) | {"PYTHONPATH": "."},
+    )
     assert loaded.returncode == 0, loaded.stderr
     own = CalibratedModel.from_pretrained(tiny_run / "checkpoint", device="cpu").answer_batch(QUESTIONS)
     found = json.loads(loaded.stdout.splitlines()[-1])
@@ -84,11 +88,12 @@ def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp
         assert publish(hub, tiny_run).returncode == 0
     repository = hub.repositories["org/tiny"]
     whole = repository.commits[-1]
-    code = "import sys; from calibration_tuning import CalibratedModel; CalibratedModel.from_pretrained(sys.argv[1])"
+    code = tmp_path / "load.py"
+    code.write_text("from calibration_tuning import CalibratedModel; CalibratedModel.from_pretrained('org/tiny')")
     hostile = {"own.py": b"import os", "adapter_model.bin": b"\x80", "plots/x.pkl": b"\x80"}
     try:
         repository.commits.append(whole | hostile)
-        loaded = client(hub, tmp_path, "-c", code, "org/tiny")
+        loaded = completed(str(code), **environment(hub, tmp_path))
         assert loaded.returncode == 0, loaded.stderr
         fetched = {path.name for path in (tmp_path / "hf").rglob("*")}
         assert "adapter_model.safetensors" in fetched
@@ -96,7 +101,7 @@ def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp
         weights = bytearray(whole["adapter_model.safetensors"])
         weights[-1] ^= 1
         repository.commits.append(whole | {"adapter_model.safetensors": bytes(weights)})
-        damaged = client(hub, tmp_path, "-c", code, "org/tiny")
+        damaged = completed(str(code), **environment(hub, tmp_path))
         assert damaged.returncode == 1
         assert "adapter_model.safetensors: is not what was written" in damaged.stderr
     finally:
@@ -254,8 +259,7 @@ def test_what_does_not_belong_together_is_refused(run: Path, spoil: Callable[[Pa
 
 
 def test_names_and_hubs_that_are_none(tiny_run: Path, hub: Hub) -> None:
-    arguments = ["-m", "publishing.publish", str(tiny_run), "--repo", "tiny"]
-    refused = client(hub, tiny_run.parent, *arguments)
+    refused = publish(hub, tiny_run, repo="tiny")
     assert refused.returncode == 2
     assert "use ORG/NAME" in refused.stderr
     hub.endpoint = "http://127.0.0.1:9"

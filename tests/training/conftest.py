@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -17,17 +17,24 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from tests.forked import Forked, Program
+
 LAUNCH = Path("launch/accelerate")
 
 
 @pytest.fixture(scope="session")
-def curated(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callable[[Path], Path]) -> Path:
+def curated(
+    made_once: Callable[[str, Callable[[Path], object]], Path], write_tiny_config: Callable[[Path], Path]
+) -> Path:
     """The YAML of a run that has been curated: 24 examples to train on, with three sampled answers each."""
+    return made_once("curated", lambda folder: curate_recorded(write_tiny_config(folder))) / "tiny.yaml"
+
+
+def curate_recorded(path: Path) -> None:
     from calibration_tuning.config.run import load_run_config
     from data_curation.__main__ import curate
     from data_curation.question_sets import load_questions
 
-    path = write_tiny_config(tmp_path_factory.mktemp("training"))
     values = yaml.safe_load(path.read_text())
     answers = path.parent / "answers.jsonl"
     values["curation"] |= {"engine": {"kind": "recorded", "path": str(answers)}, "samples": 3}
@@ -41,14 +48,18 @@ def curated(tmp_path_factory: pytest.TempPathFactory, write_tiny_config: Callabl
             rows.append({"id": question.id, "answer": answer, "sample": sample})
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
     curate(config, False)
-    return path
+
+
+Process = subprocess.Popen[str] | Forked
 
 
 class Command:
-    """`python -m training` in other processes, on one thread each, in folders of its own."""
+    """`python -m training` in other processes, on one thread each, in folders of its own. They are forked from one that
+    has imported everything, or started `anew` as users start them."""
 
     def __init__(self, curated: Path, folder: Path) -> None:
         self.curated, self.folder = curated, folder
+        self.started: list[Process] = []
 
     def arguments(self, name: str, *overrides: str) -> list[str]:
         own = [f"name={name}", f"output_dir={self.folder}", f"curated={self.curated.parent / 'runs/tiny/curation'}"]
@@ -80,16 +91,37 @@ class Command:
         ]
 
     def start(
-        self, name: str, *overrides: str, engine: str | None = None, processes: int = 2, **environment: str
-    ) -> subprocess.Popen[str]:
-        variables = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": "."} | environment
-        command = [sys.executable, *self.launcher(engine, processes), *self.arguments(name, *overrides)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
+        self,
+        name: str,
+        *overrides: str,
+        engine: str | None = None,
+        processes: int = 2,
+        anew: bool = False,
+        **environment: str,
+    ) -> Process:
+        variables = {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": "."} | environment
+        words = [*self.launcher(engine, processes), *self.arguments(name, *overrides)]
+        if anew:
+            command, pipe = [sys.executable, *words], subprocess.PIPE
+            process: Process = subprocess.Popen(
+                command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=os.environ | variables
+            )
+        else:
+            output = self.folder / f"output-{len(self.started)}.txt"
+            process = Forked(Program(words[1], words[2:], output, environment=variables))
+        self.started.append(process)
+        return process
 
     def finish(
-        self, name: str, *overrides: str, engine: str | None = None, processes: int = 2, **environment: str
+        self,
+        name: str,
+        *overrides: str,
+        engine: str | None = None,
+        processes: int = 2,
+        anew: bool = False,
+        **environment: str,
     ) -> str:
-        process = self.start(name, *overrides, engine=engine, processes=processes, **environment)
+        process = self.start(name, *overrides, engine=engine, processes=processes, anew=anew, **environment)
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output[-4000:]
         return output
@@ -113,18 +145,28 @@ class Command:
             assert process.poll() is None, process.communicate()[0][-4000:]
             assert time.monotonic() < deadline, "no checkpoint in five minutes"
             time.sleep(0.01)
-        launcher = psutil.Process(process.pid)
-        # Workers first and one by one: torchrun gives each a session of its own.
-        for one in [*launcher.children(recursive=True), launcher]:
-            one.kill()
+        ranks = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        while not all(map(has_ended, ranks)):
+            time.sleep(0.01)
         process.communicate()
         done = (self.run_dir(name) / "checkpoint").exists() if not finished else not list(work.glob("step-*"))
         assert not done, "it had finished before it could be killed"
 
 
 @pytest.fixture(scope="module")
-def training(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    return Command(curated, tmp_path_factory.mktemp("runs"))
+def training(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    command = Command(curated, tmp_path_factory.mktemp("runs"))
+    yield command
+    for process in command.started:  # what a failed test left behind
+        process.kill()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def free_port() -> str:

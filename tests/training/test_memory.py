@@ -20,11 +20,16 @@ CONFIG = LlamaConfig(
 )
 
 
+@pytest.fixture(scope="module")
+def measured() -> dict[str, dict[str, float]]:
+    return measure(SHAPES)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_step_takes_what_is_said(name: str) -> None:
-    found = measure(SHAPES[name])
+def test_a_step_takes_what_is_said(measured: dict[str, dict[str, float]], name: str) -> None:
+    found = measured[name]
     assert 0.7 < found["estimated"] / found["measured"] < 1.35, found
 
 

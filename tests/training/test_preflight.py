@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model
 from calibration_tuning.records import read_records, write_records
+from tests.forked import completed
 from training.memory import counts
 from training.preflight import checks, here, untuned, work
 from training.preflight.machines import GPUS, LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, SHARDINGS
@@ -345,6 +344,7 @@ def test_question_sets_are_read_before_a_gpu_is_paid_for(run: RunConfig) -> None
         ("curation.sizes.train=5000", "questions are wanted in all, but the sets give only"),
     ],
 )
+@pytest.mark.slow
 def test_questions_that_are_missing_misspelt_or_too_few_fail(run: RunConfig, override: str, message: str) -> None:
     found = status(changed(run, override), "questions")
     assert found.status == "fails"
@@ -388,6 +388,7 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
+@pytest.mark.slow
 def test_the_machine_itself_is_checked(run: RunConfig, on_cpu: None) -> None:
     found = dict(checks.findings(Paper(run, 0, GPU), here.HERE))
     assert {*found} == {*here.HERE}
@@ -434,6 +435,7 @@ def test_fewer_gpus_than_planned_fail(run: RunConfig, on_cpu: None, monkeypatch:
     assert found == checks.CheckResult("fails", "preflight --here: this machine has 4 GPUs, not 8; give --gpus 4")
 
 
+@pytest.mark.slow
 def test_processes_that_cannot_meet_fail(run: RunConfig, on_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nosuchdevice")
     with pytest.raises(UserError, match="2 processes cannot communicate"):
@@ -486,13 +488,7 @@ def test_an_example_is_shown_with_its_supervised_token(run: RunConfig) -> None:
 
 
 def preflight(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "training.preflight", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": "."},
-    )
+    return completed("training.preflight", *arguments)
 
 
 @pytest.mark.slow

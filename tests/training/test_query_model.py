@@ -106,6 +106,7 @@ def test_gradient_checkpointing_changes_nothing(tiny: Any, kind: dict[str, Any])
     assert_same_gradients(torch.autograd.grad(total, case.parameters), expected)
 
 
+@pytest.mark.slow
 def test_compiled_layers_change_nothing(tiny: Any) -> None:
     case = Case(tiny)
     expected = torch.autograd.grad(case.plain_loss(), case.parameters)

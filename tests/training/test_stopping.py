@@ -14,14 +14,14 @@ import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from tests.training.conftest import Command
+    from tests.training.conftest import Command, Process
 
 pytestmark = pytest.mark.slow
 # Checkpoints at the end only: what there is to go on from comes of the signal.
 LONG = ("training.epochs=40", "training.checkpoints=1", "training.evaluations=1", "training.lora.lora_dropout=0.2")
 
 
-def wait_for_steps(file: Path, process: subprocess.Popen[str]) -> None:
+def wait_for_steps(file: Path, process: Process) -> None:
     """Until some steps have been logged."""
     deadline = time.monotonic() + 300
     while not file.is_file() or len(file.read_text().splitlines()) < 3:
@@ -51,7 +51,7 @@ def test_one_process_stops_and_goes_on(training: Command, number: signal.Signals
 
 
 def test_two_processes_stop_at_the_same_step_though_one_alone_was_asked(training: Command) -> None:
-    process = training.start("stopped-2", *LONG, engine="ddp_8gpu")
+    process = training.start("stopped-2", *LONG, engine="ddp_8gpu", anew=True)
     wait_for_steps(training.run_dir("stopped-2") / "training.jsonl", process)
     workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "training" in p.cmdline()]
     workers[-1].send_signal(signal.SIGUSR1)

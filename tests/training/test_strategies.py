@@ -18,7 +18,7 @@ SMALL_PASSES = "training.tokens_per_batch=256"
 
 @pytest.fixture(scope="module")
 def single(training: Command) -> dict[str, torch.Tensor]:
-    training.finish("single")
+    training.finish("single", anew=True)
     return training.adapter("single")
 
 
@@ -44,7 +44,7 @@ def test_how_a_step_is_computed_changes_nothing(
 # With small passes a step takes several, whose gradients add up; ten or more examples a pass take none.
 @pytest.mark.parametrize("engine", ["ddp_8gpu", "deepspeed_zero2", "deepspeed_zero3", "fsdp2"])
 def test_two_processes_make_the_adapter_of_one(training: Command, single: dict[str, torch.Tensor], engine: str) -> None:
-    output = training.finish(engine, SMALL_PASSES, engine=engine)
+    output = training.finish(engine, SMALL_PASSES, engine=engine, anew=True)
     assert "2 (" in output, "two processes took part"
     assert_same(training.adapter(engine), single)
     assert output.count("checkpoint:") == 1, "only the first process speaks"
@@ -64,4 +64,4 @@ def test_more_processes_than_examples_in_a_step(training: Command) -> None:
 def test_a_rank_leaves_before_what_aborts_in_the_teardown(training: Command, tmp_path: Path) -> None:
     aborts = "import os, sys\nclass Aborts:\n    def __del__(self, abort=os.abort):\n        abort()\n"
     (tmp_path / "sitecustomize.py").write_text(f"{aborts}if 'RANK' in os.environ:\n    sys.kept = Aborts()\n")
-    training.finish("leaves", "training.epochs=0.2", engine="ddp_8gpu", PYTHONPATH=f"{tmp_path}:.")
+    training.finish("leaves", "training.epochs=0.2", engine="ddp_8gpu", anew=True, PYTHONPATH=f"{tmp_path}:.")

@@ -64,6 +64,7 @@ def test_percentiles_of_few_groups_are_further_out_by_hand() -> None:
     assert (many.low, many.high) == (pytest.approx(0.025, abs=1e-4), pytest.approx(0.975, abs=1e-4))
 
 
+@pytest.mark.slow
 def test_means_of_eleven_groups_are_covered_and_tested_as_promised() -> None:
     """The plain percentile interval contains the mean of 11 normal groups in 90% of data sets, and p-values of a normal
     are below 0.05 in 9%."""
@@ -124,6 +125,7 @@ def test_error_interval_by_hand() -> None:
     assert error_interval(0.6, draws, null=[0.1, 0.2]).low == pytest.approx(0.225)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bend", [0.0, 0.1, 0.2])
 def test_intervals_of_ece_hold_the_truth(bend: float) -> None:
     # Confidence p, truth p + bend: the ECE is bend. Percentile intervals of a calibrated model hold 0 never.
@@ -142,6 +144,7 @@ def test_intervals_of_ece_hold_the_truth(bend: float) -> None:
         assert held["percentile"] == 0
 
 
+@pytest.mark.slow
 def test_intervals_of_ece_hold_the_truth_in_groups() -> None:
     # Ten answers each, decided by one draw: 30 observations, not 300. Taken for 300, chance looks smaller than it is.
     groups, held = np.arange(300) // 10, {"grouped": 0, "taken for independent": 0}
@@ -256,6 +259,7 @@ def test_two_models_are_judged_by_their_own_answers() -> None:
     assert found["brier"].value == 0.0
 
 
+@pytest.mark.slow
 def test_no_difference_is_seldom_found() -> None:
     """Two forecasts of equal quality: at level 0.05 few comparisons may say otherwise."""
     found = dict.fromkeys(("brier", "ece", "auroc"), 0)
