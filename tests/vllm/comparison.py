@@ -28,9 +28,6 @@ class Checks:
         if not passed:
             self.failed.append(what)
 
-    def skip(self, what: str, reason: object) -> None:
-        print(f"skip {self.name}, {what}: {reason}", flush=True)
-
     def same_answers(
         self, what: str, actual: Mapping[str, object], expected: Mapping[str, Answer], by: str = "token_ids"
     ) -> None:

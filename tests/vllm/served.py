@@ -23,7 +23,6 @@ import numpy as np
 from calibration_tuning.calibrated_model import CalibratedModel
 from calibration_tuning.config.engines import ModelSettings, OpenAIEngine
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import adapter_off, resolve_model_path
 from data_curation.engines import build_engine
 from tests.vllm.asking import MODEL, RUNS, Style, cloze, job, run_config, sampled, thinking_model, written
@@ -117,12 +116,10 @@ def check_endpoint(checks: Checks, settings: ModelSettings, model: str) -> None:
     checks.same_answers("endpoint, written", answers(engine, asked), expected, by="text")
     checks.sampled("endpoint, sampled", engine, sampled(asked[:30], 2), expected)
     choosing = cloze(20)
-    try:
-        scored = answers(engine, choosing)
-    except UserError as error:
-        checks.skip("endpoint, cloze", error)
-        return
-    checks.same_choices("endpoint, cloze", scored, answers(local, choosing))
+    # Singly: with --enable-lora on a CPU, vLLM 0.32 dies of two prompts that are scored at once (add_lora_logits has an
+    # index for each request, not for each token).
+    singly = build_engine(endpoint.model_copy(update={"concurrency": 1}), here)
+    checks.same_choices("endpoint, cloze", answers(singly, choosing), answers(local, choosing))
 
 
 def main(kind: str) -> int:
