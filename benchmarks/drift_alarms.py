@@ -50,7 +50,7 @@ def main(
     repeats: Annotated[int, typer.Option(min=1, help="Streams drawn for each row.")] = 200,
     seed: Annotated[int, typer.Option(min=0)] = 1,
 ) -> None:
-    print("| what happens | streams with an alarm | answers until half of them have it |\n|---|---:|---:|")
+    print("| what happens | streams with an alarm | answers at the alarm, median |\n|---|---:|---:|")
     with progress(len(CASES) * repeats, "monitoring", "streams") as bar:
         for name, case in CASES.items():
             generator = np.random.default_rng(seed)

@@ -72,7 +72,7 @@ def test_results_are_the_metrics_of_the_samples(samples: Any) -> None:
     ("changes", "message"),
     [
         ({"grader": "guess"}, "grader 'guess': not a grader; known: exact"),
-        ({"question": "{{ quest }}"}, "document 0: .* 'quest' is undefined"),
+        ({"question": "{{ quest }}"}, "document 0: .*'quest' is undefined"),
         ({"checkpoint": "nowhere"}, "nowhere: neither a checkpoint folder nor a repository"),
     ],
 )
