@@ -184,12 +184,12 @@ def count_layers(
         lm: Any = AutoModelForCausalLM.from_config(type(shape)(**values), dtype=torch.bfloat16)
         model = QueryModel(get_peft_model(lm, lora), (10, 11), ObjectiveSettings()).train()
     fake = FakeTensorMode()
+    put_on_fake_device(model, fake, device)
+    on_device = [
+        {key: faked(value, fake, device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+        for batch in passes
+    ]
     with fake:
-        put_on_fake_device(model, fake, device)
-        on_device = [
-            {key: faked(value, fake, device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-            for batch in passes
-        ]
         if way.kept and not reference_only:
             for batch in on_device:
                 kept = (len(batch["answer_ids"]), shape.hidden_size)
