@@ -16,7 +16,7 @@ BENCHMARKS = {
     "startup": "what passes before the first line of help, and before the first training step",
     "training_memory": "the memory model of `preflight` against the memory that steps take",
     "precision": "confidences and metrics of a tuned checkpoint in bfloat16 against float32",
-    "coverage": "how often intervals of Brier, NLL, AUROC, AURC, accuracy and resolution contain the truth",
+    "coverage": "how often intervals of Brier, NLL, AUROC, AURC, PRR, accuracy and resolution contain the truth",
     "interval_coverage": "how often intervals of calibration errors contain the truth",
     "calibrated_null": "whether what chance alone makes of a calibration error is known",
     "thresholds": "how often answers above a threshold are wrong more often than promised",
