@@ -17,7 +17,7 @@ BENCHMARKS = {
     "training_memory": "the memory model of `preflight` against the memory that steps take",
     "gpu_paper": "kernels, FLOPs, waits and modelled time of a 7B step on one of 8 GPUs, counted without a GPU",
     "precision": "confidences and metrics of a tuned checkpoint in bfloat16 against float32",
-    "coverage": "how often intervals of Brier, NLL, AUROC, AURC, accuracy and resolution contain the truth",
+    "coverage": "how often intervals of Brier, NLL, AUROC, AURC, PRR, accuracy and resolution contain the truth",
     "interval_coverage": "how often intervals of calibration errors contain the truth",
     "calibrated_null": "whether what chance alone makes of a calibration error is known",
     "thresholds": "how often answers above a threshold are wrong more often than promised",
