@@ -11,7 +11,7 @@ from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
 from calibration_tuning.records import Demonstration
 from tests.families.conftest import Matrix
 from tests.families.templates import REFUSED, TEMPLATES
-from tests.families.tokenizers import REAL, SMALL, tokenizer_of
+from tests.families.tokenizers import REAL, SMALL, WITH_TEMPLATE, as_it_came, tokenizer_of
 
 TOKENIZERS = [*SMALL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in REAL)]
 SHOWN = [
@@ -117,6 +117,16 @@ def test_chat(kind: str, family: str, matrix: Matrix) -> None:
     end = tokenizer.eos_token if template.turn_end == "EOS" else template.turn_end
     assert tokenizer.convert_tokens_to_ids(end) in prompt.stop_ids()
     matrix.add(family, "end of a turn", "found")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WITH_TEMPLATE)
+def test_the_template_that_a_tokenizer_brings(kind: str, matrix: Matrix) -> None:
+    tokenizer, row = as_it_came(kind), "SmolLM2, Qwen2.5"
+    prompt = PromptFormat(tokenizer, "chat")
+    assert_joined(tokenizer, prompt, matrix, row)
+    assert tokenizer.convert_tokens_to_ids("<|im_end|>") in prompt.stop_ids()
+    matrix.add(row, "end of a turn", "found")
 
 
 @pytest.mark.parametrize("family", TEMPLATES)

