@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.errors import UserError
@@ -171,3 +173,14 @@ def test_registries_and_settings_name_the_same_things() -> None:
     ]
     for schema, field, registry in pairs:
         assert set(get_args(schema.model_fields[field].annotation)) == set(registry), field
+
+
+def test_a_system_prompt_is_stored_and_none_changes_no_fingerprint() -> None:
+    """Runs made before there was the setting keep their fingerprints; those with one differ by it."""
+    plain, brief = ModelSettings(path="m"), ModelSettings(path="m", system_prompt=" Be brief. \n")
+    assert "system_prompt" not in plain.model_dump()
+    assert brief.model_dump()["system_prompt"] == "Be brief."
+    for settings in (plain, brief):
+        assert ModelSettings.model_validate(settings.model_dump(mode="json")) == settings
+    with pytest.raises(ValidationError, match="is empty; leave it out"):
+        ModelSettings(path="m", system_prompt=" \n")
