@@ -161,5 +161,5 @@ def test_the_first_recipe_writes_its_yaml_which_is_curated(
     model = f"model={{path: {tiny_model_path}, prompt_format: text, minimal_answer_mass: 0}}"
     curate(load_run_config("support/run.yaml", [model, "curation.max_new_tokens=4"]), False)
     kept = [row for split in SPLITS[:4] for row in read_records(config.curation_dir / f"{split}.parquet")]
-    assert len(kept) >= 0.9 * COUNT
+    assert len(kept) >= 0.8 * COUNT  # the rest is kept back for demonstrations, and for answers that are too long
     assert {row.question for row in kept} <= {asked(row) for row in rows()}
