@@ -138,8 +138,8 @@ def test_the_reference_is_read_once_if_its_states_are_kept(llama: RunConfig) -> 
 
 
 def test_small_passes_wait_for_the_host_and_a_larger_batch_is_advised(llama: RunConfig) -> None:
-    """A pass of an H100 with 4 examples computes for less time than its host needs to launch its kernels."""
-    paper = paper_of(llama, gpu="h100-80gb")
+    """A pass of a B200 with 4 examples computes for less time than its host needs to launch its kernels."""
+    paper = paper_of(llama, gpu="b200")
     launched = paper.steps.steps * 32 * LAUNCHES["training"]
     assert work.hours(paper, DDP)[1] == pytest.approx(launched * SECONDS_TO_LAUNCH[1] / 3600)
     advice = checks.batch(paper).detail
@@ -147,7 +147,7 @@ def test_small_passes_wait_for_the_host_and_a_larger_batch_is_advised(llama: Run
     assert "training.batch_size=128 training.learning_rate=0.0002 would take 235 steps instead of 938" in advice
     larger = paper.with_batch_size(128)
     assert work.hours(larger, DDP)[1] < 0.5 * work.hours(paper, DDP)[1]
-    full = paper_of(llama, gpu="h100-80gb", batch_size=128)
+    full = paper_of(llama, gpu="b200", batch_size=128)
     assert checks.batch(full).detail == "128 examples a step, 16 on each GPU"
 
 

@@ -55,9 +55,9 @@ PRODUCTS = (0.7, 0.4)
 """The share of the peak that matrix products of this size reach, high and low: usual values, not measured here."""
 SECONDS_TO_LAUNCH = (8e-6, 15e-6)
 """Seconds that the host takes to launch a kernel through Python, autograd and peft, low and high: usual values too."""
-LAUNCHES = {"training": 150, "reference": 50}
-"""Kernels that a decoder layer launches in a pass, forward and backward, and in a forward pass without gradients: those
-that `python -m benchmarks gpu_paper` counts for Llama-2-7B."""
+LAUNCHES = {"training": 150, "reference": 40}
+"""About how many kernels a decoder layer of Llama launches in a pass, forward and backward, and in a forward pass without
+gradients, by its operations; `python -m benchmarks gpu_paper` counts them."""
 MEMORY, SHORTEST = 0.8, 3e-6
 """The share of its bandwidth that a kernel reaches that only moves memory, and the seconds of the shortest kernel."""
 CONTEXT = 1.5
