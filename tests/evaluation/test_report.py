@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from calibration_tuning.metrics.bootstrap import Interval
+from calibration_tuning.metrics.bootstrap import Difference, Interval
 from calibration_tuning.metrics.calibrators import Calibrator
 from evaluation import sentences, story, tables
 from evaluation.evidence import Evidence
@@ -22,7 +22,7 @@ from evaluation.findings import key
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
 from evaluation.report import stacked, write_report
-from evaluation.schema import Calibrators, Metrics
+from evaluation.schema import Calibrators, Comparison, Headline, Metrics
 from evaluation.sections import SECTIONS
 
 
@@ -84,21 +84,38 @@ def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("skills", "said", "other"),
+    ("gained", "tuning", "over_subject", "said"),
     [
-        ((0.0, 5.0), "Confidence improved", "clearly better than"),
-        ((5.0, -4.0), "Confidence became worse", "clearly worse than"),
-        ((2.0, 2.0), "Confidence improved, but not by training the adapter,", "clearly better than"),
-        ((0.0, 0.0), "No gain was shown beyond knowing each subject's accuracy,", "not clearly different from"),
+        ("better", "better", "better", "Confidence improved on"),
+        ("better", "unclear", "better", "Confidence improved, but not by training the adapter, on"),
+        ("better", "worse", "better", "Confidence improved, but not by training the adapter, on"),
+        ("better", "better", "unclear", "No gain was shown beyond knowing each subject's accuracy, on"),
+        ("better", "unclear", "unclear", "No gain was shown beyond knowing each subject's accuracy, on"),
+        ("unclear", "unclear", "better", "Confidence did not clearly change on"),
+        ("worse", "worse", "worse", "Confidence became worse on"),
+        ("", "", "", "Confidence was measured on"),
     ],
 )
-def test_the_verdict_is_what_the_numbers_say(
-    make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str, other: str
+def test_the_headline_is_what_the_verdicts_say(gained: str, tuning: str, over_subject: str, said: str) -> None:
+    def change(verdict: str) -> dict[str, Difference]:
+        return {"brier": Difference(0.0, verdict=verdict)}
+
+    parts_of = {"difference": change(gained), "tuning": change(tuning), "over_subject_accuracy": change(over_subject)}
+    test = Comparison.model_construct(n=80, **parts_of)
+    headline = Headline.model_construct(test=test)
+    assert sentences.verdict_sentence(parts(headline=headline)) == f"{said} 80 held-out questions."
+
+
+@pytest.mark.parametrize(
+    ("skills", "other"),
+    [((0.0, 5.0), "clearly better than"), ((5.0, -4.0), "clearly worse than"), ((0.0, 0.0), "not clearly different")],
+)
+def test_the_scores_say_what_the_subject_alone_would_give(
+    make_evidence: Callable[..., Evidence], skills: tuple[float, float], other: str
 ) -> None:
     metrics = parts(headline=SECTIONS["headline"](make_evidence(skills)), calibrator=Calibrator("temperature"))
-    assert sentences.verdict_sentence(metrics) == f"{said} on 80 held-out questions."
     assert "Always saying the accuracy of the answer's subject" in sentences.scores_sentence(metrics)
-    assert f"the tuned confidence is {other} that (" in sentences.scores_sentence(metrics)
+    assert f"the tuned confidence is {other}" in sentences.scores_sentence(metrics)
 
 
 @pytest.mark.parametrize(
