@@ -56,7 +56,7 @@ PRODUCTS = (0.7, 0.4)
 SECONDS_TO_LAUNCH = (8e-6, 15e-6)
 """Seconds that the host takes to launch a kernel through Python, autograd and peft, low and high: usual values too."""
 LAUNCHES = {"training": 150, "reference": 40}
-"""About how many kernels a decoder layer of Llama launches in a pass, forward and backward, and in a forward pass with no
+"""About how many kernels a layer of Llama launches in a pass, forward and backward, and in a forward pass without
 gradients, by its operations; `python -m benchmarks gpu_paper` counts them."""
 MEMORY, SHORTEST = 0.8, 3e-6
 """The share of its bandwidth that a kernel reaches that only moves memory, and the seconds of the shortest kernel."""
