@@ -99,14 +99,14 @@ def _needed(metrics: Metrics, rate: Rate) -> str:
             f"{begin} even the surest test answers are wrong more often. More calibration answers will not help; a "
             "better model or a higher error rate will."
         )
-    if needed <= decisions.n_calibration:
+    if needed <= decisions.n_groups:
         return (
             f"{begin} among the surest of the {decisions.n_calibration} calibration answers are more errors than the "
             "test answers suggest. Curate more of them (curation.sizes.calibration)."
         )
     return (
         f"{begin} about {rounded(needed):,} independent calibration answers are needed (now "
-        f"{decisions.n_calibration:,}; curation.sizes.calibration), judging by the test answers."
+        f"{decisions.n_groups:,}; curation.sizes.calibration), judging by the test answers."
     )
 
 

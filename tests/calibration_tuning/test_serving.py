@@ -472,7 +472,7 @@ def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any, 
         page.get_by_label("Follow up").check()
         page.get_by_label("Question").press("Enter")
         page.get_by_role("status").wait_for()
-        assert page.get_by_role("status").inner_text().startswith("Answering and judging, ")
+        assert page.get_by_role("status").inner_text().strip().startswith("Answering and judging, ")
         assert page.get_by_role("button").is_disabled()
         page.screenshot(path=str(tmp_path / f"busy-{scheme}.png"), full_page=True)
         slow.free.set()
