@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +29,9 @@ from calibration_tuning.lm.reading import read_answers
 from calibration_tuning.metrics.confidence import point_metrics
 from calibration_tuning.readout.blend import Blend, fit_blend
 from calibration_tuning.readout.fitting import fit_readout
-from calibration_tuning.readout.likelihood import LIKELIHOODS
+from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.read_answers import ReadAnswers
-from calibration_tuning.readout.stacked import QUERY, Read, StackedReadout, signals_of
+from calibration_tuning.readout.stacked import QUERY, WITHOUT_QUERY, Read, StackedReadout, signals_of
 from calibration_tuning.readout.states import layers_read
 from calibration_tuning.records import QueryExample
 from calibration_tuning.runs.progress import progress
@@ -89,8 +90,8 @@ def readouts(train: ReadAnswers, calibration: ReadAnswers, judged: Mapping[str, 
     kinds: dict[str, list[str]] = {
         "tuned query": [QUERY],
         "likelihood": ["sequence_likelihood"],
-        "likelihoods": list(LIKELIHOODS),
-        "query + likelihoods": [QUERY, *LIKELIHOODS],
+        "likelihoods": list(WITHOUT_QUERY),
+        "query + likelihoods": [QUERY, *WITHOUT_QUERY],
     }
     blends = {name: fit_blend(signals, of, calibration.correct, 0.0) for name, of in kinds.items()}
     apply: dict[str, Callable[[Read], Array]] = {
@@ -127,6 +128,8 @@ def read_splits(
         lengths = np.array([len(row) for row in read.token_logprobs])
         flat = np.concatenate([np.array(row) for row in read.token_logprobs])
         np.savez(cache, query=read.query, states=read.states, lengths=lengths, logprobs=flat)
+    chosen = [chosen_log_odds(row.answer, row.choices, row.choice_logprobs) for row in rows]
+    read = replace(read, chosen=np.array(chosen))
     graded = ReadAnswers(
         read,
         np.array([row.correct for row in rows]),

@@ -24,6 +24,7 @@ from calibration_tuning.lm.models import adapter_off, context_length, default_de
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
+from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.stacked import Read
 from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
@@ -195,7 +196,12 @@ class CalibratedModel:
             answers = self._answers(start, ids, choices, longest)
         # Answers that end by themselves end with a token more, which is not among theirs.
         cut = [given is None and len(a.token_ids) >= longest for a, given in zip(answers, choices, strict=True)]
-        judged = self._judged(start, questions, [a.text for a in answers], [a.token_ids for a in answers])
+        chosen = [
+            chosen_log_odds(answer.text, given, answer.choice_logprobs)
+            for answer, given in zip(answers, choices, strict=True)
+        ]
+        texts, token_ids = [a.text for a in answers], [a.token_ids for a in answers]
+        judged = self._judged(start, questions, texts, token_ids, np.array(chosen))
         return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
 
     def claims(self, question: Asked, answer: str, context: str | None = None) -> JudgedClaims:
@@ -218,9 +224,14 @@ class CalibratedModel:
         return JudgedClaims([Claim(text, *span, confidence) for text, span, confidence in judged])
 
     def _judged(
-        self, start: Start, questions: Sequence[str], texts: Sequence[str], token_ids: list[list[int]]
+        self,
+        start: Start,
+        questions: Sequence[str],
+        texts: Sequence[str],
+        token_ids: list[list[int]],
+        chosen: np.ndarray | None = None,
     ) -> list[CalibratedAnswer]:
-        logits, familiar = self._logits(questions, token_ids, start)
+        logits, familiar = self._logits(questions, token_ids, start, chosen)
         trusted = self._trusted(logits) if self._is_as_tuned(start) else [None] * len(logits)
         confidences = self._calibrated(logits)
         return [
@@ -279,10 +290,14 @@ class CalibratedModel:
         return {i: cloze_answer(choices[i], encoded[i], logprobs[i], "per_character") for i in asked}
 
     def _logits(
-        self, questions: Sequence[str], answers: list[list[int]], start: Start = PLAIN
+        self,
+        questions: Sequence[str],
+        answers: list[list[int]],
+        start: Start = PLAIN,
+        chosen: np.ndarray | None = None,
     ) -> tuple[np.ndarray, list[float | None]]:
         """Log-odds [n] of "correct", before the calibrator, and how familiar each answer is."""
-        read = self._read(questions, answers, start)
+        read = replace(self._read(questions, answers, start), chosen=chosen)
         if self.readout is None:
             return read.query, [None] * len(answers)
         known = self.readout.probe is not None

@@ -17,7 +17,7 @@ import numpy as np
 from calibration_tuning.config.evaluation import EstimatorName
 from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.metrics.calibrators import log_odds
-from calibration_tuning.readout.likelihood import LIKELIHOODS, SURE, of_logprob
+from calibration_tuning.readout.likelihood import LIKELIHOODS, among_choices, of_logprob
 from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import agreement, cocoa, semantic_entropy
 from evaluation.density import density
@@ -90,11 +90,10 @@ def _cocoa(splits: Splits, findings: Findings, state: State) -> Scores:
 
 def _choice(row: GradedAnswer, finding: Finding) -> float | None:
     """log-odds of the chosen answer among the choices, by their likelihoods; of the likeliest if none was chosen."""
-    logprobs = np.array(finding["choice_logprobs"])
+    logprobs = finding["choice_logprobs"]
     chosen = choice_index(row.answer, row.choices or [], lettered=row.style == "choice")
     best = int(np.argmax(logprobs)) if chosen is None else chosen
-    others = np.delete(logprobs, best)
-    return float(np.clip(logprobs[best] - np.logaddexp.reduce(others), -700, SURE)) if len(others) else SURE
+    return among_choices(logprobs, best)
 
 
 ESTIMATORS: dict[EstimatorName, Estimator] = {

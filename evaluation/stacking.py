@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from calibration_tuning.readout.fitting import cross_fitted, cross_fitted_blend
-from calibration_tuning.readout.likelihood import LIKELIHOODS
+from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.read_answers import ReadAnswers
-from calibration_tuning.readout.stacked import Read, StackedReadout, signals_of
+from calibration_tuning.readout.stacked import WITHOUT_QUERY, Read, StackedReadout, signals_of
 from calibration_tuning.records import GradedAnswer
 from evaluation.findings import Findings
 from evaluation.passes.base import State, unpack
@@ -38,7 +38,7 @@ def likelihood_blend(splits: Splits, findings: Findings, state: State) -> dict[s
     signals = {split: signals_of(_read(rows, findings, state), None) for split, rows in splits.items()}
     scores = {split: record.likelihood(values) for split, values in signals.items()}
     calibration = _graded(splits["calibration"], _read(splits["calibration"], findings, state))
-    scores["calibration"] = cross_fitted_blend(signals["calibration"], list(LIKELIHOODS), calibration)
+    scores["calibration"] = cross_fitted_blend(signals["calibration"], list(WITHOUT_QUERY), calibration)
     return scores
 
 
@@ -55,7 +55,8 @@ def _read(rows: Sequence[GradedAnswer], findings: Findings, state: State, readin
     known = [findings.need(reading, "before", row) for row in rows]
     query = [float(findings.need("query", state, row)["logit"]) for row in rows]
     states = np.stack([unpack(finding["states"]) for finding in known]) if known else np.zeros((0, 0), np.float32)
-    return Read(np.array(query), [finding["logprobs"] for finding in known], states)
+    chosen = np.array([chosen_log_odds(row.answer, row.choices, row.choice_logprobs) for row in rows])
+    return Read(np.array(query), [finding["logprobs"] for finding in known], states, chosen)
 
 
 def _graded(rows: Sequence[GradedAnswer], read: Read) -> ReadAnswers:

@@ -13,6 +13,7 @@ from calibration_tuning.config.run import RunConfig
 from calibration_tuning.lm.models import default_device, load_model
 from calibration_tuning.lm.reading import Reading, read_answers
 from calibration_tuning.readout.fitting import cross_fitted, fit_readout
+from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import Read, StackedReadout
 from calibration_tuning.readout.states import layers_read
@@ -114,7 +115,12 @@ def read(
 def _answers(rows: Sequence[QueryExample], query: np.ndarray, reading: Reading, start: int) -> ReadAnswers:
     part = slice(start, start + len(rows))
     return ReadAnswers(
-        Read(query, reading.token_logprobs[part], reading.states[part]),
+        Read(
+            query,
+            reading.token_logprobs[part],
+            reading.states[part],
+            np.array([chosen_log_odds(row.answer, row.choices, row.choice_logprobs) for row in rows]),
+        ),
         np.array([row.correct for row in rows]),
         np.array([row.group for row in rows]),
         np.array([row.source for row in rows]),
@@ -129,6 +135,7 @@ def together(first: ReadAnswers, second: ReadAnswers) -> ReadAnswers:
             np.concatenate([part.query for part in reads]),
             [row for part in reads for row in part.token_logprobs],
             np.concatenate([part.states for part in reads]),
+            np.concatenate([part.chosen for part in reads]),  # type: ignore[misc]
         ),
         *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in ("correct", "groups", "sources")),
     )

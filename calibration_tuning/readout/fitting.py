@@ -14,9 +14,8 @@ from calibration_tuning.metrics.calibrators import fit
 from calibration_tuning.metrics.cross_fitting import FOLDS
 from calibration_tuning.readout.blend import Signals, fit_blend
 from calibration_tuning.readout.left_out import leave_sources_out, source_scores
-from calibration_tuning.readout.likelihood import LIKELIHOODS
 from calibration_tuning.readout.read_answers import ReadAnswers, fit_blends
-from calibration_tuning.readout.stacked import QUERY, StackedReadout, StackedRecord, mix, signals_of
+from calibration_tuning.readout.stacked import QUERY, WITHOUT_QUERY, StackedReadout, StackedRecord, mix, signals_of
 from calibration_tuning.readout.states import fit_probe
 
 Array = np.ndarray
@@ -38,7 +37,7 @@ def fit_readout(
     home, abroad = fit_blends(all_signals, calibration.correct)
     untuned = fit_blends(all_signals | {QUERY: untuned_query}, calibration.correct)
     signals, correct = signals_of(calibration.read, None), calibration.correct
-    without_query, without_states = list(LIKELIHOODS), [QUERY, *LIKELIHOODS]
+    without_query, without_states = list(WITHOUT_QUERY), [QUERY, *WITHOUT_QUERY]
     alone, stateless = (cross_fitted_blend(signals, names, calibration) for names in (without_query, without_states))
     left_out, abroad_weight = source_scores(leave_sources_out(train, calibration) if probe is not None else {})
     record = StackedRecord(

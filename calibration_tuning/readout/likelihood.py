@@ -39,6 +39,20 @@ def length_normalised_likelihood(logprobs: Sequence[float]) -> float:
     return of_logprob(sum(logprobs) / len(logprobs))
 
 
+def among_choices(choice_logprobs: Sequence[float], index: int) -> float:
+    """Log-odds of a choice among all that were offered, by the natural log-probabilities of their texts."""
+    logprobs = np.asarray(choice_logprobs, dtype=np.float64)
+    others = np.delete(logprobs, index)
+    return float(np.clip(logprobs[index] - np.logaddexp.reduce(others), -700.0, SURE)) if len(others) else SURE
+
+
+def chosen_log_odds(answer: str, choices: Sequence[str] | None, choice_logprobs: Sequence[float] | None) -> float:
+    """`among_choices` of an answer that was chosen by likelihood; NaN for one that was written."""
+    if not choice_logprobs or not choices or answer not in choices:
+        return float("nan")
+    return among_choices(choice_logprobs, list(choices).index(answer))
+
+
 LIKELIHOODS: dict[str, Callable[[Sequence[float]], float]] = {
     "sequence_likelihood": sequence_likelihood,
     "average_token_probability": average_token_probability,
@@ -47,7 +61,15 @@ LIKELIHOODS: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def likelihoods(token_logprobs: Sequence[Sequence[float]], names: Sequence[str]) -> np.ndarray:
-    """Log-odds [n, len(names)] of n answers with these natural log-probabilities; NaN for an empty answer."""
+def likelihoods(
+    token_logprobs: Sequence[Sequence[float]], names: Sequence[str], chosen: np.ndarray | None = None
+) -> np.ndarray:
+    """Log-odds [n, len(names)] of n answers with these natural log-probabilities; NaN for an empty answer.
+
+    `chosen` [n] are the log-odds of answers among the choices they were chosen from, NaN for written ones. They stand
+    in for every likelihood: that of a choice's text depends on its length, and cannot be compared with that of a
+    written answer.
+    """
     rows = [[LIKELIHOODS[name](row) if len(row) else np.nan for name in names] for row in token_logprobs]
-    return np.array(rows, dtype=np.float64).reshape(len(token_logprobs), len(names))
+    table = np.array(rows, dtype=np.float64).reshape(len(token_logprobs), len(names))
+    return table if chosen is None else np.where(np.isnan(chosen)[:, None], table, chosen[:, None])

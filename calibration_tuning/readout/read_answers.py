@@ -23,7 +23,12 @@ class ReadAnswers:
 
     def where(self, mask: Array) -> ReadAnswers:
         picked = np.flatnonzero(mask).tolist()
-        read = Read(self.read.query[picked], [self.read.token_logprobs[i] for i in picked], self.read.states[picked])
+        read = Read(
+            self.read.query[picked],
+            [self.read.token_logprobs[i] for i in picked],
+            self.read.states[picked],
+            None if self.read.chosen is None else self.read.chosen[picked],
+        )
         return ReadAnswers(read, self.correct[picked], self.groups[picked], self.sources[picked])
 
 

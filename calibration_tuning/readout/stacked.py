@@ -23,6 +23,10 @@ from calibration_tuning.readout.states import StateProbe
 Array = np.ndarray
 FILE = "readout.safetensors"
 QUERY, STATES = "query", "states"
+CHOSEN, WRITTEN = "is_chosen", "is_written"
+"""1 or 0: two signals, as weights are not negative, for the base rates of both kinds of answer."""
+WITHOUT_QUERY = (*LIKELIHOODS, CHOSEN, WRITTEN)
+"""What the log-probabilities of an answer's tokens tell."""
 FAMILIAR = 0.1
 """Familiarity from which on an answer's states are believed in full."""
 
@@ -61,7 +65,7 @@ class StackedRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["stacked"] = "stacked"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     layers: tuple[int, ...]
     """Decoder layers, counted from 1, whose states are read."""
     home: Blend
@@ -79,13 +83,19 @@ class StackedRecord(BaseModel):
     left_out: dict[str, SourceScores]
     """By source: how `abroad_weight` was chosen. Empty where there is one source."""
 
-    def without_states(self, token_logprobs: Sequence[Sequence[float]], query: Array | None = None) -> Array:
+    def without_states(
+        self,
+        token_logprobs: Sequence[Sequence[float]],
+        query: Array | None = None,
+        chosen: Array | None = None,
+    ) -> Array:
         """Confidences [n] in [0, 1] of answers whose hidden states are out of reach, as behind a server.
 
         `token_logprobs` are the natural log-probabilities of each answer's tokens under the base model, `query` [n] the
-        log-odds of the uncertainty query under the adapter; without them the likelihood speaks alone.
+        log-odds of the uncertainty query under the adapter; without them the likelihood speaks alone. `chosen` [n] as
+        in `Read`.
         """
-        signals = dict(zip(LIKELIHOODS, likelihoods(token_logprobs, list(LIKELIHOODS)).T, strict=True))
+        signals = _likelihood_signals(token_logprobs, chosen)
         if query is None:
             return self.likelihood_calibrator(self.likelihood(signals))
         return self.abroad_calibrator(self.abroad(signals | {QUERY: np.asarray(query, np.float64)}))
@@ -100,6 +110,9 @@ class Read:
     token_logprobs: Sequence[Sequence[float]]
     states: Array
     """float32 [n, W]"""
+    chosen: Array | None = None
+    """Log-odds [n] of answers among the choices they were chosen from by likelihood; NaN for written ones. None where
+    all were written."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +135,14 @@ class StackedReadout:
 
 def signals_of(read: Read, probe: StateProbe | None) -> dict[str, Array]:
     """Log-odds [n] by signal."""
-    columns = likelihoods(read.token_logprobs, list(LIKELIHOODS))
-    signals = {QUERY: read.query, **dict(zip(LIKELIHOODS, columns.T, strict=True))}
+    signals = {QUERY: read.query, **_likelihood_signals(read.token_logprobs, read.chosen)}
     return signals if probe is None else signals | {STATES: probe.logit(read.states)}
+
+
+def _likelihood_signals(token_logprobs: Sequence[Sequence[float]], chosen: Array | None) -> dict[str, Array]:
+    columns = likelihoods(token_logprobs, list(LIKELIHOODS), chosen)
+    is_chosen = np.zeros(len(token_logprobs)) if chosen is None else (~np.isnan(chosen)).astype(np.float64)
+    return {**dict(zip(LIKELIHOODS, columns.T, strict=True)), CHOSEN: is_chosen, WRITTEN: 1 - is_chosen}
 
 
 def mix(home: Array, abroad: Array, familiar: Array, abroad_weight: float) -> Array:

@@ -25,7 +25,10 @@ def test_packed_rows_and_kept_states_ask_for_less(steps: dict[str, Step]) -> Non
     kernels = {name: step.kernels for name, step in steps.items()}
     assert kernels["packed, reference kept"] < kernels["packed"] < kernels["padded"]
     assert kernels["padded, reference kept"] < kernels["padded"]
-    for layout in ("packed", "padded"):  # of a model this narrow, packed rows cost more attention than they save elsewhere
+    for layout in (
+        "packed",
+        "padded",
+    ):  # of a model this narrow, packed rows cost more attention than they save elsewhere
         assert steps[f"{layout}, reference kept"].flops < steps[layout].flops
     assert {step.waits for step in steps.values()} == {0}
 

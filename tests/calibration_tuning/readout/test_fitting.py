@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from calibration_tuning.readout.fitting import cross_fitted, fit_readout
 from calibration_tuning.readout.left_out import WEIGHTS, chosen_weight, leave_sources_out, source_scores
+from calibration_tuning.readout.likelihood import among_choices, chosen_log_odds
 from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import (
     FILE,
@@ -19,6 +21,7 @@ from calibration_tuning.readout.stacked import (
     load_readout,
     mix,
     save_arrays,
+    signals_of,
 )
 from calibration_tuning.readout.states import fit_probe, layers_read
 
@@ -179,3 +182,38 @@ def test_the_probe_is_calibrated_by_its_penalty() -> None:
     said = expit(probe.logit(test.read.states))
     assert np.mean((said - test.correct) ** 2) < 0.25
     assert abs(said.mean() - test.correct.mean()) < 0.05
+
+
+def test_a_choice_counts_among_the_choices() -> None:
+    """Long texts are unlikely whether right or wrong: as a likelihood that says the opposite of what a written answer's
+    does, among the choices it tells right from wrong."""
+    calibration, test = mixed(400, 1), mixed(400, 2)
+    train = mixed(400, 0)
+    pooled = [replace(part, read=replace(part.read, chosen=None)) for part in (train, calibration, test)]
+
+    def known(first: ReadAnswers, second: ReadAnswers, third: ReadAnswers) -> float:
+        record = fit_readout(first, second, second.read.query, (1,), "platt").record
+        return auroc(record.likelihood(signals_of(third.read, None)), third)
+
+    assert known(train, calibration, test) > 0.9 > known(*pooled) + 0.1
+
+
+def mixed(n: int, seed: int) -> ReadAnswers:
+    """Every second answer was chosen. Of the chosen ones the likely texts are the wrong ones, as they are short."""
+    made = answers(n, seed)
+    draw = np.random.default_rng(100 + seed)
+    is_chosen = np.arange(n) % 2 == 1
+    sign = 2 * made.correct - 1
+    total = np.where(is_chosen, -6 - 3 * sign, -3 + 2 * sign) + 0.3 * draw.normal(size=n)
+    chosen = np.where(is_chosen, 2 * sign + 0.5 * draw.normal(size=n), np.nan)
+    read = replace(made.read, token_logprobs=[[min(-0.01, value)] for value in total], chosen=chosen)
+    return replace(made, read=read)
+
+
+def test_a_choice_without_its_rivals_is_a_written_answer() -> None:
+    assert np.isnan(chosen_log_odds("Rome", None, None))
+    assert np.isnan(chosen_log_odds("Rome", ["Rome", "Oslo"], None))
+    assert np.isnan(chosen_log_odds("Bern", ["Rome", "Oslo"], [-1.0, -2.0]))
+    assert chosen_log_odds("Rome", ["Rome", "Oslo", "Bern"], [-1.0, -2.0, -2.0]) == pytest.approx(1 - np.log(2))
+    assert chosen_log_odds("Rome", ["Rome"], [-1.0]) == 40
+    assert among_choices([-1e5, 0.0], 0) == -700
