@@ -99,7 +99,9 @@ def save_checkpoint(
         save_arrays(fitted.readout.probe, folder)
     if temperature is not None:
         save_token_temperature(temperature[0], folder)
-    inputs.prompt_format.tokenizer.save_pretrained(folder)
+    tokenizer = inputs.prompt_format.tokenizer
+    tokenizer.init_kwargs.pop("local_files_only", None)  # how it was loaded, offline or not, is no part of it
+    tokenizer.save_pretrained(folder)
     write_json(folder / FILE, record.model_dump(mode="json"))
     write_sums(folder)
 

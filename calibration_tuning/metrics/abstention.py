@@ -23,17 +23,21 @@ def unavoidable_abstention(accuracy: float, error_rate: float) -> float:
     return max(0.0, 1.0 - accuracy / (1.0 - error_rate))
 
 
-def find_threshold(score: Array, correct: Array, groups: Array, error_rate: float, sure: float = 0.9) -> float | None:
+def find_threshold(
+    score: Array, correct: Array, groups: Array | None = None, error_rate: float = 0.1, sure: float = 0.9
+) -> float | None:
     """The lowest threshold t such that answers with score >= t are wrong at most `error_rate` of the time, with
     probability `sure` over draws of the groups of these n calibration answers; None if the answers support none.
 
     `score` [n] must not have been fitted on these answers: a raw confidence or log-odds, not a calibrated one. Answers
-    of one group (labels [n]) may be right or wrong together. New groups are taken to be no larger than these.
+    of one group (labels [n]; each by itself where None) may be right or wrong together. New groups are taken to be no
+    larger than these.
     Learn then test (Angelopoulos et al. 2021): the scores themselves are tested as thresholds from high to low, by
     `p_values`. Tests start at two places, with half of 1 - `sure` each, so that a few errors at the very top do not end
     the search; a chain of passed tests that reaches the second start brings its half along (fallback procedure, Wiens
     and Dmitrienko 2005). The starts depend on scores alone. Valid for new questions of the same kind only.
     """
+    groups = np.arange(len(score)) if groups is None else groups
     values, answered, _ = records(score, correct)
     _, sizes = np.unique(groups, return_counts=True)
     least = perfect_record(int(sizes.max(initial=1)), error_rate, (1 - sure) / 2)

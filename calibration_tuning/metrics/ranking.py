@@ -76,6 +76,8 @@ def prr(confidence: Array, correct: Array) -> float | None:
     if np.ptp(correct) == 0:
         return None
     random, best = 1 - float(np.mean(correct)), aurc(correct, correct)
+    if not random > best:  # correctness differs by less than floating point can tell
+        return None
     return (random - aurc(confidence, correct)) / (random - best)
 
 
