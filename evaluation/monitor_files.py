@@ -12,7 +12,7 @@ import numpy as np
 from calibration_tuning.config.settings import nearest
 from calibration_tuning.errors import UserError
 from calibration_tuning.values import is_missing
-from evaluation.score_files import TABLES, Table, group_labels, probabilities, read_table
+from evaluation.score_files import TABLES, Table, names_of, probabilities, read_table
 
 PER_EXAMPLE = Path("evaluation") / "per_example.parquet"
 OF_A_RUN = ("confidence_after", "correct", "group")
@@ -43,7 +43,7 @@ def read_stream(file: Path, confidence: str, correct: str, time: str | None, gro
     labels = probabilities(
         file, correct, [value if has else 0 for value, has in zip(table[correct], is_labelled, strict=True)]
     )
-    groups = None if group is None else group_labels(file, group, table[group])
+    groups = None if group is None else names_of(file, group, "group", table[group])
     return Monitored(
         stated[kept],
         labels[kept],

@@ -41,6 +41,10 @@ def main(
     group: Annotated[
         str | None, typer.Option(help="Column that says which rows belong together.", show_default=False)
     ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(help="Column with the subjects, for AUROC within subjects.", show_default=False),
+    ] = None,
     calibrate: Annotated[
         str | None,
         typer.Option(
@@ -84,7 +88,7 @@ def main(
         elif ending in TENSORS:
             _tokens(file, binning, bins, bootstrap, seed, output)
         elif ending in TABLES:
-            _pairs(file, (confidence, correct, group), calibrate, bins, bootstrap, seed, output)
+            _pairs(file, (confidence, correct, group, subject), calibrate, bins, bootstrap, seed, output)
         else:
             raise UserError(
                 f"{file}: cannot be read; known endings are {', '.join([*TABLES, *TENSORS])}; text needs --model"
@@ -95,7 +99,7 @@ def main(
 
 def _pairs(
     file: Path,
-    names: tuple[str, str, str | None],
+    names: tuple[str, str, str | None, str | None],
     calibrate: str | None,
     bins: int,
     bootstrap: int,
@@ -118,14 +122,14 @@ def _pairs(
     sides = {PLAIN: pairs.confidence}
     columns: dict[str, Mapping[str, Interval]]
     if calibrate is None:
-        columns = {PLAIN: confidence_metrics(pairs.confidence, pairs.correct, *common)}
+        columns = {PLAIN: confidence_metrics(pairs.confidence, pairs.correct, *common, subjects=pairs.subjects)}
     else:
         kind: CalibratorName = calibrate  # type: ignore[assignment]
         try:
             sides[kind] = calibrated_by(pairs.confidence, pairs.correct, kind, pairs.groups, seed=seed)
         except ValueError as error:
             raise UserError(f"{file}: {error}; leave --calibrate out") from None
-        both = before_and_after(pairs.confidence, sides[kind], pairs.correct, *common)
+        both = before_and_after(pairs.confidence, sides[kind], pairs.correct, *common, subjects=pairs.subjects)
         corrected = holm_corrected([(METRICS[name], difference) for name, difference in both.difference.items()])
         differences = dict(zip(both.difference, corrected, strict=True))
         columns = {PLAIN: both.before, kind: both.after, "difference": differences}

@@ -39,24 +39,29 @@ class Pairs:
     confidence: np.ndarray
     correct: np.ndarray
     groups: np.ndarray | None
+    subjects: np.ndarray | None = None
     note: str | None = None
     """What the file was recognised as."""
 
 
-def read_pairs(file: Path, confidence: str, correct: str, group: str | None) -> Pairs:
+def read_pairs(
+    file: Path, confidence: str, correct: str, group: str | None = None, subject: str | None = None
+) -> Pairs:
     """[n] each. Raises `UserError` naming file, row and column of the first value that is no probability."""
     table, note = read_table(file), None
     if is_samples(table) and (confidence, correct) == DEFAULT_COLUMNS and confidence not in table:
         table, note = table | confidence_and_correct(file, table), NOTE
-    for column in filter(None, (confidence, correct, group)):
+    for column in filter(None, (confidence, correct, group, subject)):
         if column not in table:
             raise UserError(f"{file}: no column {column!r}; {nearest(column, list(map(str, table)))}")
     if not table[confidence]:
         raise UserError(f"{file}: holds no rows")
-    groups = None if group is None else group_labels(file, group, table[group])
-    return Pairs(
-        probabilities(file, confidence, table[confidence]), probabilities(file, correct, table[correct]), groups, note
+    groups, subjects = (
+        None if column is None else names_of(file, column, what, table[column])
+        for column, what in ((group, "group"), (subject, "subject"))
     )
+    values, right = (probabilities(file, column, table[column]) for column in (confidence, correct))
+    return Pairs(values, right, groups, subjects, note)
 
 
 def read_table(file: Path) -> Table:
@@ -140,11 +145,11 @@ def _refuse_twice(file: Path, names: list[str]) -> None:
         raise UserError(f"{file}: the header names {twice[0]!r} twice; rename one of the columns")
 
 
-def group_labels(file: Path, column: str, values: list[Any]) -> np.ndarray:
-    """Groups stay what they are: 001 and 1 are two, NA is a name."""
+def names_of(file: Path, column: str, what: str, values: list[Any]) -> np.ndarray:
+    """Names of groups or subjects [n]. They stay what they are: 001 and 1 are two, NA is a name."""
     for number, value in enumerate(values):
         if is_missing(value) or value == "":
-            raise UserError(f"{file}, row {number}, {column}: missing; every row needs a group")
+            raise UserError(f"{file}, row {number}, {column}: missing; every row needs a {what}")
     return np.array([str(value) for value in values], dtype=object)
 
 

@@ -143,6 +143,25 @@ def test_a_row_without_a_group_is_named(tmp_path: Path, kind: str, content: str)
         read_pairs(path, "p", "right", "doc")
 
 
+def test_auroc_within_subjects_needs_their_column(tmp_path: Path) -> None:
+    # The confidence is the subject's accuracy, in 001 the right way round by a little and in 1 the wrong way.
+    frame = pd.DataFrame(
+        {
+            "p": [0.8, 0.81, 0.82, 0.83, 0.23, 0.22, 0.21, 0.20] * 5,
+            "right": [0, 1, 1, 1, 0, 0, 0, 1] * 5,
+            "topic": (["001"] * 4 + ["1"] * 4) * 5,
+        }
+    )
+    path = written(tmp_path, "csv", frame)
+    columns = ["--confidence", "p", "--correct", "right"]
+    for more, expected in (([], None), (["--subject", "topic"], 0.5)):
+        assert run(path, *columns, *more, "--output", str(tmp_path / f"out{len(more)}")).exit_code == 0
+        numbers = json.loads((tmp_path / f"out{len(more)}" / "metrics.json").read_text())["as it is"]
+        assert numbers["auroc_within_subjects"]["value"] == expected
+        assert numbers["auroc"]["value"] == pytest.approx(0.75)
+    assert run(path, *columns, "--subject", "topics").exit_code == 2
+
+
 def test_few_and_one_class_are_said(tmp_path: Path) -> None:
     path = tmp_path / "few.csv"
     path.write_text("confidence,correct\n0.5,1\n0.6,1\n0.7,1\n")
