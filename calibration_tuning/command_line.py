@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 import traceback
 import warnings
@@ -37,6 +38,7 @@ def run_command(main: Callable[..., None]) -> None:
 def with_errors(work: Callable[[], None], debug: bool) -> None:
     try:
         work()
+        sys.stdout.flush()
     except UserError as error:
         if debug:
             raise
@@ -53,6 +55,10 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
     except typer.Exit:
         raise
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and not _is_read():
+            # `| head` has seen enough. What is still buffered would fail again as Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
         if debug:
             raise
         last = traceback.extract_tb(error.__traceback__)[-1]
@@ -62,6 +68,13 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
             file=sys.stderr,
         )
         raise typer.Exit(1) from None
+
+
+def _is_read() -> bool:
+    """Is somebody still there for what is printed?"""
+    polled = select.poll()
+    polled.register(sys.stdout.fileno(), select.POLLOUT)
+    return not any(event & select.POLLERR for _, event in polled.poll(0))
 
 
 def quiet_libraries() -> None:

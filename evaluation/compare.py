@@ -15,6 +15,8 @@ from evaluation.schema import Changes, Numbers, Record, read_metrics, with_diffe
 
 FILE = "per_example.parquet"
 SUFFIX = "_calibrated"
+HEADLINE = {"confidence_before": "before: untuned query as it comes", "confidence_after": "after: the checkpoint's"}
+STATES = {"before": "untuned", "after": "tuned"}
 SHOWN = ("brier_skill", "brier", "ece", "auroc", "accuracy")
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/demo.", show_default=False)]
 
@@ -62,7 +64,7 @@ def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
     table = compared.confidences
     for metric in SHOWN[:-1]:
         rows = [
-            row(_with_n(name, entry.n, compared.n), entry.a[metric], entry.b[metric], entry.difference[metric])
+            row(_label(name, entry.n, compared.n), entry.a[metric], entry.b[metric], entry.difference[metric])
             for name, entry in table.items()
         ]
         label = f"{METRICS[metric].label}, {compared.n} questions of both runs"
@@ -73,7 +75,8 @@ def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
         f"{number(accuracy.b['accuracy'])} in {compared.b}. Where it differs, compare skill and AUROC, not Brier."
     )
     if compared.left_out:
-        print(f"Too few answers in both runs have these: {', '.join(compared.left_out)}.")
+        labels = [_label(name, compared.n, compared.n) for name in compared.left_out]
+        print(f"Too few answers in both runs have these: {'; '.join(labels)}.")
     if output is not None:
         write_json(output, compared.model_dump(mode="json"))
         print(f"numbers: {output}")
@@ -131,8 +134,11 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> RunComparison:
     return RunComparison(a=names[0], b=names[1], split=split, n=len(shared), confidences=confidences, left_out=left_out)
 
 
-def _with_n(name: str, answers: int, n: int) -> str:
-    return name if answers == n else f"{name} (n = {answers})"
+def _label(column: str, answers: int, n: int) -> str:
+    """The confidence of a column of per_example.parquet, in words."""
+    estimator, _, state = column.removesuffix(SUFFIX).rpartition("_")
+    label = HEADLINE.get(column) or f"{estimator.replace('_', ' ')}, {STATES[state]}, calibrated"
+    return label if answers == n else f"{label} (n = {answers})"
 
 
 def _rows(run: Path, split: str) -> dict[str, dict[str, Any]]:
@@ -155,7 +161,7 @@ def _rows(run: Path, split: str) -> dict[str, dict[str, Any]]:
 def _confidences(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Headline confidences first, then the calibrated ones of every estimator, in the order of the first run."""
     of_a, of_b = next(iter(a.values())), next(iter(b.values()))
-    names = ["confidence_before", "confidence_after", *(name for name in of_a if name.endswith(SUFFIX))]
+    names = [*HEADLINE, *(name for name in of_a if name.endswith(SUFFIX))]
     return [name for name in names if name in of_b]
 
 

@@ -76,6 +76,10 @@ def test_the_command_prints_and_writes(runs: tuple[Path, Path], tmp_path: Path) 
     assert "AUROC, 70 questions of both runs" in result.output
     assert "Where it differs, compare skill and AUROC" in result.output
     assert "worse" in result.output
+    words = " ".join(result.output.split())
+    assert "after: the checkpoint's" in words
+    assert "query zero shot, tuned, calibrated" in words
+    assert "_calibrated" not in words, "columns are shown in words"
     assert json.loads((tmp_path / "x.json").read_text())["n"] == 70
 
 

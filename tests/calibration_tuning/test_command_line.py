@@ -1,0 +1,41 @@
+"""What every command does about output that nobody reads any more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PRINTS = """
+from calibration_tuning.command_line import with_errors
+def work():
+    for line in range({lines}):
+        print(line)
+    {then}
+with_errors(work, debug={debug})
+"""
+
+
+def piped(lines: int, then: str, debug: bool) -> tuple[int, str]:
+    """Exit code and stderr of a command whose output is closed after its first line, as `| head -1` does."""
+    command = [sys.executable, "-c", PRINTS.format(lines=lines, then=then, debug=debug)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        error = process.stderr.read()
+        return process.wait(timeout=60), error
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])  # one is still buffered when the command ends
+@pytest.mark.parametrize("debug", [False, True])
+def test_output_that_nobody_reads_is_no_error(lines: int, debug: bool) -> None:
+    assert piped(lines, "pass", debug) == (0, "")
+
+
+def test_another_broken_pipe_is_an_error() -> None:
+    code = PRINTS.format(lines=1, then="raise BrokenPipeError('of a server')", debug=False)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: BrokenPipeError: of a server")
