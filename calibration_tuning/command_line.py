@@ -70,6 +70,20 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
         raise typer.Exit(1) from None
 
 
+class _Once(logging.Filter):
+    """Lets every message through once, and no count of retries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_new = message not in self.said and not message.startswith("Retrying in")
+        self.said.add(message)
+        return is_new
+
+
 def _is_read() -> bool:
     """Is somebody still there for what is printed?"""
     polled = select.poll()
@@ -82,5 +96,6 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     # DeepSpeed warns on every machine without a GPU, whether or not it is used.
     logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
+    logging.getLogger("huggingface_hub.utils._http").addFilter(_Once())  # a hub out of reach is tried six times
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="(torch|peft|transformers|deepspeed).*")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 from transformers import LlamaConfig
 
 from benchmarks.gpu_paper import WAYS, Counts, Step, count_layers, count_step, made_examples
 from training.layout import Layout
-from training.preflight.machines import GPUS, LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, SHORTEST, step_seconds
+from training.preflight.machines import GPUS, LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, SHORTEST, seconds, step_seconds
 from training.preflight.shapes import stated_shape
 
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 4}
@@ -33,16 +35,21 @@ def test_packed_rows_and_kept_states_ask_for_less(steps: dict[str, Step]) -> Non
     assert {step.waits for step in steps.values()} == {0}
 
 
-def test_launches_that_preflight_assumes_are_those_counted() -> None:
+def test_preflight_assumes_what_is_counted() -> None:
     shape, way = stated_shape("meta-llama/Llama-2-7b-hf"), WAYS["packed, reference kept"]
     layout = Layout(block=list(range(100, 300)), query_length=24, **way.layout)
     batch = layout.batch(made_examples(4), 1 / 4, 1)
 
-    def each(reference_only: bool) -> float:
-        two, three = (count_layers(shape, n, [batch], way, "cpu", reference_only) for n in (2, 3))
-        return three.kernels - two.kernels
+    def layer(reference_only: bool) -> list[tuple[float, float]]:
+        two, three = (count_layers(shape, n, [batch], way, "cpu", reference_only).sizes for n in (2, 3))
+        return list((Counter(three) - Counter(two)).elements())
 
-    assert {"training": each(False), "reference": each(True)} == pytest.approx(LAUNCHES, rel=0.25)
+    training, reference = layer(False), layer(True)
+    assert {"training": len(training), "reference": len(reference)} == pytest.approx(LAUNCHES, rel=0.25)
+    for name in ("a100-80gb", "h100-80gb"):
+        counted = step_seconds(GPUS[name], training)[0]
+        planned = seconds(GPUS[name], sum(flops for flops, _ in training), shape.hidden_size, PRODUCTS[0])
+        assert planned == pytest.approx(counted, rel=0.15)
 
 
 def test_counts_by_hand() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
 import pytest
+
+from calibration_tuning.command_line import quiet_libraries
 
 PRINTS = """
 from calibration_tuning.command_line import with_errors
@@ -39,3 +42,14 @@ def test_another_broken_pipe_is_an_error() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("error: BrokenPipeError: of a server")
+
+
+def test_a_hub_out_of_reach_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    quiet_libraries()
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    for attempt in range(3):
+        logger.warning("'no such host' thrown while requesting HEAD https://hub/config.json")
+        logger.warning("Retrying in %ds [Retry %d/5].", attempt, attempt)
+    assert [record.getMessage() for record in caplog.records] == [
+        "'no such host' thrown while requesting HEAD https://hub/config.json"
+    ]

@@ -146,7 +146,7 @@ def test_small_passes_wait_for_the_host_and_a_larger_batch_is_advised(llama: Run
     assert advice.startswith("32 examples a step, 4 on each GPU; passes of ")
     assert "training.batch_size=128 training.learning_rate=0.0002 would take 235 steps instead of 938" in advice
     larger = paper.with_batch_size(128)
-    assert work.hours(larger, DDP)[1] < 0.5 * work.hours(paper, DDP)[1]
+    assert work.hours(larger, DDP)[1] < 0.7 * work.hours(paper, DDP)[1]
     full = paper_of(llama, gpu="b200", batch_size=128)
     assert checks.batch(full).detail == "128 examples a step, 16 on each GPU"
 

@@ -58,10 +58,19 @@ SECONDS_TO_LAUNCH = (8e-6, 15e-6)
 LAUNCHES = {"training": 150, "reference": 40}
 """About how many kernels a layer of Llama launches in a pass, forward and backward, and in a forward pass without
 gradients, by its operations; `python -m benchmarks gpu_paper` counts them."""
+MOVED = 14.0
+"""About how many bytes the kernels that are no products move for each FLOP of the products, times the model's width:
+products grow with the width squared, and norms, activations and LoRA with the width. `gpu_paper` counts these too."""
 MEMORY, SHORTEST = 0.8, 3e-6
 """The share of its bandwidth that a kernel reaches that only moves memory, and the seconds of the shortest kernel."""
 CONTEXT = 1.5
 """About how many GiB CUDA's context, kernels and communication buffers take."""
+
+
+def seconds(gpu: Gpu, flops: float, width: int, products: float) -> float:
+    """Return the modelled seconds that a GPU computes for products of `flops` in a model of `width`, where products
+    reach the share `products` of its peak."""
+    return flops / (products * gpu.tflops * 1e12) + flops * MOVED / width / (MEMORY * gpu.bandwidth * 1e12)
 
 
 def step_seconds(gpu: Gpu, kernels: Iterable[tuple[float, float]]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""How much a training computes, and how long that takes: a roofline of the GPU's products and the host's launches."""
+"""How much a training computes, and how long that takes: a roofline of the GPU and of the host that launches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import ceil, sqrt
 
 from calibration_tuning.config.training import TrainingSettings
 from training.memory import counts
-from training.preflight.machines import LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, Sharding
+from training.preflight.machines import LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, Sharding, seconds
 from training.preflight.paper import Paper, fitting
 from training.reference import why_not_kept
 
@@ -61,14 +61,15 @@ def _judged(paper: Paper, split: str, sharding: Sharding) -> float:
 def hours(paper: Paper, sharding: Sharding) -> tuple[float, float]:
     """Return the hours of training, shortest and longest.
 
-    The GPUs compute at a share of their peak, `PRODUCTS`, and meanwhile the host launches the kernels of the next
-    layers, each in `SECONDS_TO_LAUNCH`. Training takes the longer of both: small passes wait for the host.
+    The GPUs multiply at a share of their peak, `PRODUCTS`, and move what is no product through their memory. Meanwhile
+    the host launches the kernels of the next layers, each in `SECONDS_TO_LAUNCH`. Training takes the longer of both:
+    small passes wait for the host.
     """
-    most = paper.gpus * paper.gpu.tflops * 1e12
     launches = paper.steps.steps * paper.passes_per_step(sharding) * _launches(paper)
+    each, width = flops(paper, sharding) / paper.gpus, paper.model.config.get_text_config().hidden_size
     fast, slow = (
-        max(flops(paper, sharding) / (most * share), launches * seconds) / 3600
-        for share, seconds in zip(PRODUCTS, SECONDS_TO_LAUNCH, strict=True)
+        max(seconds(paper.gpu, each, width, share), launches * launch) / 3600
+        for share, launch in zip(PRODUCTS, SECONDS_TO_LAUNCH, strict=True)
     )
     return fast, slow
 
