@@ -57,8 +57,8 @@ def readout_sentence(metrics: Metrics) -> str:
     return (
         "The tuned confidence is the stacked readout after tuning. It blends three things: the uncertainty query, the "
         "likelihood of the answer, and a probe on the hidden states of its tokens "
-        f"(layers {layers}). The last two are of the untuned model. For answers unlike those of training, the blend "
-        f"with the probe has a weight of {readout.abroad_weight:g}."
+        f"(layers {layers}). The last two are of the untuned model. Below a familiarity of {readout.trust.familiar:g} "
+        f"the weight of the probe falls, to {readout.trust.weight:g} for answers unlike all those of training."
     )
 
 
@@ -67,11 +67,11 @@ def left_out_sentence(metrics: Metrics) -> str:
     readout = metrics.readout
     if readout is None or not readout.left_out:
         return ""
-    weight = f"{readout.abroad_weight:g}"
-    worst = max(readout.left_out, key=lambda source: readout.left_out[source].brier[weight])
+    brier = {source: scores.confidences["readout"].brier for source, scores in readout.left_out.items()}
+    worst = max(brier, key=lambda source: brier[source])
     return (
         "Each source was also judged by a readout fitted on the other sources alone, without the query, which was "
-        f"tuned on all of them. The worst is {worst}: Brier score {readout.left_out[worst].brier[weight]:.3f} "
+        f"tuned on all of them. The worst is {worst}: Brier score {brier[worst]:.3f} "
         f"at an accuracy of {readout.left_out[worst].accuracy:.0%}."
     )
 

@@ -13,10 +13,18 @@ from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.metrics.calibrators import fit
 from calibration_tuning.metrics.cross_fitting import FOLDS
 from calibration_tuning.readout.blend import Signals, fit_blend
-from calibration_tuning.readout.left_out import leave_sources_out, source_scores
+from calibration_tuning.readout.left_out import Judged, chosen_trust, leave_sources_out, source_scores
 from calibration_tuning.readout.read_answers import ReadAnswers, fit_blends
-from calibration_tuning.readout.stacked import QUERY, WITHOUT_QUERY, StackedReadout, StackedRecord, mix, signals_of
-from calibration_tuning.readout.states import fit_probe
+from calibration_tuning.readout.stacked import (
+    QUERY,
+    WITHOUT_QUERY,
+    StackedReadout,
+    StackedRecord,
+    Trust,
+    familiarity,
+    signals_of,
+)
+from calibration_tuning.readout.states import StateProbe, fit_probe
 
 Array = np.ndarray
 
@@ -39,32 +47,36 @@ def fit_readout(
     signals, correct = signals_of(calibration.read, None), calibration.correct
     without_query, without_states = list(WITHOUT_QUERY), [QUERY, *WITHOUT_QUERY]
     alone, stateless = (cross_fitted_blend(signals, names, calibration) for names in (without_query, without_states))
-    left_out, abroad_weight = source_scores(leave_sources_out(train, calibration) if probe is not None else {})
+    left_out = leave_sources_out(train, calibration) if probe is not None else {}
+    trust = chosen_trust(_at_home(probe, all_signals, calibration), left_out) if left_out else Trust()
     record = StackedRecord(
         layers=layers,
         home=home,
         abroad=abroad,
         untuned=untuned,
-        abroad_weight=abroad_weight,
+        trust=trust,
         abroad_calibrator=fit(calibrator, stateless, correct),
         likelihood=fit_blend(signals, without_query, correct),
         likelihood_calibrator=fit(calibrator, alone, correct),
         n_probe=0 if probe is None else len(train.correct),
-        left_out=left_out,
+        left_out=source_scores(left_out, trust),
     )
     return StackedReadout(record, probe)
 
 
 def cross_fitted(readout: StackedReadout, calibration: ReadAnswers, seed: int = 0) -> Array:
     """Log-odds [n] of the calibration split, each by blends fitted on folds that the answer's group is not in."""
-    signals = signals_of(calibration.read, readout.probe)
-    familiar, weight = readout.familiar(calibration.read), readout.record.abroad_weight
-    logit = np.empty(len(calibration.correct))
+    judged = _at_home(readout.probe, signals_of(calibration.read, readout.probe), calibration, seed)
+    return readout.record.trust(judged.home, judged.abroad, judged.familiar)
+
+
+def _at_home(probe: StateProbe | None, signals: Signals, calibration: ReadAnswers, seed: int = 0) -> Judged:
+    n = len(calibration.correct)
+    home, abroad = np.empty(n), np.empty(n)
     for out in _folds(calibration.groups, seed):
-        home, abroad = fit_blends(_where(signals, ~out), calibration.correct[~out])
-        part = _where(signals, out)
-        logit[out] = mix(home(part), abroad(part), familiar[out], weight)
-    return logit
+        blends = fit_blends(_where(signals, ~out), calibration.correct[~out])
+        home[out], abroad[out] = (blend(_where(signals, out)) for blend in blends)
+    return Judged(calibration.correct, home, abroad, familiarity(probe, calibration.read))
 
 
 def cross_fitted_blend(signals: Signals, names: list[str], calibration: ReadAnswers, seed: int = 0) -> Array:

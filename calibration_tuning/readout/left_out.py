@@ -1,4 +1,4 @@
-"""How the stacked readout does on a source that it was not fitted on, and what weight that speaks for."""
+"""How the stacked readout does on a source that it was not fitted on, and how far states are to be trusted for that."""
 
 from __future__ import annotations
 
@@ -10,29 +10,38 @@ from scipy.special import expit
 
 from calibration_tuning.metrics.confidence import point_metrics
 from calibration_tuning.readout.read_answers import ReadAnswers, fit_blends
-from calibration_tuning.readout.stacked import QUERY, LeftOutScores, SourceScores, mix, signals_of
+from calibration_tuning.readout.stacked import QUERY, LeftOutScores, SourceScores, Trust, signals_of
 from calibration_tuning.readout.states import fit_probe
 
 Array = np.ndarray
+FAMILIAR = (0.1, 0.25, 0.5, 1.0)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Weights of the states' blend for unfamiliar answers that are tried on left-out sources."""
+"""Parts of a `Trust` that are tried."""
 LEAST_SOURCES = 3
-CLEARLY = 1.0
-"""Standard errors over sources by which a weight must beat a smaller one to be chosen instead of it."""
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A source's answers, judged by what was fitted on the other sources."""
+class Judged:
+    """Answers, judged by blends that were not fitted on them."""
 
     correct: Array
     """[n]"""
-    base_rate: float
-    """Accuracy of the other sources' calibration answers."""
     home: Array
     """Log-odds [n]."""
     abroad: Array
     familiar: Array
+
+    def brier(self, trust: Trust) -> float:
+        confidence = expit(trust(self.home, self.abroad, self.familiar))
+        return float(np.mean((confidence - self.correct) ** 2))
+
+
+@dataclass(frozen=True)
+class LeftOut(Judged):
+    """A source's answers, judged by what was fitted on the other sources."""
+
+    base_rate: float
+    """Accuracy of the other sources' calibration answers."""
 
 
 def leave_sources_out(train: ReadAnswers, calibration: ReadAnswers) -> dict[str, LeftOut]:
@@ -60,35 +69,41 @@ def _left_out(train: ReadAnswers, calibration: ReadAnswers, source: str) -> Left
     )
     familiar = np.concatenate([probe.familiar(part.read.states) for part in parts])
     correct = np.concatenate([part.correct for part in parts])
-    return LeftOut(correct, float(fitted.correct.mean()), first, second, familiar)
+    return LeftOut(correct, first, second, familiar, float(fitted.correct.mean()))
 
 
-def source_scores(left_out: Mapping[str, LeftOut]) -> tuple[dict[str, SourceScores], float]:
-    """The scores of each left-out source, and the weight of `home` for unfamiliar answers that they speak for."""
-    tried = {
-        source: {f"{w:g}": _brier(mix(part.home, part.abroad, part.familiar, w), part.correct) for w in WEIGHTS}
-        for source, part in left_out.items()
-    }
-    weight = chosen_weight(tried)
-    scores = {
+def chosen_trust(at_home: Judged, left_out: Mapping[str, Judged]) -> Trust:
+    """The trust with the lowest mean of two Brier scores: at home, and over left-out sources, each counting the same.
+
+    Half of the questions in use are taken to be like those of training. With fewer than three sources it is the
+    default: what holds for unseen questions cannot be told from two.
+    """
+    if len(left_out) < LEAST_SOURCES:
+        return Trust()
+    tried = [Trust(familiar=familiar, weight=weight) for familiar in FAMILIAR for weight in WEIGHTS]
+    return min(
+        tried, key=lambda trust: at_home.brier(trust) + np.mean([part.brier(trust) for part in left_out.values()])
+    )
+
+
+def source_scores(left_out: Mapping[str, LeftOut], trust: Trust) -> dict[str, SourceScores]:
+    return {
         source: SourceScores(
             n=len(part.correct),
             accuracy=float(part.correct.mean()),
             familiar=float(part.familiar.mean()),
-            brier=tried[source],
-            confidences=_confidences(part, weight),
+            confidences=_confidences(part, trust),
         )
         for source, part in left_out.items()
     }
-    return scores, weight
 
 
-def _confidences(part: LeftOut, weight: float) -> dict[str, LeftOutScores]:
+def _confidences(part: LeftOut, trust: Trust) -> dict[str, LeftOutScores]:
     confidences = {
         "base rate": np.full(len(part.correct), part.base_rate),
         "likelihoods": expit(part.abroad),
         "likelihoods and states": expit(part.home),
-        "readout": expit(mix(part.home, part.abroad, part.familiar, weight)),
+        "readout": expit(trust(part.home, part.abroad, part.familiar)),
     }
     return {name: _scores(values, part.correct) for name, values in confidences.items()}
 
@@ -96,21 +111,3 @@ def _confidences(part: LeftOut, weight: float) -> dict[str, LeftOutScores]:
 def _scores(confidence: Array, correct: Array) -> LeftOutScores:
     scores = point_metrics(confidence, correct, only=("brier", "auroc", "ece"))
     return LeftOutScores.model_validate(scores)
-
-
-def _brier(logit: Array, correct: Array) -> float:
-    return float(np.mean((expit(logit) - correct) ** 2))
-
-
-def chosen_weight(tried: Mapping[str, Mapping[str, float]]) -> float:
-    """The least weight of the states' blend that no other weight beats by more than a standard error over sources.
-
-    `tried` are Brier scores by source and weight. 0 with fewer than three sources: what holds for unseen questions
-    cannot be told from two.
-    """
-    if len(tried) < LEAST_SOURCES:
-        return 0.0
-    table = np.array([[brier[f"{w:g}"] for w in WEIGHTS] for brier in tried.values()])
-    worse = table - table[:, [int(table.mean(0).argmin())]]
-    error = worse.std(0, ddof=1) / np.sqrt(len(table))
-    return next(w for w, mean, bound in zip(WEIGHTS, worse.mean(0), CLEARLY * error, strict=True) if mean <= bound)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.readout.blend import Blend, Signals
@@ -27,8 +27,6 @@ CHOSEN, WRITTEN = "is_chosen", "is_written"
 """1 or 0: two signals, as weights are not negative, for the base rates of both kinds of answer."""
 WITHOUT_QUERY = (*LIKELIHOODS, CHOSEN, WRITTEN)
 """What the log-probabilities of an answer's tokens tell."""
-FAMILIAR = 0.1
-"""Familiarity from which on an answer's states are believed in full."""
 
 
 class LeftOutScores(BaseModel):
@@ -52,11 +50,25 @@ class SourceScores(BaseModel):
     accuracy: float
     familiar: float
     """Mean familiarity of its answers to a probe fitted on the other sources."""
-    brier: dict[str, float]
-    """By weight that `home` has for unfamiliar answers."""
     confidences: dict[str, LeftOutScores]
     """Of the base rate of the other sources, the blend of the likelihoods, the blend with the states whatever the
     familiarity, and the readout."""
+
+
+class Trust(BaseModel):
+    """How far the hidden states of an answer are believed, by how familiar they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    familiar: Annotated[float, Field(gt=0)] = 0.25
+    """Familiarity from which on they are believed in full."""
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of `home` for an answer that is not familiar at all."""
+
+    def __call__(self, home: Array, abroad: Array, familiar: Array) -> Array:
+        """Log-odds [n] between those of both blends. `familiar` [n] is in [0, 1]."""
+        share = self.weight + (1 - self.weight) * np.clip(familiar / self.familiar, 0, 1)
+        return share * home + (1 - share) * abroad
 
 
 class StackedRecord(BaseModel):
@@ -65,15 +77,14 @@ class StackedRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["stacked"] = "stacked"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     layers: tuple[int, ...]
     """Decoder layers, counted from 1, whose states are read."""
     home: Blend
     abroad: Blend
     untuned: tuple[Blend, Blend]
     """`home` and `abroad` with the untuned query, to see what tuning adds."""
-    abroad_weight: float
-    """Weight in [0, 1] of `home` for an answer that is not familiar at all."""
+    trust: Trust
     abroad_calibrator: AnyCalibrator
     likelihood: Blend
     """Where only the log-probabilities of an answer's tokens are known."""
@@ -81,7 +92,7 @@ class StackedRecord(BaseModel):
     n_probe: int
     """Readings of answers that the probe was fitted on; 0 where there were too few."""
     left_out: dict[str, SourceScores]
-    """By source: how `abroad_weight` was chosen. Empty where there is one source."""
+    """By source: what `trust` was chosen by. Empty where there is one source."""
 
     def without_states(
         self,
@@ -124,13 +135,17 @@ class StackedReadout:
         return signals_of(read, self.probe)
 
     def familiar(self, read: Read) -> Array:
-        """In [0, 1], [n]; 1 where there is no probe that could be wrong."""
-        return np.ones(len(read.query)) if self.probe is None else self.probe.familiar(read.states)
+        return familiarity(self.probe, read)
 
     def __call__(self, read: Read) -> Array:
         """Log-odds [n] of being correct, before the calibrator."""
-        signals, familiar = self.signals(read), self.familiar(read)
-        return mix(self.record.home(signals), self.record.abroad(signals), familiar, self.record.abroad_weight)
+        signals = self.signals(read)
+        return self.record.trust(self.record.home(signals), self.record.abroad(signals), self.familiar(read))
+
+
+def familiarity(probe: StateProbe | None, read: Read) -> Array:
+    """In [0, 1], [n]; 1 where there is no probe that could be wrong."""
+    return np.ones(len(read.query)) if probe is None else probe.familiar(read.states)
 
 
 def signals_of(read: Read, probe: StateProbe | None) -> dict[str, Array]:
@@ -143,12 +158,6 @@ def _likelihood_signals(token_logprobs: Sequence[Sequence[float]], chosen: Array
     columns = likelihoods(token_logprobs, list(LIKELIHOODS), chosen)
     is_chosen = np.zeros(len(token_logprobs)) if chosen is None else (~np.isnan(chosen)).astype(np.float64)
     return {**dict(zip(LIKELIHOODS, columns.T, strict=True)), CHOSEN: is_chosen, WRITTEN: 1 - is_chosen}
-
-
-def mix(home: Array, abroad: Array, familiar: Array, abroad_weight: float) -> Array:
-    """Log-odds [n] between those of both blends, by how familiar each answer is."""
-    weight = abroad_weight + (1 - abroad_weight) * np.clip(familiar / FAMILIAR, 0, 1)
-    return weight * home + (1 - weight) * abroad
 
 
 def save_arrays(probe: StateProbe | None, folder: Path) -> None:

@@ -11,15 +11,15 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from calibration_tuning.readout.fitting import cross_fitted, fit_readout
-from calibration_tuning.readout.left_out import WEIGHTS, chosen_weight, leave_sources_out, source_scores
+from calibration_tuning.readout.left_out import Judged, chosen_trust, leave_sources_out, source_scores
 from calibration_tuning.readout.likelihood import among_choices, chosen_log_odds
 from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import (
     FILE,
     Read,
     StackedRecord,
+    Trust,
     load_readout,
-    mix,
     save_arrays,
     signals_of,
 )
@@ -79,17 +79,21 @@ def test_foreign_answers_are_read_without_their_states() -> None:
     near, far = answers(500, 4), answers(500, 4, shift=3.0)
     assert 0.4 < readout.familiar(near.read).mean() < 0.6
     assert readout.familiar(far.read).max() < 0.01
-    record = readout.record.model_copy(update={"abroad_weight": 0.0})
+    record = readout.record.model_copy(update={"trust": Trust()})
     readout = type(readout)(record, readout.probe)
     assert readout(far.read) == pytest.approx(record.abroad(readout.signals(far.read)), abs=0.2)
 
 
-def test_mix_goes_from_one_blend_to_the_other() -> None:
+def test_trust_goes_from_one_blend_to_the_other() -> None:
     home, abroad = np.full(4, 2.0), np.full(4, -2.0)
     familiar = np.array([0.0, 0.05, 0.1, 1.0])
-    assert mix(home, abroad, familiar, 0.0) == pytest.approx([-2, 0, 2, 2])
-    assert mix(home, abroad, familiar, 0.5) == pytest.approx([0, 1, 2, 2])
-    assert mix(home, abroad, familiar, 1.0) == pytest.approx([2, 2, 2, 2])
+    for trust, expected in (
+        (Trust(familiar=0.1, weight=0.0), [-2, 0, 2, 2]),
+        (Trust(familiar=0.1, weight=0.5), [0, 1, 2, 2]),
+        (Trust(familiar=0.1, weight=1.0), [2, 2, 2, 2]),
+        (Trust(familiar=1.0, weight=0.0), [-2, -1.8, -1.6, 2]),
+    ):
+        assert trust(home, abroad, familiar) == pytest.approx(expected)
 
 
 def test_the_file_holds_all_of_it(tmp_path: Path) -> None:
@@ -136,11 +140,10 @@ def test_every_source_is_left_out_once() -> None:
     table = leave_sources_out(answers(400, 0), answers(200, 1))
     assert list(table) == [f"source {k}" for k in range(4)]
     assert sum(len(part.correct) for part in table.values()) == 600
-    scored, weight = source_scores(table)
-    for source in scored.values():
+    for source in source_scores(table, Trust(weight=1.0)).values():
         assert set(source.confidences) == {"base rate", "likelihoods", "likelihoods and states", "readout"}
         assert source.confidences["likelihoods and states"].brier < source.confidences["likelihoods"].brier
-        assert source.confidences["readout"].brier == pytest.approx(source.brier[f"{weight:g}"])
+        assert source.confidences["readout"] == source.confidences["likelihoods and states"]
         assert source.confidences["base rate"].auroc == 0.5
     alone = [
         ReadAnswers(a.read, a.correct, a.groups, np.full(len(a.correct), "all"))
@@ -149,24 +152,33 @@ def test_every_source_is_left_out_once() -> None:
     assert leave_sources_out(*alone) == {}
 
 
-def scores(*rows: list[float]) -> dict[str, dict[str, float]]:
-    """Brier scores by source and weight."""
-    return {str(k): dict(zip([f"{w:g}" for w in WEIGHTS], row, strict=True)) for k, row in enumerate(rows)}
+def judged(home: float, abroad: float, familiar: tuple[float, float]) -> Judged:
+    """Answers whose log-odds are `home` and `abroad` where they are right, and minus that where they are wrong."""
+    draw = np.random.default_rng(0)
+    correct = draw.integers(0, 2, 500).astype(float)
+    return Judged(correct, home * (2 * correct - 1), abroad * (2 * correct - 1), draw.uniform(*familiar, 500))
+
+
+SURE, UNSURE, WRONG = 2.0, 0.5, -2.0
 
 
 @pytest.mark.parametrize(
-    ("table", "weight"),
+    ("at_home", "sources", "trust"),
     [
-        (scores([0.2, 0.19, 0.18, 0.17, 0.16], [0.3, 0.29, 0.28, 0.27, 0.26], [0.2, 0.19, 0.18, 0.17, 0.16]), 1.0),
-        (scores([0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]), 0.0),
-        (scores([0.2, 0.1, 0.1, 0.1, 0.1], [0.1, 0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.19, 0.19, 0.19]), 0.0),
-        (scores([0.2, 0.1, 0.1, 0.1, 0.1], [0.2, 0.1, 0.1, 0.1, 0.1]), 0.0),
-        ({}, 0.0),
+        (judged(SURE, UNSURE, (0, 1)), [judged(SURE, UNSURE, (0, 0.05))] * 3, Trust(familiar=0.1, weight=1.0)),
+        (judged(SURE, UNSURE, (0, 1)), [judged(WRONG, UNSURE, (0, 0.05))] * 3, Trust(familiar=0.5, weight=0.0)),
+        (judged(SURE, UNSURE, (0, 1)), [judged(WRONG, UNSURE, (0, 0.3))] * 3, Trust(familiar=1.0, weight=0.0)),
+        (judged(UNSURE, SURE, (0, 1)), [judged(WRONG, SURE, (0, 1))] * 3, Trust(familiar=1.0, weight=0.0)),
+        (judged(SURE, UNSURE, (0, 1)), [judged(SURE, UNSURE, (0, 0.05))] * 2, Trust()),
+        (judged(SURE, UNSURE, (0, 1)), [], Trust()),
     ],
-    ids=["states hold everywhere", "states mislead", "unclear", "two sources", "one source"],
+    ids=["states hold everywhere", "states mislead", "also where familiar", "never", "two sources", "one source"],
 )
-def test_states_earn_their_weight_abroad(table: dict[str, dict[str, float]], weight: float) -> None:
-    assert chosen_weight(table) == weight
+def test_states_are_trusted_as_far_as_they_help(at_home: Judged, sources: list[Judged], trust: Trust) -> None:
+    chosen = chosen_trust(at_home, {str(k): source for k, source in enumerate(sources)})
+    assert chosen.weight == trust.weight
+    if trust.weight < 1:  # else the familiarity says nothing
+        assert chosen.familiar == trust.familiar
 
 
 def test_which_layers_are_read() -> None:
