@@ -76,7 +76,7 @@ def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
     from calibration_tuning.lm.prompts import load_prompt_format
     from data_curation.answering import answer_all
     from data_curation.engines import Engine, Job, build_engine
-    from data_curation.first_look import look_at_the_query
+    from data_curation.first_look import look
 
     settings = config.curation
     requests = requests_for(
@@ -95,8 +95,8 @@ def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
         )
         return build_engine(settings.engine, job)
 
-    look = partial(look_at_the_query, config, selection.demonstrations)
-    return requests, answer_all(make_engine, requests, journal, "answering", "answers", look)
+    first_look = partial(look, config, selection.demonstrations)
+    return requests, answer_all(make_engine, requests, journal, "answering", "answers", first_look)
 
 
 def write_set(folder: Path, few_shot: FewShot, rows: list[QueryExample]) -> None:

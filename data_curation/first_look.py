@@ -1,4 +1,5 @@
-"""After the first answers, curation looks at whether the model answers the uncertainty query where it will be read."""
+"""After the first answers, curation looks at what would be wrong with all of them: a model that does not answer the
+uncertainty query where it will be read, or that reasons where it should answer."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.grading.traces import trace_of
 from calibration_tuning.lm.answer_mass import EXAMPLES, mass_warning
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.models import context_length, load_model_config
@@ -14,6 +16,31 @@ from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.processes import is_first_process
 from data_curation.engines import Engine, Finished
+
+REASON = 0.5
+"""Share of the first answers that may begin with reasoning before it is said."""
+
+
+def look(
+    config: RunConfig,
+    demonstrations: Mapping[str, Sequence[Demonstration]],
+    engine: Engine,
+    finished: Sequence[Finished],
+) -> None:
+    """Both looks. Raises `UserError` as `look_at_the_query` does."""
+    look_for_reasoning(config, [answer.text for _, answer in finished if isinstance(answer, Answer)])
+    look_at_the_query(config, demonstrations, engine, finished)
+
+
+def look_for_reasoning(config: RunConfig, answers: Sequence[str]) -> None:
+    """Say so where most answers of a model that is not let think begin a trace of reasoning."""
+    reason = sum(trace_of(answer) is not None for answer in answers)
+    if config.model.thinking == "off" and reason > REASON * len(answers) and is_first_process():
+        print(
+            f"warning: model.thinking: off, but {reason} of the first {len(answers)} answers hold a trace of reasoning "
+            "instead of an answer; set model.thinking: on",
+            file=sys.stderr,
+        )
 
 
 def look_at_the_query(

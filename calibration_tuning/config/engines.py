@@ -58,6 +58,11 @@ class ModelSettings(Settings):
             raise ValueError("is empty; leave it out, or set it to null")
         return value and value.strip()
 
+    @field_validator("thinking", mode="before")
+    @classmethod
+    def _on_and_off_are_truth_values_in_yaml(cls, value: Any) -> Any:
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
     @model_serializer(mode="wrap")
     def _without_a_prompt_that_is_not_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Runs made before there was this setting keep their fingerprints.

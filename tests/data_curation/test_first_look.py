@@ -11,7 +11,7 @@ from calibration_tuning.config.run import load_run_config
 from calibration_tuning.errors import UserError
 from calibration_tuning.records import Demonstration
 from data_curation.__main__ import curate
-from data_curation.first_look import made_up_block
+from data_curation.first_look import look_for_reasoning, made_up_block
 from data_curation.question_sets import load_questions
 
 
@@ -40,6 +40,26 @@ def test_engines_that_cannot_say_are_named(
     engine = f"curation.engine={{kind: recorded, path: {answers}}}"
     curate(load_run_config(tmp_path / "tiny.yaml", [engine, "model.minimal_answer_mass=0.001"]), False)
     assert "warning: curation.engine.kind: recorded does not tell how probable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("answers", "thinking", "is_warned"),
+    [
+        (["<think>Let me see", "<think>\nParis is\n</think>\nParis", "Paris"], "off", True),
+        (["<think>Let me see", "Rome", "Paris"], "off", False),
+        (["<think>Let me see", "<think>"], "on", False),
+        (["`<think>` is a tag", "Rome"], "off", False),
+        ([], "off", False),
+    ],
+)
+def test_a_model_that_reasons_all_the_same_is_noticed(
+    tiny_config_path: Path, answers: list[str], thinking: str, is_warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_run_config(tiny_config_path, [f"model.thinking={thinking}"])
+    look_for_reasoning(config, answers)
+    said = capsys.readouterr().err
+    assert ("warning: model.thinking: off, but 2 of the first 3 answers hold a trace" in said) is is_warned
+    assert bool(said) is is_warned
 
 
 def test_wrong_and_right_in_turn() -> None:

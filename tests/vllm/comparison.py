@@ -8,7 +8,7 @@ from typing import Any
 
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer
-from data_curation.engines import Engine
+from data_curation.engines import Engine, Failure
 
 LOGPROBS_WITHIN = 1e-4
 """Natural log-probabilities in float32 by two implementations; sums over a choice's tokens may differ by more."""
@@ -54,6 +54,11 @@ class Checks:
             f"within {max(differences, default=float('nan')):.1e}",
         )
 
+    def reasoned(self, what: str, actual: Mapping[str, object], expected: Mapping[str, Answer]) -> None:
+        """Endpoints set a trace of reasoning aside, and then have no answer."""
+        refused = [a for key in expected if isinstance(a := actual[key], Failure) and "reason" in a.reason]
+        self.note(what, len(refused) == len(expected), f"{len(refused)} of {len(expected)} replies without an answer")
+
     def same_choices(self, what: str, actual: Mapping[str, object], expected: Mapping[str, Answer]) -> None:
         """The same choice taken, and the log-likelihood of each choice the same."""
         pairs = [(a, e) for key, e in expected.items() if isinstance(a := actual[key], Answer)]
@@ -74,12 +79,14 @@ class Checks:
         """Sampled answers, the same when they are asked for again in another order, and not all the greedy ones."""
         drawn, again = answers(engine, requests), answers(engine, requests[::-1])
         got = {key: answer for key, answer in drawn.items() if isinstance(answer, Answer)}
+        refused = {key for key, answer in drawn.items() if isinstance(answer, Failure) and "reason" in answer.reason}
         repeated = sum(getattr(again[key], "text", None) == answer.text for key, answer in got.items())
         other = sum(answer.text != greedy[f"{key.rpartition('#')[0]}#0"].text for key, answer in got.items())
         self.note(
             what,
-            len(got) == len(requests) == repeated and other > len(requests) / 10,
-            f"{len(got)} of {len(requests)} answered, {repeated} the same when asked again, {other} not the greedy one",
+            len(got) + len(refused) == len(requests) and repeated == len(got) and other > len(requests) / 10,
+            f"{len(got)} of {len(requests)} answered ({len(refused)} reasoned instead), {repeated} the same when asked "
+            f"again, {other} not the greedy one",
         )
         return got
 

@@ -184,3 +184,10 @@ def test_a_system_prompt_is_stored_and_none_changes_no_fingerprint() -> None:
         assert ModelSettings.model_validate(settings.model_dump(mode="json")) == settings
     with pytest.raises(ValidationError, match="is empty; leave it out"):
         ModelSettings(path="m", system_prompt=" \n")
+
+
+@pytest.mark.parametrize(("written", "thinking"), [("on", "on"), ("off", "off"), ("true", "on"), ("'off'", "off")])
+def test_on_and_off_are_words_though_yaml_reads_them_as_truth_values(
+    tiny_config_path: Path, written: str, thinking: str
+) -> None:
+    assert load_run_config(tiny_config_path, [f"model.thinking={written}"]).model.thinking == thinking
