@@ -92,6 +92,9 @@ def test_a_run(
     model = CalibratedModel.from_pretrained(str(elsewhere))
     answers = model.answer_batch(["What is 1 plus 2?", "Which planet is the largest one?"])
     assert all(0 < answer.confidence < 1 for answer in answers)
-    judged = [model.confidence("What is 1 plus 2?", text) for text in ("3", "about 7")]
-    assert judged[0] != judged[1]
+    texts = ["3", "about 7"]
+    assert all(0 < model.confidence("What is 1 plus 2?", text) < 1 for text in texts)
+    # A random model may be right in nothing; then nothing it says about itself is worth a weight. What is read differs.
+    query = model._query(["What is 1 plus 2?"] * 2, [model.prompt_format.answer_ids(text) for text in texts])
+    assert query[0] != query[1]
     matrix.add(name, "loads elsewhere", "yes")
