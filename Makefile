@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test fast-test lint format bench fuzz audit vllm vllm-test gpu-test
+.PHONY: setup demo quick test fast-test lint format bench fuzz audit vllm vllm-test gpu-test
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -13,6 +13,10 @@ setup: .venv/.ready
 
 demo: setup
 	$(BIN)/calibration-tuning run configs/demo.yaml
+
+# The demo's path with a quarter of its questions: a few minutes, rough numbers.
+quick: setup
+	$(BIN)/calibration-tuning run configs/quick.yaml
 
 # On the CPU on GPU machines too: the tests' expected values and two processes are of CPUs.
 test: setup
