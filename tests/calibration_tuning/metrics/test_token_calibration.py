@@ -207,7 +207,8 @@ def test_batches_order_and_merging_do_not_matter(binning: Binning) -> None:
         second.update(logits[part], targets[part], ids[part])
     first.merge(second)
     assert first.compute() == pytest.approx(whole.compute(), abs=1e-12)
-    assert first.compute_intervals(50)["nll"] == pytest.approx(whole.compute_intervals(50)["nll"], abs=1e-12)
+    merged, at_once = (tokens.compute_intervals(50)["nll"].as_dict() for tokens in (first, whole))
+    assert merged == pytest.approx(at_once, abs=1e-12)  # sums of another order may differ in the last digit
 
 
 def test_from_hidden_states_in_chunks() -> None:
@@ -295,7 +296,8 @@ def test_what_is_seen_later_counts_too() -> None:
     assert first.compute()["n"] == 20
     first.merge(seen(logits[20:], targets[20:], ids=range(20, 30)))
     assert first.compute() == pytest.approx(whole.compute(), abs=1e-12)
-    assert first.compute_intervals(50)["nll"] == pytest.approx(whole.compute_intervals(50)["nll"], abs=1e-12)
+    merged, at_once = (tokens.compute_intervals(50)["nll"].as_dict() for tokens in (first, whole))
+    assert merged == pytest.approx(at_once, abs=1e-12)  # sums of another order may differ in the last digit
     restored = TokenCalibration().restored(7, whole.sums)
     restored.update(logits, targets, range(30))
     assert (restored.compute()["n"], whole.compute()["n"]) == (60, 30)
