@@ -21,7 +21,7 @@ from transformers import (
     GenerationConfig,
     PreTrainedTokenizerBase,
 )
-from transformers.integrations import is_deepspeed_zero3_enabled
+from transformers.integrations import deepspeed
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
@@ -133,7 +133,7 @@ def _sampled(path: Path) -> str:
 
 
 def load_model(settings: ModelSettings, device: torch.device | None = None) -> Any:
-    """The model in evaluation mode on `device`, by default the CPU.
+    """The whole model in evaluation mode on `device`. Without a device it is on the CPU, or in shares under ZeRO-3.
 
     Weights are read straight onto a GPU where that is possible: converted on the CPU first (Llama-2 is stored in
     float16), those of eight processes would take eight times their size of the machine's memory."""
@@ -143,7 +143,7 @@ def load_model(settings: ModelSettings, device: torch.device | None = None) -> A
         adapter = find_adapter_config_file(path, revision=settings.revision)
     if adapter is not None:
         raise UserError(f"model.path: {settings.path!r} holds an adapter; name the model that it belongs to")
-    with loading(settings):
+    with loading(settings), nullcontext() if device is None else _not_in_shares():
         model: Any = AutoModelForCausalLM.from_pretrained(
             path,
             revision=settings.revision,
@@ -157,11 +157,23 @@ def load_model(settings: ModelSettings, device: torch.device | None = None) -> A
     return (model if device is None else model.to(device)).eval()
 
 
+@contextmanager
+def _not_in_shares() -> Iterator[None]:
+    """Load whole models: in a training by ZeRO-3, transformers would cut every model into shares."""
+    if not deepspeed.is_deepspeed_zero3_enabled():
+        yield
+        return
+    kept = deepspeed._hf_deepspeed_config_weak_ref  # there is no public way to set it again
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = kept
+
+
 def _reads_onto(device: torch.device | None) -> bool:
-    """True if transformers can read weights onto `device`: it needs accelerate, and ZeRO-3 puts them itself."""
-    if device is None or device.type == "cpu":
-        return False
-    return find_spec("accelerate") is not None and not is_deepspeed_zero3_enabled()
+    """True if transformers can read weights onto `device`: it needs accelerate."""
+    return device is not None and device.type != "cpu" and find_spec("accelerate") is not None
 
 
 def _four_bits(settings: ModelSettings) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,13 +21,14 @@ from calibration_tuning.runs.devices import driver_floor
 from tests.gpu.sizes import PACKED, PADDED, REPEATED, Machine
 from training.layout import Batch
 from training.memory import GIB, adapted, counts, estimate_memory
-from training.preflight.machines import LAUNCHES
+from training.preflight.machines import GPUS, LAUNCHES, Gpu, fast_and_slow
+from training.preflight.work import forward_flops
 from training.query_model import QueryModel
 from training.strategy import DATA_PARALLEL
 
-PEAKS = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "B200": 2250e12}
-"""Dense bfloat16 FLOP/s, from the data sheets."""
 STEPS = 5
+MOST = 12
+"""Kernels that are named: those that a layer launches most often."""
 
 
 class Skipped(Exception):
@@ -130,7 +132,7 @@ def launches(machine: Machine) -> dict[str, Any]:
     """Kernels that a layer launches in a training pass: what preflight assumes, against the profiler's count."""
     if not machine.is_gpu:
         raise Skipped("there are no launches on a CPU")
-    launched = {}
+    launched: dict[int, Counter[str]] = {}
     for layers in (2, 3):
         model, batch = machine.model(machine.layers(layers), torch.bfloat16, dropout=0.1), machine.batch(4, PACKED)
         with machine.autocast(torch.bfloat16):
@@ -139,9 +141,12 @@ def launches(machine: Machine) -> dict[str, Any]:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
             gradients(model, batch, machine, torch.bfloat16)
             machine.wait()
-        launched[layers] = sum(event.count for event in profile.key_averages())
-    each = launched[3] - launched[2]
-    return {"a layer": each, "assumed": LAUNCHES["training"]}
+        # The profiler lists the host's calls beside the kernels.
+        ran = [event for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
+        launched[layers] = Counter(event.name for event in ran)
+    layer = launched[3] - launched[2]
+    most = [f"{count} x {name[:60]}" for name, count in layer.most_common(MOST)]
+    return {"a layer": layer.total(), "assumed": LAUNCHES["training"], "most": most}
 
 
 def step(machine: Machine) -> dict[str, Any]:
@@ -150,8 +155,7 @@ def step(machine: Machine) -> dict[str, Any]:
     measured: dict[str, Any] = {}
     model = machine.model(machine.shape, dtype, dropout=0.1)
     trained, total = counts(model)
-    name = torch.cuda.get_device_name() if machine.is_gpu else ""
-    peak = next((flops for kind, flops in PEAKS.items() if kind in name), None)
+    gpu = listed_gpu(torch.cuda.get_device_name() if machine.is_gpu else "CPU")
     cases = {"padded, 4": (4, PADDED, False), "packed, 4": (4, PACKED, False), "packed, 4, kept": (4, PACKED, True)}
     cases["packed, 32, kept"] = (32, PACKED, True)
     for case, (count, layout, is_kept) in cases.items():
@@ -163,14 +167,26 @@ def step(machine: Machine) -> dict[str, Any]:
         seconds = median_seconds(lambda batch=batch: gradients(model, batch, machine, dtype), machine)
         tokens = batch["input_ids"].numel() + len(batch["prefix_ids"])
         measured |= {f"{case}: ms": 1000 * seconds, f"{case}: tokens/s": tokens / seconds}
-        if peak is not None:
-            measured[f"{case}: MFU"] = (4 if is_kept else 6) * total * tokens / seconds / peak
+        if gpu is not None:
+            weights, width = total - 2 * machine.shape.vocab_size * machine.shape.hidden_size, machine.shape.hidden_size
+            row = batch["input_ids"].shape[1] + len(batch["prefix_ids"])
+            flops = (2 if is_kept else 3) * tokens * forward_flops(machine.shape, weights, row)
+            launches = machine.shape.num_hidden_layers * (LAUNCHES["training"] + (not is_kept) * LAUNCHES["reference"])
+            launches *= 2 if layout == PADDED else 1  # the block has a pass of its own
+            fast, slow = fast_and_slow(gpu, flops, width, launches)
+            measured |= {f"{case}: ms planned": f"{1000 * fast:.0f} to {1000 * slow:.0f}"}
+            measured[f"{case}: MFU"] = flops / seconds / gpu.tflops / 1e12
         if machine.is_gpu:
             planned = estimate_memory(machine.shape, 2 * (total - trained), trained, 2, tokens, False, adapted(model))
             held = planned.total - planned.optimizer
             measured[f"{case}: GiB"] = torch.cuda.max_memory_allocated() / GIB
             measured[f"{case}: GiB planned"] = held / GIB
     return measured
+
+
+def listed_gpu(name: str) -> Gpu | None:
+    """Return the GPU of preflight's list that the driver calls `name`, such as `NVIDIA H200`."""
+    return next((gpu for kind, gpu in GPUS.items() if kind.split("-")[0].upper() in name.upper().split()), None)
 
 
 def median_seconds(run: Callable[[], Any], machine: Machine) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.gpu import __main__ as script
 from tests.gpu import checks
+from training.preflight.machines import GPUS
 from training.query_model import QueryModel
 
 
@@ -33,6 +35,21 @@ def test_all_checks_run_on_the_cpu(tmp_path: Path) -> None:
     assert results["layouts"]["float32 packed gradient off"] < 1e-4
     assert results["step"]["packed, 4, kept: tokens/s"] > 0
     assert "8 checks in" in output
+
+
+def test_steps_stand_beside_preflights_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "listed_gpu", lambda name: GPUS["h200"])
+    _, _, results = run(tmp_path / "gpu.json", "--only", "step")
+    assert re.fullmatch(r"\d+ to \d+", results["step"]["padded, 4: ms planned"])
+    assert 0 < results["step"]["packed, 4: MFU"] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [("NVIDIA H200", "h200"), ("NVIDIA H100 80GB HBM3", "h100-80gb"), ("NVIDIA A10G", "a10g"), ("CPU", None)],
+)
+def test_gpus_are_known_by_the_drivers_names(name: str, listed: str | None) -> None:
+    assert checks.listed_gpu(name) == (GPUS[listed] if listed else None)
 
 
 def test_a_check_that_fails_is_said_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

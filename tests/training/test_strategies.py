@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 if TYPE_CHECKING:
     from tests.training.conftest import Command
@@ -16,10 +17,17 @@ pytestmark = pytest.mark.slow
 SMALL_PASSES = "training.tokens_per_batch=256"
 
 
+STACKED = "training.readout=stacked"  # it is what the shipped runs train, and reads the whole model after training
+
+
 @pytest.fixture(scope="module")
 def single(training: Command) -> dict[str, torch.Tensor]:
-    training.finish("single", anew=True)
+    training.finish("single", STACKED, anew=True)
     return training.adapter("single")
+
+
+def readout(training: Command, name: str) -> dict[str, torch.Tensor]:
+    return load_file(training.run_dir(name) / "checkpoint/readout.safetensors")
 
 
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -44,9 +52,10 @@ def test_how_a_step_is_computed_changes_nothing(
 # With small passes a step takes several, whose gradients add up; ten or more examples a pass take none.
 @pytest.mark.parametrize("engine", ["ddp_8gpu", "deepspeed_zero2", "deepspeed_zero3", "fsdp2"])
 def test_two_processes_make_the_adapter_of_one(training: Command, single: dict[str, torch.Tensor], engine: str) -> None:
-    output = training.finish(engine, SMALL_PASSES, engine=engine, anew=True)
+    output = training.finish(engine, SMALL_PASSES, STACKED, engine=engine, anew=True)
     assert "2 (" in output, "two processes took part"
     assert_same(training.adapter(engine), single)
+    torch.testing.assert_close(readout(training, engine), readout(training, "single"), atol=1e-4, rtol=1e-4)
     assert output.count("checkpoint:") == 1, "only the first process speaks"
 
 

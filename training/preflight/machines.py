@@ -53,8 +53,9 @@ SHARDINGS: dict[str, Sharding] = {
 }
 PRODUCTS = (0.7, 0.4)
 """The share of the peak that matrix products of this size reach, high and low: usual values, not measured here."""
-SECONDS_TO_LAUNCH = (8e-6, 15e-6)
-"""Seconds that the host takes to launch a kernel through Python, autograd and peft, low and high: usual values too."""
+SECONDS_TO_LAUNCH = (8e-6, 30e-6)
+"""Seconds that the host takes to launch a kernel through Python, autograd and peft: a usual value, and what the host of
+an H200 took for packed rows (docs/performance.md)."""
 LAUNCHES = {"training": 150, "reference": 40}
 """About how many kernels a layer of Llama launches in a pass, forward and backward, and in a forward pass without
 gradients, by its operations; `python -m benchmarks gpu_paper` counts them."""
@@ -71,6 +72,20 @@ def seconds(gpu: Gpu, flops: float, width: int, products: float) -> float:
     """Return the modelled seconds that a GPU computes for products of `flops` in a model of `width`, where products
     reach the share `products` of its peak."""
     return flops / (products * gpu.tflops * 1e12) + flops * MOVED / width / (MEMORY * gpu.bandwidth * 1e12)
+
+
+def fast_and_slow(gpu: Gpu, flops: float, width: int, launches: float) -> tuple[float, float]:
+    """Return the modelled seconds of training passes, shortest and longest.
+
+    The GPU multiplies at a share of its peak, `PRODUCTS`, and moves what is no product through its memory. Meanwhile
+    the host launches the kernels of the next layers, each in `SECONDS_TO_LAUNCH`. Passes take the longer of both:
+    small ones wait for the host.
+    """
+    fast, slow = (
+        max(seconds(gpu, flops, width, share), launches * launch)
+        for share, launch in zip(PRODUCTS, SECONDS_TO_LAUNCH, strict=True)
+    )
+    return fast, slow
 
 
 def step_seconds(gpu: Gpu, kernels: Iterable[tuple[float, float]]) -> tuple[float, float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil, sqrt
+from typing import Any
 
 from calibration_tuning.config.training import TrainingSettings
 from training.memory import counts
-from training.preflight.machines import LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, Sharding, seconds
+from training.preflight.machines import LAUNCHES, Sharding, fast_and_slow
 from training.preflight.paper import Paper, fitting
 from training.reference import why_not_kept
 
@@ -26,22 +27,30 @@ def keeps_reference(paper: Paper) -> bool:
 def flops(paper: Paper, sharding: Sharding) -> float:
     """Return the number of floating-point operations of the training steps, the validations and the calibrator.
 
-    A token takes 2 x parameters, plus attention, in a forward pass. The backward pass takes the same again, for the
-    activations. Gradient checkpointing adds another forward pass, and so does the KL term: in every epoch, or once
-    where the reference's states are kept.
+    The backward pass takes what the forward pass takes, for the activations. Gradient checkpointing adds another
+    forward pass, and so does the KL term: in every epoch, or once where the reference's states are kept.
     """
     config, training = paper.model.config.get_text_config(), paper.config.training
     embedded = sum(p.numel() for name, p in paper.model.named_parameters() if "embed" in name or "lm_head" in name)
     weights = counts(paper.model)[1] - embedded
-    mean = sum(paper.lengths["train"]) / len(paper.lengths["train"])
-    attention = 2 * config.num_hidden_layers * config.hidden_size * (mean + paper.block_length)
-    forward = 2 * weights + attention
     learnt = paper.steps.steps * paper.step_tokens(sharding)
+    row = filled = sum(paper.lengths["train"]) / len(paper.lengths["train"]) + paper.block_length
+    if paper.layout(sharding).kind == "packed":
+        row = paper.step_tokens(sharding) / (paper.passes_per_step(sharding) * paper.gpus)
+        filled = training.tokens_per_batch
     # Without gradients, a shared block is read only once.
     judged = (training.evaluations + 1) * _judged(paper, "validation", sharding)
     judged += _judged(paper, "calibration", sharding)
     passes = 2 + training.gradient_checkpointing if training.method != "probe" else 1
-    return forward * (passes * learnt + judged + _reference_tokens(paper, sharding))
+    learning, reading = (forward_flops(config, weights, length) for length in (row, filled))
+    reference = reading if keeps_reference(paper) else learning
+    return learning * passes * learnt + reading * judged + reference * _reference_tokens(paper, sharding)
+
+
+def forward_flops(config: Any, weights: int, row: float) -> float:
+    """Return the floating-point operations that a token takes in a forward pass: two for each of the `weights`, and
+    attention over the whole of a row of that many tokens. Attention by a mask computes what it then hides."""
+    return 2 * weights + 4 * config.num_hidden_layers * config.hidden_size * row
 
 
 def _reference_tokens(paper: Paper, sharding: Sharding) -> float:
@@ -59,27 +68,21 @@ def _judged(paper: Paper, split: str, sharding: Sharding) -> float:
 
 
 def hours(paper: Paper, sharding: Sharding) -> tuple[float, float]:
-    """Return the hours of training, shortest and longest.
-
-    The GPUs multiply at a share of their peak, `PRODUCTS`, and move what is no product through their memory. Meanwhile
-    the host launches the kernels of the next layers, each in `SECONDS_TO_LAUNCH`. Training takes the longer of both:
-    small passes wait for the host.
-    """
-    launches = paper.steps.steps * paper.passes_per_step(sharding) * _launches(paper)
+    """Return the hours of training, shortest and longest."""
+    launches = paper.steps.steps * paper.passes_per_step(sharding) * _launches(paper, sharding)
     each, width = flops(paper, sharding) / paper.gpus, paper.model.config.get_text_config().hidden_size
-    fast, slow = (
-        max(seconds(paper.gpu, each, width, share), launches * launch) / 3600
-        for share, launch in zip(PRODUCTS, SECONDS_TO_LAUNCH, strict=True)
-    )
-    return fast, slow
+    fast, slow = fast_and_slow(paper.gpu, each, width, launches)
+    return fast / 3600, slow / 3600
 
 
-def _launches(paper: Paper) -> float:
-    """Return how many kernels a GPU is sent in a training pass."""
+def _launches(paper: Paper, sharding: Sharding) -> float:
+    """Return how many kernels a GPU is sent in a training pass. Padded rows follow a pass of their shared block."""
     training: TrainingSettings = paper.config.training
     reads = training.objective.kl_weight > 0 and training.method != "probe" and not keeps_reference(paper)
     each = LAUNCHES["training"] + LAUNCHES["reference"] * (reads + training.gradient_checkpointing)
-    return paper.model.config.get_text_config().num_hidden_layers * each
+    layout = paper.layout(sharding)
+    passes = 2 if layout.kind == "padded" and layout.shared_block else 1
+    return paper.model.config.get_text_config().num_hidden_layers * passes * each
 
 
 def utilisation(paper: Paper, sharding: Sharding) -> tuple[float, float]:

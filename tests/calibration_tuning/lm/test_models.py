@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.integrations import deepspeed
 
 from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.lm import models
@@ -204,20 +205,18 @@ def test_confidences_and_likelihoods_of_a_model_in_bfloat16(tiny: tuple[Any, Any
 
 
 @pytest.mark.parametrize(
-    ("device", "zero3", "installed", "expected"),
+    ("device", "installed", "expected"),
     [
-        (None, False, True, None),
-        ("cpu", False, True, None),
-        ("cuda:3", False, True, {"": torch.device("cuda:3")}),
-        ("cuda:3", True, True, None),
-        ("cuda:3", False, False, None),
+        (None, True, None),
+        ("cpu", True, None),
+        ("cuda:3", True, {"": torch.device("cuda:3")}),
+        ("cuda:3", False, None),
     ],
 )
 def test_weights_are_read_straight_onto_the_gpu(
     monkeypatch: pytest.MonkeyPatch,
     tiny_model_path: Path,
     device: str | None,
-    zero3: bool,
     installed: bool,
     expected: dict[str, torch.device] | None,
 ) -> None:
@@ -237,9 +236,26 @@ def test_weights_are_read_straight_onto_the_gpu(
         return Loaded()
 
     monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", load)
-    monkeypatch.setattr(models, "is_deepspeed_zero3_enabled", lambda: zero3)
     monkeypatch.setattr(models, "find_spec", lambda name: object() if installed else None)
     where = None if device is None else torch.device(device)
     models.load_model(ModelSettings(path=str(tiny_model_path)), where)
     assert told["device_map"] == expected
     assert told.get("to") == where
+
+
+@pytest.mark.parametrize(("device", "in_shares"), [(None, True), (torch.device("cpu"), False)])
+def test_zero_3_cuts_the_model_under_training_only(
+    monkeypatch: pytest.MonkeyPatch, tiny_model_path: Path, device: torch.device | None, in_shares: bool
+) -> None:
+    """The states that the readout learns from are read from a whole model. On a GPU that reading failed at first."""
+    monkeypatch.setattr(deepspeed, "_hf_deepspeed_config_weak_ref", lambda: SimpleNamespace(is_zero3=lambda: True))
+    in_shares_while_loading = []
+
+    def note(*paths: str, **settings: Any) -> nn.Module:
+        in_shares_while_loading.append(deepspeed.is_deepspeed_zero3_enabled())
+        return nn.Linear(1, 1)
+
+    monkeypatch.setattr(models.AutoModelForCausalLM, "from_pretrained", note)
+    models.load_model(ModelSettings(path=str(tiny_model_path)), device)
+    assert in_shares_while_loading == [in_shares]
+    assert deepspeed.is_deepspeed_zero3_enabled(), "as before"
