@@ -58,7 +58,7 @@ def main(
         stops = prompt_format.stop_ids()
         found: list[list[int]] = []
         for start in range(0, len(asked), batch_size):
-            rows = [[*block, *prompt_format.question_ids(q.text)] for q in asked[start : start + batch_size]]
+            rows = [[*block, *prompt_format.question_ids(q)] for q in asked[start : start + batch_size]]
             input_ids, mask = (t.to(loaded.device) for t in left_pad(rows))
             output = loaded.generate(
                 input_ids=input_ids,
@@ -77,7 +77,7 @@ def main(
         ways["lm-evaluation-harness hf"] = by_harness(
             loaded,
             tokenizer,
-            [prompt_format.answer_text(blocks[entry.source], question.text) for question in asked],
+            [prompt_format.answer_text(blocks[entry.source], question) for question in asked],
             batch_size,
             max_new_tokens,
         )

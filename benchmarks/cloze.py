@@ -47,7 +47,7 @@ def main(
     countries = sorted({question.references[0] for question in askable})
     generator = np.random.default_rng(0)
     offered = [[q.references[0], *generator.choice(countries, choices - 1).tolist()] for q in asked]
-    rows = [prompt_format.question_ids(question.text) for question in asked]
+    rows = [prompt_format.question_ids(question) for question in asked]
     continuations = [[prompt_format.answer_ids(choice) for choice in own] for own in offered]
     scores: dict[str, list[list[float]]] = {}
 
@@ -61,7 +61,7 @@ def main(
                 found[i] = [sum(tokens) for tokens in own]
         scores[OURS] = [found[i] for i in range(len(rows))]
 
-    prompts = [prompt_format.answer_text(block, question.text) for question in asked]
+    prompts = [prompt_format.answer_text(block, question) for question in asked]
     harness = by_harness(model, tokenizer, prompts, offered, batch_size * choices)
     ways = {OURS: ours, HARNESS: lambda: scores.__setitem__(HARNESS, harness())}
     found = paired(ways, pairs)

@@ -82,7 +82,7 @@ def score(config: RunConfig) -> None:
     block = checkpoint.prompt_format.few_shot_ids(curated.few_shot.query)
 
     def logits(rows: list[QueryExample], probe: Any) -> np.ndarray:
-        sequences = [[*checkpoint.prompt_format.judged_ids(row.text), *row.token_ids] for row in rows]
+        sequences = [[*checkpoint.prompt_format.judged_ids(row), *row.token_ids] for row in rows]
         return score_answers(checkpoint.model, checkpoint.prompt_format, block, sequences, BATCH, probe=probe).logit
 
     def rated(of: Any, calibrator: Any) -> dict[str, Any]:

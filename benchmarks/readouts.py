@@ -152,12 +152,12 @@ def read_rows(checkpoint: Checkpoint, curated: CuratedSet, rows: list[QueryExamp
         with adapter_off(model):
             for members in behind.values():
                 block = prompt.few_shot_ids(curated.few_shot.before(rows[members[0]]))
-                questions = [prompt.answering_ids(rows[i].text) for i in members]
+                questions = [prompt.answering_ids(rows[i]) for i in members]
                 tokens = [rows[i].token_ids for i in members]
                 part = read_answers(model, block, questions, tokens, layers, BATCH_SIZE, MAX_BATCH_TOKENS, bar.update)
                 for i, values, state in zip(members, part.token_logprobs, part.states, strict=True):
                     logprobs[i], states[i] = values, state
-        sequences = [[*prompt.judged_ids(row.text), *row.token_ids] for row in rows]
+        sequences = [[*prompt.judged_ids(row), *row.token_ids] for row in rows]
         block = prompt.few_shot_ids(curated.few_shot.query)
         query = score_answers(model, prompt, block, sequences, BATCH_SIZE, bar.update, checkpoint.probe).logit
     return Read(query, logprobs, np.stack(states))

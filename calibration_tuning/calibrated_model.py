@@ -42,8 +42,8 @@ class CalibratedAnswer:
     confidence: float
     """Probability that the answer is correct, in [0, 1]."""
     trusted: bool | None = None
-    """Does the confidence reach the model's `threshold`? None where it has none, and for a conversation (a system
-    message of its own, or earlier turns), as thresholds were found on single questions."""
+    """Does the confidence reach the model's `threshold`? None where it has none, and for a conversation that is
+    not like what it was calibrated on: with another system message, or with earlier turns that nothing had there."""
     familiar: float | None = None
     """How like the training answers this one is to the model, in [0, 1]: the share of held-out answers at least as
     far from them. Near 0, the confidence leans on the query and the answer's likelihood alone. None where the
@@ -244,7 +244,8 @@ class CalibratedModel:
         return self.prompt_format if start.system is None else self._format_with(start.system)
 
     def _is_as_tuned(self, start: Start) -> bool:
-        return not start.earlier and start.system in (None, self.prompt_format.system_prompt)
+        as_calibrated = self.record.has_conversations or not start.earlier
+        return as_calibrated and start.system in (None, self.prompt_format.system_prompt)
 
     def _answers(self, start: Start, ids: list[list[int]], choices: list[Choices], longest: int) -> list[Answer]:
         block = self.format_for(start).few_shot_ids(self.record.answer_few_shot, start.earlier)

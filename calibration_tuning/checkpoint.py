@@ -48,6 +48,8 @@ class CalibrationRecord(BaseModel):
     """The block before every uncertainty query, in training and in use."""
     answer_few_shot: list[Demonstration]
     """A block for answering questions of any kind."""
+    has_conversations: bool = False
+    """True if some of the calibration split's questions have earlier turns."""
     max_new_tokens: int
     readout: StackedRecord | None = None
     """None where the confidence is that of the query alone."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from calibration_tuning.conversation import Asked, Conversation
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_shapes import QUESTION, choice_texts, recognised
+from calibration_tuning.records import Demonstration
 from calibration_tuning.values import as_text
 
 LONGEST = 20_000
@@ -60,8 +61,12 @@ class Row(BaseModel):
     @property
     def asked(self) -> Asked:
         """The question, with its conversation where the row is of `messages`."""
-        messages = (self.model_extra or {}).get("messages")
-        return Conversation.of(messages) if messages and _is_asked(messages) else self.question
+        more = self.model_extra or {}
+        if (messages := more.get("messages")) and _is_asked(messages):
+            return Conversation.of(messages)
+        earlier = recognised({name: value for name, value in more.items() if name in QUESTION}).get("earlier", ())
+        turns = tuple(Demonstration(question=question, answer=answer) for question, answer in earlier)
+        return Conversation(self.question, turns) if turns else self.question
 
 
 def _is_asked(messages: Any) -> bool:

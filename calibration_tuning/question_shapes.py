@@ -157,21 +157,34 @@ def _is_conversation(value: Any) -> bool:
 
 
 def conversation(turns: Sequence[Mapping[str, Any]], field: str) -> dict[str, Any]:
-    """Question and answer of a conversation of one turn each; the system's message is context.
+    """The last question of a conversation, its answer, and the turns before it; the system's message is context.
 
-    Raises `Misread` for several questions, other roles, and contents that are no text.
+    Messages in a row by the same side are one. Raises `Misread` where user and assistant do not take turns, and for
+    other roles and contents that are no text.
     """
-    said: dict[str, list[str]] = {"system": [], "user": [], "assistant": []}
+    system: list[str] = []
+    said: list[tuple[str, str]] = []
     for turn in turns:
         role = str(turn.get("role", turn.get("from"))).casefold()
         if role not in ROLES:
             raise Misread("question", f"{field} has a turn by {role!r}; a question needs turns by user and assistant")
-        said[ROLES[role]].append(_content(turn.get("content", turn.get("value")), field))
-    if len(said["user"]) != 1 or len(said["assistant"]) > 1:
-        counts = f"{len(said['user'])} questions and {len(said['assistant'])} answers"
-        raise Misread("question", f"{field} is a conversation of {counts}; a row needs one question")
-    names = {"context": "system", "question": "user", "answer": "assistant"}
-    return {name: "\n".join(said[role]) for name, role in names.items() if any(said[role])}
+        text = _content(turn.get("content", turn.get("value")), field)
+        if ROLES[role] == "system":
+            system.append(text)
+        elif said and said[-1][0] == ROLES[role]:
+            said[-1] = (ROLES[role], f"{said[-1][1]}\n\n{text}")
+        else:
+            said.append((ROLES[role], text))
+    if not said or said[0][0] != "user":
+        raise Misread("question", f"{field} is a conversation that does not begin with a question")
+    texts = [text for _, text in said]
+    pairs = list(zip(texts[::2], texts[1::2], strict=False))
+    fields: dict[str, Any] = {"context": "\n".join(system)} if any(system) else {}
+    if len(texts) % 2 == 0:
+        fields["answer"] = pairs.pop()[1]
+    if pairs:
+        fields["earlier"] = pairs
+    return fields | {"question": texts[2 * len(pairs)]}
 
 
 def _content(content: Any, field: str) -> str:

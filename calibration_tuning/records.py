@@ -38,12 +38,22 @@ def below(context: str | None, question: str) -> str:
     return f"{context}\n{question}" if context else question
 
 
+class Demonstration(_Record):
+    """A question with an answer and, in uncertainty-query blocks, whether that answer is correct."""
+
+    question: str
+    answer: str
+    correct: bool | None = None
+
+
 class Question(_Record):
     id: str
     source: str
     subject: str
     group: str
     """Questions of one group (one country, one city) always land in the same split."""
+    earlier: list[Demonstration] = []
+    """The turns of the conversation before the question: each message of the user with its reply, in order."""
     context: str | None = None
     """A passage shown above the question."""
     question: str
@@ -63,6 +73,12 @@ class Question(_Record):
         return f"{self.source}/{self.subject}"
 
     @property
+    def background(self) -> str:
+        """What is read before the question: the earlier turns and the passage; empty without."""
+        turns = [text for turn in self.earlier for text in (turn.question, turn.answer)]
+        return "\n".join([*turns, self.context or ""])
+
+    @property
     def text(self) -> str:
         """The question as it is asked: its passage above it, and in style `choice` its lettered choices below it."""
         choices = (self.choices or ()) if self.style == "choice" else ()
@@ -75,14 +91,6 @@ class Question(_Record):
         if self.style == "choice" and self.choices and self.references[0] in self.choices:
             return CHOICE_LETTERS[self.choices.index(self.references[0])]
         return ", ".join(item.split("|")[0] for item in self.references) if self.grader == "set" else self.references[0]
-
-
-class Demonstration(_Record):
-    """A question with an answer and, in uncertainty-query blocks, whether that answer is correct."""
-
-    question: str
-    answer: str
-    correct: bool | None = None
 
 
 class Sample(_Record):
@@ -161,6 +169,7 @@ def write_records(path: Path, rows: Sequence[QueryExample]) -> None:
     features = Features(
         {
             **dict.fromkeys(("id", "source", "subject", "group", "split", "context", "question"), Value("string")),
+            "earlier": List({"question": Value("string"), "answer": Value("string")}),
             "choices": List(Value("string")),
             "references": List(Value("string")),
             **dict.fromkeys(("program", "grader", "style", "answer"), Value("string")),

@@ -69,4 +69,4 @@ def _check_sizes(config: RunConfig, rows: Sequence[QueryExample], graded: int) -
 
 def sequence_length(row: GradedAnswer, prompt_format: PromptFormat) -> int:
     """Tokens of question, answer and query, without the block before them."""
-    return len(prompt_format.judged_ids(row.text)) + len(row.token_ids) + len(prompt_format.query_ids)
+    return len(prompt_format.judged_ids(row)) + len(row.token_ids) + len(prompt_format.query_ids)

@@ -45,7 +45,7 @@ def _overlaps(train: Sequence[Question], evaluation: Sequence[Question], ngram: 
     sizes = sorted({len(gram) for gram in index}, reverse=True)
     overlapping: dict[str, str] = {}
     for question in train:
-        tokens = words(f"{question.context or ''} {question.question}")
+        tokens = words(f"{question.background} {question.question}")
         hit = next((index[gram] for size in sizes for gram in _grams(tokens, size) if gram in index), None)
         if hit is not None:
             overlapping[question.id] = hit
@@ -72,7 +72,7 @@ def _forms(questions: Sequence[Question]) -> dict[str, set[Gram]]:
 
 
 def _texts(question: Question) -> list[list[str]]:
-    return [words(text) for text in (question.context, question.question) if text]
+    return [words(text) for text in (question.background, question.question) if text]
 
 
 def _grams(tokens: Sequence[str], size: int) -> Iterator[Gram]:

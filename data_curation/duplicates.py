@@ -115,8 +115,8 @@ def drop_duplicates(
     if threshold < 1:
         alone = _without_form(unique, [shingles(question.question) for question in unique])
         whole = alone
-        if any(question.context for question in unique):
-            whole = _without_form(unique, [shingles(f"{q.context or ''} {q.question}") for q in unique])
+        if any(question.background for question in unique):
+            whole = _without_form(unique, [shingles(f"{q.background} {q.question}") for q in unique])
         for i, j in near_duplicates(whole, threshold):
             groups.join(unique[i].group, unique[j].group)
             same_answer = _key(unique[i])[1] == _key(unique[j])[1] and unique[i].group != unique[j].group
@@ -149,7 +149,7 @@ def _alike(first: frozenset[str], second: frozenset[str], threshold: float) -> b
 
 
 def _key(question: Question) -> tuple[str, str]:
-    text = " ".join(f"{question.context or ''} {question.question}".casefold().split())
+    text = " ".join(f"{question.background} {question.question}".casefold().split())
     return text, normalise(question.references[0])
 
 

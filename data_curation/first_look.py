@@ -59,7 +59,7 @@ def look_at_the_query(
     block = prompt_format.few_shot_ids(made_up_block(demonstrations, config.curation.query_few_shot))
     room = context_length(load_model_config(config.model), prompt_format.tokenizer) - len(block)
     sequences = [
-        [*prompt_format.judged_ids(request.question.text), *answer.token_ids]
+        [*prompt_format.judged_ids(request.question), *answer.token_ids]
         for request, answer in finished
         if isinstance(answer, Answer) and answer.token_ids
     ]

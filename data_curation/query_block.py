@@ -13,13 +13,15 @@ def take_query_block(graded: Sequence[GradedAnswer], size: int) -> tuple[list[De
     and the answers without those of their groups.
 
     Where the model has too few correct answers the reference stands in for its answer; a block of one verdict only
-    would teach that verdict. Questions longer than most are passed over: the block is part of every prompt.
+    would teach that verdict. Questions longer than most are passed over: the block is part of every prompt. So are
+    those with earlier turns, unless there is no other: then their last questions are shown.
     """
     block: list[Demonstration] = []
     taken: set[str] = set()
     topics: set[str] = set()
     short = median(len(row.text) for row in graded) if graded else 0
     usable = [row for row in graded if row.answer and len(row.text) <= short and not row.multiline]
+    usable = [row for row in usable if not row.earlier] or usable
     for position in range(size):
         wanted = position % 2 == 0
         left = [row for row in usable if row.group not in taken]

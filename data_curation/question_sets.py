@@ -14,7 +14,7 @@ from calibration_tuning.config.templates import TemplateFailed, compiled
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.graders import as_number
 from calibration_tuning.question_shapes import Misread, answer_texts, choice_texts, label_position, recognised
-from calibration_tuning.records import CHOICE_LETTERS, Question
+from calibration_tuning.records import CHOICE_LETTERS, Demonstration, Question
 from calibration_tuning.runs.files import fingerprint
 from calibration_tuning.values import NotText, as_text, is_missing, parsed, plain
 from data_curation.embedded.arithmetic import arithmetic_rows
@@ -95,12 +95,16 @@ def render_question(settings: QuestionSetSettings, row: Row, number: int) -> Que
     context = _text(settings, row, shape, "context") if settings.context is not None else None
     if settings.context is None and is_default(settings, "question") and is_default(settings, "answer"):
         context = _clean("context", shape.get("context")) or None
+    earlier = _earlier(shape) if is_default(settings, "question") else []
+    opening = earlier[0].question if earlier else text
     own_id = _clean("id", _value(settings, row, shape, "id"))
     return Question(
         id=f"{settings.source}/{own_id or number}",
         source=settings.source,
         subject=_clean("subject", _value(settings, row, shape, "subject")) or settings.source,
-        group=_group(settings, row, shape) or fingerprint([context, " ".join(text.casefold().split())]),
+        # All questions of a conversation are of one group.
+        group=_group(settings, row, shape) or fingerprint([context, " ".join(opening.casefold().split())]),
+        earlier=earlier,
         context=context,
         question=text,
         choices=choices,
@@ -160,6 +164,13 @@ def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row]
         reason = error.__cause__ or error
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
         raise UserError(f"questions.{settings.source}.path: {settings.path} cannot be read ({first})") from None
+
+
+def _earlier(shape: Row) -> list[Demonstration]:
+    turns = [tuple(text.strip() for text in pair) for pair in shape.get("earlier", ())]
+    if not all(all(pair) for pair in turns):
+        raise BadRow("question", "has an earlier turn that is empty")
+    return [Demonstration(question=question, answer=answer) for question, answer in turns]
 
 
 def _value(settings: QuestionSetSettings, row: Row, shape: Row, name: str) -> Any:

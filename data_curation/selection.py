@@ -124,7 +124,7 @@ def take_demonstrations(
     """Answer demonstrations for each block, and the questions that are left: whole groups leave with them.
 
     Drawn from the shorter half of a block's questions, as they are part of every prompt, and never more than half of
-    the block.
+    the block. A question with earlier turns means little without them, so it is not shown.
     """
     blocks: dict[str, list[Question]] = defaultdict(list)
     for question in shuffled(questions, seed):
@@ -132,7 +132,8 @@ def take_demonstrations(
     shown = {}
     for block, members in blocks.items():
         middle = median_low(len(question.text) for question in members)
-        shown[block] = [q for q in members if len(q.text) <= middle][: min(per_block, len(members) // 2)]
+        short = [q for q in members if len(q.text) <= middle and not q.earlier]
+        shown[block] = short[: min(per_block, len(members) // 2)]
     groups = {q.group for chosen in shown.values() for q in chosen}
     demonstrations = {
         block: [Demonstration(question=q.text, answer=q.target) for q in chosen] for block, chosen in shown.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,11 @@ def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration
     prompt_format = load_prompt_format(config.model)
     limit = context_length(load_model_config(config.model), prompt_format.tokenizer)
     blocks: dict[tuple[Demonstration, ...], int] = {}
+    check_earlier_turns = cache(prompt_format.check_earlier_turns)
 
     def fits(question: Question, demonstrations: Sequence[Demonstration]) -> bool:
+        if question.earlier:
+            check_earlier_turns()
         block = tuple(demonstrations)
         if block not in blocks:
             blocks[block] = len(prompt_format.few_shot_ids(demonstrations))
@@ -73,6 +77,6 @@ def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration
         if question.style == "cloze":
             room = max(len(prompt_format.answer_ids(choice)) for choice in question.choices or [""])
         room += prompt_format.trace_room
-        return blocks[block] + len(prompt_format.question_ids(question.text)) + room <= limit
+        return blocks[block] + len(prompt_format.question_ids(question)) + room <= limit
 
     return fits

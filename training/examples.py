@@ -24,7 +24,7 @@ class Example:
 
 
 def query_example(row: GradedAnswer, prompt_format: PromptFormat, correct: float | None = None) -> Example:
-    sequence = [*prompt_format.judged_ids(row.text), *row.token_ids]
+    sequence = [*prompt_format.judged_ids(row), *row.token_ids]
     target = row.correct if correct is None else correct
     return Example([*sequence, *prompt_format.query_ids], len(row.token_ids), target, row.correct)
 

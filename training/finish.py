@@ -82,6 +82,7 @@ def save_checkpoint(
         answer_tokens=inputs.prompt_format.answer_tokens,
         query_few_shot=inputs.few_shot.query,
         answer_few_shot=inputs.few_shot.for_any_question(),
+        has_conversations=any(row.earlier for row in inputs.splits["calibration"]),
         max_new_tokens=config.curation.max_new_tokens,
         readout=None if fitted.readout is None else fitted.readout.record,
         calibrator=fitted.calibrator,

@@ -95,7 +95,7 @@ def read(
     with progress(len(share), "reading", "answers") as bar:
         for block, members in behind.items():
             block_ids = prompt_format.few_shot_ids(block)
-            questions = [prompt_format.answering_ids(rows[i].text) for i in members]
+            questions = [prompt_format.answering_ids(rows[i]) for i in members]
             answers = [rows[i].token_ids for i in members]
             reading = read_answers(
                 model, block_ids, questions, answers, layers, BATCH_SIZE, MAX_BATCH_TOKENS, bar.update

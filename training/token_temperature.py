@@ -60,7 +60,7 @@ def read_references(
         block_ids = prompt_format.few_shot_ids(block)
         with torch.no_grad():
             prefix = encode_prefix(model, block_ids)
-        questions = {i: prompt_format.answering_ids(rows[i].text, rows[i].trace) for i in members}
+        questions = {i: prompt_format.answering_ids(rows[i], rows[i].trace) for i in members}
         references = {i: prompt_format.answer_ids(rows[i].target)[:LONGEST] for i in members}
         lengths = [len(questions[i]) + len(references[i]) for i in members]
         for batch in by_length(lengths, BATCH_SIZE, MAX_BATCH_TOKENS, len(block_ids)):

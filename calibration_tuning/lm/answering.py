@@ -83,7 +83,7 @@ class Answerer:
         batch_list = []
         for members in kinds.values():
             first = members[0]
-            lengths = [len(self.prompt_format.question_ids(request.question.text)) for request in members]
+            lengths = [len(self.prompt_format.question_ids(request.question)) for request in members]
             block = len(self.prompt_format.few_shot_ids(self.blocks.get(first.block, [])))
             copies = max(len(r.question.choices or ()) for r in members) if first.question.style == "cloze" else 1
             extra = block + first.max_new_tokens + self._of_trace(first)
@@ -114,7 +114,7 @@ class Answerer:
 
     def _written(self, prefix: Any, batch: list[Request]) -> list[Answer]:
         first = batch[0]
-        rows = [self.prompt_format.question_ids(request.question.text) for request in batch]
+        rows = [self.prompt_format.question_ids(request.question) for request in batch]
         decoding = Decoding(first.max_new_tokens, first.question.multiline, self.temperature)
         drawn = None
         if first.sample:
@@ -125,6 +125,6 @@ class Answerer:
     def _chosen(self, prefix: Any, batch: list[Request]) -> list[Answer]:
         choices = [list(request.question.choices or ()) for request in batch]
         ids = [[self.prompt_format.answer_ids(choice) for choice in texts] for texts in choices]
-        rows = [self.prompt_format.answering_ids(request.question.text) for request in batch]
+        rows = [self.prompt_format.answering_ids(request.question) for request in batch]
         logprobs = continuation_logprobs(self.model, self.prompt_format, prefix, rows, ids)
         return [cloze_answer(*texts, self.cloze) for texts in zip(choices, ids, logprobs, strict=True)]

@@ -1,10 +1,11 @@
 """Prompts as token ids. The bytes here are an interface: a tuned checkpoint only knows the query it was trained on.
 
-A sequence is [few-shot block | question | answer | uncertainty query]. A system message begins the block, and the
-earlier turns of a conversation end it. The parts are separate, so that the block's KV cache can be shared, generated
-answers keep their ids, and the query always has the same length (the objective relies on that to find the answer's
-columns in a left-padded batch). Joined they are the ids of the whole text, or of the whole conversation as the
-tokenizer's chat template renders it: this is checked when a `PromptFormat` is made.
+A sequence is [few-shot block | question | answer | uncertainty query]. A system message begins the block. The earlier
+turns of a conversation end it, or begin the question where a row of a question set has turns of its own. The parts are
+separate, so that the block's KV cache can be shared, generated answers keep their ids, and the query always has the
+same length (the objective relies on that to find the answer's columns in a left-padded batch). Joined they are the ids
+of the whole text, or of the whole conversation as the tokenizer's chat template renders it: this is checked when a
+`PromptFormat` is made.
 """
 
 from __future__ import annotations
@@ -31,13 +32,15 @@ from calibration_tuning.lm.text_prompt import (
     question_text,
     system_text,
 )
-from calibration_tuning.records import Demonstration
+from calibration_tuning.records import Demonstration, Question
 
 STEP_BY_STEP = "Let's think step by step."  # Kojima et al. 2022 (arXiv 2205.11916)
 REASON_FIRST = "Think step by step, then write the final answer after 'Answer:'."
 
 _SHOWN = ("What is the capital of France?", "Paris")
 """A question and an answer with which the parts are checked against the whole."""
+_TURN = (Demonstration(question="Where is the Seine?", answer="In France."),)
+"""An earlier turn, for the same."""
 
 
 def load_prompt_format(settings: ModelSettings, style: str | None = None) -> PromptFormat:
@@ -167,22 +170,24 @@ class PromptFormat:
         """
         return self._encoder.whole(self._block_text([*demonstrations, *earlier]))
 
-    def answer_messages(self, demonstrations: Sequence[Demonstration], question: str) -> Turns:
+    def answer_messages(self, demonstrations: Sequence[Demonstration], question: Question | str) -> Turns:
         """The chat turns whose next one is the answer, for servers that apply the chat template themselves."""
         system = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
-        return [*system, *_turns(demonstrations), user(question.strip())]
+        earlier, text = _asked(question)
+        return [*system, *_turns([*demonstrations, *earlier]), user(text.strip())]
 
-    def answer_text(self, demonstrations: Sequence[Demonstration], question: str) -> str:
+    def answer_text(self, demonstrations: Sequence[Demonstration], question: Question | str) -> str:
         """The text prompt up to where the answer begins, for servers that tokenize themselves."""
-        shown = "".join(map(demonstration_text, demonstrations))
-        return f"{system_text(self.system_prompt)}{shown}{question_text(question)}"
+        earlier, text = _asked(question)
+        shown = "".join(map(demonstration_text, [*demonstrations, *earlier]))
+        return f"{system_text(self.system_prompt)}{shown}{question_text(text)}"
 
-    def question_ids(self, question: str) -> list[int]:
+    def question_ids(self, question: Question | str) -> list[int]:
         """The question up to where the model begins to write: its answer or, if it thinks, its trace. White space
-        around the question does not count."""
-        return self._question(question, self._before_written_answer)
+        around the question does not count. A row's earlier turns come before its question."""
+        return self._question(*_asked(question), self._before_written_answer)
 
-    def answering_ids(self, question: str, trace: str | None = None) -> list[int]:
+    def answering_ids(self, question: Question | str, trace: str | None = None) -> list[int]:
         """The question up to where the model's answer begins: behind its trace if it thinks (an empty one for None)."""
         if self.thinking == "off":
             return self.question_ids(question)
@@ -204,20 +209,21 @@ class PromptFormat:
         """The most tokens that stand between a question and its answer because the model thinks."""
         return self.thinking_tokens + len(self.closed_trace(())) if self.thinking == "on" else 0
 
-    def judged_ids(self, question: str) -> list[int]:
+    def judged_ids(self, question: Question | str) -> list[int]:
         """The question up to where a given answer begins, for a prompt in which something is asked about the answer.
 
         Differs from `question_ids` only for templates that write something else around answers of earlier turns, such
         as those of reasoning models.
         """
-        return self._question(question, self._frame.before_answer if self.style == "chat" else ANSWER)
+        before_answer = self._frame.before_answer if self.style == "chat" else ANSWER
+        return self._question(*_asked(question), before_answer)
 
-    def reasoning_ids(self, question: str) -> list[int]:
+    def reasoning_ids(self, question: Question | str) -> list[int]:
         """The question up to where the reasoning before its answer begins."""
+        earlier, text = _asked(question)
         if self.style == "chat":
-            return self.question_ids(f"{question}\n{REASON_FIRST}")
-        text = f" {self._encoder.protected(question.strip())}\n{STEP_BY_STEP}"
-        return after(self._encoder, self._question_context, text)
+            return self._question(earlier, f"{text}\n{REASON_FIRST}", self._before_written_answer)
+        return self._question(earlier, text, f"\n{STEP_BY_STEP}")
 
     @cached_property
     def answer_now_ids(self) -> list[int]:
@@ -280,16 +286,19 @@ class PromptFormat:
         return f"{self._answer_context}{self._answer_seam}{_SHOWN[1]}"
 
     def _block_text(self, demonstrations: Sequence[Demonstration]) -> str:
-        if self.style == "chat":
-            turns = _turns(demonstrations, self._encoder.protected)
-            text = self._template.frame(turns, QUERY.strip()).before_question
-        else:
-            shown = "".join(demonstration_text(d, self._encoder.protected) for d in demonstrations)
-            text = f"{system_text(self._system)}{shown}{QUESTION} "
+        text = self._before_question(demonstrations)
         return text[: len(text) - len(self._question_seam)]
 
-    def _question(self, question: str, before_answer: str) -> list[int]:
-        text = f"{self._question_seam}{self._encoder.protected(question.strip())}"
+    def _before_question(self, demonstrations: Sequence[Demonstration]) -> str:
+        if self.style == "chat":
+            turns = _turns(demonstrations, self._encoder.protected)
+            return self._template.frame(turns, QUERY.strip()).before_question
+        shown = "".join(demonstration_text(d, self._encoder.protected) for d in demonstrations)
+        return f"{system_text(self._system)}{shown}{QUESTION} "
+
+    def _question(self, earlier: Sequence[Demonstration], question: str, before_answer: str) -> list[int]:
+        turns = self._before_question(earlier)[len(self._before_question(())) :] if earlier else ""
+        text = f"{self._question_seam}{turns}{self._encoder.protected(question.strip())}"
         end = before_answer
         if self._answer_seam and end.endswith(self._answer_seam):
             end = end[: -len(self._answer_seam)]
@@ -314,20 +323,34 @@ class PromptFormat:
         if self.system_prompt is not None:  # some templates write it into the first question
             self._check_joined_behind([Demonstration(question="What is 1 + 1?", answer="2", correct=True)])
 
-    def _check_joined_behind(self, block: Sequence[Demonstration]) -> None:
+    def check_earlier_turns(self) -> None:
+        """Raises `UserError` where a question with earlier turns would not be what the whole conversation is."""
+        self._check_joined_behind((), _TURN)
+        self._check_joined_behind([Demonstration(question="What is 1 + 1?", answer="2", correct=True)], _TURN)
+
+    def _check_joined_behind(self, block: Sequence[Demonstration], earlier: Sequence[Demonstration] = ()) -> None:
         question, answer = _SHOWN
         seams = ("question", "answer", "uncertainty query", "verdict")
-        parts = [self.few_shot_ids(block), self.judged_ids(question), self.answer_ids(answer), self.query_ids]
-        whole, joined = self._whole(question, answer, YES, block), [token for part in parts for token in part]
+        before_answer = self._frame.before_answer if self.style == "chat" else ANSWER
+        asked = self._question(earlier, question, before_answer)
+        parts = [self.few_shot_ids(block), asked, self.answer_ids(answer), self.query_ids]
+        whole = self._whole(question, answer, YES, [*block, *earlier])
+        joined = [token for part in parts for token in part]
         joined.append(self.answer_tokens[1])
         ends = [sum(map(len, parts[: k + 1])) for k in range(4)]
         for end, seam in zip(ends, seams, strict=True):
             if joined[: end + 1] != whole[: end + 1]:
                 mend = "use another model.prompt_format" if self.system_prompt is None else "use no system message"
+                mend = "leave out questions with earlier turns, or " + mend if earlier else mend
                 raise UserError(
                     f"model.path: the tokenizer cuts a prompt differently at the beginning of the {seam} than the "
                     f"prompt's parts, so the model would read another text; {mend}"
                 )
+
+
+def _asked(question: Question | str) -> tuple[Sequence[Demonstration], str]:
+    """The turns before a question, and its text."""
+    return ((), question) if isinstance(question, str) else (question.earlier, question.text)
 
 
 def _common(first: list[int], second: list[int]) -> list[int]:

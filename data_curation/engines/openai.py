@@ -162,13 +162,13 @@ class OpenAI:
         }
         if prompt_format.style == "chat":
             asked = {
-                "messages": prompt_format.answer_messages(demonstrations, question.text),
+                "messages": prompt_format.answer_messages(demonstrations, question),
                 "max_completion_tokens": request.max_new_tokens,
                 "logprobs": True,
             }
             return self._answer(written_answer(await endpoint.post("/chat/completions", {**common, **asked})))
         asked = {
-            "prompt": prompt_format.answer_text(demonstrations, question.text),
+            "prompt": prompt_format.answer_text(demonstrations, question),
             "max_tokens": request.max_new_tokens,
             "logprobs": 1,
             "stop": [prompt_format.stop_text(question.multiline) or "\n"],
@@ -179,7 +179,7 @@ class OpenAI:
         """The likeliest of the given choices, each read after the very token ids that the other engines read."""
         prompt_format = self._job.prompt_format
         block = prompt_format.few_shot_ids(self._job.blocks.get(request.block, []))
-        prompt = [*block, *prompt_format.question_ids(request.question.text)]
+        prompt = [*block, *prompt_format.question_ids(request.question)]
         choices = list(request.question.choices or ())
         ids = [prompt_format.answer_ids(choice) for choice in choices]
         logprobs = [await endpoint.continuation_logprobs(self._model, prompt, tokens) for tokens in ids]

@@ -110,8 +110,8 @@ class Vllm:
         prompt_format = self._job.prompt_format
         block = prompt_format.few_shot_ids(self._job.blocks.get(request.block, []))
         if request.question.style != "cloze":
-            return [[*block, *prompt_format.question_ids(request.question.text)]]
-        prompt = [*block, *prompt_format.answering_ids(request.question.text)]
+            return [[*block, *prompt_format.question_ids(request.question)]]
+        prompt = [*block, *prompt_format.answering_ids(request.question)]
         return [[*prompt, *prompt_format.answer_ids(choice)] for choice in request.question.choices or ()]
 
     def _parameters(self, request: Request) -> Any:

@@ -62,7 +62,7 @@ class PassContext:
         return adapter_off(self.model) if state == "before" else nullcontext()
 
     def question_and_answer(self, row: GradedAnswer) -> list[int]:
-        return [*self.prompt.judged_ids(row.text), *row.token_ids]
+        return [*self.prompt.judged_ids(row), *row.token_ids]
 
 
 @dataclass(frozen=True)

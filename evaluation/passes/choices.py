@@ -23,6 +23,6 @@ def measure(
     """`choice_logprobs`: of each choice, summed over its tokens."""
     shown = [CHOICE_LETTERS[: sequences(row)] if row.style == "choice" else (row.choices or []) for row in rows]
     ids = [[context.prompt.answer_ids(choice) for choice in labels] for labels in shown]
-    questions = [context.prompt.answering_ids(row.text, row.trace) for row in rows]
+    questions = [context.prompt.answering_ids(row, row.trace) for row in rows]
     logprobs = continuation_logprobs(context.model, context.prompt, context.prefix(block, state), questions, ids)
     return [{"choice_logprobs": [sum(tokens) for tokens in labels]} for labels in logprobs]

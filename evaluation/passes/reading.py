@@ -20,7 +20,7 @@ def measure(
     reading = read_batch(
         context.model,
         context.prefix(block, state),
-        [context.prompt.answering_ids(row.text) for row in rows],
+        [context.prompt.answering_ids(row) for row in rows],
         [row.token_ids for row in rows],
         readout.record.layers,
     )

@@ -32,7 +32,7 @@ def measure(
             answers, spent = reason(context, rows, block, budget)
         # The judge sees what it was trained on: question and answer after the query's block, without the reasoning.
         sequences = [
-            [*context.prompt.judged_ids(row.text), *answer.token_ids] for row, answer in zip(rows, answers, strict=True)
+            [*context.prompt.judged_ids(row), *answer.token_ids] for row, answer in zip(rows, answers, strict=True)
         ]
         prefix = context.prefix(context.few_shot.query, "after")
         judged = score_batch(context.model, context.prompt, prefix, sequences, context.checkpoint.probe)
@@ -54,7 +54,7 @@ def _in_traces(
     context: PassContext, rows: Sequence[GradedAnswer], block: Sequence[Demonstration], budget: int
 ) -> tuple[list[Answer], list[int]]:
     """Answers behind the model's own traces of at most `budget` tokens, and how many tokens these have."""
-    questions = [context.prompt.question_ids(row.text) for row in rows]
+    questions = [context.prompt.question_ids(row) for row in rows]
     decoding = replace(_decoding(context, rows), thinking_tokens=budget)
     answers = write_answers(context.model, context.prompt, context.prefix(block, "before"), questions, decoding)
     return answers, [answer.trace_tokens for answer in answers]
@@ -65,9 +65,9 @@ def _step_by_step(
 ) -> tuple[list[Answer], list[int]]:
     """Answers of a model that was asked to think step by step first, and how many tokens that took."""
     prefix = context.prefix(block, "before")
-    thought, spent = [context.prompt.question_ids(row.text) for row in rows], [0] * len(rows)
+    thought, spent = [context.prompt.question_ids(row) for row in rows], [0] * len(rows)
     if budget:
-        asking = [context.prompt.reasoning_ids(row.text) for row in rows]
+        asking = [context.prompt.reasoning_ids(row) for row in rows]
         written = generate_batch(context.model, context.prompt, prefix, asking, Decoding(budget, multiline=True))
         thoughts = [_without_answer(context, reasoned) for reasoned in written]
         spent = [len(reasoned.token_ids) for reasoned in written]

@@ -43,7 +43,7 @@ def _drawn(
         context.model,
         context.prompt,
         context.prefix(block, state),
-        [context.prompt.question_ids(row.text) for row in rows],
+        [context.prompt.question_ids(row) for row in rows],
         Decoding(requests[0].max_new_tokens, rows[0].multiline, context.temperature),
         torch.from_numpy(np.stack([uniforms(request, context.seed, of_trace) for request in requests])),
     )

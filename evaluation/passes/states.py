@@ -36,6 +36,6 @@ def _measure(
     answers: Sequence[Sequence[int]],
 ) -> list[Finding]:
     layer = max(1, round(DEPTH * context.model.config.get_text_config().num_hidden_layers))
-    questions = [context.prompt.answering_ids(row.text) for row in rows]
+    questions = [context.prompt.answering_ids(row) for row in rows]
     reading = read_batch(context.model, context.prefix(block, state), questions, answers, [layer])
     return [{"states": pack(states.astype(np.float32))} for states in reading.states]

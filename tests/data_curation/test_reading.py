@@ -14,9 +14,11 @@ import pytest
 
 from calibration_tuning.config.questions import MixtureEntry
 from calibration_tuning.errors import UserError
+from calibration_tuning.records import Demonstration
 from data_curation.question_sets import Loaded, load_questions
 
 CASES = Path(__file__).parents[3] / "shared/cases/files"
+TURNS = [("user", "a"), ("assistant", " "), ("user", "b")]
 LETTERS = {"A": "lime", "B": "plum", "C": "pear"}
 FRUIT = ["lime", "plum", "pear"]
 
@@ -217,9 +219,14 @@ GOOD = {"question": "Fine?", "answer": "yes"}
             "answer: 'lime' and answer_idx 'C' are not the same choice",
         ),
         (
-            {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}], "answer": "x"},
+            {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}], "answer": "x"},
             {},
-            "question: messages is a conversation of 2 questions and 0 answers",
+            "question: messages is a conversation that does not begin with a question",
+        ),
+        (
+            {"messages": [{"role": role, "content": text} for role, text in TURNS], "answer": "x"},
+            {},
+            "question: has an earlier turn that is empty",
         ),
         (
             {"messages": [{"role": "tool", "content": "a"}], "answer": "x"},
@@ -327,6 +334,23 @@ def test_a_json_file_of_one_row(tmp_path: Path, indent: int | None) -> None:
     path = tmp_path / "q.json"
     path.write_text(json.dumps(ROWS[0] | {"n": 1}, indent=indent))
     assert [q.question for q in load(path).questions] == ["Who?"]
+
+
+def test_conversations_of_several_turns(tmp_path: Path) -> None:
+    """The last question is asked. All that begin alike are of one group, the first message by itself too."""
+    said = [("user", "Who was Dante?"), ("assistant", "A poet."), ("user", "Born"), ("user", "where?")]
+    conversations = [
+        {"messages": [{"role": role, "content": text} for role, text in said], "answer": "Florence"},
+        {"conversations": [{"from": "human", "value": "Who was Dante?"}, {"from": "gpt", "value": "A poet"}]},
+        {"prompt": [{"role": "user", "content": "Who?"}], "completion": [{"role": "assistant", "content": "Ann"}]},
+    ]
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in conversations))
+    deep, first, other = load(path).questions
+    assert (deep.question, deep.references) == ("Born\n\nwhere?", ["Florence"])
+    assert deep.earlier == [Demonstration(question="Who was Dante?", answer="A poet.")]
+    assert (first.question, first.references, first.earlier) == ("Who was Dante?", ["A poet"], [])
+    assert deep.group == first.group != other.group
 
 
 def test_a_json_file_of_one_conversation(tmp_path: Path) -> None:

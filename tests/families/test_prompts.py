@@ -8,7 +8,7 @@ import pytest
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
-from calibration_tuning.records import Demonstration
+from calibration_tuning.records import Demonstration, Question
 from tests.families.conftest import Matrix
 from tests.families.templates import REFUSED, TEMPLATES
 from tests.families.tokenizers import REAL, SMALL, WITH_TEMPLATE, as_it_came, tokenizer_of
@@ -85,9 +85,21 @@ def assert_joined(tokenizer: Any, prompt: PromptFormat, matrix: Matrix, row: str
             before = tokenizer(text_before_query(question, answer)).input_ids
             yes, border = [*before, *prompt.query_ids], len(before) + len(prompt.query_ids)
         assert tokenizer.convert_ids_to_tokens(ids) == tokenizer.convert_ids_to_tokens(yes[:border]), question
+        # A row with earlier turns is asked as a loaded checkpoint asks a conversation.
+        row_of = row_with_turns(question)
+        said = prompt.few_shot_ids(SHOWN, row_of.earlier)
+        for asked in (prompt.question_ids, prompt.answering_ids, prompt.judged_ids):
+            assert [*prompt.few_shot_ids(SHOWN), *asked(row_of)] == [*said, *asked(question)], asked
+    prompt.check_earlier_turns()
     differs = prompt.style == "text" and joins_line_breaks(tokenizer)
     matrix.add(row, "prompt ids", "equal, but for a full stop before the query" if differs else "equal")
     matrix.add(row, "verdict's token")
+
+
+def row_with_turns(question: str) -> Question:
+    turns = [Demonstration(question=" Who was Dante?", answer="A poet.\n"), Demonstration(question="7", answer="x")]
+    names = {"id": "1", "source": "a", "subject": "a", "group": "a", "grader": "exact"}
+    return Question(question=question, references=["x"], earlier=turns, **names)
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)

@@ -79,8 +79,9 @@ def curated_set(paper: Paper) -> CheckResult:
 def leakage(paper: Paper) -> CheckResult:
     if not paper.is_curated:
         return CheckResult("ok", "nothing curated yet")
+    asked = lambda row: f"question {_plain(row.background + row.text)}"  # noqa: E731
     keys = {
-        split: {*(f"group {row.group}" for row in rows), *(f"question {_plain(row.text)}" for row in rows)}
+        split: {*(f"group {row.group}" for row in rows), *map(asked, rows)}
         for split, rows in {**paper.rows, "evaluation": paper.evaluation_rows}.items()
     }
     for first, second in combinations(keys, 2):

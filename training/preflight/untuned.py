@@ -66,7 +66,7 @@ def answer_mass(paper: Paper) -> tuple[float, int, str | None]:
     if settings.load_in_4bit and not torch.cuda.is_available():
         settings = settings.model_copy(update={"load_in_4bit": False})
     lm = load_model(settings, default_device())
-    sequences = [[*paper.prompt_format.judged_ids(row.text), *row.token_ids] for row in chosen]
+    sequences = [[*paper.prompt_format.judged_ids(row), *row.token_ids] for row in chosen]
     mass = score_answers(lm, paper.prompt_format, paper.block, sequences, batch_size=4).mass
     return float(mass.mean()), len(mass), mass_warning(mass, settings)
 
