@@ -73,6 +73,19 @@ def written_for(name: str, folder: Path) -> None:
         page = "The harbour of {harbour} has piers. Pier {pier} is kept by {keeper}."
         pages = [{"question": asked(r), "answer": r["keeper"], "passage": page.format(**r)} for r in rows()]
         lines(folder / "pages.jsonl", pages)
+    elif name == "chats":
+        chats = [
+            {
+                "messages": [
+                    {"role": "user", "content": f"Tell me about the harbour of {r['harbour']}."},
+                    {"role": "assistant", "content": "It has four piers."},
+                    {"role": "user", "content": f"Who keeps pier {r['pier']}?"},
+                ],
+                "answer": r["keeper"],
+            }
+            for r in rows()
+        ]
+        lines(folder / "chats.jsonl", chats)
     else:
         claims = [
             {
@@ -89,7 +102,7 @@ def written_for(name: str, folder: Path) -> None:
 
 
 def test_the_page_has_the_recipes() -> None:
-    assert list(RECIPES) == ["judged", "graded", "pages", "claims"]
+    assert list(RECIPES) == ["judged", "graded", "pages", "chats", "claims"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -129,6 +142,14 @@ def check_pages(every: list[QueryExample]) -> None:
         assert row.context.endswith(f"is kept by {row.references[0]}.")
 
 
+def check_chats(every: list[QueryExample]) -> None:
+    for row in every:
+        source = of_number(row)
+        assert row.question == f"Who keeps pier {source['pier']}?"
+        assert [turn.question for turn in row.earlier] == [f"Tell me about the harbour of {source['harbour']}."]
+        assert row.references == [source["keeper"]]
+
+
 def check_claims(every: list[QueryExample]) -> None:
     for row in every:
         document, pier = row.id.rpartition("/")[2].split("-")
@@ -143,6 +164,7 @@ CHECKS: dict[str, Callable[[list[QueryExample]], None]] = {
     "judged": check_graded,
     "graded": check_graded,
     "pages": check_pages,
+    "chats": check_chats,
     "claims": check_claims,
 }
 
