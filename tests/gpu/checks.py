@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from calibration_tuning.metrics.row_statistics import KERNELS, plain_statistics, row_statistics
 from calibration_tuning.runs.devices import driver_floor
+from tests.gpu.launched import trainings
 from tests.gpu.sizes import PACKED, PADDED, REPEATED, Machine
 from training.layout import Batch
 from training.memory import GIB, adapted, counts, estimate_memory
@@ -149,6 +150,11 @@ def launches(machine: Machine) -> dict[str, Any]:
     return {"a layer": layer.total(), "assumed": LAUNCHES["training"], "most": most}
 
 
+def launch_files(machine: Machine) -> dict[str, Any]:
+    """A whole training by each launch file, with the stacked readout."""
+    return trainings() if machine.is_gpu else trainings(("single_gpu",), "no")
+
+
 def step(machine: Machine) -> dict[str, Any]:
     """Tokens/s, MFU and memory of training passes of the whole model, beside preflight's plan of the memory."""
     dtype = torch.bfloat16
@@ -214,6 +220,7 @@ CHECKS: dict[str, Callable[[Machine], dict[str, Any]]] = {
     "reference": reference_kept,
     "DDP and FSDP2": wrapped_alone,
     "launches": launches,
+    "launch files": launch_files,
     "step": step,
     "vLLM": vllm,
 }

@@ -34,7 +34,7 @@ def test_all_checks_run_on_the_cpu(tmp_path: Path) -> None:
     assert skipped <= {"launches", "vLLM"}
     assert results["layouts"]["float32 packed gradient off"] < 1e-4
     assert results["step"]["packed, 4, kept: tokens/s"] > 0
-    assert "8 checks in" in output
+    assert "9 checks in" in output
 
 
 def test_steps_stand_beside_preflights_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
