@@ -46,6 +46,8 @@ class Row(BaseModel):
         told = dict(values) | ({"context": None} if values.get("context") == "" else {})
         if "question" in shape:
             told["question"] = as_text(shape["question"])
+        if "context" in shape and not told.get("context"):  # the system message of a conversation
+            told["context"] = shape["context"]
         if isinstance(values.get("choices"), dict | list):
             told["choices"] = choice_texts(values["choices"])[0]
         if isinstance(values.get("answer"), int | float):

@@ -86,6 +86,12 @@ class Question(_Record):
         return "\n".join([below(self.context, self.question), *lines])
 
     @property
+    def shown(self) -> str:
+        """The question for people and judges: behind its earlier turns, each with who said it."""
+        turns = [f"User: {turn.question}\nAssistant: {turn.answer}" for turn in self.earlier]
+        return "\n".join([*turns, f"User: {self.text}"]) if turns else self.text
+
+    @property
     def target(self) -> str:
         """The right answer as a demonstration shows it: a letter in style `choice`, otherwise text."""
         if self.style == "choice" and self.choices and self.references[0] in self.choices:

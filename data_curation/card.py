@@ -44,7 +44,7 @@ def data_card(config: RunConfig, record: Mapping[str, Any], few_shot: FewShot, r
             *_fenced("\n\n".join(_shown(d.question, d.answer, bool(d.correct)) for d in few_shot.query)),
             "## Examples",
             "",
-            *_fenced("\n\n".join(_shown(row.text, row.answer, row.correct >= 0.5) for row in _spread(rows))),
+            *_fenced("\n\n".join(_shown(row.shown, row.answer, row.correct >= 0.5) for row in _spread(rows))),
         ]
     )
 

@@ -20,7 +20,7 @@ from calibration_tuning.records import FewShot, QueryExample
 def show(rows: Sequence[QueryExample], few_shot: FewShot, prompt_format: PromptFormat, console: Console) -> None:
     console.print(legend())
     for row in rows:
-        parts = example_parts(prompt_format, few_shot.query, row.text, row.token_ids, row.correct >= 0.5)
+        parts = example_parts(prompt_format, few_shot.query, row, row.token_ids, row.correct >= 0.5)
         console.rule(f"{row.id} ({row.split})", align="left")
         console.print(conversation(parts), soft_wrap=True)
         console.print(Text(f"{token_counts(parts)} (correct = {row.correct:g})", "italic"), soft_wrap=True)

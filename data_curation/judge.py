@@ -72,7 +72,7 @@ def _template(path: Path) -> str:
 
 def _fill(template: str, question: Question, answer: str) -> str:
     # One pass, so that an answer that holds "{references}" stays as it is.
-    values = {"question": question.text, "references": "; ".join(question.references), "answer": answer or "(none)"}
+    values = {"question": question.shown, "references": "; ".join(question.references), "answer": answer or "(none)"}
     return re.sub(r"\{(question|references|answer)\}", lambda match: values[match.group(1)], template)
 
 

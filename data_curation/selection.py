@@ -86,7 +86,7 @@ def _read(config: RunConfig, selection: Selection) -> list[Question]:
         for entry in config.questions:
             loaded = load_questions(entry, entry.split)
             _report_bad_rows(entry, loaded, selection)
-            selection.read[entry.source] = fingerprint([[q.id, q.text, q.references] for q in loaded.questions])
+            selection.read[entry.source] = fingerprint([[q.id, q.shown, q.references] for q in loaded.questions])
             everything += loaded.questions
             bar.update(1)
     return everything
@@ -200,7 +200,7 @@ def shuffled(questions: Sequence[Q], seed: int) -> list[Q]:
     """An order that depends on the seed and on what the questions say, not on the order of the files or rows."""
 
     def place(question: Q) -> tuple[bytes, str]:
-        said = f"{seed}\n{question.source}\n{question.text}\n{question.references[0]}"
+        said = f"{seed}\n{question.source}\n{question.shown}\n{question.references[0]}"
         return hashlib.sha256(said.encode()).digest(), question.id
 
     return sorted(questions, key=place)

@@ -59,4 +59,4 @@ def example_lists(evidence: Evidence) -> list[ExampleList]:
 
 def _example(evidence: Evidence, i: int, before: np.ndarray, after: np.ndarray) -> Example:
     row = evidence.splits["test"][i]
-    return Example(row.text, row.answer, row.references[0], float(before[i]), float(after[i]))
+    return Example(row.shown, row.answer, row.references[0], float(before[i]), float(after[i]))

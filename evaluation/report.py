@@ -131,7 +131,7 @@ def confidently_wrong(evidence: Evidence) -> list[dict[str, Any]]:
     worst = wrong[np.argsort(-before[wrong], kind="stable")][:WRONG_SHOWN]
     return [
         {
-            "question": rows[i].text,
+            "question": rows[i].shown,
             "answer": rows[i].answer,
             "reference": rows[i].references[0],
             "before": f"{before[i]:.2f}",

@@ -13,8 +13,11 @@ import yaml
 from calibration_tuning.calibrated_model import CalibratedModel
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.conversation import Conversation
+from calibration_tuning.lm.prompts import load_prompt_format
+from calibration_tuning.lm.shown_prompt import example_parts
 from calibration_tuning.records import QueryExample, read_records
 from calibration_tuning.thresholds import Threshold
+from data_curation import judge
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,17 @@ def test_the_turns_are_curated_and_no_demonstration_has_any(finished: RunConfig)
     shown = [*few_shot["query"], *(d for block in few_shot["answer"].values() for d in block)]
     assert shown
     assert not any("What is it" in demonstration["question"] for demonstration in shown)
+
+
+def test_people_and_judges_see_the_turns(finished: RunConfig) -> None:
+    row = next(row for row in held_out(finished) if row.earlier)
+    number = row.earlier[0].question.split()[-1]
+    turns = f"User: My number is {number}\nAssistant: I see, {number.replace('.', '')}."
+    assert row.shown.startswith(f"{turns}\nUser: What is it plus")
+    prompt = load_prompt_format(finished.model)
+    inspected = "".join(part.text for part in example_parts(prompt, (), row, row.token_ids, True))
+    assert f"My number is {number}" in inspected
+    assert f"My number is {number}" in judge._fill("{question} {references} {answer}", row, "7")
 
 
 def test_a_loaded_checkpoint_reads_conversations_as_evaluation_did(finished: RunConfig) -> None:

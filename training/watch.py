@@ -61,7 +61,7 @@ class Watch:
             figure = plot_reliability({f"step {step}": prepare_reliability(confidence, correct, BINS)}, BINS)
             columns: list[str | int] = ["question", "proposed answer", "correct", "confidence before", "confidence now"]
             shown = zip(rows[:SHOWN], before, confidence, strict=False)
-            table = [[row.text, row.answer, row.correct, float(was), float(now)] for row, was, now in shown]
+            table = [[row.shown, row.answer, row.correct, float(was), float(now)] for row, was, now in shown]
             self.tracker.log(
                 Moment(
                     {f"validation/{name}": value for name, value in scores.items()},

@@ -9,7 +9,7 @@ from typing import Literal
 from rich.text import Text
 
 from calibration_tuning.lm.prompts import PromptFormat
-from calibration_tuning.records import Demonstration
+from calibration_tuning.records import Demonstration, Question
 
 PartName = Literal["block", "question", "answer", "query", "verdict"]
 # The block and the question are read only; the answer's tokens are held near the base model; the verdict is learnt.
@@ -37,7 +37,7 @@ class Part:
 def example_parts(
     prompt_format: PromptFormat,
     block: Sequence[Demonstration],
-    question: str,
+    question: Question | str,
     answer_ids: Sequence[int],
     is_correct: bool,
 ) -> list[Part]:

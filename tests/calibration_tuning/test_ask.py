@@ -157,6 +157,21 @@ def test_lines_are_read_as_curation_reads_them(tmp_path: Path, line: str, row: t
     assert (read.question, read.answer, read.choices) == row
 
 
+def test_a_conversation_that_ends_with_its_answer(tmp_path: Path) -> None:
+    """Its last question is asked behind the earlier turns, and below the system message, as in curation."""
+    from calibration_tuning.conversation import Conversation
+    from calibration_tuning.question_rows import read_rows
+    from calibration_tuning.records import Demonstration
+
+    said = [("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    turns = [{"role": role, "content": text} for role, text in said]
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"messages": turns}))
+    (read,) = read_rows(file)
+    assert read.asked == Conversation("c", (Demonstration(question="a", answer="b"),))
+    assert (read.context, read.answer) == ("Be brief.", None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -32,7 +32,7 @@ def shown_example(paper: Paper) -> list[Part]:
         question, answer = MADE_UP
         return example_parts(prompt_format, (), question, prompt_format.answer_ids(answer), is_correct=True)
     row = paper.rows["train"][0]
-    return example_parts(prompt_format, paper.curated.few_shot.query, row.text, row.token_ids, row.correct >= 0.5)
+    return example_parts(prompt_format, paper.curated.few_shot.query, row, row.token_ids, row.correct >= 0.5)
 
 
 def not_asked_because(paper: Paper) -> str | None:
