@@ -24,6 +24,8 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes as lo
 Array = np.ndarray
 Point = Mapping[str, float | None]
 LEVEL = 0.95
+Draws = Array | Sequence[float | None]
+"""A number's values on resamples; None or NaN where a resample does not define it."""
 FEWEST = 10
 """Groups without which there is no interval."""
 
@@ -100,6 +102,15 @@ def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
         yield order[np.repeat(first[drawn], taken) + within]
 
 
+def resampled_weights(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
+    """The draws of `resamples` as weights [n]: how often each row is drawn."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(groups) if isinstance(groups, int) else np.unique(groups, return_inverse=True)[1]
+    units = int(labels.max()) + 1
+    for _ in range(count):
+        yield np.bincount(generator.integers(0, units, units), minlength=units)[labels].astype(np.float64)
+
+
 def units_of(groups: Array | int) -> int:
     """How many units are resampled: n independent rows, or the different labels among [n]."""
     return groups if isinstance(groups, int) else len(np.unique(groups))
@@ -116,14 +127,12 @@ def draws_of(
     return draws
 
 
-def percentile_interval(
-    value: float, draws: Sequence[float | None], level: float = LEVEL, units: int | None = None
-) -> Interval:
+def percentile_interval(value: float, draws: Draws, level: float = LEVEL, units: int | None = None) -> Interval:
     """Percentiles of the draws around `value`; those of draws of few `units` (groups) are expanded.
 
     A resample of G groups has a variance that is too small by (G - 1) / G, and its spread is itself uncertain: the tail
     on each side is Phi(-t sqrt(G / (G - 1))) with t the quantile of G - 1 degrees of freedom (Hesterberg 2015, "What
-    teachers should know about the bootstrap"). Resamples on which the metric is undefined (None) are left out; without
+    teachers should know about the bootstrap"). Resamples on which the metric is undefined are left out; without
     any there is no interval.
     """
     kept = _defined(draws)
@@ -134,7 +143,7 @@ def percentile_interval(
     return Interval(float(value), float(low), float(high))
 
 
-def bias_corrected_interval(value: float, draws: Sequence[float | None], units: int | None = None) -> Interval:
+def bias_corrected_interval(value: float, draws: Draws, units: int | None = None) -> Interval:
     """An interval of a number that noise pushes to one side; resamples, which have the noise twice, as far again.
 
     Around 2 value - mean of the draws it reaches, on each side, as far as the draws' percentile or t standard
@@ -150,7 +159,7 @@ def bias_corrected_interval(value: float, draws: Sequence[float | None], units: 
     return Interval(float(value), min(low, value), max(high, value))
 
 
-def share_interval(value: float, draws: Sequence[float | None], trials: float, units: int | None = None) -> Interval:
+def share_interval(value: float, draws: Draws, trials: float, units: int | None = None) -> Interval:
     """Wilson's interval (1927) of a share in [0, 1]; AUROC is a share of pairs.
 
     The number of trials is the effective one, value (1 - value) / variance of the draws, as in surveys (Korn and
@@ -175,8 +184,8 @@ def mean_interval(values: Array, groups: Array | int, count: int, seed: int, lev
 
 def error_interval(
     value: float,
-    draws: Sequence[float | None],
-    null: Sequence[float] = (),
+    draws: Draws,
+    null: Array | Sequence[float] = (),
     smallest: float = 0.0,
     largest: float = np.inf,
     units: int | None = None,
@@ -197,7 +206,7 @@ def error_interval(
     return Interval(float(value), float(min(max(low, smallest), value)), float(max(min(high, largest), value)))
 
 
-def p_value(value: float, draws: Sequence[float | None], units: int | None = None) -> float | None:
+def p_value(value: float, draws: Draws, units: int | None = None) -> float | None:
     """Two-sided p-value of "no difference": that of a t distribution with G - 1 degrees of freedom for G `units`
     (groups), the standard deviation that of the resampled differences times sqrt(G / (G - 1)); a normal without
     `units`.
@@ -242,5 +251,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _defined(draws: Sequence[float | None]) -> Array:
-    return np.array([draw for draw in draws if draw is not None], dtype=np.float64)
+def _defined(draws: Draws) -> Array:
+    values = np.asarray(draws, dtype=np.float64)
+    return values[~np.isnan(values)]

@@ -64,11 +64,15 @@ def debiased_ece(confidence: Array, correct: Array, num_bins: int = 10) -> float
     kept = counts > 0
     n, gap = counts[kept], np.abs(gaps[kept]) / counts[kept]
     variance = squares[kept] / n - (hits[kept] / n) ** 2
-    s = np.sqrt(np.clip(variance, 0, None) / n)
-    # Beyond z = 40 the folded normal is the normal, to the last digit; z itself may overflow where s is next to 0.
-    z = np.where(gap > FOLDED * s, FOLDED, np.divide(gap, s, out=np.zeros_like(gap), where=s > 0))
-    folded = s * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + gap * (1 - 2 * ndtr(-z))
+    folded = mean_folded_normal(gap, np.sqrt(np.clip(variance, 0, None) / n))
     return float((n * (2 * gap - folded)).sum() / len(confidence))
+
+
+def mean_folded_normal(mean: Array, spread: Array) -> Array:
+    """Of |N(mean, spread^2)|, mean >= 0."""
+    # Beyond z = 40 the folded normal is the normal, to the last digit; z itself may overflow where spread is next to 0.
+    z = np.where(mean > FOLDED * spread, FOLDED, np.divide(mean, spread, out=np.zeros_like(mean), where=spread > 0))
+    return spread * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + mean * (1 - 2 * ndtr(-z))
 
 
 def ace(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:

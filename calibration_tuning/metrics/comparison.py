@@ -9,6 +9,7 @@ import numpy as np
 
 from calibration_tuning.metrics.bootstrap import (
     Difference,
+    Draws,
     Interval,
     bias_corrected_interval,
     error_interval,
@@ -46,8 +47,8 @@ class Resampled:
     """A number, its values on resamples and, of a calibration error, what a calibrated model scores by chance."""
 
     value: float | None
-    draws: Sequence[float | None]
-    null: Sequence[float] = ()
+    draws: Draws
+    null: np.ndarray | Sequence[float] = ()
     units: int | None = None
     """Groups that the draws are resamples of; without them, as if there were very many."""
     trials: float = 1.0
@@ -88,11 +89,12 @@ def compared(quantity: Quantity, before: Resampled, after: Resampled) -> Differe
     if before.value is None or after.value is None:
         return Difference(None, undefined=quantity.undefined)
     value = after.value - before.value
-    pairs = [(b, a) for b, a in zip(before.draws, after.draws, strict=True) if b is not None and a is not None]
-    changes = [a - b for b, a in pairs]
+    pairs = np.array([before.draws, after.draws], dtype=np.float64)
+    pairs = pairs[:, ~np.isnan(pairs).any(0)]
+    changes = pairs[1] - pairs[0]
     units = after.units
-    if (quantity.calibration_error or quantity.share) and pairs and np.ptp(changes) > 1e-12:
-        low, high = _mover(value, interval(quantity, before), interval(quantity, after), _correlation(pairs))
+    if (quantity.calibration_error or quantity.share) and len(changes) and np.ptp(changes) > 1e-12:
+        low, high = _mover(value, interval(quantity, before), interval(quantity, after), _correlation(*pairs))
         width = value - low if value > 0 else high - value
         p = p_of_width(value, width, units) if width > 1e-12 else p_value(value, changes, units)
         return Difference(value, low, high, p=p, verdict=verdict(value, p, quantity.better))
@@ -140,7 +142,6 @@ def _arms(entry: Interval) -> tuple[float, float]:
     return entry.value - entry.low, entry.high - entry.value
 
 
-def _correlation(pairs: Sequence[tuple[float, float]]) -> float:
-    x, y = np.array(pairs).T
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     spread = x.std() * y.std()
     return float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 1e-15 else 0.0

@@ -1,23 +1,24 @@
 """How good are n confidences in [0, 1], given whether each answer was correct?
 
-A new metric is a function `(confidence [n], correct [n], num_bins) -> float | None` and a line in `METRICS`. A number
-that the data cannot define is None with a reason, never made up.
+A new metric is a function `(confidence [n], correct [n], num_bins) -> float | None`, one that takes many resamples at
+once (`metrics.draws`), and a line in `METRICS`. A number that the data cannot define is None with a reason, never made
+up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from calibration_tuning.metrics.bootstrap import Difference, Interval, draws_of, units_of
+from calibration_tuning.metrics import draws, smooth_draws
+from calibration_tuning.metrics.bootstrap import FEWEST, Difference, Interval, resampled_weights, units_of
 from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece, sparse_bins
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
+from calibration_tuning.metrics.draws import Draws, in_blocks
 from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within, prr
 from calibration_tuning.metrics.scoring_rules import brier, brier_parts, brier_skill, nll
 
@@ -26,15 +27,13 @@ Values = Array | Sequence[float]
 SIMULATED = 5
 """Labels are drawn once for so many resamples, to see what chance alone would score, and at least a hundred times."""
 LEAST_SIMULATED = 100
-SLOW = 10
-"""Metrics that take ten milliseconds a time have so many times fewer resamples, and at least a hundred."""
-LEAST_SLOW = 100
 
 
 @dataclass(frozen=True)
 class Metric(Quantity):
     compute: Callable[[Array, Array, int], float | None] | None = field(default=None, kw_only=True)
-    slow: bool = False
+    on_draws: Callable[[Draws], Array] = field(kw_only=True)
+    """The same [B] on each of B resamples or simulated labels, NaN where that one is None."""
     binned: bool = False
     """Of bins of equal width, which may hold few answers."""
     compute_within: Callable[[Array, Array, Array], float | None] | None = None
@@ -55,41 +54,81 @@ NO_SUBJECT = "undefined: no subject has both classes, or none are given"
 NO_RELPLOT = "undefined: needs relplot (pip install relplot)"
 
 METRICS: dict[str, Metric] = {
-    "brier": Metric("Brier score", compute=lambda p, c, m: brier(p, c)),
+    "brier": Metric("Brier score", compute=lambda p, c, m: brier(p, c), on_draws=draws.brier),
     "brier_skill": Metric(
-        "Brier skill over the base rate", 1, undefined=ONE_CLASS, compute=lambda p, c, m: brier_skill(p, c)
+        "Brier skill over the base rate",
+        1,
+        undefined=ONE_CLASS,
+        compute=lambda p, c, m: brier_skill(p, c),
+        on_draws=draws.brier_skill,
     ),
-    "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c)),
-    "ece": Metric("ECE", calibration_error=True, binned=True, undefined=FEW, compute=ece),
-    "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace),
-    "debiased_ece": Metric("ECE, debiased", calibration_error=True, binned=True, undefined=FEW, compute=debiased_ece),
+    "nll": Metric("NLL (nats)", compute=lambda p, c, m: nll(p, c), on_draws=draws.nll),
+    "ece": Metric("ECE", calibration_error=True, binned=True, undefined=FEW, compute=ece, on_draws=draws.ece),
+    "ace": Metric("ACE (equal mass)", calibration_error=True, undefined=FEW, compute=ace, on_draws=draws.ace),
+    "debiased_ece": Metric(
+        "ECE, debiased",
+        calibration_error=True,
+        binned=True,
+        undefined=FEW,
+        compute=debiased_ece,
+        on_draws=draws.debiased_ece,
+    ),
     "smooth_ece": Metric(
         "Smooth ECE",
         calibration_error=True,
         undefined=NO_RELPLOT,
-        slow=True,
         compute=lambda p, c, m: smooth_ece(p, c),
+        on_draws=smooth_draws.smooth_ece,
     ),
-    "mce": Metric("MCE (worst bin)", calibration_error=True, binned=True, undefined=FEW, compute=mce),
-    "auroc": Metric("AUROC", 1, share=True, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c)),
+    "mce": Metric(
+        "MCE (worst bin)", calibration_error=True, binned=True, undefined=FEW, compute=mce, on_draws=draws.mce
+    ),
+    "auroc": Metric(
+        "AUROC", 1, share=True, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c), on_draws=draws.auroc
+    ),
     "auroc_within_subjects": Metric(
         "AUROC within subjects",
         1,
         undefined=NO_SUBJECT,
         compute_within=lambda p, c, s: auroc_within(p, c, s),
+        on_draws=draws.auroc_within,
     ),
-    "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c)),
-    "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c)),
-    "prr": Metric("PRR (prediction rejection)", 1, undefined=EQUAL, compute=lambda p, c, m: prr(p, c)),
+    "auprc": Metric("AUPRC", 1, undefined=ONE_CLASS, compute=lambda p, c, m: auprc(p, c), on_draws=draws.auprc),
+    "aurc": Metric("AURC (risk-coverage)", compute=lambda p, c, m: aurc(p, c), on_draws=draws.aurc),
+    "prr": Metric(
+        "PRR (prediction rejection)", 1, undefined=EQUAL, compute=lambda p, c, m: prr(p, c), on_draws=draws.prr
+    ),
     "brier_reliability": Metric(
-        "Brier: reliability", calibration_error=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[0]
+        "Brier: reliability",
+        calibration_error=True,
+        binned=True,
+        compute=lambda p, c, m: brier_parts(p, c, m)[0],
+        on_draws=lambda d: draws.brier_parts(d)[0],
     ),
     "brier_resolution": Metric(  # without a verdict: noise raises it, and AUROC and Brier judge the same
-        "Brier: resolution", 0, raised_by_noise=True, binned=True, compute=lambda p, c, m: brier_parts(p, c, m)[1]
+        "Brier: resolution",
+        0,
+        raised_by_noise=True,
+        binned=True,
+        compute=lambda p, c, m: brier_parts(p, c, m)[1],
+        on_draws=lambda d: draws.brier_parts(d)[1],
     ),
-    "brier_uncertainty": Metric("Brier: uncertainty", 0, compute=lambda p, c, m: brier_parts(p, c, m)[2]),
-    "mean_confidence": Metric("Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p))),
-    "accuracy": Metric("Accuracy of the answers", 0, share=True, compute=lambda p, c, m: float(np.mean(c))),
+    "brier_uncertainty": Metric(
+        "Brier: uncertainty",
+        0,
+        compute=lambda p, c, m: brier_parts(p, c, m)[2],
+        on_draws=lambda d: draws.brier_parts(d)[2],
+    ),
+    "mean_confidence": Metric(
+        "Mean confidence", 0, compute=lambda p, c, m: float(np.mean(p)), on_draws=lambda d: d.mean(d.confidence)
+    ),
+    "accuracy": Metric(
+        "Accuracy of the answers",
+        0,
+        share=True,
+        compute=lambda p, c, m: float(np.mean(c)),
+        on_draws=lambda d: d.mean(d.correct),
+    ),
 }
 MAIN = ("brier", "nll", "ece", "ace", "auroc", "auroc_within_subjects", "aurc", "prr")
 """What is shown where many confidences stand side by side."""
@@ -232,25 +271,20 @@ def _resampled(
 ) -> dict[str, Resampled]:
     """Values, and values on resamples that depend on `units` and `seed` alone, so that two sides are paired."""
     values = point_metrics(p, c, num_bins, only, subjects)
-    draws: dict[str, list[float | None]] = {}
-    null: dict[str, list[float]] = {}
-    simulated = max(LEAST_SIMULATED, count // SIMULATED)
-    for slow in (False, True):
-        names = [name for name in only if METRICS[name].slow == slow]
-        if not names:
-            continue
-        number = max(LEAST_SLOW, count // SLOW) if slow else count
-        draws |= draws_of(partial(_at, p, c, num_bins, names, subjects), units, number, seed)
-        if errors := [name for name in names if METRICS[name].calibration_error]:
-            labels = labels_if_calibrated(p, c, units, simulated, seed)
-            null |= _if_calibrated(p, islice(labels, max(LEAST_SIMULATED, number // SIMULATED)), num_bins, errors)
     independent = units_of(units)
+    defined = [name for name in only if values[name] is not None]
+    weights = resampled_weights(units, count if independent >= FEWEST else 0, seed)
+    on_resamples = _on(defined, in_blocks(weights, lambda rows: Draws(p, c, rows, num_bins, subjects)))
+    if_calibrated: dict[str, Array] = {}
+    if errors := [name for name in defined if METRICS[name].calibration_error]:
+        labels = labels_if_calibrated(p, c, units, max(LEAST_SIMULATED, count // SIMULATED), seed)
+        if_calibrated = _on(errors, in_blocks(labels, lambda rows: Draws(p, rows, np.ones_like(rows), num_bins)))
     trials, sparse = _trials(c, independent), sparse_bins(p, num_bins)
     return {
         name: Resampled(
             values[name],
-            draws.get(name, ()),
-            null.get(name, ()),
+            on_resamples.get(name, ()),
+            if_calibrated.get(name, ()),
             independent,
             trials,
             sparse if METRICS[name].binned else None,
@@ -259,26 +293,14 @@ def _resampled(
     }
 
 
+def _on(names: Sequence[str], blocks: Iterable[Draws]) -> dict[str, Array]:
+    """Each metric on every row of the blocks, NaN where a row does not define it; nothing without blocks."""
+    parts = [{name: METRICS[name].on_draws(block) for name in names} for block in blocks]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names} if parts else {}
+
+
 def _trials(correct: Array, units: int) -> float:
     """What a share that is 0 or 1 throughout is a share of: the answers of the rarer class, as pairs are no more, or
     all answers where there is one class only; groups where those are fewer."""
     rarer = min(correct.sum(), (1 - correct).sum())
     return float(min(rarer or len(correct), units))
-
-
-def _at(
-    p: Array, c: Array, num_bins: int, only: Collection[str], subjects: Array | None, indices: Array
-) -> dict[str, float | None]:
-    return point_metrics(p[indices], c[indices], num_bins, only, None if subjects is None else subjects[indices])
-
-
-def _if_calibrated(
-    confidence: Array, labels: Iterable[Array], num_bins: int, names: Collection[str]
-) -> dict[str, list[float]]:
-    """What these confidences score by each of `labels` [n]."""
-    values: dict[str, list[float]] = {name: [] for name in names}
-    for correct in labels:
-        for name, value in point_metrics(confidence, correct, num_bins, names).items():
-            if value is not None:
-                values[name].append(value)
-    return values

@@ -1,0 +1,216 @@
+"""The metrics on many resamples at once: a resample is a row of weights, how often it holds each of the n answers.
+
+Each function gives the numbers of its namesake on each resample (tested), NaN where that one gives None. Sorting and
+binning happen once for all resamples, which makes a thousand of them 5 to 20 times as fast as one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+
+from calibration_tuning.metrics.calibration_error import bin_index, mean_folded_normal
+from calibration_tuning.metrics.scoring_rules import EPSILON
+
+Array = np.ndarray
+CELLS = 2**17
+"""Numbers of a block of resamples, so that blocks stay in the processor's cache and memory does not grow with them."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """B resamples, or B simulated labels, of the same n answers."""
+
+    confidence: Array
+    """[n]"""
+    correct: Array
+    """[n]; [B, n] where labels are simulated."""
+    weight: Array
+    """[B, n]: how often each answer is in each resample."""
+    num_bins: int = 10
+    subjects: Array | None = None
+    """[n] labels, for `auroc_within`."""
+
+    @cached_property
+    def size(self) -> Array:
+        """[B]: answers of each resample."""
+        return self.weight.sum(1)
+
+    @cached_property
+    def hits(self) -> Array:
+        """[B, n]: how correct all copies of an answer are together."""
+        return self.weight * self.correct
+
+    @cached_property
+    def by_confidence(self) -> tuple[Array, Array]:
+        """Answers, and correct ones, at each distinct confidence, rising: [B, V] each."""
+        return self.by_value(self.confidence)
+
+    def by_value(self, values: Array) -> tuple[Array, Array]:
+        """Answers, and correct ones, at each distinct one of `values` [n], rising: [B, V] each."""
+        order = np.argsort(values, kind="stable")
+        rising = values[order]
+        starts = np.flatnonzero(np.r_[True, rising[1:] > rising[:-1]])
+        counts, hits = self.weight[:, order], self.hits[:, order]
+        if len(starts) < len(values):
+            counts, hits = (np.add.reduceat(side, starts, axis=1) for side in (counts, hits))
+        return counts, hits
+
+    def mean(self, values: Array) -> Array:
+        """[B]: means of `values` [n] or [B, n] over each resample."""
+        total = self.weight @ values if values.ndim == 1 else (self.weight * values).sum(1)
+        return total / self.size
+
+    def in_bins(self, values: Array) -> Array:
+        """[B, M]: sums of `values` [n] or [B, n] in bins of equal width."""
+        bins = np.eye(self.num_bins)[bin_index(self.confidence, self.num_bins)]
+        return self.weight @ (bins * values[:, None]) if values.ndim == 1 else (self.weight * values) @ bins
+
+    @cached_property
+    def answers_in_bins(self) -> Array:
+        """[B, M]"""
+        return self.in_bins(np.ones(len(self.confidence)))
+
+    def enough(self, values: Array) -> Array:
+        """`values` [B], NaN for a resample of fewer answers than bins."""
+        return np.where(self.size < self.num_bins, np.nan, values)
+
+
+def in_blocks(rows: Iterable[Array], draws: Callable[[Array], Draws]) -> Iterator[Draws]:
+    """`draws` of many rows [n], weights or simulated labels, in blocks [B, n] of bounded size."""
+    several = iter(rows)
+    for first in several:
+        more = islice(several, max(0, CELLS // len(first) - 1))
+        yield draws(np.stack([first, *more]))
+
+
+def brier(draws: Draws) -> Array:
+    return draws.mean((draws.confidence - draws.correct) ** 2)
+
+
+def brier_skill(draws: Draws) -> Array:
+    variance = _variance(draws)
+    return 1 - _divided(brier(draws), variance)
+
+
+def brier_parts(draws: Draws) -> tuple[Array, Array, Array]:
+    counts = draws.answers_in_bins
+    gaps = draws.in_bins(draws.confidence - draws.correct)
+    reliability = np.divide(gaps**2, counts, out=np.zeros_like(gaps), where=counts > 0).sum(1) / draws.size
+    uncertainty = _variance(draws)
+    return reliability, reliability + uncertainty - brier(draws), uncertainty
+
+
+def nll(draws: Draws) -> Array:
+    p, c = np.clip(draws.confidence, EPSILON, 1 - EPSILON), draws.correct
+    return -draws.mean(c * np.log(p) + (1 - c) * np.log1p(-p))
+
+
+def ece(draws: Draws) -> Array:
+    gaps = draws.in_bins(draws.correct - draws.confidence)
+    return draws.enough(np.abs(gaps).sum(1) / draws.size)
+
+
+def mce(draws: Draws) -> Array:
+    counts = draws.answers_in_bins
+    gaps = np.abs(draws.in_bins(draws.correct - draws.confidence))
+    return draws.enough(np.divide(gaps, counts, out=np.zeros_like(gaps), where=counts > 0).max(1))
+
+
+def debiased_ece(draws: Draws) -> Array:
+    counts = draws.answers_in_bins
+    gaps = draws.in_bins(draws.correct - draws.confidence)
+    hits, squares = (draws.in_bins(values) for values in (draws.correct, draws.correct**2))
+    n = np.where(counts > 0, counts, 1.0)
+    gap, variance = np.abs(gaps) / n, squares / n - (hits / n) ** 2
+    folded = mean_folded_normal(gap, np.sqrt(np.clip(variance, 0, None) / n))
+    return draws.enough((counts * (2 * gap - folded)).sum(1) / draws.size)
+
+
+def ace(draws: Draws) -> Array:
+    counts, hits = draws.by_confidence
+    # Summed from the least confidence on, gaps are a line through each distinct confidence, whose answers share theirs.
+    gaps = hits - counts * np.unique(draws.confidence)
+    answers, total = np.cumsum(counts, axis=1), np.cumsum(gaps, axis=1)
+    size = draws.size.astype(int)
+    quotient, rest = size // draws.num_bins, size % draws.num_bins
+    before = np.zeros(len(size))
+    error = np.zeros(len(size))
+    rows = np.arange(len(size))
+    for part in range(1, draws.num_bins + 1):
+        end = part * quotient + np.minimum(part, rest)  # as numpy.array_split cuts
+        at = np.minimum((answers < end[:, None]).sum(1), counts.shape[1] - 1)
+        share = _divided(answers[rows, at] - end, counts[rows, at])
+        now = total[rows, at] - np.nan_to_num(share) * gaps[rows, at]
+        error += np.abs(now - before)
+        before = now
+    return draws.enough(error / draws.size)
+
+
+def auroc(draws: Draws) -> Array:
+    counts, positives = draws.by_confidence
+    negatives = counts - positives
+    below = np.cumsum(negatives, axis=1) - negatives
+    pairs = positives.sum(1) * negatives.sum(1)
+    return _divided((positives * (below + negatives / 2)).sum(1), pairs)
+
+
+def auroc_within(draws: Draws) -> Array:
+    assert draws.subjects is not None, "defined of answers with subjects alone"
+    _, subject = np.unique(draws.subjects, return_inverse=True)
+    values, rank = np.unique(draws.confidence, return_inverse=True)
+    cell = subject * len(values) + rank
+    counts, positives = draws.by_value(cell)
+    negatives = counts - positives
+    owner = np.unique(cell) // len(values)
+    first = np.flatnonzero(np.r_[True, owner[1:] > owner[:-1]])
+    right, wrong = (np.add.reduceat(side, first, axis=1) for side in (positives, negatives))
+    below = np.cumsum(negatives, axis=1) - negatives - (np.cumsum(wrong, axis=1) - wrong)[:, owner]
+    return _divided((positives * (below + negatives / 2)).sum(1), (right * wrong).sum(1))
+
+
+def auprc(draws: Draws) -> Array:
+    counts, positives = (side[:, ::-1] for side in draws.by_confidence)
+    precision = _divided(np.cumsum(positives, axis=1), np.cumsum(counts, axis=1))
+    value = _divided((positives * np.nan_to_num(precision)).sum(1), positives.sum(1))
+    return np.where((counts - positives).sum(1) > 0, value, np.nan)
+
+
+def aurc(draws: Draws) -> Array:
+    return _area(draws, *draws.by_confidence)
+
+
+def prr(draws: Draws) -> Array:
+    random = 1 - draws.mean(draws.correct)
+    best = _area(draws, *draws.by_value(draws.correct))
+    gain = random - best
+    return _divided(random - aurc(draws), np.where(gain > 1e-12, gain, 0.0))
+
+
+def _area(draws: Draws, counts: Array, positives: Array) -> Array:
+    """[B]: area under the risk-coverage curve of answers in this order. `counts` and `positives` are [B, V]."""
+    # With e the share of wrong ones among the m at one confidence, a answers and E wrong ones above it, the risks
+    # (E + j e) / (a + j) add up, over j = 1..m, to m e + (E - a e) (H(a + m) - H(a)), H being harmonic numbers.
+    harmonic = np.r_[0.0, np.cumsum(1 / np.arange(1, int(draws.size.max()) + 1))]
+    counts, wrong = counts[:, ::-1], (counts - positives)[:, ::-1]
+    through = np.cumsum(counts, axis=1)
+    above = through - counts
+    wrong_above = np.cumsum(wrong, axis=1) - wrong
+    share = np.nan_to_num(_divided(wrong, counts))
+    gained = harmonic[through.astype(int)] - harmonic[above.astype(int)]
+    return (wrong + (wrong_above - above * share) * gained).sum(1) / draws.size
+
+
+def _variance(draws: Draws) -> Array:
+    """[B]: of `correct` in each resample; exactly 0 where all are equal."""
+    mean = draws.mean(draws.correct)
+    return (draws.weight * (draws.correct - mean[:, None]) ** 2).sum(1) / draws.size
+
+
+def _divided(x: Array, y: Array) -> Array:
+    """x / y, NaN where y is 0."""
+    return np.divide(x, y, out=np.full(np.broadcast(x, y).shape, np.nan), where=y != 0)
