@@ -59,7 +59,10 @@ def error_bars(entries: Sequence[Interval]) -> np.ndarray:
 
 
 def save_png(drawn: Figure, path: Path) -> None:
+    """As a file; the layout is found here, and kept by whatever is drawn next."""
     with themed():
+        drawn.draw_without_rendering()
+        drawn.set_layout_engine("none")  # otherwise found anew in each of the draws that a file takes
         drawn.savefig(path, dpi=110, facecolor="white")
 
 
