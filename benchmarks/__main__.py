@@ -12,6 +12,7 @@ BENCHMARKS = {
     "sft_step": "a step against TRL's SFTTrainer on the same tokens",
     "answering": "answers a second against plain generate and lm-evaluation-harness",
     "cloze": "scored choices a second against lm-evaluation-harness",
+    "intervals": "intervals of every metric, all resamples at once against one after the other",
     "growth": "time and memory of every stage as examples grow",
     "startup": "what passes before the first line of help, and before the first training step",
     "training_memory": "the memory model of `preflight` against the memory that steps take",
@@ -30,7 +31,7 @@ BENCHMARKS = {
     "readouts": "what each part of the stacked readout is worth, by the number of calibration answers",
     "methods": "training methods and objectives on one curated set (hours)",
 }
-SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "growth", "startup")
+SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "intervals", "growth", "startup")
 
 
 def main(arguments: list[str]) -> int:
