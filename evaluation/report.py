@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,11 +52,17 @@ def write_report(folder: Path, metrics: Metrics, evidence: Evidence) -> None:
         "name_of": tables.NameOf(metrics),
         "number": tables.number,
         "examples": example_lists(evidence),
-        "date": f"{datetime.date.today():%-d %B %Y}",
+        "date": f"{_today():%-d %B %Y}",
         "plots": plots,
     }
     for name in ("report.html", "report.md"):
         write_text(folder / name, environment().get_template(f"{name}.j2").render(context))
+
+
+def _today() -> datetime.date:
+    """Or the day of SOURCE_DATE_EPOCH, which whoever wants the same bytes on another day sets."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date() if epoch else datetime.date.today()
 
 
 def environment() -> Environment:

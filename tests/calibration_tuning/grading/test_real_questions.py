@@ -1,4 +1,4 @@
-"""Gold answers are right and wrong choices wrong, on every question of the files in `QUESTION_FILES` (a folder).
+"""Gold answers are right and wrong choices wrong, on questions from all over the files in `QUESTION_FILES` (a folder).
 
 A file is gzipped JSON lines of question, choices (or null) and answer; without the folder these tests are skipped.
 """
@@ -21,6 +21,8 @@ FOLDER = Path(os.environ.get("QUESTION_FILES", "../shared/data"))
 FILES = sorted(FOLDER.glob("*.jsonl.gz"))
 SHORT = 60
 """Characters of the longest gold answer that counts as a short one."""
+MOST = 1500
+"""Questions of a file, spread evenly; all 47,000 of the longest take minutes and have found nothing more."""
 FALSE_PASSES = 0.0005
 """The largest share of wrong choices that `fuzzy` may pass."""
 
@@ -29,7 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FILES, reason=f"no questi
 
 def rows(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        found = [json.loads(line) for line in file]
+    return found[:: -(-len(found) // MOST)]
 
 
 def question(grader: str, row: dict[str, Any]) -> Question:
