@@ -31,7 +31,17 @@ BENCHMARKS = {
     "readouts": "what each part of the stacked readout is worth, by the number of calibration answers",
     "methods": "training methods and objectives on one curated set (hours)",
 }
-SPEED = ("token_metrics", "head_metrics", "training_step", "sft_step", "answering", "cloze", "intervals", "growth", "startup")
+SPEED = (
+    "token_metrics",
+    "head_metrics",
+    "training_step",
+    "sft_step",
+    "answering",
+    "cloze",
+    "intervals",
+    "growth",
+    "startup",
+)
 
 
 def main(arguments: list[str]) -> int:
