@@ -12,6 +12,8 @@ from evaluation.__main__ import evaluate
 from tests.forked import completed
 from training.__main__ import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("style", ["text", "chat"])
 def test_questions_in_a_report_out(tiny_config_path: Path, style: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,7 +29,6 @@ def test_questions_in_a_report_out(tiny_config_path: Path, style: str, capsys: p
     assert "| train | 24 |" in card
 
 
-@pytest.mark.slow
 def test_training_learns_a_rule_it_can_see(tiny_config_path: Path) -> None:
     """One answer is made right and another wrong, whatever the question: the tuned model must tell them apart."""
     from calibration_tuning.records import read_records, write_records

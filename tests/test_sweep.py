@@ -13,6 +13,8 @@ import yaml
 
 from calibration_tuning.config.run import RunConfig, load_run_config
 
+pytestmark = pytest.mark.slow
+
 SWEEP = yaml.safe_load(Path("configs/sweep.yaml").read_text())
 PARAMETERS: dict[str, dict[str, Any]] = SWEEP["parameters"]
 

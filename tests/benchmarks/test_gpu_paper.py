@@ -13,6 +13,8 @@ from training.layout import Layout
 from training.preflight.machines import GPUS, LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, SHORTEST, seconds, step_seconds
 from training.preflight.shapes import stated_shape
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 4}
 
 

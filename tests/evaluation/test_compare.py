@@ -19,6 +19,8 @@ from evaluation.evidence import Evidence
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
 
+pytestmark = pytest.mark.slow
+
 app = typer.Typer()
 app.command()(main)
 METRICS: dict[str, Any] = {}

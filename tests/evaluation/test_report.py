@@ -25,6 +25,8 @@ from evaluation.report import stacked, write_report
 from evaluation.schema import Calibrators, Comparison, Headline, Metrics
 from evaluation.sections import SECTIONS
 
+pytestmark = pytest.mark.slow
+
 
 def parts(**fields: Any) -> Metrics:
     """Metrics with these fields alone."""

@@ -13,6 +13,8 @@ from evaluation.evidence import Evidence
 from evaluation.sections.grader import grader
 from evaluation.sections.thresholds import decisions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic", "histogram"])
 def test_the_report_vouches_by_raw_scores(make_evidence: Callable[..., Evidence], kind: str) -> None:

@@ -26,6 +26,8 @@ from evaluation.schema import read_metrics
 from evaluation.sections import SECTIONS
 from tests.forked import Forked, Program, completed
 
+pytestmark = pytest.mark.slow
+
 COLOURS = ["red", "green", "blue", "grey"]
 
 
@@ -204,7 +206,6 @@ def finish(trained: Path, output: Path) -> str:
     return result.stdout
 
 
-@pytest.mark.slow
 def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path: Path) -> None:
     undisturbed = tmp_path / "undisturbed"
     shutil.copytree(copied / "tiny", undisturbed / "tiny")
@@ -229,7 +230,6 @@ def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path:
         assert one.read_bytes() == other.read_bytes(), name
 
 
-@pytest.mark.slow
 def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: RunConfig) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -26,6 +26,8 @@ from tests.families.tokenizers import tokenizer_of
 from training.__main__ import train
 from training.examples import query_example
 
+pytestmark = pytest.mark.slow
+
 SHOWN = [Demonstration(question="Which planet?", answer="Jupiter")]
 QUESTIONS = ["Why?", "Which planet is the largest one of them all?"]
 BUDGET = 6

@@ -31,6 +31,8 @@ from tests.properties.reading import KINDS, rows_or_one_sentence
 from training.examples import query_example
 from training.layout import Layout
 
+pytestmark = pytest.mark.slow
+
 settings.register_profile(
     "ci",
     derandomize=True,

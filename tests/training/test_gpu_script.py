@@ -16,6 +16,8 @@ from tests.gpu import checks
 from training.preflight.machines import GPUS
 from training.query_model import QueryModel
 
+pytestmark = pytest.mark.slow
+
 
 def run(out: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
     import typer
