@@ -64,8 +64,9 @@ def measure(
             by = temperature(continued.hidden[mine[part]]).unsqueeze(1)
             adaptive.update(logits.float() / by, targets, owners[part])
         scanned = first[part].to(logits.device)
+        some, their_targets, their_owners = logits[scanned], targets[scanned], owners[part][first[part].numpy()]
         for t, tokens in scan.items():
-            tokens.update(logits[scanned] / t, targets[scanned], owners[part][first[part].numpy()])
+            tokens.update(some / t, their_targets, their_owners)
     return [
         {
             "answer_logprobs": list(parts[1]) if len(parts) > 1 else [],
