@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.conftest import RUNS_KILLED, STAGES
+from tests.faults.conftest import EPOCH, RUNS_KILLED, STAGES
 from tests.forked import Forked, Program
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def test_the_whole_run_killed(stages: Stages, outcomes: Outcomes, request: pytes
 
     def start() -> Forked:
         command = ["run", str(stages.config)]
-        return Forked(Program("calibration_tuning.cli", command, next(output_files), environment={"NO_COLOR": "1"}))
+        return Forked(
+            Program("calibration_tuning.cli", command, next(output_files), environment={"NO_COLOR": "1"} | EPOCH)
+        )
 
     stages.restore("before-data_curation")
     begun = time.monotonic()
