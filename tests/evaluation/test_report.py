@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from evaluation.example_lists import example_lists
 from evaluation.findings import key
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
-from evaluation.report import stacked, write_report
+from evaluation.report import _today, stacked, write_report
 from evaluation.schema import Calibrators, Comparison, Headline, Metrics
 from evaluation.sections import SECTIONS
 
@@ -394,3 +395,10 @@ def test_names_of_subjects_break_nothing(make_evidence: Callable[..., Evidence],
     folder.mkdir()
     write_report(folder, metrics, evidence)
     assert "<b>" not in (folder / "report.html").read_text()
+
+
+def test_the_day_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert _today() == datetime.date(1970, 1, 2)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    assert _today() > datetime.date(2025, 1, 1)
