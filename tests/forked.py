@@ -25,15 +25,8 @@ from typing import Any, NoReturn
 
 import huggingface_hub.constants
 
-HEAVY = (
-    *("accelerate", "accelerate.commands.launch", "peft", "datasets", "matplotlib.pyplot"),
-    *("transformers.models.llama.modeling_llama", "torch.distributed.run", "torch.distributed.fsdp"),
-    *("data_curation.selection_cache", "data_curation.assemble", "data_curation.card", "data_curation.answering"),
-    *("training.setup", "training.finish", "training.resume", "training.overview", "data_curation.grade_answers"),
-    *("evaluation.evidence", "evaluation.report", "evaluation.metrics_json", "evaluation.tracking_log"),
-)
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(list(HEAVY))
+SERVER.set_forkserver_preload(["tests.imported"])
 
 
 @dataclass(frozen=True)

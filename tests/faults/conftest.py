@@ -23,6 +23,7 @@ RUNS_KILLED = 2
 SETTINGS = {
     "curation": {"samples": 1, "engine": {"batch_size": 8}},
     "training": {"checkpoints": 4, "lora": {"r": 2, "lora_dropout": 0.2}},
+    "evaluation": {"estimators": ["query", "sequence_likelihood"]},
 }
 
 EPOCH = {"SOURCE_DATE_EPOCH": "0"}

@@ -61,8 +61,10 @@ def error_bars(entries: Sequence[Interval]) -> np.ndarray:
 def save_png(drawn: Figure, path: Path) -> None:
     """As a file; the layout is found here, and kept by whatever is drawn next."""
     with themed():
-        drawn.draw_without_rendering()
-        drawn.set_layout_engine("none")  # otherwise found anew in each of the draws that a file takes
+        engine = drawn.get_layout_engine()
+        if engine is not None:
+            engine.execute(drawn)
+        drawn.set_layout_engine(None)  # with any, even "none", a file takes one more draw, only to find a layout
         drawn.savefig(path, dpi=110, facecolor="white")
 
 
