@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evaluation.schema import Comparison, Metrics, ThresholdResult
+from calibration_tuning.metrics.bootstrap import Difference
+from evaluation.schema import Metrics, ThresholdResult
 from evaluation.tables import number
 
 CHANGED = {
@@ -23,8 +24,7 @@ AGAINST = {
 
 def verdict_sentence(metrics: Metrics) -> str:
     """The verdict, by the Brier score (a proper score) and corrected p-values; calibrated against calibrated."""
-    test = metrics.headline.test
-    return f"{_headline(test)} on {test.n} held-out questions."
+    return f"{_headline(metrics)} on {metrics.headline.test.n} held-out questions."
 
 
 def scores_sentence(metrics: Metrics) -> str:
@@ -122,9 +122,8 @@ def within_sentence(metrics: Metrics) -> str:
 def credit_sentence(metrics: Metrics) -> str:
     """How much of the gain is due to tuning, and not to any calibrator. No gain is claimed that knowing the subject
     gives as well."""
-    test = metrics.headline.test
-    change = test.tuning["brier"]
-    worth = NO_GAIN if only_the_subject(test) else WORTH[change.verdict]
+    change = tuning_change(metrics)
+    worth = NO_GAIN if only_the_subject(metrics) else WORTH[change.verdict]
     return (
         "Tuning alone, compared with the same readout of the untuned model and the same kind of calibrator, changes "
         f"the Brier score by {number(change, sign=True)}: {worth}."
@@ -170,18 +169,30 @@ def any_slope_at_bound(metrics: Metrics) -> bool:
     )
 
 
-def only_the_subject(test: Comparison) -> bool:
+def tuning_change(metrics: Metrics) -> Difference:
+    """What tuning alone does to the Brier score of the checkpoint's confidence. Where that confidence, untuned, is the
+    best of the untuned ones, this is the primary comparison, whose p-value is not corrected."""
+    primary = metrics.primary
+    untuned = "query/before" if metrics.readout is None else "stacked/before"
+    if primary is not None and primary.other == untuned:
+        return primary.difference
+    return metrics.headline.test.tuning["brier"]
+
+
+def only_the_subject(metrics: Metrics) -> bool:
     """Better than before, but not clearly better than the accuracy of the subject."""
-    gained = "better" in (test.tuning["brier"].verdict, test.difference["brier"].verdict)
+    test = metrics.headline.test
+    gained = "better" in (tuning_change(metrics).verdict, test.difference["brier"].verdict)
     return gained and test.over_subject_accuracy["brier"].verdict != "better"
 
 
-def _headline(test: Comparison) -> str:
-    if only_the_subject(test):
+def _headline(metrics: Metrics) -> str:
+    if only_the_subject(metrics):
         return "No gain was shown beyond knowing each subject's accuracy,"
-    if test.difference["brier"].verdict == "better" and test.tuning["brier"].verdict != "better":
+    tuning = tuning_change(metrics).verdict
+    if metrics.headline.test.difference["brier"].verdict == "better" and tuning != "better":
         return "Confidence improved, but not by training the adapter,"
-    return CHANGED[test.tuning["brier"].verdict]
+    return CHANGED[tuning]
 
 
 def _relative(before: float | None, after: float | None) -> str:

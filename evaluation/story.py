@@ -47,11 +47,11 @@ def _which_confidence(metrics: Metrics) -> str:
             "confidence with the others."
         )
     other = f"the {primary.label} of the untuned model (calibrated)"
-    if primary.difference.verdict == "better" and not only_the_subject(test):
+    if primary.difference.verdict == "better" and not only_the_subject(metrics):
         return "Use the tuned confidence: it is clearly better than the best one of the untuned model."
     if primary.difference.verdict == "worse":
         return f"Do not use the tuned confidence on such questions: {other} is clearly better."
-    if only_the_subject(test):
+    if only_the_subject(metrics):
         return (
             "Do not rely on the confidence yet: it says no more than how hard each subject is. Train on more questions."
         )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model, load_tokenizer
 from calibration_tuning.records import read_records
 from calibration_tuning.runs.checksums import SUMS
+from tests.forked import completed
 
 STAGES = ("data_curation", "training", "evaluation")
 
@@ -128,12 +126,7 @@ def test_ids_are_no_paths_and_secrets_are_nowhere(write_tiny_config: Callable[[P
     before = set(tmp_path.iterdir())
     said = ""
     for stage in STAGES:
-        done = subprocess.run(
-            [sys.executable, "-m", stage, str(path)],
-            capture_output=True,
-            text=True,
-            env=os.environ | SECRETS | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-        )
+        done = completed(stage, path, OMP_NUM_THREADS="1", HOME=str(tmp_path), **SECRETS)
         said += done.stdout + done.stderr
         assert done.returncode == 0, said
     assert {one for one in tmp_path.iterdir() if not one.name.startswith(".")} == before, "but for libraries' caches"

@@ -23,7 +23,7 @@ from evaluation.findings import key
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
 from evaluation.report import _today, stacked, write_report
-from evaluation.schema import Calibrators, Comparison, Headline, Metrics
+from evaluation.schema import Calibrators, Comparison, Headline, Metrics, Primary
 from evaluation.sections import SECTIONS
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 def parts(**fields: Any) -> Metrics:
     """Metrics with these fields alone."""
-    return Metrics.model_construct(**fields)
+    return Metrics.model_construct(**{"primary": None, "readout": None} | fields)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,29 @@ def test_the_headline_is_what_the_verdicts_say(gained: str, tuning: str, over_su
     test = Comparison.model_construct(n=80, **parts_of)
     headline = Headline.model_construct(test=test)
     assert sentences.verdict_sentence(parts(headline=headline)) == f"{said} 80 held-out questions."
+
+
+@pytest.mark.parametrize(
+    ("other", "said", "worth"),
+    [
+        ("query/before", "Confidence improved on", "a clear gain"),
+        ("p_true/before", "Confidence improved, but not by training the adapter, on", "no clear gain"),
+    ],
+)
+def test_tuning_is_judged_by_the_primary_comparison_where_that_is_the_same_one(
+    other: str, said: str, worth: str
+) -> None:
+    better, unclear = (Difference(-0.01, -0.02, -0.001, verdict=verdict) for verdict in ("better", "unclear"))
+    parts_of = {
+        "difference": {"brier": better},
+        "tuning": {"brier": unclear},
+        "over_subject_accuracy": {"brier": better},
+    }
+    test = Comparison.model_construct(n=80, **parts_of)
+    primary = Primary.model_construct(other=other, difference=better)
+    metrics = parts(headline=Headline.model_construct(test=test), primary=primary)
+    assert sentences.verdict_sentence(metrics).startswith(said)
+    assert sentences.credit_sentence(metrics).endswith(f": {worth}.")
 
 
 @pytest.mark.parametrize(

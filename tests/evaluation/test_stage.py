@@ -6,9 +6,6 @@ import dataclasses
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +22,7 @@ from evaluation.calibrators_json import read_calibrators
 from evaluation.schema import read_metrics
 from evaluation.sections import SECTIONS
 from tests.forked import Forked, Program, completed
+from tests.training.conftest import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -231,13 +229,9 @@ def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path:
 
 
 def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: RunConfig) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, "-m", "evaluation"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": "."}
-    command = [sys.executable, *launch, *arguments(trained, copied)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    launch = ["--config_file", "launch/accelerate/ddp_8gpu.yaml", "--num_processes", "2", "--mixed_precision", "no"]
+    launch += ["--main_process_port", free_port(), "-m", "evaluation"]
+    result = completed("accelerate.commands.launch", *launch, *arguments(trained, copied), OMP_NUM_THREADS="1")
     assert result.returncode == 0, result.stderr[-3000:]
     written = {
         writer: sum(p.read_bytes().count(b"\n") for p in (copied / "tiny" / ".findings").rglob(f"{writer}.jsonl"))
