@@ -20,7 +20,7 @@ from rich.table import Table
 from calibration_tuning.claims import claim_spans
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.question_rows import Row, read_rows
+from calibration_tuning.question_rows import Row, read_examples, read_rows
 from calibration_tuning.runs.files import append_text, write_text
 from calibration_tuning.runs.progress import progress
 
@@ -39,6 +39,14 @@ ErrorRateOption = Annotated[
         min=0.0,
         max=1.0,
         help="Share of trusted answers that may be wrong (default: the lowest that the calibration data supports).",
+        show_default=False,
+    ),
+]
+ExamplesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of JSON lines with question and answer: a few of your kind with right answers, which stand before "
+        "every question in place of the checkpoint's own.",
         show_default=False,
     ),
 ]
@@ -68,6 +76,7 @@ def main(
         Path | None, typer.Option(help="Where answers to --jsonl go; by default to the console.", show_default=False)
     ] = None,
     claims: Annotated[bool, typer.Option("--claims", help="Also judge each sentence of the answer.")] = False,
+    examples: ExamplesOption = None,
     error_rate: ErrorRateOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -89,7 +98,9 @@ def main(
             raise UserError(f"--output {output}: there is no folder {output.parent}")
         rows = None if jsonl is None else read_rows(jsonl)
         row = None if question is None else _row(question=question, answer=answer, choices=choice, context=context)
+        shown = read_examples(examples)
         model = _load(checkpoint, error_rate)
+        model.examples = shown or model.examples
         if rows is not None:
             _file(model, rows, output, claims)
         elif row is not None:

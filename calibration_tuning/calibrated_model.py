@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,10 @@ from calibration_tuning.lm.models import adapter_off, context_length, default_de
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
+from calibration_tuning.question_rows import as_examples
 from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.stacked import Read
+from calibration_tuning.records import Demonstration
 from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
 
@@ -76,7 +79,13 @@ class CalibratedModel:
     without them.
     """
 
-    def __init__(self, checkpoint: Checkpoint, threshold: Threshold | None = None, batch_size: int = 16) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        threshold: Threshold | None = None,
+        batch_size: int = 16,
+        examples: Sequence[Demonstration] | None = None,
+    ) -> None:
         self.model = checkpoint.model
         self.prompt_format = checkpoint.prompt_format
         self.record = checkpoint.record
@@ -85,6 +94,8 @@ class CalibratedModel:
         self.threshold = threshold
         """What `trusted` goes by: its error rate, and what it did on the test questions."""
         self.batch_size = batch_size
+        self.examples = self.record.answer_few_shot if examples is None else list(examples)
+        """Questions with right answers that stand before every question that is answered."""
         self._format_with = lru_cache(maxsize=8)(checkpoint.prompt_format.with_system)
 
     @classmethod
@@ -98,16 +109,21 @@ class CalibratedModel:
         dtype: str | None = None,
         attn_implementation: str | None = None,
         load_in_4bit: bool | None = None,
+        examples: Sequence[Mapping[str, Any]] | None = None,
     ) -> CalibratedModel:
         """Load a checkpoint folder or a hub repository (at `revision`).
 
         The base model is loaded as it was for training, except for `dtype`, `attn_implementation` and `load_in_4bit`
         where given, which are as in a run's `model:` settings (for a machine without CUDA, say).
 
+        `examples`: a few questions of your kind with their right answers, `[{"question": ..., "answer": ...}, ...]`
+        (with `context` where there is a passage). They stand before every question in place of the checkpoint's own.
+
         `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one
         that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint, it is damaged, or
         no threshold was looked for at that rate.
         """
+        shown = None if examples is None else as_examples(examples)
         folder = checkpoint_folder(path_or_repo, revision)
         changes = {"dtype": dtype, "attn_implementation": attn_implementation, "load_in_4bit": load_in_4bit}
         given = {name: value for name, value in changes.items() if value is not None}
@@ -116,7 +132,8 @@ class CalibratedModel:
         thresholds = read_thresholds(folder, checkpoint.record.inputs_fingerprint)
         if thresholds is None and error_rate is not None:
             raise UserError(f"{path_or_repo}: has no thresholds, as it was not evaluated; leave error_rate out")
-        return cls(checkpoint, None if thresholds is None else thresholds.of(error_rate))
+        threshold = None if thresholds is None else thresholds.of(error_rate)
+        return cls(checkpoint, threshold, examples=shown)
 
     def answer(
         self,
@@ -248,7 +265,7 @@ class CalibratedModel:
         return as_calibrated and start.system in (None, self.prompt_format.system_prompt)
 
     def _answers(self, start: Start, ids: list[list[int]], choices: list[Choices], longest: int) -> list[Answer]:
-        block = self.format_for(start).few_shot_ids(self.record.answer_few_shot, start.earlier)
+        block = self.format_for(start).few_shot_ids(self.examples, start.earlier)
         free = [i for i, choice_list in enumerate(choices) if choice_list is None]
         by_index: dict[int, Answer] = {}
         if free:
@@ -310,7 +327,7 @@ class CalibratedModel:
         if self.readout is None:
             return Read(query, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
         ids = [prompt_format.answering_ids(question) for question in questions]
-        block = prompt_format.few_shot_ids(self.record.answer_few_shot, start.earlier)
+        block = prompt_format.few_shot_ids(self.examples, start.earlier)
         self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
         with adapter_off(self.model):
             reading = read_answers(self.model, block, ids, answers, self.readout.record.layers, self.batch_size)

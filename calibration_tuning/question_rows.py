@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from calibration_tuning.conversation import Asked, Conversation
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_shapes import QUESTION, choice_texts, recognised
-from calibration_tuning.records import Demonstration
+from calibration_tuning.records import Demonstration, below
 from calibration_tuning.values import as_text
 
 LONGEST = 20_000
@@ -71,6 +72,26 @@ class Row(BaseModel):
         return Conversation(self.question, turns) if turns else self.question
 
 
+def as_examples(rows: Sequence[Row | Mapping[str, Any]], where: str = "example") -> list[Demonstration]:
+    """Questions with their right answers, to be shown before each question. Raises `UserError`, which says `where` they
+    come from, for none at all, and for one that has no answer or is a conversation."""
+    if isinstance(rows, str | Mapping) or not rows:
+        raise UserError(f"{where}: there is none; give a list of questions with their right answers")
+    shown = []
+    for number, given in enumerate(rows, 1):
+        try:
+            row = Row.model_validate(given)
+        except ValidationError as error:
+            raise UserError(f"{where} {number}{first_problem(error)}") from None
+        if not (row.answer or "").strip():
+            raise UserError(f"{where} {number}, answer: missing; an example shows a right answer")
+        if isinstance(row.asked, Conversation):
+            raise UserError(f"{where} {number}: is a conversation; an example is one question with its answer")
+        question = below(row.context and row.context.strip(), row.question.strip())
+        shown.append(Demonstration(question=question, answer=str(row.answer).strip()))
+    return shown
+
+
 def _is_asked(messages: Any) -> bool:
     """True for a conversation that ends with a question. One that ends with its answer is read as curation reads it."""
     last = messages[-1] if isinstance(messages, list) and messages else None
@@ -96,3 +117,8 @@ def read_rows(file: Path) -> list[Row]:
     if not rows:
         raise UserError(f"{file}: holds no questions")
     return rows
+
+
+def read_examples(file: Path | None) -> list[Demonstration] | None:
+    """As `as_examples`, of a file that `read_rows` reads; None without one."""
+    return None if file is None else as_examples(read_rows(file), f"{file}, example")

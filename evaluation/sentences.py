@@ -83,7 +83,8 @@ def as_loaded_sentence(metrics: Metrics) -> str:
     test = metrics.as_loaded["test"]
     return (
         "These confidences were read behind demonstrations of each answer's own subject or source. A loaded checkpoint "
-        "puts the same few demonstrations before every question. Read so, the same answers have a Brier score of "
+        "puts the same few demonstrations before every question, unless it is given `examples` of yours. Read behind "
+        "those few, the same answers have a Brier score of "
         f"{number(test.confidence['brier'])} (difference {number(test.difference['brier'], sign=True)}) and an ECE of "
         f"{number(test.confidence['ece'])}."
     )

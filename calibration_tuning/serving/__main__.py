@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from calibration_tuning.ask import CheckpointArgument, ErrorRateOption
+from calibration_tuning.ask import CheckpointArgument, ErrorRateOption, ExamplesOption
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError
+from calibration_tuning.question_rows import read_examples
 
 CONNECTIONS = 256
 """Beside those of requests that wait."""
@@ -25,6 +27,7 @@ def main(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait in line; more get status 503.")] = 32,
+    examples: ExamplesOption = None,
     error_rate: ErrorRateOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -34,10 +37,12 @@ def main(
 
     Example: calibration-tuning serve runs/demo/checkpoint --port 8000
     """
-    with_errors(lambda: serve(checkpoint, host, port, waiting, error_rate), debug)
+    with_errors(lambda: serve(checkpoint, host, port, waiting, error_rate, examples), debug)
 
 
-def serve(checkpoint: str, host: str, port: int, waiting: int, error_rate: float | None) -> None:
+def serve(
+    checkpoint: str, host: str, port: int, waiting: int, error_rate: float | None, examples: Path | None = None
+) -> None:
     token = os.environ.get(TOKEN) or None
     if token is None and not _is_this_machine(host):
         raise UserError(f"--host {host}: anybody could ask; set {TOKEN} to a secret that clients must send")
@@ -49,9 +54,11 @@ def serve(checkpoint: str, host: str, port: int, waiting: int, error_rate: float
         raise UserError(f"serving needs {error.name}; pip install 'calibration-tuning[serve]'") from None
     from calibration_tuning.calibrated_model import CalibratedModel, checkpoint_folder
 
+    shown = read_examples(examples)
     quiet_libraries()
     folder = checkpoint_folder(checkpoint)
     model = CalibratedModel.from_pretrained(folder, error_rate=error_rate)
+    model.examples = shown or model.examples
     picture = folder / "reliability.png"
     app = make_app(model, checkpoint.rstrip("/"), token, waiting, picture if picture.is_file() else None)
     # Those that are refused are told so; only what could exhaust memory before that is cut off.

@@ -32,13 +32,16 @@ def test_one_question(tiny_run: Path) -> None:
     assert judged.stdout.splitlines()[0] == "3"
 
 
-def test_a_passage_and_a_cut_answer(tiny_run: Path) -> None:
+def test_a_passage_examples_and_a_cut_answer(tiny_run: Path, tmp_path: Path) -> None:
     """The tiny model goes on until its answers are cut."""
     plain = ask(tiny_run / "checkpoint", "Why?").stdout
     assert "cut at 3 tokens" in " ".join(plain.split())
     about = ask(tiny_run / "checkpoint", "Why?", "--context", "Ann has 3 boats.").stdout
     assert about == ask(tiny_run / "checkpoint", "Ann has 3 boats.\nWhy?").stdout != plain
     assert ask(tiny_run, "Why?").stdout == plain, "a run's folder stands for its checkpoint"
+    examples = tmp_path / "examples.jsonl"
+    examples.write_text('{"question": "How many boats?", "answer": "7"}')
+    assert ask(tiny_run, "Why?", "--examples", examples).stdout != plain
 
 
 def test_claims_of_an_answer(tiny_run: Path, tmp_path: Path) -> None:
@@ -132,6 +135,38 @@ def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) 
     with pytest.raises(UserError) as error:
         read_rows(file)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"question": "a", "answer": "b"}\n{"question": "c"}\n', "example 2, answer: missing"),
+        ('{"question": "a", "answer": " "}\n', "example 1, answer: missing"),
+        (
+            '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, '
+            '{"role": "user", "content": "c"}], "answer": "d"}\n',
+            "example 1: is a conversation",
+        ),
+        ("\n", "holds no questions"),
+    ],
+)
+def test_examples_that_cannot_be_shown(tmp_path: Path, content: str, message: str) -> None:
+    """Said before any model is loaded."""
+    file = tmp_path / "examples.jsonl"
+    file.write_text(content)
+    result = ask("nowhere", "Why?", "--examples", file)
+    assert result.returncode == 2
+    assert str(file) in result.stderr.replace("\n", "")
+    assert message in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("given", [[], {"question": "a", "answer": "b"}, "a", [{"question": "a"}], [{"answer": "a"}]])
+def test_examples_in_python_that_cannot_be_shown(given: Any) -> None:
+    from calibration_tuning import CalibratedModel
+    from calibration_tuning.errors import UserError
+
+    with pytest.raises(UserError, match="example"):
+        CalibratedModel.from_pretrained("nowhere", examples=given)
 
 
 @pytest.mark.parametrize(

@@ -508,15 +508,22 @@ def test_a_server_that_is_gone_is_told_in_a_sentence(browser: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_serves_and_ends(tiny_run: Path) -> None:
+def test_the_command_serves_and_ends(tiny_run: Path, tmp_path: Path) -> None:
+    examples, question = [{"question": "Why?", "answer": "Because of 7."}], "What is 1 plus 2?"
+    file = tmp_path / "examples.jsonl"
+    file.write_text(json.dumps(examples[0]))
     command = [sys.executable, "-m", "calibration_tuning.serving", str(tiny_run / "checkpoint"), "--port", "0"]
+    command += ["--examples", str(file)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."})
     try:
         line = process.stdout.readline()
         address = re.search(r"http://\S+", line).group()
         assert "(no token)" in line
-        reply = post(address, "/v1/chat/completions", chat(), token=None)
-        assert 0 <= reply.json()["choices"][0]["confidence"] <= 1
+        (choice,) = post(address, "/v1/chat/completions", chat(question), token=None).json()["choices"]
+        expected = CalibratedModel.from_pretrained(tiny_run / "checkpoint", examples=examples).answer(question)
+        assert choice["message"]["content"] == expected.text
+        assert choice["message"]["content"] != CalibratedModel.from_pretrained(tiny_run).answer(question).text
+        assert choice["confidence"] == pytest.approx(expected.confidence, abs=1e-5)
         assert "Content-Security-Policy" in httpx.get(address).headers
     finally:
         process.send_signal(signal.SIGINT)

@@ -15,8 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from calibration_tuning import CalibratedModel
 from calibration_tuning.config.evaluation import EstimatorName
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.curated_set import CuratedSet
+from calibration_tuning.records import read_records
 from evaluation.__main__ import evaluate
 from evaluation.calibrators_json import read_calibrators
 from evaluation.schema import read_metrics
@@ -142,6 +145,23 @@ def test_calibrators_are_kept_and_load(evaluated: RunConfig) -> None:
     stored = json.loads((evaluated.checkpoint_dir / "calibration.json").read_text())["calibrator"]
     assert dataclasses.asdict(fits["stacked/after"]["temperature"]) == stored
     assert {*fits["query/before"]} == {"temperature", "platt", "beta", "isotonic", "histogram"}
+
+
+def test_who_shows_the_examples_of_a_subject_gets_the_reports_confidences(evaluated: RunConfig) -> None:
+    """A loaded checkpoint shows the same demonstrations before every question, unless it is given others."""
+    blocks = CuratedSet.read(evaluated.curation_dir).few_shot
+    table = {row["id"]: row for row in pq.read_table(evaluated.evaluation_dir / "per_example.parquet").to_pylist()}
+    rows = [row for row in read_records(evaluated.curation_dir / "test.parquet") if row.source == "sums"]
+    assert {row.subject for row in rows} == {"odd", "even"}
+    as_loaded = CalibratedModel.from_pretrained(evaluated.checkpoint_dir)
+    for subject in ("odd", "even"):
+        asked = [row for row in rows if row.subject == subject]
+        block = [{"question": shown.question, "answer": shown.answer} for shown in blocks.before(asked[0])]
+        model = CalibratedModel.from_pretrained(evaluated.checkpoint_dir, examples=block)
+        for found, name in ((model, "confidence_after"), (as_loaded, "confidence_as_loaded")):
+            logits, _ = found._logits([row.text for row in asked], [row.token_ids for row in asked])
+            assert found._calibrated(logits) == pytest.approx([table[row.id][name] for row in asked], abs=1e-5), name
+    assert any(abs(table[row.id]["confidence_after"] - table[row.id]["confidence_as_loaded"]) > 1e-4 for row in rows)
 
 
 def test_what_is_written_is_what_the_schema_says(evaluated: RunConfig) -> None:
@@ -271,7 +291,6 @@ def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path,
     from calibration_tuning.errors import UserError
     from calibration_tuning.lm.models import load_tokenizer
     from calibration_tuning.lm.prompts import PromptFormat
-    from calibration_tuning.records import read_records
     from evaluation.other_answers import other_splits
 
     path = tmp_path / "others.jsonl"
@@ -291,7 +310,6 @@ def test_another_runs_set_is_a_file_of_answers(evaluated: RunConfig) -> None:
     from calibration_tuning.config.evaluation import OtherAnswers
     from calibration_tuning.lm.models import load_tokenizer
     from calibration_tuning.lm.prompts import PromptFormat
-    from calibration_tuning.records import read_records
     from evaluation.other_answers import other_splits
 
     splits = {"test": read_records(evaluated.curation_dir / "test.parquet")}
