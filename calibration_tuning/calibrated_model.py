@@ -12,15 +12,12 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from calibration_tuning.checkpoint import FILE, Checkpoint, load_checkpoint
+from calibration_tuning.checkpoint import Checkpoint, checkpoint_folder, load_checkpoint
 from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim_spans
-from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.conversation import PLAIN, Asked, Messages, Start, as_asked, as_conversations, by_start
-from calibration_tuning.errors import UserError, reason
-from calibration_tuning.lm.batches import by_length
-from calibration_tuning.lm.caches import encode_prefix
+from calibration_tuning.errors import UserError
+from calibration_tuning.lm.choosing import likeliest_choices
 from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
-from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
 from calibration_tuning.lm.models import adapter_off, context_length, default_device
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.query import score_answers
@@ -29,11 +26,8 @@ from calibration_tuning.question_rows import as_examples
 from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.stacked import Read
 from calibration_tuning.records import Demonstration
-from calibration_tuning.runs.checksums import SUMS
 from calibration_tuning.thresholds import Threshold, read_thresholds
 
-FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png", SUMS]
-"""Of a hub repository; nothing in them is code."""
 Choices = Sequence[str] | None
 UNFAMILIAR = 0.1
 """Below this, `CalibratedAnswer.familiar` is said in words: nine in ten of the held-out answers are nearer."""
@@ -276,36 +270,17 @@ class CalibratedModel:
             by_index = dict(zip(free, answers, strict=True))
         chosen = [i for i in range(len(ids)) if i not in by_index]
         if chosen:
-            by_index |= self._chosen(ids, [list(choice_list or ()) for choice_list in choices], chosen, block)
+            answers = self._chosen([ids[i] for i in chosen], [list(choices[i] or ()) for i in chosen], block)
+            by_index |= zip(chosen, answers, strict=True)
         return [by_index[i] for i in range(len(ids))]
 
-    def _chosen(
-        self, ids: list[list[int]], choices: list[list[str]], asked: list[int], block: list[int]
-    ) -> dict[int, Answer]:
-        """The likeliest choice per character, as curation answers questions of style `cloze`."""
-        if any(len(choices[i]) < 2 or not all(choice.strip() for choice in choices[i]) for i in asked):
+    def _chosen(self, questions: list[list[int]], choices: list[list[str]], block: list[int]) -> list[Answer]:
+        if any(len(texts) < 2 or not all(text.strip() for text in texts) for texts in choices):
             raise UserError("choices: at least two of them, none empty")
-        encoded = {i: [self.prompt_format.answer_ids(choice) for choice in choices[i]] for i in asked}
-        longest = {i: len(ids[i]) + max(map(len, encoded[i])) for i in asked}
-        self._fit(block, list(longest.values()), 0)
-        # Every choice has a copy of its question's cache: where that is long, not all of them at a time.
-        parts: list[tuple[int, list[list[int]]]] = []
-        for i in asked:
-            size = max(1, MAX_BATCH_TOKENS // (longest[i] + len(block)))
-            parts += [(i, encoded[i][start : start + size]) for start in range(0, len(encoded[i]), size)]
-        widest = max(len(part) for _, part in parts)
-        read: dict[int, list[list[float]]] = {}
-        with torch.no_grad():
-            prefix = encode_prefix(self.model, block)
-        lengths = [longest[i] for i, _ in parts]
-        for batch in by_length(lengths, self.batch_size, MAX_BATCH_TOKENS, len(block), widest):
-            rows, continuations = [ids[parts[k][0]] for k in batch], [parts[k][1] for k in batch]
-            batch_logprobs = continuation_logprobs(self.model, self.prompt_format, prefix, rows, continuations)
-            read |= dict(zip(batch, batch_logprobs, strict=True))
-        logprobs: dict[int, list[list[float]]] = {i: [] for i in asked}
-        for k, (i, _) in enumerate(parts):
-            logprobs[i] += read[k]
-        return {i: cloze_answer(choices[i], encoded[i], logprobs[i], "per_character") for i in asked}
+        encoded = [[self.prompt_format.answer_ids(text) for text in texts] for texts in choices]
+        longest = [len(q) + max(map(len, ids)) for q, ids in zip(questions, encoded, strict=True)]
+        self._fit(block, longest, 0)
+        return likeliest_choices(self.model, self.prompt_format, block, questions, choices, encoded, self.batch_size)
 
     def _logits(
         self,
@@ -360,21 +335,3 @@ class CalibratedModel:
         # Thresholds are of raw confidences: calibrators with steps make ties of what they tell apart.
         least = self.threshold and self.threshold.threshold
         return [None if least is None else bool(raw >= least) for raw in expit(logits)]
-
-
-def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> Path:
-    """The folder itself, or that of the checkpoint in a run's folder, or of the hub repository in the user's cache."""
-    folder = Path(path_or_repo)
-    if not (folder / FILE).is_file() and (folder / "checkpoint" / FILE).is_file():
-        return folder / "checkpoint"
-    if folder.exists():
-        return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=FILES))
-    except (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(
-            f"{path_or_repo}: neither a checkpoint folder nor a repository that can be fetched ({reason(error)})"
-        ) from None

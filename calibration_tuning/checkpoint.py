@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.config.training import Method
-from calibration_tuning.errors import UserError, first_problem
+from calibration_tuning.errors import UserError, first_problem, reason
 from calibration_tuning.lm.models import load_model
 from calibration_tuning.lm.probe import Probe, load_probe
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat, load_prompt_format
@@ -22,13 +22,15 @@ from calibration_tuning.lm.token_temperature import TokenTemperature, load_token
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.readout.stacked import StackedReadout, StackedRecord, load_readout
 from calibration_tuning.records import Demonstration
-from calibration_tuning.runs.checksums import check_sums
+from calibration_tuning.runs.checksums import SUMS, check_sums
 from calibration_tuning.runs.files import read_json
 
 FILE = "calibration.json"
 WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 MADE_BY = "calibration-tuning train CONFIG"
+HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png", SUMS]
+"""Of a hub repository; nothing in them is code."""
 
 
 class CalibrationRecord(BaseModel):
@@ -68,6 +70,24 @@ class CalibrationRecord(BaseModel):
     splits_sha256: dict[str, str] = {}
     """Of the curated files: what was trained on, selected by and calibrated on."""
     versions: dict[str, str]
+
+
+def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> Path:
+    """The folder itself, or that of the checkpoint in a run's folder, or of the hub repository in the user's cache."""
+    folder = Path(path_or_repo)
+    if not (folder / FILE).is_file() and (folder / "checkpoint" / FILE).is_file():
+        return folder / "checkpoint"
+    if folder.exists():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=HUB_FILES))
+    except (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"{path_or_repo}: neither a checkpoint folder nor a repository that can be fetched ({reason(error)})"
+        ) from None
 
 
 def read_record(folder: Path) -> CalibrationRecord:

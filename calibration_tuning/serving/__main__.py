@@ -52,7 +52,8 @@ def serve(
         from calibration_tuning.serving.app import make_app
     except ModuleNotFoundError as error:
         raise UserError(f"serving needs {error.name}; pip install 'calibration-tuning[serve]'") from None
-    from calibration_tuning.calibrated_model import CalibratedModel, checkpoint_folder
+    from calibration_tuning.calibrated_model import CalibratedModel
+    from calibration_tuning.checkpoint import checkpoint_folder
 
     shown = read_examples(examples)
     quiet_libraries()

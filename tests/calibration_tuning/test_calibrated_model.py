@@ -106,8 +106,8 @@ def test_choices_of_long_questions_are_read_a_few_at_a_time(
 ) -> None:
     questions, offered = ["What is 1 plus 2?", "What is 8 plus 9?"], [CHOICES, ["17", "71", "3", "a long wrong one"]]
     encoded = [model.prompt_format.question_ids(question) for question in questions]
-    together = model._chosen(encoded, offered, [0, 1], [])
-    monkeypatch.setattr("calibration_tuning.calibrated_model.MAX_BATCH_TOKENS", 40)
+    together = model._chosen(encoded, offered, [])
+    monkeypatch.setattr("calibration_tuning.lm.choosing.MAX_BATCH_TOKENS", 40)
     widths: list[int] = []
     plain = continuation_logprobs
 
@@ -115,11 +115,11 @@ def test_choices_of_long_questions_are_read_a_few_at_a_time(
         widths.append(sum(map(len, arguments[-1])))
         return plain(*arguments)
 
-    monkeypatch.setattr("calibration_tuning.calibrated_model.continuation_logprobs", counted)
-    apart = model._chosen(encoded, offered, [0, 1], [])
+    monkeypatch.setattr("calibration_tuning.lm.choosing.continuation_logprobs", counted)
+    apart = model._chosen(encoded, offered, [])
     assert len(widths) > 2
     assert max(widths) < 4
-    for one, other in zip(together.values(), apart.values(), strict=True):
+    for one, other in zip(together, apart, strict=True):
         assert one.text == other.text
         assert one.choice_logprobs == pytest.approx(other.choice_logprobs, abs=1e-5)
 
