@@ -45,8 +45,8 @@ ErrorRateOption = Annotated[
 ExamplesOption = Annotated[
     Path | None,
     typer.Option(
-        help="File of JSON lines with question and answer: a few of your kind with right answers, which stand before "
-        "every question in place of the checkpoint's own.",
+        help="JSON lines with question and right answer, a few of your kind. They replace the checkpoint's "
+        "demonstrations before every question.",
         show_default=False,
     ),
 ]

@@ -70,7 +70,7 @@ class CalibratedModel:
     confidences hold for such questions if the model was tuned on questions with passages. `messages` is a conversation
     that ends with the user's question (`Conversation.of`): the model reads its earlier turns after the few-shot
     examples, and its system message in place of the checkpoint's (`model.system_prompt`). Confidences were measured
-    without them.
+    with that system prompt, and with earlier turns only where the question sets have conversations.
     """
 
     def __init__(

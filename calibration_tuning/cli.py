@@ -149,7 +149,7 @@ def curate(
 _stage_command(
     "train",
     ["train"],
-    "Tune the adapter and fit its post-hoc calibrator.",
+    "Tune the adapter; fit the readout and its calibrator.",
     "configs/llama2_7b.yaml --launch launch/accelerate/ddp_8gpu.yaml",
 )
 _stage_command(

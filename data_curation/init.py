@@ -37,7 +37,7 @@ SHORT = 8
 """Words up to which an answer can be compared with the right one letter by letter."""
 PASSAGES = ("context", "passage", "paragraph", "article", "document", "documents")
 SHARES = {"test": 0.25, "calibration": 0.15, "validation": 0.075}
-DATA_COLUMN = "Column with the {}, if its name does not say so."
+DATA_COLUMN = "Column with the {} (default: found by its name)."
 
 
 def main(
@@ -177,7 +177,7 @@ def _settings(
         "max_new_tokens": long,
     }
     if entry["grader"] == "judge":
-        curation["judge"] = {"model": {"path": model}}
+        curation["judge"] = {"model": {"path": JUDGE_MODEL}}
     return {
         "name": re.sub(r"[^A-Za-z0-9._-]+|^[._-]+", "-", folder.resolve().name).strip("-._") or "run",
         "output_dir": str(folder.resolve() / "runs"),
@@ -194,7 +194,11 @@ COMMENTS = {
     "curation": "Sizes are what the file allows; test questions are never trained on.",
     "tracking": "Or wandb, tensorboard, trackio.",
 }
-JUDGE = "The answers are texts: `curation.judge` grades them. A larger model than the one that is tuned judges better."
+JUDGE_MODEL = "Qwen/Qwen2.5-7B-Instruct"
+"""Small models reject right answers (docs/curation.md)."""
+JUDGE = (
+    "The answers are texts: `curation.judge` grades them. It must be larger than the tuned model; small ones misjudge."
+)
 
 
 def _as_text(values: dict[str, Any], data: Path) -> str:

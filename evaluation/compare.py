@@ -49,7 +49,7 @@ def main(
     ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Paired differences B - A of two runs, confidence by confidence.
+    """Compare two runs: the paired difference B - A of every confidence that both have.
 
     Example: calibration-tuning compare runs/demo runs/brier
     """

@@ -1,6 +1,6 @@
 """Confidence estimators: ways to get, from what the passes found, a number that says how sure the model is.
 
-A new one is a function and a line in `ESTIMATORS` (its name goes into `evaluation_config.py`). Estimators work in
+A new one is a function, a line in `ESTIMATORS` and its name in `calibration_tuning/config/evaluation.py`. They work in
 log-odds, [n] with NaN where an answer has none, so that nothing is lost near 0 and 1; a confidence is their sigmoid.
 Some are no probabilities by themselves (a sequence's likelihood falls with its length): beside each stands what it is
 worth after a post-hoc calibrator fitted on the calibration split.

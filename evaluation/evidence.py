@@ -31,7 +31,7 @@ from evaluation.passes.base import State
 from evaluation.passes.rows import Answers, drawn
 from evaluation.references import subject_accuracy
 from evaluation.run_passes import Tasks, run_passes
-from evaluation.stacking import as_loaded as logits_as_loaded
+from evaluation.stacking import stacked
 from evaluation.texts import read_documents, windows
 
 Array = np.ndarray
@@ -118,12 +118,18 @@ class Evidence:
         """The headline's confidence after tuning, with the checkpoint's calibrator: what a user gets."""
         return apply(self.record.calibrator, self.scores[self.readout][split])
 
-    def as_loaded(self, split: str) -> Array:
-        """As `after`, read behind the one block of demonstrations that a loaded checkpoint puts before every question.
-        The query's block is the same everywhere, so only a stacked readout can differ."""
+    @cached_property
+    def scores_as_loaded(self) -> dict[str, Array]:
+        """Log-odds [n] by split of the checkpoint's readout, read behind the one block of demonstrations that a loaded
+        checkpoint puts before every question. The query's block is the same everywhere, so only a stacked readout can
+        differ."""
         if self.record.readout is None:
-            return self.after(split)
-        return apply(self.record.calibrator, logits_as_loaded(self.splits[split], self.findings))
+            return dict(self.scores[self.readout])
+        return stacked(self.splits, self.findings, "after", "reading_as_loaded")
+
+    def as_loaded(self, split: str) -> Array:
+        """As `after`, by `scores_as_loaded`."""
+        return apply(self.record.calibrator, self.scores_as_loaded[split])
 
     def rated(
         self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None

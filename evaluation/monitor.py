@@ -35,8 +35,8 @@ def main(
     evaluation: Annotated[
         Path | None,
         typer.Option(
-            help="What calibration was: the folder of an evaluated run, or a file with the same columns. Without it, "
-            "confidences are tested for being exactly right.",
+            help="What to compare with: the folder of an evaluated run, or a file with the same columns. Without it, "
+            "the test is against perfect calibration.",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +58,7 @@ def main(
 ) -> None:
     """Test whether the calibration of answers has drifted since the evaluation. Exit code 3 if it has.
 
-    The test may be repeated after every new label: at most 5% of models without drift ever raise the alarm.
+    You can repeat the test after every new label. Without drift, the chance that it ever raises the alarm is 5%.
 
     Example: calibration-tuning monitor answers.jsonl --evaluation runs/demo --time asked_at
     """

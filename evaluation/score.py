@@ -58,16 +58,20 @@ def main(
             show_default=False,
         ),
     ] = None,
-    column: Annotated[str, typer.Option(help="Of jsonl with --model: what holds the text.")] = "text",
+    column: Annotated[str, typer.Option(help="With --model: the field of a jsonl file that holds the text.")] = "text",
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of the text that are read.")] = 50_000,
     window: Annotated[int, typer.Option(min=2, help="Tokens of the text that are read at a time.")] = 512,
-    binning: Annotated[str, typer.Option(help="Of tokens: equal_width, log or equal_mass.")] = "equal_width",
+    binning: Annotated[
+        str, typer.Option(help="Binning of token probabilities: equal_width, log or equal_mass.")
+    ] = "equal_width",
     bins: Annotated[int, typer.Option(min=2)] = 10,
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for metrics.json and, of confidences, a reliability diagram.", show_default=False),
+        typer.Option(
+            help="Folder for metrics.json, and a reliability diagram where confidences are scored.", show_default=False
+        ),
     ] = None,
     debug: DebugOption = False,
 ) -> None:

@@ -18,18 +18,16 @@ from evaluation.passes.base import State, unpack
 Splits = Mapping[str, Sequence[GradedAnswer]]
 
 
-def stacked(splits: Splits, findings: Findings, state: State) -> dict[str, np.ndarray]:
-    """Log-odds [n] by split. Those of the calibration split are of folds whose blends have not seen the answer."""
+def stacked(splits: Splits, findings: Findings, state: State, reading: str = "reading") -> dict[str, np.ndarray]:
+    """Log-odds [n] by split. Those of the calibration split are of folds whose blends have not seen the answer.
+
+    `reading` is the pass that read the answers: `reading` behind the block that each was written behind,
+    `reading_as_loaded` behind the one that a loaded checkpoint puts before every question."""
     readout = _readout_of(findings, state)
-    reads = {split: _read(rows, findings, state) for split, rows in splits.items()}
+    reads = {split: _read(rows, findings, state, reading) for split, rows in splits.items()}
     scores = {split: readout(read) for split, read in reads.items()}
     scores["calibration"] = cross_fitted(readout, _graded(splits["calibration"], reads["calibration"]))
     return scores
-
-
-def as_loaded(rows: Sequence[GradedAnswer], findings: Findings) -> np.ndarray:
-    """Log-odds [n] of answers read behind the block that a loaded checkpoint puts before every question."""
-    return _readout_of(findings, "after")(_read(rows, findings, "after", "reading_as_loaded"))
 
 
 def likelihood_blend(splits: Splits, findings: Findings, state: State) -> dict[str, np.ndarray]:

@@ -94,7 +94,7 @@ def start_over(work: Any) -> None:
 
 if __name__ == "__main__":
     try:
-        run_stage(train, "Train a LoRA adapter on the curated examples and fit its post-hoc calibrator.")
+        run_stage(train, "Train a LoRA adapter on the curated examples; fit the readout and its calibrator.")
     except SystemExit as end:
         if process_count() == 1:
             raise

@@ -47,7 +47,7 @@ def main(
     runs: Annotated[list[Path], typer.Argument(help="Folders of trained runs, such as runs/sweep-*.")],
     debug: DebugOption = False,
 ) -> None:
-    """Compare trained settings on the validation split, and name the smallest that is as good as the best.
+    """Compare trained settings on the validation split, and name the smallest within a standard error of the best.
 
     Example: calibration-tuning choose runs/sweep-*
     """

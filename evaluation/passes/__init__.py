@@ -12,7 +12,6 @@ from evaluation.passes.base import Pass, PassContext, State
 from evaluation.passes.rows import (
     every_answer,
     first_test_answers,
-    judged_answers,
     some_answers,
     some_test_answers,
     with_other_models,
@@ -31,7 +30,7 @@ PASSES: dict[str, Pass] = {
         settings=lambda s: s.num_bins,
     ),
     "reading": Pass(reading.measure, block=tokens.answer_block, rows=with_other_models, states=("before",)),
-    "reading_as_loaded": Pass(reading.measure, block=tokens.block_as_loaded, rows=judged_answers, states=("before",)),
+    "reading_as_loaded": Pass(reading.measure, block=tokens.block_as_loaded, rows=every_answer, states=("before",)),
     "answer_states": Pass(
         states.measure_answers, block=tokens.answer_block, rows=with_training_answers, states=("before",)
     ),

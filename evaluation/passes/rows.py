@@ -34,11 +34,6 @@ def with_other_models(answers: Answers) -> list[GradedAnswer]:
     return [*every_answer(answers), *(row for rows in answers.others.values() for row in rows)]
 
 
-def judged_answers(answers: Answers) -> list[GradedAnswer]:
-    """All but those that calibrators are fitted on."""
-    return [row for split, rows in answers.splits.items() if split != "calibration" for row in rows]
-
-
 def with_training_answers(answers: Answers) -> list[GradedAnswer]:
     return [*every_answer(answers), *answers.training]
 

@@ -25,9 +25,10 @@ def decisions(evidence: Evidence) -> Decisions:
     calibrator keeps the order, `calibrated`, and what it does on the test split. `curves`: the risk-coverage curve of
     each confidence, thinned to 200 points, and that of a perfect one.
 
-    The confidences: the query `before` and `after` tuning, and `best_other` (its name stands under
-    `best_other`), whose guarantee is corrected for having been chosen among all. Thresholds are of raw scores,
-    because the calibrators were fitted on the same answers; answers of a group may be right or wrong together.
+    The confidences: the query `before` tuning, the checkpoint's `after`, and `best_other` (its name stands under
+    `best_other`), whose guarantee is corrected for having been chosen among all. The checkpoint's is read as a loaded
+    checkpoint reads it, for which its thresholds are. Thresholds are of raw scores, because the calibrators were fitted
+    on the same answers; answers of a group may be right or wrong together.
     """
     settings = evidence.config.evaluation
     right = (evidence.correct("test") >= 0.5).astype(np.float64)
@@ -36,13 +37,14 @@ def decisions(evidence: Evidence) -> Decisions:
     best = best_other(evidence)
     if best is not None:
         sides["best_other"] = best
+    scores = {name: evidence.scores[side] for name, side in sides.items()} | {"after": evidence.scores_as_loaded}
     candidates = len(evidence.scores)
     doubt = 1 - settings.error_rate_confidence
     rates = []
     for rate in settings.error_rates:
         results: dict[str, ThresholdResult] = {}
         for name, side in sides.items():
-            score = evidence.scores[side]
+            score = scores[name]
             sure = 1 - doubt / (candidates if name == "best_other" else 1)
             known = ~np.isnan(score["calibration"])
             threshold = find_threshold(score["calibration"][known], correct[known], groups[known], rate, sure)
@@ -53,7 +55,7 @@ def decisions(evidence: Evidence) -> Decisions:
             )
         unavoidable = unavoidable_abstention(float(right.mean()), rate)
         rates.append(Rate(error_rate=rate, unavoidable_abstention=unavoidable, **results))  # type: ignore[arg-type]
-    curves = {name: _curve(evidence.scores[side]["test"], right) for name, side in sides.items()}
+    curves = {name: _curve(score["test"], right) for name, score in scores.items()}
     return Decisions(
         accuracy=float(right.mean()),
         confidence=settings.error_rate_confidence,

@@ -35,6 +35,23 @@ def test_the_report_vouches_by_raw_scores(make_evidence: Callable[..., Evidence]
         assert (rate.after.calibrated is None) == (expected is None or kind != "platt")
 
 
+def test_thresholds_are_of_the_confidence_that_a_loaded_checkpoint_gives(
+    make_evidence: Callable[..., Evidence],
+) -> None:
+    evidence = make_evidence((0.0, 5.0), settings={"error_rates": [0.3, 0.5, 0.7]})
+    own = evidence.scores["query", "after"]
+    # Read behind other demonstrations, every answer looks less sure.
+    evidence.__dict__["scores_as_loaded"] = {split: score - 1.5 for split, score in own.items()}
+    correct, groups = evidence.correct("calibration"), evidence.groups("calibration")
+    found = [
+        (rate, find_threshold(own["calibration"], correct, groups, rate.error_rate))
+        for rate in decisions(evidence).rates
+    ]
+    assert any(expected is not None for _, expected in found)
+    for rate, expected in found:
+        assert rate.after.threshold == (None if expected is None else pytest.approx(expit(expected - 1.5)))
+
+
 def test_the_report_says_how_much_the_second_grader_speaks_for(make_evidence: Callable[..., Evidence]) -> None:
     summary = {"n": 40, "agreement": 0.9, "correct_by_first": 0.5, "correct_by_second": 0.4}
     made = make_evidence(manifest={"second_grader": {**summary, "by_grader": {"exact": summary}}})
