@@ -20,7 +20,8 @@ from rich.table import Table
 from calibration_tuning.claims import claim_spans
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.question_rows import Row, read_examples, read_rows
+from calibration_tuning.examples import read_examples
+from calibration_tuning.question_rows import Row, read_rows
 from calibration_tuning.runs.files import append_text, write_text
 from calibration_tuning.runs.progress import progress
 
@@ -98,9 +99,10 @@ def main(
             raise UserError(f"--output {output}: there is no folder {output.parent}")
         rows = None if jsonl is None else read_rows(jsonl)
         row = None if question is None else _row(question=question, answer=answer, choices=choice, context=context)
-        shown = read_examples(examples)
+        shown = None if examples is None else read_examples(examples)
         model = _load(checkpoint, error_rate)
-        model.examples = shown or model.examples
+        if shown is not None:
+            model.show(shown)
         if rows is not None:
             _file(model, rows, output, claims)
         elif row is not None:

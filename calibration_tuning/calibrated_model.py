@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,13 +16,13 @@ from calibration_tuning.checkpoint import Checkpoint, checkpoint_folder, load_ch
 from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim_spans
 from calibration_tuning.conversation import PLAIN, Asked, Messages, Start, as_asked, as_conversations, by_start
 from calibration_tuning.errors import UserError
+from calibration_tuning.examples import as_examples
 from calibration_tuning.lm.choosing import likeliest_choices
 from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
 from calibration_tuning.lm.models import adapter_off, context_length, default_device
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
-from calibration_tuning.question_rows import as_examples
 from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.stacked import Read
 from calibration_tuning.records import Demonstration
@@ -73,13 +73,7 @@ class CalibratedModel:
     with that system prompt, and with earlier turns only where the question sets have conversations.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        threshold: Threshold | None = None,
-        batch_size: int = 16,
-        examples: Sequence[Demonstration] | None = None,
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, threshold: Threshold | None = None, batch_size: int = 16) -> None:
         self.model = checkpoint.model
         self.prompt_format = checkpoint.prompt_format
         self.record = checkpoint.record
@@ -88,8 +82,8 @@ class CalibratedModel:
         self.threshold = threshold
         """What `trusted` goes by: its error rate, and what it did on the test questions."""
         self.batch_size = batch_size
-        self.examples = self.record.answer_few_shot if examples is None else list(examples)
-        """Questions with right answers that stand before every question that is answered."""
+        self.examples = self.record.answer_few_shot
+        """Questions with right answers that stand before every question that is answered; `show` replaces them."""
         self._format_with = lru_cache(maxsize=8)(checkpoint.prompt_format.with_system)
 
     @classmethod
@@ -127,7 +121,30 @@ class CalibratedModel:
         if thresholds is None and error_rate is not None:
             raise UserError(f"{path_or_repo}: has no thresholds, as it was not evaluated; leave error_rate out")
         threshold = None if thresholds is None else thresholds.of(error_rate)
-        return cls(checkpoint, threshold, examples=shown)
+        model = cls(checkpoint, threshold)
+        if shown is not None:
+            model.show(shown)
+        return model
+
+    def show(self, examples: Iterable[Mapping[str, Any] | Demonstration]) -> None:
+        """Put these before every question from now on, as `examples` of `from_pretrained`.
+
+        Raises `UserError` for examples that cannot be read, leave no room in the context, or have answers of several
+        lines where a text prompt ends an answer at the first.
+        """
+        shown = as_examples(examples)
+        is_text = self.prompt_format.style == "text"
+        if long := [number for number, one in enumerate(shown, 1) if is_text and "\n" in one.answer]:
+            raise UserError(f"example {long[0]}, answer: has a line break, where answers to text prompts end")
+        block, room = (
+            len(self.prompt_format.few_shot_ids(shown)),
+            context_length(self.model.config, self.prompt_format.tokenizer),
+        )
+        if block + self.record.max_new_tokens + self.prompt_format.trace_room >= room:
+            raise UserError(
+                f"examples: are {block:,} tokens long, but the model reads {room:,}; give fewer or shorter ones"
+            )
+        self.examples = shown
 
     def answer(
         self,

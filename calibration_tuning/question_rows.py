@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from calibration_tuning.conversation import Asked, Conversation
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_shapes import QUESTION, choice_texts, recognised
-from calibration_tuning.records import Demonstration, below
-from calibration_tuning.values import as_text
+from calibration_tuning.records import Demonstration
+from calibration_tuning.values import as_text, kind_of
 
 LONGEST = 20_000
 """Characters of a question or an answer."""
@@ -59,6 +59,10 @@ class Row(BaseModel):
     def _one_or_the_other(self) -> Self:
         if self.answer is not None and self.choices is not None:
             raise ValueError("has an answer to judge and choices to answer with; give one of them")
+        try:
+            self.asked  # noqa: B018  a conversation that cannot be read is said here
+        except UserError as error:
+            raise ValueError(str(error)) from None
         return self
 
     @property
@@ -72,53 +76,36 @@ class Row(BaseModel):
         return Conversation(self.question, turns) if turns else self.question
 
 
-def as_examples(rows: Sequence[Row | Mapping[str, Any]], where: str = "example") -> list[Demonstration]:
-    """Questions with their right answers, to be shown before each question. Raises `UserError`, which says `where` they
-    come from, for none at all, and for one that has no answer or is a conversation."""
-    if isinstance(rows, str | Mapping) or not rows:
-        raise UserError(f"{where}: there is none; give a list of questions with their right answers")
-    shown = []
-    for number, given in enumerate(rows, 1):
-        try:
-            row = Row.model_validate(given)
-        except ValidationError as error:
-            raise UserError(f"{where} {number}{first_problem(error)}") from None
-        if not (row.answer or "").strip():
-            raise UserError(f"{where} {number}, answer: missing; an example shows a right answer")
-        if isinstance(row.asked, Conversation):
-            raise UserError(f"{where} {number}: is a conversation; an example is one question with its answer")
-        question = below(row.context and row.context.strip(), row.question.strip())
-        shown.append(Demonstration(question=question, answer=str(row.answer).strip()))
-    return shown
-
-
 def _is_asked(messages: Any) -> bool:
     """True for a conversation that ends with a question. One that ends with its answer is read as curation reads it."""
     last = messages[-1] if isinstance(messages, list) and messages else None
     return isinstance(last, dict) and last.get("role") == "user"
 
 
-def read_rows(file: Path) -> list[Row]:
-    """Raises `UserError` naming the line and field of the first one that cannot be asked."""
+def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
+    """Each line's number and value; empty lines are passed over. Raises `UserError` naming one that is no JSON."""
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")  # splitlines would also split at breaks within a text
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
-    rows = []
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:  # also numbers too long, and brackets too deep
+                raise UserError(f"{file}, line {number}: not JSON ({getattr(error, 'msg', error)})") from None
+
+
+def read_rows(file: Path) -> list[Row]:
+    """Raises `UserError` naming the line and field of the first one that cannot be asked."""
+    rows = []
+    for number, value in json_lines(file):
+        if not isinstance(value, dict):
+            raise UserError(f"{file}, line {number}: is {kind_of(value)}; a line is an object with a question")
         try:
-            rows.append(Row.model_validate(json.loads(line)))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{file}, line {number}: not JSON ({error.msg})") from None
+            rows.append(Row.model_validate(value))
         except ValidationError as error:
             raise UserError(f"{file}, line {number}{first_problem(error)}") from None
     if not rows:
         raise UserError(f"{file}: holds no questions")
     return rows
-
-
-def read_examples(file: Path | None) -> list[Demonstration] | None:
-    """As `as_examples`, of a file that `read_rows` reads; None without one."""
-    return None if file is None else as_examples(read_rows(file), f"{file}, example")

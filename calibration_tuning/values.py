@@ -50,7 +50,10 @@ def kind_of(value: Any) -> str:
     """What a structure is, in words."""
     if isinstance(value, Mapping):
         return f"a struct with the fields {', '.join(map(str, value))}"
-    return "a list" if isinstance(value, list | tuple | set) else f"a {type(value).__name__}"
+    if isinstance(value, list | tuple | set):
+        return "a list"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _number(value: float) -> str:

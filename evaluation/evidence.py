@@ -125,7 +125,8 @@ class Evidence:
         differ."""
         if self.record.readout is None:
             return dict(self.scores[self.readout])
-        return stacked(self.splits, self.findings, "after", "reading_as_loaded")
+        own = {split: rows for split, rows in self.splits.items() if split in ("calibration", "test", "evaluation")}
+        return stacked(own, self.findings, "after", "reading_as_loaded")
 
     def as_loaded(self, split: str) -> Array:
         """As `after`, by `scores_as_loaded`."""

@@ -23,7 +23,8 @@ AGAINST = {
 
 
 def verdict_sentence(metrics: Metrics) -> str:
-    """The verdict, by the Brier score (a proper score) and corrected p-values; calibrated against calibrated."""
+    """The verdict, by the Brier score (a proper score), calibrated against calibrated. P-values are corrected, except
+    for that of the primary comparison."""
     return f"{_headline(metrics)} on {metrics.headline.test.n} held-out questions."
 
 
@@ -83,8 +84,8 @@ def as_loaded_sentence(metrics: Metrics) -> str:
     test = metrics.as_loaded["test"]
     return (
         "These confidences were read behind demonstrations of each answer's own subject or source. A loaded checkpoint "
-        "puts the same few demonstrations before every question, unless it is given `examples` of yours. Read behind "
-        "those few, the same answers have a Brier score of "
+        "puts the same few demonstrations before every question (examples of yours can replace them). Read behind its "
+        "own, the same answers have a Brier score of "
         f"{number(test.confidence['brier'])} (difference {number(test.difference['brier'], sign=True)}) and an ECE of "
         f"{number(test.confidence['ece'])}."
     )
@@ -124,7 +125,7 @@ def credit_sentence(metrics: Metrics) -> str:
     """How much of the gain is due to tuning, and not to any calibrator. No gain is claimed that knowing the subject
     gives as well."""
     change = tuning_change(metrics)
-    worth = NO_GAIN if only_the_subject(metrics) else WORTH[change.verdict]
+    worth = NO_GAIN if only_the_subject(metrics) and change.verdict != "worse" else WORTH[change.verdict]
     return (
         "Tuning alone, compared with the same readout of the untuned model and the same kind of calibrator, changes "
         f"the Brier score by {number(change, sign=True)}: {worth}."
@@ -183,7 +184,8 @@ def tuning_change(metrics: Metrics) -> Difference:
 def only_the_subject(metrics: Metrics) -> bool:
     """Better than before, but not clearly better than the accuracy of the subject."""
     test = metrics.headline.test
-    gained = "better" in (tuning_change(metrics).verdict, test.difference["brier"].verdict)
+    primary = "" if metrics.primary is None else metrics.primary.difference.verdict
+    gained = "better" in (tuning_change(metrics).verdict, test.difference["brier"].verdict, primary)
     return gained and test.over_subject_accuracy["brier"].verdict != "better"
 
 
@@ -192,7 +194,8 @@ def _headline(metrics: Metrics) -> str:
         return "No gain was shown beyond knowing each subject's accuracy,"
     tuning = tuning_change(metrics).verdict
     if metrics.headline.test.difference["brier"].verdict == "better" and tuning != "better":
-        return "Confidence improved, but not by training the adapter,"
+        clearly = "" if tuning == "worse" else "clearly "
+        return f"Confidence improved, but not {clearly}by training the adapter,"
     return CHANGED[tuning]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from calibration_tuning.metrics.abstention import answers_needed
 from calibration_tuning.metrics.bootstrap import Difference
 from evaluation.schema import Metrics, Rate, ThresholdResult
-from evaluation.sentences import number_of, only_the_subject, percent
+from evaluation.sentences import number_of, only_the_subject, percent, tuning_change
 
 FARTHEST = 100
 """A difference that would take more than so many times the test answers to become clear is not worth the wait."""
@@ -22,11 +22,10 @@ def before_and_after_sentence(metrics: Metrics) -> str:
     )
     if primary is None:
         return text
+    score, verdict = number_of(primary.untuned.value), primary.difference.verdict
     worth = {"better": "is clearly worse", "worse": "is clearly better", "unclear": "is not clearly different"}
-    return (
-        f"{text} The best confidence of the untuned model, its {primary.label}, "
-        f"{worth.get(primary.difference.verdict, 'scores')} ({number_of(primary.untuned.value)})."
-    )
+    scores = f"{worth[verdict]} ({score})" if verdict in worth else f"scores {score}"
+    return f"{text} The best confidence of the untuned model, its {primary.label}, {scores}."
 
 
 def next_steps(metrics: Metrics) -> list[str]:
@@ -46,7 +45,11 @@ def _which_confidence(metrics: Metrics) -> str:
             "Curate more calibration answers (curation.sizes.calibration): there are too few to compare the tuned "
             "confidence with the others."
         )
+    if not primary.difference.verdict:
+        return "Curate more test answers (curation.sizes.test): there are too few to compare confidences on."
     other = f"the {primary.label} of the untuned model (calibrated)"
+    if tuning_change(metrics).verdict == "worse":
+        return "Do not use the tuned confidence on such questions: the same one without tuning is clearly better."
     if primary.difference.verdict == "better" and not only_the_subject(metrics):
         return "Use the tuned confidence: it is clearly better than the best one of the untuned model."
     if primary.difference.verdict == "worse":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +27,7 @@ from calibration_tuning.runs.progress import progress
 from training.choose import FILE as VALIDATION
 from training.examples import query_example
 from training.loop import Run
+from training.query_model import QueryModel
 from training.readout import fit_stacked
 from training.setup import SPLITS, Inputs
 from training.token_temperature import fit_references
@@ -51,9 +54,9 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     correct = np.array([row.correct for row in rows])
     readout = None
     if config.training.readout == "stacked":
-        with adapter_off(run.strategy.accelerator.unwrap_model(run.strategy.model).lm):
-            untuned = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
-        readout, logits = fit_stacked(config, run, inputs, inputs.few_shot.for_any_question(), logits, untuned)
+        with untuned(run.strategy.accelerator.unwrap_model(run.strategy.model)):
+            before = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
+        readout, logits = fit_stacked(config, run, inputs, inputs.few_shot.for_any_question(), logits, before)
     calibrator = fit(config.training.calibrator, logits, correct)
     calibrated_on = {
         "n": len(rows),
@@ -61,6 +64,17 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
         "nll_with": nll(calibrator(logits), correct),
     }
     return Fitted(readout, calibrator, calibrated_on)
+
+
+@contextmanager
+def untuned(model: QueryModel) -> Iterator[None]:
+    """The model as it came: the adapter off, and the two answers' tokens read where a probe was trained."""
+    probe, model.probe = model.probe, None
+    try:
+        with adapter_off(model.lm):
+            yield
+    finally:
+        model.probe = probe
 
 
 def save_checkpoint(

@@ -13,7 +13,7 @@ import typer
 from calibration_tuning.ask import CheckpointArgument, ErrorRateOption, ExamplesOption
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError
-from calibration_tuning.question_rows import read_examples
+from calibration_tuning.examples import read_examples
 
 CONNECTIONS = 256
 """Beside those of requests that wait."""
@@ -55,11 +55,12 @@ def serve(
     from calibration_tuning.calibrated_model import CalibratedModel
     from calibration_tuning.checkpoint import checkpoint_folder
 
-    shown = read_examples(examples)
+    shown = None if examples is None else read_examples(examples)
     quiet_libraries()
     folder = checkpoint_folder(checkpoint)
     model = CalibratedModel.from_pretrained(folder, error_rate=error_rate)
-    model.examples = shown or model.examples
+    if shown is not None:
+        model.show(shown)
     picture = folder / "reliability.png"
     app = make_app(model, checkpoint.rstrip("/"), token, waiting, picture if picture.is_file() else None)
     # Those that are refused are told so; only what could exhaust memory before that is cut off.

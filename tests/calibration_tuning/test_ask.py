@@ -123,7 +123,13 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
             "line 1: messages: the first turn must be the user's",
         ),
         ('{"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]}\n', "line 1"),
-        ("[1]\n", "line 1: Input should be a valid dictionary"),
+        ("[1]\n", "line 1: is a list; a line is an object with a question"),
+        ("9" * 5000 + "\n", "line 1: not JSON"),
+        ("[" * 200_000 + "\n", "line 1: not JSON"),
+        (
+            '{"question": "a", "answer": "b", "messages": [{"role": "tool", "content": "c"}]}\n',
+            "line 1: messages has a turn by 'tool'",
+        ),
     ],
 )
 def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) -> None:
@@ -135,38 +141,6 @@ def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) 
     with pytest.raises(UserError) as error:
         read_rows(file)
     assert message in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"question": "a", "answer": "b"}\n{"question": "c"}\n', "example 2, answer: missing"),
-        ('{"question": "a", "answer": " "}\n', "example 1, answer: missing"),
-        (
-            '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, '
-            '{"role": "user", "content": "c"}], "answer": "d"}\n',
-            "example 1: is a conversation",
-        ),
-        ("\n", "holds no questions"),
-    ],
-)
-def test_examples_that_cannot_be_shown(tmp_path: Path, content: str, message: str) -> None:
-    """Said before any model is loaded."""
-    file = tmp_path / "examples.jsonl"
-    file.write_text(content)
-    result = ask("nowhere", "Why?", "--examples", file)
-    assert result.returncode == 2
-    assert str(file) in result.stderr.replace("\n", "")
-    assert message in result.stderr.replace("\n", " ")
-
-
-@pytest.mark.parametrize("given", [[], {"question": "a", "answer": "b"}, "a", [{"question": "a"}], [{"answer": "a"}]])
-def test_examples_in_python_that_cannot_be_shown(given: Any) -> None:
-    from calibration_tuning import CalibratedModel
-    from calibration_tuning.errors import UserError
-
-    with pytest.raises(UserError, match="example"):
-        CalibratedModel.from_pretrained("nowhere", examples=given)
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_a_checkpoint_is_used_without_what_makes_one(tiny_run: Path) -> None:
         (" \n", "question 0: is empty"),
         ([{"role": "user", "content": "Why?"}], "question 0: is a list, not text; pass the text, or messages="),
         ({"content": "Why?"}, "question 0: is a struct with the fields content, not text"),
-        (7, "question 0: is a int, not text"),
+        (7, "question 0: is an int, not text"),
     ],
 )
 def test_a_question_is_text(model: CalibratedModel, question: Any, words: str) -> None:

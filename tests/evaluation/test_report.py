@@ -90,7 +90,7 @@ def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> Non
     ("gained", "tuning", "over_subject", "said"),
     [
         ("better", "better", "better", "Confidence improved on"),
-        ("better", "unclear", "better", "Confidence improved, but not by training the adapter, on"),
+        ("better", "unclear", "better", "Confidence improved, but not clearly by training the adapter, on"),
         ("better", "worse", "better", "Confidence improved, but not by training the adapter, on"),
         ("better", "better", "unclear", "No gain was shown beyond knowing each subject's accuracy, on"),
         ("better", "unclear", "unclear", "No gain was shown beyond knowing each subject's accuracy, on"),
@@ -110,10 +110,36 @@ def test_the_headline_is_what_the_verdicts_say(gained: str, tuning: str, over_su
 
 
 @pytest.mark.parametrize(
+    ("tuning", "primary", "subject", "step", "credit"),
+    [
+        ("unclear", "better", "better", "Use the tuned confidence", "no clear gain"),
+        ("unclear", "better", "unclear", "Do not rely on the confidence yet", "no gain beyond what the accuracy"),
+        ("worse", "better", "better", "the same one without tuning is clearly better", "a clear loss"),
+        ("worse", "unclear", "unclear", "the same one without tuning is clearly better", "a clear loss"),
+        ("", "", "", "Curate more test answers", "not judged"),
+    ],
+)
+def test_what_is_advised_agrees_with_the_verdicts(
+    tuning: str, primary: str, subject: str, step: str, credit: str
+) -> None:
+    def change(verdict: str) -> dict[str, Difference]:
+        return {"brier": Difference(-0.01, -0.02, -0.001, verdict=verdict)}
+
+    parts_of = {"difference": change("better" if tuning else ""), "tuning": change(tuning)}
+    test = Comparison.model_construct(n=80, over_subject_accuracy=change(subject), **parts_of)
+    metrics = parts(
+        headline=Headline.model_construct(test=test),
+        primary=Primary.model_construct(other="p_true/before", label="P(True)", difference=change(primary)["brier"]),
+    )
+    assert step in story._which_confidence(metrics)
+    assert credit in sentences.credit_sentence(metrics)
+
+
+@pytest.mark.parametrize(
     ("other", "said", "worth"),
     [
         ("query/before", "Confidence improved on", "a clear gain"),
-        ("p_true/before", "Confidence improved, but not by training the adapter, on", "no clear gain"),
+        ("p_true/before", "Confidence improved, but not clearly by training the adapter, on", "no clear gain"),
     ],
 )
 def test_tuning_is_judged_by_the_primary_comparison_where_that_is_the_same_one(

@@ -74,6 +74,21 @@ def test_a_probe_is_evaluated(curated: Path, tmp_path: Path) -> None:
     assert metrics["headline"]["answer_token_mass"] is None
 
 
+@pytest.mark.slow
+def test_the_untuned_readout_is_the_same_whatever_is_trained(curated: Path, tmp_path: Path) -> None:
+    """It blends the untuned model's own verdict, not that of a probe which was trained."""
+    untuned = []
+    for method in ("lora_prompt", "lora_probe", "probe"):
+        config = config_of(curated, tmp_path, f"training.method={method}", "training.readout=stacked", f"name={method}")
+        train(config, False)
+        untuned.append(json.loads((config.checkpoint_dir / "calibration.json").read_text())["readout"]["untuned"])
+    for other in untuned[1:]:
+        for blend, expected in zip(other, untuned[0], strict=True):
+            assert blend["signals"] == expected["signals"]
+            for name in ("lowest", "weights"):
+                assert blend[name] == pytest.approx(expected[name], abs=1e-4), name
+
+
 def test_a_probe_leaves_the_model_alone_and_learns(curated: Path, tmp_path: Path) -> None:
     config = config_of(curated, tmp_path, "training.method=probe", "training.epochs=10")
     train(config, False)

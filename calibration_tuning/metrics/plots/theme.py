@@ -35,6 +35,9 @@ STYLE: Any = {
     "font.size": 10,
     "text.parse_math": False,  # names of subjects and sets may hold dollar signs
     "svg.fonttype": "none",
+    # Whatever somebody's matplotlibrc asks for: figures have a layout of their own.
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
     "svg.hashsalt": "calibration-tuning",
 }
 
