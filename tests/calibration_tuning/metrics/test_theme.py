@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,8 +22,8 @@ def drawn_into(path: Path) -> tuple[bytes, str]:
     return path.read_bytes(), inline_svg(drawn, "three cells")
 
 
-@pytest.mark.parametrize("setting", ["figure.autolayout", "figure.constrained_layout.use"])
-def test_a_users_matplotlibrc_changes_nothing(tmp_path: Path, setting: str) -> None:
+@pytest.mark.parametrize("settings", [{"figure.autolayout": True}, {"figure.constrained_layout.use": True}])
+def test_a_users_matplotlibrc_changes_nothing(tmp_path: Path, settings: Any) -> None:
     expected = drawn_into(tmp_path / "plain.png")
-    with mpl.rc_context({setting: True}):
+    with mpl.rc_context(settings):
         assert drawn_into(tmp_path / "theirs.png") == expected
