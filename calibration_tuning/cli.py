@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
 
 STOPPED = 75
 """Exit code of an interrupted run: the same command resumes."""
@@ -75,6 +77,21 @@ def _stage_command(name: str, stages: list[str], help: str, example: str) -> Non
 _stage_command(
     "run", list(STAGES), "Curate, train and evaluate, one after the other.", "configs/demo.yaml training.epochs=2"
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"calibration-tuning {version('calibration-tuning')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -122,3 +122,9 @@ def test_what_is_printed_can_be_typed_in_any_folder(tmp_path: Path) -> None:
     refused = command(*dry, "slurm", folder=tmp_path)
     assert refused.returncode == 2
     assert "--on slurm: its job files start what lies beside them" in refused.stderr
+
+
+def test_the_version_is_the_packages() -> None:
+    from importlib.metadata import version
+
+    assert command("--version").stdout == f"calibration-tuning {version('calibration-tuning')}\n"
