@@ -42,7 +42,7 @@ vllm: .venv-vllm/.ready
 vllm-test: setup
 	$(BIN)/python -m tests.vllm
 
-# All checks that need a GPU, in two or three minutes; writes gpu.json.
+# All checks that need a GPU, in a few minutes; writes gpu.json.
 gpu-test: setup
 	$(BIN)/python -m tests.gpu
 
