@@ -40,7 +40,8 @@ class CalibratedAnswer:
     """Probability that the answer is correct, in [0, 1]."""
     trusted: bool | None = None
     """Does the confidence reach the model's `threshold`? None where it has none, and for a conversation that is
-    not like what it was calibrated on: with another system message, or with earlier turns that nothing had there."""
+    not like what it was calibrated on: with another system message, or with earlier turns that nothing had there.
+    Behind `examples` of the user it is a hint: the threshold was tested behind the checkpoint's own."""
     familiar: float | None = None
     """How like the training answers this one is to the model, in [0, 1]: the share of held-out answers at least as
     far from them. Near 0, the confidence leans on the query and the answer's likelihood alone. None where the
@@ -60,7 +61,7 @@ class CalibratedModel:
     """The adapter is off while answering, so tuning changes no answer, and on while judging.
 
     model = CalibratedModel.from_pretrained("runs/demo/checkpoint")
-    model.answer("What is 47 times 83?")  # CalibratedAnswer(text='3428', confidence=0.09, trusted=None)
+    model.answer("What is 47 times 83?")  # CalibratedAnswer(text='3428', confidence=0.09, trusted=False)
     model.answer("Where is Kyoto?", choices=["Japan", "China"])  # the likelier of the two
     model.confidence("What is 47 times 83?", "3901")
     model.answer("Who keeps it?", context="The harbour is kept by Ann.")  # about a passage

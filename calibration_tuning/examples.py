@@ -10,7 +10,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.question_rows import json_lines
 from calibration_tuning.question_shapes import Misread, answer_texts, recognised
 from calibration_tuning.records import Demonstration, below
-from calibration_tuning.values import NotText, as_text, kind_of
+from calibration_tuning.values import NotText, as_text, is_missing, kind_of
 
 
 def as_examples(rows: Iterable[Mapping[str, Any] | Demonstration]) -> list[Demonstration]:
@@ -37,15 +37,16 @@ def read_examples(file: Path) -> list[Demonstration]:
 
 def _example(row: Any, where: str) -> Demonstration:
     if isinstance(row, Demonstration):
-        return row
+        row = row.model_dump()
     if not isinstance(row, Mapping):
         raise UserError(f"{where}: is {kind_of(row)}; an example has question and answer")
-    if row.get("correct") in (False, 0):
-        raise UserError(f"{where}, correct: is false; an example shows a right answer")
+    columns = {str(name).strip().casefold(): value for name, value in row.items()}
+    if not is_missing(columns.get("correct")) and str(columns["correct"]).casefold() not in ("1", "1.0", "true"):
+        raise UserError(f"{where}, correct: is {columns['correct']}; an example shows a right answer")
     try:
         found = recognised(row)
         question, answers = as_text(found.get("question") or ""), answer_texts(found.get("answer"))
-        context = as_text(found.get("context") or row.get("context") or "")
+        context = as_text(columns.get("context") or found.get("context") or "")
     except (Misread, NotText) as error:
         raise UserError(f"{where}: {error}") from None
     for name, text in (("question", question), ("answer", answers[0] if answers else "")):

@@ -15,8 +15,8 @@ from calibration_tuning.values import is_missing
 from evaluation.score_files import TABLES, Table, names_of, probabilities, read_table
 
 PER_EXAMPLE = Path("evaluation") / "per_example.parquet"
-OF_A_RUN = ("confidence_after", "correct", "group")
-"""Columns of a run's own file: the checkpoint's calibrated confidence, its grade and its group."""
+OF_A_RUN = ("confidence_as_loaded", "correct", "group")
+"""Columns of a run's own file: the calibrated confidence of the loaded checkpoint, its grade and its group."""
 EMPTY = ("", "nan", "na", "none", "null")
 
 

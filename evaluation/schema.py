@@ -206,6 +206,7 @@ class Rate(Record):
     """Share of questions that no confidence could answer at this error rate."""
     before: ThresholdResult
     after: ThresholdResult
+    """Of the checkpoint's confidence as a loaded checkpoint reads it; so are the thresholds that it keeps."""
     best_other: ThresholdResult | None = None
 
     def side(self, name: str) -> ThresholdResult | None:

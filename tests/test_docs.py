@@ -19,6 +19,8 @@ MODULE = re.compile(rf"(?:`|-m )((?:{'|'.join(FOLDERS[:5])})(?:\.[a-z_]+)+)")
 WRITTEN = {".parquet", ".jsonl", ".json", ".html"}
 """Endings of files that a run writes."""
 LINK = re.compile(r"\]\(([\w./-]+)(?:#[\w-]+)?\)")
+ANCHOR = re.compile(r"\]\(([\w./-]*\.md)?#([\w-]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -27,6 +29,22 @@ def test_paths_and_links_exist(page: Path) -> None:
     paths = [path for path in PATH.findall(text) if "NAME" not in path and Path(path).suffix not in WRITTEN]
     assert [path for path in paths if not (ROOT / path).exists()] == []
     assert [link for link in LINK.findall(text) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_sections_that_links_name_exist(page: Path) -> None:
+    missing = []
+    for file, anchor in ANCHOR.findall(page.read_text(encoding="utf-8")):
+        other = page.parent / file if file else page
+        headings = map(_anchor, HEADING.findall(other.read_text(encoding="utf-8")))
+        if anchor not in headings:
+            missing.append(f"{file}#{anchor}")
+    assert missing == []
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it: lower case, punctuation left out, spaces as hyphens."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -30,11 +30,14 @@ USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "conte
         ({"messages": [USER], "answer": "r"}, ("q", "r")),
         ({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "r"}]}, ("q", "r")),
         (Demonstration(question="q", answer="r"), ("q", "r")),
+        (Demonstration(question="q", answer="r", correct=True), ("q", "r")),
+        ({"Question": "q", "Answer": "r", "Context": "p", "Correct": "true"}, ("p\nq", "r")),
+        ({"messages": [{"role": "system", "content": "s"}, USER], "context": "p", "answer": "r"}, ("p\nq", "r")),
     ],
 )
 def test_shapes_of_an_example(row: Any, shown: tuple[str, str]) -> None:
     (found,) = as_examples(iter([row]))
-    assert (found.question, found.answer) == shown
+    assert (found.question, found.answer, found.correct) == (*shown, None), "a verdict would show the query too"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,10 @@ def test_shapes_of_an_example(row: Any, shown: tuple[str, str]) -> None:
         ([{"question": "q", "answer": "r"}, {"question": "q"}], "example 2, answer: missing"),
         ([{"answer": "r"}], "example 1, question: missing"),
         ([{"question": "q", "answer": " "}], "example 1, answer: missing"),
-        ([{"question": "q", "answer": "r", "correct": False}], "example 1, correct: is false"),
+        ([{"question": "q", "answer": "r", "correct": False}], "example 1, correct: is False"),
+        ([{"question": "q", "answer": "r", "correct": 0.2}], "example 1, correct: is 0.2"),
+        ([{"question": "q", "answer": "r", "correct": "false"}], "example 1, correct: is false"),
+        ([Demonstration(question="q", answer="r", correct=False)], "example 1, correct: is False"),
         ([{"messages": [USER, ASSISTANT, USER], "answer": "s"}], "example 1: is a conversation of several turns"),
         ([{"messages": [{"role": "tool", "content": "q"}], "answer": "r"}], "example 1: messages has a turn by 'tool'"),
         ([{"question": [USER, ASSISTANT, USER], "answer": "s"}], "example 1: is a conversation of several turns"),

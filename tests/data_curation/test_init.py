@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.errors import UserError
-from data_curation.init import FEWEST, first_config, main, sizes_for
+from data_curation.init import FEWEST, JUDGE_MODEL, first_config, main, sizes_for
 from data_curation.question_sets import load_questions
 from data_curation.selection import select
 
@@ -79,6 +79,7 @@ def test_the_yaml_curates_the_file(
     written = config.questions[0]
     assert {name: getattr(written, name) for name in entry} == entry
     assert (config.curation.judge is not None) == (written.grader == "judge")
+    assert config.curation.judge is None or config.curation.judge.model.path == JUDGE_MODEL != config.model.path
     question = load_questions(written, None).questions[0]
     assert PLACES[0] in question.text
     selection = select(config, lambda question, shown: True)  # raises where the sizes ask for more than there is
