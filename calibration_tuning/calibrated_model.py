@@ -134,13 +134,12 @@ class CalibratedModel:
         lines where a text prompt ends an answer at the first.
         """
         shown = as_examples(examples)
-        is_text = self.prompt_format.style == "text"
-        if long := [number for number, one in enumerate(shown, 1) if is_text and "\n" in one.answer]:
-            raise UserError(f"example {long[0]}, answer: has a line break, where answers to text prompts end")
-        block, room = (
-            len(self.prompt_format.few_shot_ids(shown)),
-            context_length(self.model.config, self.prompt_format.tokenizer),
-        )
+        ends_at_a_line = self.prompt_format.style == "text"
+        for number, example in enumerate(shown, 1):
+            if ends_at_a_line and "\n" in example.answer:
+                raise UserError(f"example {number}, answer: has a line break, where answers to text prompts end")
+        block = len(self.prompt_format.few_shot_ids(shown))
+        room = context_length(self.model.config, self.prompt_format.tokenizer)
         if block + self.record.max_new_tokens + self.prompt_format.trace_room >= room:
             raise UserError(
                 f"examples: are {block:,} tokens long, but the model reads {room:,}; give fewer or shorter ones"

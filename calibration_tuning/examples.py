@@ -44,14 +44,14 @@ def _example(row: Any, where: str) -> Demonstration:
     if not is_missing(columns.get("correct")) and str(columns["correct"]).casefold() not in ("1", "1.0", "true"):
         raise UserError(f"{where}, correct: is {columns['correct']}; an example shows a right answer")
     try:
-        found = recognised(row)
-        question, answers = as_text(found.get("question") or ""), answer_texts(found.get("answer"))
-        context = as_text(columns.get("context") or found.get("context") or "")
+        fields = recognised(row)
+        question, answers = as_text(fields.get("question") or ""), answer_texts(fields.get("answer"))
+        context = as_text(columns.get("context") or fields.get("context") or "")
     except (Misread, NotText) as error:
         raise UserError(f"{where}: {error}") from None
     for name, text in (("question", question), ("answer", answers[0] if answers else "")):
         if not text.strip():
             raise UserError(f"{where}, {name}: missing; an example is a question with its right answer")
-    if found.get("earlier"):
+    if fields.get("earlier"):
         raise UserError(f"{where}: is a conversation of several turns; an example is one question with its answer")
     return Demonstration(question=below(context.strip() or None, question.strip()), answer=answers[0].strip())

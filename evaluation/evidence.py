@@ -125,8 +125,9 @@ class Evidence:
         differ."""
         if self.record.readout is None:
             return dict(self.scores[self.readout])
-        own = {split: rows for split, rows in self.splits.items() if split in ("calibration", "test", "evaluation")}
-        return stacked(own, self.findings, "after", "reading_as_loaded")
+        names = ("calibration", "test", "evaluation")
+        splits = {split: rows for split, rows in self.splits.items() if split in names}
+        return stacked(splits, self.findings, "after", "reading_as_loaded")
 
     def as_loaded(self, split: str) -> Array:
         """As `after`, by `scores_as_loaded`."""

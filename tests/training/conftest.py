@@ -163,8 +163,9 @@ def training(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def has_ended(process: psutil.Process) -> bool:
+    """With all its threads: the others may hold its files, and their locks, when the first has gone."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
     except psutil.NoSuchProcess:
         return True
 
