@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import struct
 import time
 from collections.abc import Callable
@@ -12,6 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
+
+if platform.machine() == "x86_64":
+    # Expected values are of float32, which `auto` is where the processor does not multiply bfloat16. torch reads this
+    # when it is imported, here and in all processes that tests start.
+    os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
 
 from calibration_tuning.runs.locks import in_turn
 

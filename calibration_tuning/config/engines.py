@@ -30,7 +30,7 @@ class ModelSettings(Settings):
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto` is bfloat16 on a GPU that has it, float32 elsewhere (CPUs without AVX-512 emulate bfloat16, slowly)."""
+    """`auto` is bfloat16 on a GPU or a processor (AMX, AVX512-BF16) that multiplies it, float32 elsewhere."""
     attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     """`auto` is sdpa where the model has it, eager elsewhere (Gemma 2, Bloom, MPT)."""
     load_in_4bit: bool = False

@@ -47,7 +47,17 @@ def resolve_model_path(path: str) -> str:
 def resolve_dtype(name: str) -> torch.dtype:
     if name != "auto":
         return getattr(torch, name)
-    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported(False) else torch.float32
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float32
+    return torch.bfloat16 if cpu_multiplies_bfloat16() else torch.float32
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """True where the processor has instructions for bfloat16 (AMX, AVX512-BF16), which at least halve a pass.
+    Other processors emulate it and take many times as long. With `ATEN_CPU_CAPABILITY=avx2` torch does without them."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 def default_device() -> torch.device:

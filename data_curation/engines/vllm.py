@@ -14,7 +14,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.answering import Request, uniforms
 from calibration_tuning.lm.generation import Answer, end_tokens, finished, with_trace
 from calibration_tuning.lm.likelihood import cloze_answer
-from calibration_tuning.lm.models import resolve_model_path
+from calibration_tuning.lm.models import cpu_multiplies_bfloat16, resolve_model_path
 from calibration_tuning.runs.processes import process_count
 from data_curation.engines import Failure, Finished, Job
 
@@ -161,7 +161,8 @@ def _dtype(name: str) -> str:
     import torch
 
     platform = _platform()
-    return "bfloat16" if not platform.is_cpu() and torch.bfloat16 in platform.supported_dtypes else "float32"
+    multiplies = cpu_multiplies_bfloat16() if platform.is_cpu() else torch.bfloat16 in platform.supported_dtypes
+    return "bfloat16" if multiplies else "float32"
 
 
 def _platform() -> Any:

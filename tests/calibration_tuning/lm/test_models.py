@@ -68,6 +68,7 @@ def log_odds(logits: Tensor) -> Tensor:
     return logits[:, TOKENS[1]] - logits[:, TOKENS[0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("quirk", QUIRKS.values(), ids=QUIRKS)
 def test_the_difference_of_two_logits_is_not_rounded(quirk: dict[str, float], bias: bool) -> None:
@@ -87,6 +88,7 @@ def test_the_difference_of_two_logits_is_not_rounded(quirk: dict[str, float], bi
     assert torch.equal(vocabulary_logits(model, hidden, exact=TOKENS)[:, others], rounded[:, others])
 
 
+@pytest.mark.slow
 def test_autocast_does_not_round_them_either() -> None:
     model, hidden = Model().float(), states().float()
     expected = in_double(model, hidden)
@@ -107,6 +109,7 @@ def test_float32_stays_as_it_was_to_the_last_bit() -> None:
     assert torch.equal(vocabulary_logits(model, hidden, exact=None), expected)
 
 
+@pytest.mark.slow
 def test_likelihoods_of_answer_tokens_are_not_rounded_and_neither_are_divergences() -> None:
     """The divergence of nearly the same states: what rounding adds to it is of its size."""
     model, hidden = Model(), states()
@@ -144,6 +147,7 @@ def test_gradients_are_those_of_the_float32_projection() -> None:
     torch.testing.assert_close(hidden.grad, (rows[1] - rows[0]).bfloat16().expand(3, -1))
 
 
+@pytest.mark.slow
 def test_a_weight_that_is_whole_only_in_the_forward_pass() -> None:
     """As ZeRO-3 does it: hooks gather the weight before the head's forward pass, and free it after."""
     model, hidden = Model(), states()
@@ -173,6 +177,7 @@ class Packed(nn.Linear):
         return super().forward(input)
 
 
+@pytest.mark.slow
 def test_a_quantised_head_gives_what_it_gives() -> None:
     model, hidden = Model(), states()
     expected = vocabulary_logits(model, hidden)
@@ -183,6 +188,7 @@ def test_a_quantised_head_gives_what_it_gives() -> None:
     assert torch.equal(float32_logits(model, hidden), expected)
 
 
+@pytest.mark.slow
 def test_confidences_and_likelihoods_of_a_model_in_bfloat16(tiny: tuple[Any, Any]) -> None:
     """Against its own hidden states: with what is left, answers that differ have confidences that differ."""
     model, tokenizer = tiny
@@ -259,3 +265,24 @@ def test_zero_3_cuts_the_model_under_training_only(
     models.load_model(ModelSettings(path=str(tiny_model_path)), device)
     assert in_shares_while_loading == [in_shares]
     assert deepspeed.is_deepspeed_zero3_enabled(), "as before"
+
+
+@pytest.mark.parametrize(
+    ("capability", "amx", "avx512_bf16", "expected"),
+    [
+        ("AVX512", True, False, torch.bfloat16),
+        ("AVX512", False, True, torch.bfloat16),
+        ("AVX512", False, False, torch.float32),
+        ("AVX2", True, True, torch.float32),  # it has them, and torch was told to do without
+        ("DEFAULT", False, False, torch.float32),
+    ],
+)
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, capability: str, amx: bool, avx512_bf16: bool, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    assert models.resolve_dtype("auto") == expected
+    assert models.resolve_dtype("float32") == torch.float32
