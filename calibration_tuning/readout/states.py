@@ -23,6 +23,10 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 FOLDS = 5
 LEAST = 2 * FOLDS
 """Correct answers, wrong answers and groups that a probe needs, at least."""
+WIDE = 4096
+"""Of wider states, the probe is fitted on the principal components, which takes a fraction of the time."""
+PRINCIPAL = 512
+"""How many of them, at most. With 512 of 1,728 no score moved by more than 0.001 (docs/performance.md)."""
 
 
 def layers_read(layers: int) -> tuple[int, ...]:
@@ -73,9 +77,7 @@ def fit_probe(
     `held_out` [m, W] are states of other answers, by which familiarity is measured. None where there are fewer than
     ten correct answers, wrong answers or groups, or where no folds can be cut that have both.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-    from sklearn.utils.extmath import randomized_svd
+    from sklearn.model_selection import StratifiedGroupKFold
 
     right = correct >= 0.5
     if min(right.sum(), (~right).sum(), len(np.unique(groups)), len(held_out)) < LEAST:
@@ -86,19 +88,43 @@ def fit_probe(
     folds = [*StratifiedGroupKFold(FOLDS).split(z, right, groups)]
     if any(len(set(right[part])) < 2 for fold in folds for part in fold):
         return None
+    familiar = max(1, min(COMPONENTS, len(z) // 4, z.shape[1] // 8))
+    if z.shape[1] > WIDE:
+        components = _principal(z, min(PRINCIPAL, len(z)), iterations=2)
+        weights, bias = _logistic_regression(z @ components.T, right, folds, penalties)
+        weights = weights @ components
+    else:
+        components = _principal(z, familiar)
+        weights, bias = _logistic_regression(z, right, folds, penalties)
+    probe = StateProbe(
+        mean.astype(np.float32),
+        spread.astype(np.float32),
+        weights.astype(np.float32),
+        bias,
+        components[:familiar].astype(np.float32),
+        np.zeros(1),
+    )
+    return StateProbe(**(vars(probe) | {"distances": np.sort(probe.distance(held_out))}))
+
+
+def _principal(z: Array, count: int, iterations: int | str = "auto") -> Array:
+    """The first principal directions [count, W] of z [n, W], the largest first."""
+    from sklearn.utils.extmath import randomized_svd
+
+    return np.asarray(randomized_svd(z, count, n_iter=iterations, random_state=0)[2])
+
+
+def _logistic_regression(
+    z: Array, right: Array, folds: list[tuple[Array, Array]], penalties: Sequence[float]
+) -> tuple[Array, float]:
+    """Weights [W] and bias, with the penalty of the least NLL over the folds."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
         search = GridSearchCV(
             LogisticRegression(max_iter=300), {"C": list(penalties)}, cv=folds, scoring="neg_log_loss"
         )
         model = search.fit(z, right).best_estimator_
-    _, _, components = randomized_svd(z, max(1, min(COMPONENTS, len(z) // 4, z.shape[1] // 8)), random_state=0)
-    probe = StateProbe(
-        mean.astype(np.float32),
-        spread.astype(np.float32),
-        model.coef_[0].astype(np.float32),
-        float(model.intercept_[0]),
-        components.astype(np.float32),
-        np.zeros(1),
-    )
-    return StateProbe(**(vars(probe) | {"distances": np.sort(probe.distance(held_out))}))
+    return model.coef_[0], float(model.intercept_[0])
