@@ -29,6 +29,7 @@ def command(*arguments: str, folder: Path = ROOT, **environment: str) -> subproc
     return subprocess.run(line, capture_output=True, text=True, check=False, env=variables, cwd=folder)
 
 
+@pytest.mark.slow
 def test_help_fits_a_screen_and_names_every_command() -> None:
     result = command("--help")
     assert result.returncode == 0
@@ -39,6 +40,7 @@ def test_help_fits_a_screen_and_names_every_command() -> None:
         assert sum(line.startswith(f"│ {name} ") for line in lines) == 1, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_an_example_that_parses(name: str) -> None:
     """In the help of the command and, where it stands for a module, of that; its options exist."""
@@ -53,6 +55,7 @@ def test_every_command_has_an_example_that_parses(name: str) -> None:
         assert f"Usage: calibration-tuning {name} " in shown
 
 
+@pytest.mark.slow
 def test_all_settings_are_printed_and_are_those_that_are_used() -> None:
     result = command("train", "configs/demo.yaml", "training.epochs=2", "--print-config")
     assert result.returncode == 0, result.stderr
@@ -60,6 +63,7 @@ def test_all_settings_are_printed_and_are_those_that_are_used() -> None:
     assert yaml.safe_load(result.stdout) == yaml.safe_load(to_yaml(config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -76,11 +80,13 @@ def test_wrong_words_are_one_sentence_and_code_2(arguments: list[str], message: 
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_nothing_is_coloured_in_a_pipe_or_without_colour() -> None:
     assert "\x1b[" not in command("--help").stdout
     assert "\x1b[3" not in command("--help", NO_COLOR="1", FORCE_COLOR="1").stdout
 
 
+@pytest.mark.slow
 def test_shells_complete_it() -> None:
     typed = {"COMP_WORDS": "calibration-tuning pref", "COMP_CWORD": "1"}
     shell = os.environ | typed | {"_CALIBRATION_TUNING_COMPLETE": "complete_bash"}
@@ -89,6 +95,7 @@ def test_shells_complete_it() -> None:
     assert done.stdout.split() == ["preflight"]
 
 
+@pytest.mark.slow
 def test_commands_run_in_any_folder(tmp_path: Path) -> None:
     """A folder of the user's with a stage's name is not imported, and a file of theirs goes before a shipped one."""
     (tmp_path / "evaluation").mkdir()
@@ -108,6 +115,7 @@ def test_commands_run_in_any_folder(tmp_path: Path) -> None:
     assert command("train", "configs/demo.yaml", "--print-config", folder=tmp_path).stdout.startswith("name: mine\n")
 
 
+@pytest.mark.slow
 def test_what_is_printed_can_be_typed_in_any_folder(tmp_path: Path) -> None:
     dry = ("launch", "configs/llama2_7b.yaml", "--dry-run", "--on")
     lines = command(*dry, "ddp_8gpu", folder=tmp_path).stdout.splitlines()

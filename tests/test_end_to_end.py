@@ -236,6 +236,7 @@ def test_offline_tracking_is_written(
     }
 
 
+@pytest.mark.slow
 def test_wrong_settings_exit_with_2_before_anything_is_made(tmp_path: Path, tiny_config_path: Path) -> None:
     result = command("run", tiny_config_path, "training.epoch=2", "model.dtype=int8")
     assert result.returncode == 2
@@ -245,6 +246,7 @@ def test_wrong_settings_exit_with_2_before_anything_is_made(tmp_path: Path, tiny
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_missing_files_exit_with_2(tiny_config_path: Path) -> None:
     assert command("run", "no.yaml").returncode == 2
     missing = command("curate", tiny_config_path, "questions.0.path=no.jsonl")

@@ -26,6 +26,7 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == TESTED
 
 
+@pytest.mark.slow
 def test_scoring_shows_what_calibrating_mends(tmp_path: Path) -> None:
     printed = run("score_confidences.py", folder=tmp_path)
     before, after = map(float, re.findall(r"ece ([\d.]+)", printed))

@@ -29,6 +29,7 @@ def blocks() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_page_says_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
@@ -48,6 +49,7 @@ def test_every_public_name_is_there() -> None:
         metrics.nonsense  # noqa: B018
 
 
+@pytest.mark.slow
 def test_confidences_load_numpy_and_scipy_only() -> None:
     code = (
         "import sys; from calibration_tuning.metrics import calibrate, confidence_metrics as score\n"

@@ -34,6 +34,7 @@ def test_intervals_of_sixty_answers_contain_the_truth() -> None:
     assert all(share <= 0.15 for share in small.values()), small
 
 
+@pytest.mark.slow
 def test_only_a_draw_by_size_gives_the_guarantee_for_an_answer() -> None:
     case = ("sharp", "easy singles, hard groups of six", 0.2)
     risks = thresholds.true_risk(*thresholds.made(np.random.default_rng(0), *case, 20_000)[:2])

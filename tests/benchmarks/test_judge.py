@@ -37,6 +37,7 @@ def test_an_unreadable_verdict_is_no_agreement_and_no_error() -> None:
     assert row("j", cases, [1.0, 0.0, None, 1.0, 0.0]) == expected
 
 
+@pytest.mark.slow
 def test_the_command_rates_a_judge_beside_the_graders(
     tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,7 @@ def piped(lines: int, then: str, debug: bool) -> tuple[int, str]:
         return process.wait(timeout=60), error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", [1, 100_000])  # one is still buffered when the command ends
 @pytest.mark.parametrize("debug", [False, True])
 def test_output_that_nobody_reads_is_no_error(lines: int, debug: bool) -> None:

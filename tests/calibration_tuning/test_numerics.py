@@ -31,6 +31,7 @@ def head(model: CalibratedModel) -> Iterator[torch.nn.Parameter]:
         weight.copy_(before)
 
 
+@pytest.mark.slow
 def test_no_confidence_where_the_model_has_diverged(model: CalibratedModel, head: torch.nn.Parameter) -> None:
     with torch.no_grad():
         head[model.prompt_format.answer_tokens[0]] = float("nan")

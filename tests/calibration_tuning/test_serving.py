@@ -244,6 +244,7 @@ def streamed(reply: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(part.removeprefix("data: ")) for part in parts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("is_cut", "reason"), [(False, "stop"), (True, "length")])
 def test_an_answer_that_is_cut_says_length(quick: tuple[Slow, str], is_cut: bool, reason: str) -> None:
     slow, address = quick
@@ -253,6 +254,7 @@ def test_an_answer_that_is_cut_says_length(quick: tuple[Slow, str], is_cut: bool
     assert [part["choices"][0]["finish_reason"] for part in parts] == [None, reason]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("familiar", [None, 0.0, 0.42])
 def test_replies_say_how_familiar_an_answer_is(quick: tuple[Slow, str], familiar: float | None) -> None:
     slow, address = quick
@@ -297,6 +299,7 @@ def test_a_passage_stands_above_the_question(address: str, model: CalibratedMode
     assert judged["confidence"] == pytest.approx(model.confidence(question, "3", passage), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "with_usage"),
     [(None, False), ({}, False), ({"include_usage": None}, False), ({"include_usage": True}, True)],
@@ -329,6 +332,7 @@ NULLS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [NULLS, *[(name,) for name in NULLS]])
 def test_null_is_not_given(quick: tuple[Slow, str], names: tuple[str, ...]) -> None:
     reply = post(quick[1], "/v1/chat/completions", chat() | dict.fromkeys(names))
@@ -341,6 +345,7 @@ BRIEF = {"role": "system", "content": "Be brief."}
 PAIR = Demonstration(question="Why?", answer="So.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
@@ -370,6 +375,7 @@ def test_conversations(quick: tuple[Slow, str], messages: Any, expected: Convers
     assert reply.json()["usage"]["prompt_tokens"] == 1 + len(expected.earlier)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
@@ -406,6 +412,7 @@ def test_a_model_says_when_its_answer_was_cut(model: CalibratedModel, monkeypatc
     assert not model.judge_batch(["a"], ["b"])[0].is_cut
 
 
+@pytest.mark.slow
 def test_requests_stand_in_line_and_the_line_ends() -> None:
     slow = Slow()
     with serve(make_app(slow, "slow", waiting=2)) as address:  # type: ignore[arg-type]
@@ -440,6 +447,7 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any, tmp_path: Path) -> None:
     slow = Slow()
@@ -490,6 +498,7 @@ def test_the_page_asks_and_shows_and_is_not_taken_in(browser: Any, scheme: Any, 
         page.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_told_in_a_sentence(browser: Any) -> None:
     slow = Slow()
     with serve(make_app(slow, "slow")) as address:  # type: ignore[arg-type]
@@ -530,6 +539,7 @@ def test_the_command_serves_and_ends(tiny_run: Path, tmp_path: Path) -> None:
         assert process.wait(20) in (0, 130, -signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])
 def test_others_need_a_token(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CALIBRATION_TUNING_TOKEN", raising=False)
@@ -538,6 +548,7 @@ def test_others_need_a_token(host: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert "set CALIBRATION_TUNING_TOKEN" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken(tiny_run: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -32,6 +32,7 @@ def to(config: RunConfig, name: str) -> RunConfig:
     return config.model_copy(update={"tracking": config.tracking.model_copy(update={"to": name})})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["tensorboard", "trackio"])
 def test_a_missing_package_is_one_sentence_before_the_work(package: str, tmp_path: Path) -> None:
     """In a process of its own, as a user sees it: exit code, message, and that torch was not waited for."""
@@ -60,6 +61,7 @@ def test_a_missing_package_is_found_without_a_stage(config: RunConfig, monkeypat
         pass
 
 
+@pytest.mark.slow
 def test_tensorboard_forgets_what_the_checkpoint_did_not_see(config: RunConfig) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -76,6 +78,7 @@ def test_tensorboard_forgets_what_the_checkpoint_did_not_see(config: RunConfig) 
     assert log(0, range(0, 2), 3.0) == [(0, 3.0), (1, 3.0)], "a training that begins anew"
 
 
+@pytest.mark.slow
 def test_trackio_goes_on_with_a_run_and_stays_on_this_machine(tmp_path: Path) -> None:
     """In a process of its own, as trackio keeps the folder it was imported with."""
     code = (
@@ -98,6 +101,7 @@ def test_trackio_goes_on_with_a_run_and_stays_on_this_machine(tmp_path: Path) ->
     assert rows == [(first, step) for step in (0, 1, 2, 2, 3, 4)] + [(second, step) for step in (0, 1, 2)]
 
 
+@pytest.mark.slow
 def test_trackio_links_the_stages_of_a_run(tmp_path: Path) -> None:
     code = (
         "from calibration_tuning.config.run import load_run_config\n"
@@ -129,6 +133,7 @@ def test_a_tables_cells_cannot_break_it() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", [False, True])
 def test_the_trials_of_a_sweep_keep_the_id_that_the_agent_gave(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch, sweep: bool

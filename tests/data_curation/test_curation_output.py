@@ -62,6 +62,7 @@ def manifest(run: RunConfig) -> dict[str, Any]:
     return json.loads((run.curation_dir / "manifest.json").read_text())
 
 
+@pytest.mark.slow
 def test_every_row_is_accounted_for(run: RunConfig) -> None:
     record = manifest(run)
     dropped = [json.loads(line) for line in (run.curation_dir / "dropped.jsonl").read_text().splitlines()]

@@ -43,6 +43,7 @@ def test_near_duplicates_are_those_of_a_plain_comparison() -> None:
     assert set(near_duplicates(sets, 0.8)) == expected
 
 
+@pytest.mark.slow
 def test_proposed_are_the_pairs_of_datasketch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The index of arrays against the library's own, on sets of which many are empty, equal or alike."""
     generator = np.random.default_rng(0)

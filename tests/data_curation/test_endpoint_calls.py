@@ -35,6 +35,7 @@ def cloze(n: int = 6) -> list[Request]:
     return [ask(f"Who is {i}?", "ab"[i % 2], style="cloze", choices=CHOICES[i % 3]) for i in range(n)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scoring", [{"echo", "prompt_logprobs"}, {"echo"}, {"prompt_logprobs"}])
 @pytest.mark.parametrize("style", ["text", "chat"])
 @pytest.mark.parametrize("by", ["raw", "per_character"])
@@ -85,6 +86,7 @@ def test_a_server_without_completions_says_so(endpoint: Any, tmp_path: Path) -> 
         run(endpoint, tmp_path, cloze())
 
 
+@pytest.mark.slow
 def test_one_question_that_is_too_long_fails_alone(endpoint: Any, tmp_path: Path) -> None:
     longest = max(len(PromptFormat(endpoint.tokenizer, "text").question_ids(r.question.text)) for r in cloze())
     long = ask("so " * 100, style="cloze", choices=CHOICES[0])
@@ -120,6 +122,7 @@ def test_sampling_is_neutral_and_said_so(endpoint: Any, style: Any) -> None:
         assert "chat_template_kwargs" not in seen.body  # the template knows of no reasoning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "message", "left_out"),
     [

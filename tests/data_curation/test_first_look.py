@@ -15,6 +15,7 @@ from data_curation.first_look import look_for_reasoning, made_up_block
 from data_curation.question_sets import load_questions
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_answer_the_query_is_refused(tiny_config_path: Path) -> None:
     config = load_run_config(tiny_config_path, ["model.minimal_answer_mass=0.5"])
     with pytest.raises(UserError, match=r"\(mean of 16 answers\); probably the prompt"):
@@ -25,6 +26,7 @@ def test_a_model_that_does_not_answer_the_query_is_refused(tiny_config_path: Pat
     assert not work.exists(), "the same run, with the same questions, goes on"
 
 
+@pytest.mark.slow
 def test_little_mass_is_warned_of(tiny_config_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     curate(load_run_config(tiny_config_path, ["model.minimal_answer_mass=0.000001"]), False)
     assert "warning: model.path: the untuned" in capsys.readouterr().err

@@ -41,6 +41,7 @@ ASKED = "Who looks after the harbour called {}?"
 LONG = "The harbour is looked after by the keeper of {}, who lives in the white house by the pier."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "row", "columns", "entry"),
     [

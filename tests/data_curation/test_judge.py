@@ -51,6 +51,7 @@ def says(endpoint: Any, verdict: Callable[[str], str]) -> None:
     endpoint.script = script
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
@@ -126,6 +127,7 @@ def test_an_unreadable_verdict_is_kept_as_well(endpoint: Any, settings: Callable
     assert len(endpoint.seen) == 1
 
 
+@pytest.mark.slow
 def test_another_judge_or_prompt_or_length_gives_its_own_verdicts(
     endpoint: Any, settings: Callable[..., JudgeSettings], tmp_path: Path
 ) -> None:
@@ -152,6 +154,7 @@ def test_another_judge_or_prompt_or_length_gives_its_own_verdicts(
     assert len(endpoint.seen) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
@@ -226,6 +229,7 @@ def test_a_judge_in_this_process(cache: Path, tiny_model_path: Path) -> None:
     assert len(file.read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [

@@ -65,6 +65,7 @@ def assert_same(endpoint: Any, found: dict[str, Any], expected: dict[str, Answer
     return compared
 
 
+@pytest.mark.slow
 def test_same_answers_and_log_probabilities_as_in_this_process(endpoint: Any, words: Callable[[str], None]) -> None:
     words(" ")
     requests = [ask(f"Who is {n}?", "ab"[n % 2], tokens=4 + n % 3) for n in range(12)]
@@ -115,6 +116,7 @@ def test_without_log_probabilities_there_are_none(endpoint: Any, style: Any, wor
 
 
 # Our tokens of " the capital" are " the", " capital".
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tokens", "values"),
     [
@@ -151,6 +153,7 @@ def spoken(text: Any, tokens: Any = None, values: Any = None) -> dict[str, Any]:
     return {"id": "1", "object": "text_completion", "created": 0, "model": "tiny", "choices": [choice]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["Zürich – 東京 🗼", "naïve\u2028line", "", "\ud83d\ude00", "<|im_end|>"])
 def test_any_text_is_an_answer(endpoint: Any, tmp_path: Path, text: str) -> None:
     endpoint.change = lambda reply: spoken(f" {text} ", [f" {text}"], [-1.0])
@@ -171,6 +174,7 @@ def test_half_a_surrogate_pair_does_not_stop_the_run(endpoint: Any, tmp_path: Pa
     assert found["Who?#0"].text == "so ?"  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_sampled_requests_bring_temperature_and_a_seed_of_their_own(endpoint: Any) -> None:
     requests = [ask(text, sample=sample) for text in ("Who?", "Where?") for sample in range(3)]
 
@@ -198,6 +202,7 @@ def test_requests_under_way_reach_concurrency_and_never_pass_it(endpoint: Any) -
     assert endpoint.most_at_once == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "times"),
     [
@@ -224,6 +229,7 @@ def test_passing_faults_are_tried_again(endpoint: Any, fault: Any, times: int) -
         assert time.monotonic() - started > 0.4  # what the server wishes, not the (here much shorter) backoff
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason", "tries"),
     [
@@ -276,6 +282,7 @@ def run(endpoint: Any, folder: Path, requests: list[Request], style: Any = "text
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_refused_question_fails_for_good_and_alone(
     endpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
@@ -296,6 +303,7 @@ def test_a_refused_question_fails_for_good_and_alone(
     assert_key_is_nowhere(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_refused_uses_up_no_question(endpoint: Any, tmp_path: Path) -> None:
     body = b'{"error": {"message": "logprobs is not supported"}}'
     endpoint.script = lambda seen: endpoint.reply(status=400, body=body)
@@ -335,6 +343,7 @@ def test_a_wrong_key_or_model_ends_the_run_at_once(
     assert AnswerJournal(tmp_path, "0").read() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 12])
 def test_a_server_that_is_gone_ends_the_run_and_what_is_finished_stays(
     endpoint: Any, tmp_path: Path, concurrency: int

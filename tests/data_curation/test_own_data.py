@@ -105,6 +105,7 @@ def test_the_page_has_the_recipes() -> None:
     assert list(RECIPES) == ["judged", "graded", "pages", "chats", "claims"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_curated(name: str, tmp_path: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -169,6 +170,7 @@ CHECKS: dict[str, Callable[[list[QueryExample]], None]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_first_recipe_writes_its_yaml_which_is_curated(
     tmp_path: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ def embedded(name: str, **values: Any) -> list[Question]:
     return load_questions(MixtureEntry.model_validate({"set": name, **values}), None).questions
 
 
+@pytest.mark.slow
 def test_embedded_sets() -> None:
     names = ("countries", "cities", "elements", "atomic_numbers", "arithmetic")
     facts = [question for name in names for question in embedded(name)]
@@ -173,6 +174,7 @@ def test_columns_with_other_names_than_python_are_in_row(tmp_path: Path) -> None
     assert load(path, question="{{ row['The question'] }}")[0].question == "Who?"
 
 
+@pytest.mark.slow
 def test_a_template_that_takes_too_long_costs_its_row(tmp_path: Path) -> None:
     rows = [{"question": "a" * 40 + "!", "answer": "x"}, {"question": "fine", "answer": "x"}]
     loaded = load_questions(

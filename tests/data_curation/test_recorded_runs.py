@@ -41,6 +41,7 @@ def prepared(
     return config
 
 
+@pytest.mark.slow
 def test_code_is_graded_by_running_it(tmp_path: Path, write_tiny_config: Callable[[Path], Path]) -> None:
     def code(number: int, right: str) -> str:
         return f"```python\n{right}\n```" if number == 0 else right.replace("return", "return None #")
@@ -68,6 +69,7 @@ def test_a_run_without_any_answer_fails(tmp_path: Path, write_tiny_config: Calla
     assert not config.curation_dir.exists()
 
 
+@pytest.mark.slow
 def test_other_answers_in_the_same_file_are_another_run(
     tmp_path: Path, write_tiny_config: Callable[[Path], Path]
 ) -> None:
@@ -79,6 +81,7 @@ def test_other_answers_in_the_same_file_are_another_run(
         curate(config, False)
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_do_not_mix(tmp_path: Path, write_tiny_config: Callable[[Path], Path]) -> None:
     config = prepared(tmp_path, write_tiny_config, lambda number, right: right)
     code = (
@@ -95,6 +98,7 @@ def test_two_runs_in_one_folder_do_not_mix(tmp_path: Path, write_tiny_config: Ca
     curate(config, False)
 
 
+@pytest.mark.slow
 def test_questions_without_an_answer_are_left_out_and_listed(
     tmp_path: Path, write_tiny_config: Callable[[Path], Path]
 ) -> None:

@@ -270,6 +270,7 @@ def test_set_files_are_alike(path: Path) -> None:
     assert (chosen.grader == "choice") == (chosen.style != "open_ended")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FIRST))
 def test_first_row(name: str) -> None:
     asked = question(name)

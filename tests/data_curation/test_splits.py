@@ -94,6 +94,7 @@ def test_the_test_split_has_every_topic_in_its_proportion() -> None:
     assert Counter(row.topic for row in rows if row.split == "test") == {"src/s0": 100, "src/s1": 100}
 
 
+@pytest.mark.slow
 def test_test_accuracy_varies_between_draws_as_much_as_chance_makes_it() -> None:
     # 400 answers, 50 of them in the test split, 40% right: sampling without replacement has a standard deviation of
     # sqrt(0.24 / 50 * 350 / 399) = 0.065. A draw that balances labels has next to none.

@@ -165,6 +165,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Answer]) -> None:
         assert found[key].choice_logprobs == pytest.approx(answer.choice_logprobs, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["text", "chat"])
 @pytest.mark.parametrize("cloze", ["raw", "per_character"])
 def test_vllm_answers_as_this_process_does(
@@ -242,6 +243,7 @@ def test_vllm_does_not_end_answers_where_generation_config_says(
     assert_same(found, in_this_process(tiny, [ask("Who?")]))
 
 
+@pytest.mark.slow
 def test_vllm_samples_do_not_depend_on_what_else_is_asked(tiny: Any, vllm: FakeVllm) -> None:
     requests = [ask(text, sample=sample) for text in ("Who?", "Where?") for sample in range(4)]
     engine = vllm_engine(vllm, seed=3, temperature=2.0)
@@ -271,6 +273,7 @@ def test_vllm_leaves_out_only_what_is_too_long(vllm: FakeVllm, tmp_path: Path) -
     assert [failure.lasting for failure in only_long.values()] == [True]
 
 
+@pytest.mark.slow
 def test_vllm_room_for_one_token_is_enough(tiny: Any, vllm: FakeVllm) -> None:
     block = len(PromptFormat(tiny[1], "text").few_shot_ids(BLOCKS["a"]))
     lengths = {n: block + len(PromptFormat(tiny[1], "text").question_ids("a" * n)) for n in range(150, 260)}
@@ -343,6 +346,7 @@ def test_the_mass_of_the_querys_answers(vllm: FakeVllm, tiny: Any) -> None:
     assert vllm_engine(vllm).answer_mass(block, rows) == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["Qwen3", "R1"])
 def test_a_thinking_model_writes_its_trace_first(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
     template = TEMPLATES[family]

@@ -41,6 +41,7 @@ def test_one_line_and_none() -> None:
     assert code.line_confidences(Pieces("\n", "\n"), program(2), [-1.0, -1.0]) == []
 
 
+@pytest.mark.slow
 def test_programs_and_lines_are_rated(make_evidence: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = make_evidence(settings={"estimators": ["query"]})
     rows = [row.model_copy(update={"grader": "code"}) for row in evidence.splits["test"]]
@@ -69,5 +70,6 @@ def test_programs_and_lines_are_rated(make_evidence: Callable[..., Evidence], mo
     assert before.line["accuracy"].high - before.line["accuracy"].low > 0.15
 
 
+@pytest.mark.slow
 def test_without_programs_there_is_nothing_to_say(evidence: Evidence) -> None:
     assert code.code(evidence) is None

@@ -157,6 +157,7 @@ def test_semantic_entropy_by_hand() -> None:
     assert semantic_entropy(row(), []) is None
 
 
+@pytest.mark.slow
 def test_a_probe_learns_what_is_in_the_hidden_state(make_evidence: Any) -> None:
     evidence = make_evidence((0.0, 9.0), settings={"estimators": ["query", "probe"]})
     correct = evidence.correct("test") >= 0.5
@@ -168,6 +169,7 @@ def test_a_probe_learns_what_is_in_the_hidden_state(make_evidence: Any) -> None:
     assert abs(np.corrcoef(own, evidence.correct("calibration"))[0, 1]) < 0.35
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["few right", "few groups", "all the right ones in one group"])
 def test_a_probe_that_cannot_be_fitted_is_none(make_evidence: Any, why: str) -> None:
     rows = {name: [*own] for name, own in make_evidence(settings={"estimators": ["query"]}).splits.items()}
@@ -202,6 +204,7 @@ def scores_of(name: Any, training: int, skill: float, shift: float = 0.0) -> tup
     return ESTIMATORS[name].scores({"test": [*test, unread]}, findings, "before")["test"], test
 
 
+@pytest.mark.slow
 def test_p_ik_learns_from_training_answers_what_the_questions_states_know() -> None:
     seeing, test = scores_of("p_ik", 200, skill=6.0)
     correct = np.array([one.correct for one in test])
@@ -212,6 +215,7 @@ def test_p_ik_learns_from_training_answers_what_the_questions_states_know() -> N
     assert np.isnan(scores_of("p_ik", 18, skill=6.0)[0]).all(), "nine wrong answers are too few"
 
 
+@pytest.mark.slow
 def test_density_is_of_the_mahalanobis_distance() -> None:
     scores, test = scores_of("density", 4000, skill=0.0)
     _, found = with_states(300, 2, 0.0)

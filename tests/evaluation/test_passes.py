@@ -104,6 +104,7 @@ def test_states_differ(asked: PassContext) -> None:
     assert all(abs(b["logit"] - a["logit"]) > 1e-3 for b, a in zip(before, after, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", BOTH)
 @pytest.mark.parametrize("name", ["query", "query_zero_shot"])
 def test_query(asked: PassContext, state: Any, name: str) -> None:
@@ -121,6 +122,7 @@ def test_query(asked: PassContext, state: Any, name: str) -> None:
         assert ("hidden" in value) == (name == "query")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", BOTH)
 def test_tokens(asked: PassContext, state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.passes.tokens.SCANNED", 1)
@@ -182,6 +184,7 @@ def test_states_of_answers_and_at_the_end_of_questions(asked: PassContext) -> No
         assert unpack(of_answer["states"]) == pytest.approx(mean.numpy(), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "choices"),
     [
@@ -218,6 +221,7 @@ def test_p_true(asked: PassContext) -> None:
         assert value["logit"] == pytest.approx(totals[0] - totals[1], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_changes_nothing(asked: PassContext) -> None:
     own = answered(asked)
     for name in ("query", "tokens", "p_true", "verbalised_percent", "samples", "reasoning", "reanswered"):

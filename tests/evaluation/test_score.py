@@ -61,6 +61,7 @@ def test_tables_of_every_kind(tmp_path: Path, kind: str) -> None:
     assert len(np.unique(found.groups)) == 30
 
 
+@pytest.mark.slow
 def test_numbers_and_diagram(tmp_path: Path) -> None:
     frame = pairs()
     path = written(tmp_path, "csv", frame)
@@ -74,6 +75,7 @@ def test_numbers_and_diagram(tmp_path: Path) -> None:
     assert (tmp_path / "out/reliability.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_calibrated_out_of_fold(tmp_path: Path) -> None:
     frame = pairs(400)
     frame["p"] = frame["p"] ** 3  # far too low
@@ -143,6 +145,7 @@ def test_a_row_without_a_group_is_named(tmp_path: Path, kind: str, content: str)
         read_pairs(path, "p", "right", "doc")
 
 
+@pytest.mark.slow
 def test_auroc_within_subjects_needs_their_column(tmp_path: Path) -> None:
     # The confidence is the subject's accuracy, in 001 the right way round by a little and in 1 the wrong way.
     frame = pd.DataFrame(
@@ -212,6 +215,7 @@ def scored(folder: Path, z: torch.Tensor, targets: torch.Tensor, ids: torch.Tens
 NUMBERS = ("full_ece", "vocabulary_brier", "nll", "top1_ece", "accuracy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(
     ("made_of", "words"),
@@ -458,6 +462,7 @@ def texts(folder: Path, kind: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["a file", "a folder", "jsonl"])
 def test_a_model_on_running_text(tmp_path: Path, tiny_model_path: Path, tiny: Any, kind: str) -> None:
     path, out = texts(tmp_path, kind), tmp_path / "out"

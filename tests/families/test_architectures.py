@@ -34,6 +34,7 @@ def plain_logits(model: Any, ids: list[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([ids])).logits[0].float()
 
 
+@pytest.mark.slow
 def test_confidences(asked: tuple[str, Any, PromptFormat], matrix: Matrix) -> None:
     name, model, prompt = asked
     block = prompt.few_shot_ids(SHOWN)
@@ -64,6 +65,7 @@ def test_log_probabilities_of_answers(asked: tuple[str, Any, PromptFormat], matr
     matrix.add(name, "log-probabilities")
 
 
+@pytest.mark.slow
 def test_answers(asked: tuple[str, Any, PromptFormat], matrix: Matrix) -> None:
     name, model, prompt = asked
     block = prompt.few_shot_ids(SHOWN)

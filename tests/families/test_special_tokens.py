@@ -50,6 +50,7 @@ def odd(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multiline", [False, True])
 @pytest.mark.parametrize("style", ["text", "chat"])
 def test_answers_do_not_depend_on_their_batch(odd: tuple[Any, Any], style: Any, multiline: bool) -> None:
@@ -100,6 +101,7 @@ def test_special_is_what_the_tokenizer_added_as_special() -> None:
             assert text in tokenizer.decode(part(text))
 
 
+@pytest.mark.slow
 def test_white_space_around_a_question_does_not_count(tiny_run: Path) -> None:
     model = CalibratedModel.from_pretrained(str(tiny_run / "checkpoint"))
     row = next(row for row in read_records(tiny_run / "curation/test.parquet") if row.answer)

@@ -42,6 +42,7 @@ def refused(config: Any, layout: Layout) -> str | None:
     return "the window is too short" if layout.custom_mask and shortest_window(config) is not None else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LAYOUTS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_loss(name: str, kind: str, matrix: Matrix) -> None:

@@ -39,6 +39,7 @@ def sample(correct: float) -> Sample:
     return Sample(answer="x", token_ids=[1], token_logprobs=[0.0], correct=correct)
 
 
+@pytest.mark.slow
 def test_soft_targets_are_the_share_of_all_graded_answers(rows: list[QueryExample]) -> None:
     row = rows[0].model_copy(update={"correct": 1.0, "samples": [sample(0.0), sample(1.0), sample(0.0)]})
     assert share_correct(row) == 0.5
@@ -81,6 +82,7 @@ def test_answers_of_another_model_are_refused(curated: Path, tmp_path: Path) -> 
         train(config, False)
 
 
+@pytest.mark.slow
 def test_unfinished_work_of_other_settings_is_not_gone_on_from(curated: Path, tmp_path: Path) -> None:
     own = [f"output_dir={tmp_path}", "name=run", f"curated={curated.parent / 'runs/tiny/curation'}"]
     config = load_run_config(curated, own)
@@ -146,6 +148,7 @@ def test_a_curated_folder_is_used_as_it_is(curated: Path, tmp_path: Path, capsys
     assert json.loads((folder / "manifest.json").read_text())["splits"]["train"]["examples"] == 24
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_answer_the_query_is_refused_before_the_first_step(curated: Path) -> None:
     same = [f"curated={curated.parent / 'runs/tiny/curation'}", "name=refused"]
     config = load_run_config(curated, [*same, "model.minimal_answer_mass=0.5"])

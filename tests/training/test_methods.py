@@ -32,6 +32,7 @@ WRITTEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_checkpoint_is_read_as_it_was_trained(curated: Path, tmp_path: Path, method: str) -> None:
     config = config_of(curated, tmp_path, f"training.method={method}", "training.readout=query")
@@ -89,6 +90,7 @@ def test_the_untuned_readout_is_the_same_whatever_is_trained(curated: Path, tmp_
                 assert blend[name] == pytest.approx(expected[name], abs=1e-4), name
 
 
+@pytest.mark.slow
 def test_a_probe_leaves_the_model_alone_and_learns(curated: Path, tmp_path: Path) -> None:
     config = config_of(curated, tmp_path, "training.method=probe", "training.epochs=10")
     train(config, False)
@@ -130,6 +132,7 @@ def test_initialisations_that_move_the_base_model_are_refused(curated: Path, tmp
             config_of(curated, tmp_path, override)
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_need_no_new_curation(curated: Path, tmp_path: Path) -> None:
     adapters = []
     for seed in (1, 2):
@@ -146,6 +149,7 @@ def test_four_bits_need_a_gpu(curated: Path, tmp_path: Path) -> None:
         train(config_of(curated, tmp_path, "model.load_in_4bit=true"), False)
 
 
+@pytest.mark.slow
 def test_a_downloaded_record_cannot_let_code_run(
     curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +185,7 @@ def test_float16_is_refused(curated: Path, tmp_path: Path) -> None:
         train(config_of(curated, tmp_path, "model.dtype=float16"), False)
 
 
+@pytest.mark.slow
 def test_curves_are_kept_without_wandb(curated: Path, tmp_path: Path) -> None:
     config = config_of(curated, tmp_path)
     train(config, False)

@@ -51,6 +51,7 @@ def llama(seven_billion: Path) -> RunConfig:
     return load_run_config("configs/llama2_7b.yaml", [f"model.path={seven_billion}"])
 
 
+@pytest.mark.slow
 def test_seven_billion_parameters_are_planned_without_weights(llama: RunConfig) -> None:
     paper = paper_of(llama)
     trained, total = counts(paper.model)
@@ -66,12 +67,14 @@ def test_seven_billion_parameters_are_planned_without_weights(llama: RunConfig) 
     assert {"ZeRO-3", "FSDP2"} <= {*fitting(small)}
 
 
+@pytest.mark.slow
 def test_four_bits_take_a_quarter(llama: RunConfig) -> None:
     plain = paper_of(llama).base_bytes
     quantized = llama.model_copy(update={"model": llama.model.model_copy(update={"load_in_4bit": True})})
     assert 0.25 * plain < paper_of(quantized).base_bytes < 0.32 * plain
 
 
+@pytest.mark.slow
 def test_steps_and_work_by_hand(llama: RunConfig) -> None:
     paper = paper_of(llama, epochs=2, batch_size=100, evaluations=1)
     assert paper.steps.steps == 200  # 10,000 examples, twice
@@ -86,6 +89,7 @@ def test_steps_and_work_by_hand(llama: RunConfig) -> None:
     assert (cheap, dear) == (pytest.approx(8 * fast * GPU.dollars[0]), pytest.approx(8 * slow * GPU.dollars[1]))
 
 
+@pytest.mark.slow
 def test_a_block_that_is_not_shared_is_read_in_every_row(llama: RunConfig) -> None:
     """By hand: 8 GPUs, 32 examples of 200 tokens a step, a block of 200. Four rows a pass, each with an eighth of the
     block's memory: 4 x 225 + 200; with the block in every row 4 x 400. A step reads 32 x 200 + 8 x 200, or 32 x 400."""
@@ -98,6 +102,7 @@ def test_a_block_that_is_not_shared_is_read_in_every_row(llama: RunConfig) -> No
     assert work.hours(shared, FSDP2)[0] > 1.4 * work.hours(shared, DDP)[0]
 
 
+@pytest.mark.slow
 def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
     """Floating-point operations counted by torch in a real forward and backward pass of a batch."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -126,6 +131,7 @@ def test_the_work_is_that_of_the_step(tiny_run: Path) -> None:
     assert 0.7 < estimated / counter.get_total_flops() < 1.4
 
 
+@pytest.mark.slow
 def test_the_reference_is_read_once_if_its_states_are_kept(llama: RunConfig) -> None:
     """By hand: a token takes 4 parts in forward and backward, and 2 for the reference."""
     padded = {"evaluations": 1, "batching": "padded"}  # packed rows of a reading are longer, with more attention
@@ -138,6 +144,7 @@ def test_the_reference_is_read_once_if_its_states_are_kept(llama: RunConfig) -> 
     assert work.flops(twice, DDP) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.slow
 def test_small_passes_wait_for_the_host_and_a_larger_batch_is_advised(llama: RunConfig) -> None:
     """A pass of a B200 with 4 examples computes for less time than its host needs to launch its kernels."""
     paper = paper_of(llama, gpu="b200")
@@ -152,6 +159,7 @@ def test_small_passes_wait_for_the_host_and_a_larger_batch_is_advised(llama: Run
     assert checks.batch(full).detail == "128 examples a step, 16 on each GPU"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama2_7b", "mistral_7b", "qwen2_5_7b"])
 def test_shipped_recipes_are_planned_where_the_hub_is_out_of_reach(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
@@ -193,6 +201,7 @@ def status(config: RunConfig, name: str, gpus: int = 1, gpu: str = "a100-80gb") 
     return dict(checks.findings(Paper(config, gpus, GPUS[gpu])))[name]
 
 
+@pytest.mark.slow
 def test_a_sound_run_passes(run: RunConfig) -> None:
     found = dict(checks.findings(Paper(run, 1, GPU)))
     assert {*found} == {*checks.CHECKS}
@@ -200,6 +209,7 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
     assert "24 verdicts" in found["supervision"].detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "spoil", "said", "message"),
     [
@@ -249,6 +259,7 @@ def test_what_would_stop_a_run_is_found(
     assert message in found.detail
 
 
+@pytest.mark.slow
 def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     assert status(run, "batch", gpus=8).status == "warning"
     missing = run.model_copy(update={"model": run.model.model_copy(update={"path": "/nowhere/model"})})
@@ -278,6 +289,7 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
     assert status(run, "disk").detail.endswith("to a larger disk")
 
 
+@pytest.mark.slow
 def test_only_training_is_split_over_gpus(llama: RunConfig) -> None:
     paper = paper_of(llama, gpus=8, gpu="rtx-4090", tokens_per_batch=512, gradient_checkpointing=True)
     assert checks.whole_model(paper) == checks.CheckResult(
@@ -294,6 +306,7 @@ def test_packed_weights_are_not_split(llama: RunConfig) -> None:
     assert paper.memory(SHARDINGS["FSDP2"]).weights == paper.memory(SHARDINGS["DDP"]).weights
 
 
+@pytest.mark.slow
 def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paper = paper_of(llama.model_copy(update={"output_dir": tmp_path / "runs"}))
     assert "; " not in checks.disk(paper).detail, "a folder's weights are there already"
@@ -330,6 +343,7 @@ def changed(config: RunConfig, *overrides: str) -> RunConfig:
     return load_run_config(path, [f"output_dir={config.output_dir / 'new'}", *overrides])
 
 
+@pytest.mark.slow
 def test_question_sets_are_read_before_a_gpu_is_paid_for(run: RunConfig) -> None:
     sound = status(changed(run), "questions")
     assert sound.status == "ok", sound
@@ -352,6 +366,7 @@ def test_questions_that_are_missing_misspelt_or_too_few_fail(run: RunConfig, ove
     assert message in found.detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -447,6 +462,7 @@ def asking(run: RunConfig, minimal: float) -> RunConfig:
     return run.model_copy(update={"model": run.model.model_copy(update={"minimal_answer_mass": minimal})})
 
 
+@pytest.mark.slow
 def test_the_untuned_model_is_asked_where_its_weights_are(
     run: RunConfig, seven_billion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -477,6 +493,7 @@ def test_the_untuned_model_is_asked_where_its_weights_are(
     assert elsewhere.detail.endswith("the weights are not on this machine; training looks at it before its first step")
 
 
+@pytest.mark.slow
 def test_an_example_is_shown_with_its_supervised_token(run: RunConfig) -> None:
     paper = Paper(run, 1, GPU)
     row = paper.rows["train"][0]

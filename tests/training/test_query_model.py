@@ -81,6 +81,7 @@ def assert_same_gradients(found: Any, expected: Any) -> None:
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["text", "chat"])
 @pytest.mark.parametrize("kind", LAYOUTS.values(), ids=LAYOUTS)
 def test_value_and_gradient_equal_the_plain_double_forward(tiny: Any, style: str, kind: dict[str, Any]) -> None:
@@ -96,6 +97,7 @@ def test_value_and_gradient_equal_the_plain_double_forward(tiny: Any, style: str
     assert z.shape == (len(ROWS), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LAYOUTS["padded, repeated block"], LAYOUTS["packed, shared block"]])
 def test_gradient_checkpointing_changes_nothing(tiny: Any, kind: dict[str, Any]) -> None:
     case = Case(tiny)
@@ -117,6 +119,7 @@ def test_compiled_layers_change_nothing(tiny: Any) -> None:
     assert_same_gradients(torch.autograd.grad(total, case.parameters), expected)
 
 
+@pytest.mark.slow
 def test_verdicts_in_bfloat16_are_not_on_its_grid(tiny: Any) -> None:
     """The verdict's logits are differences of the head's rows in float32; the mass of the two answers stays under 1."""
     lm, tokenizer = tiny
@@ -133,6 +136,7 @@ def test_verdicts_in_bfloat16_are_not_on_its_grid(tiny: Any) -> None:
     assert all(torch.isfinite(gradient).all() for gradient in torch.autograd.grad(total, case.parameters))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LAYOUTS.values(), ids=LAYOUTS)
 def test_examples_of_a_pass_do_not_see_each_other(tiny: Any, kind: dict[str, Any]) -> None:
     case = Case(tiny)
@@ -156,6 +160,7 @@ def test_the_verdict_is_the_one_that_users_of_the_checkpoint_get(tiny: Any) -> N
         assert (z[:, 1] - z[:, 0]).tolist() == pytest.approx(used.tolist(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_adapter_off_is_the_base_model_bit_for_bit(tiny: Any) -> None:
     lm, tokenizer = tiny
     ids = torch.tensor([tokenizer.encode("Question: What is 1 + 1?\nAnswer:")])

@@ -47,6 +47,7 @@ def losses(config: RunConfig) -> list[dict[str, float]]:
     return [{name: row[f"train/{name}"] for name in LOSSES} for row in rows if "train/kl" in row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batching", ["padded", "packed"])
 def test_kept_states_make_the_same_losses_and_adapter(
     curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[int], batching: str
@@ -70,6 +71,7 @@ def test_kept_states_make_the_same_losses_and_adapter(
     assert not kept.training_dir.exists(), "the states go with the checkpoints"
 
 
+@pytest.mark.slow
 def test_a_run_that_resumes_takes_the_states_that_are_there(
     curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[int]
 ) -> None:

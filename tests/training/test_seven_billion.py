@@ -47,6 +47,7 @@ def test_packed_rows_are_read_by_the_shipped_models(name: str) -> None:
     assert (layout.kind, layout.shared_block) == ("packed", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_adapter_is_where_and_as_large_as_it_should_be(name: str) -> None:
     config, model = on_meta(name)
@@ -58,6 +59,7 @@ def test_the_adapter_is_where_and_as_large_as_it_should_be(name: str) -> None:
     assert trained == shape.num_hidden_layers * config.training.lora.r * ((h + h) + (h + kv))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_it_fits_on_an_a100(name: str) -> None:
     config, model = on_meta(name)

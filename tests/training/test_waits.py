@@ -53,6 +53,7 @@ class Copies(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["padded", "packed"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_pass_copies_nothing_to_the_gpu_and_reads_nothing_there(name: str, kind: Any) -> None:

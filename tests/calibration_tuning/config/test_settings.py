@@ -139,6 +139,7 @@ def test_bad_input_is_one_clear_sentence(tmp_path: Path, text: str, overrides: l
         load_run_config(write(tmp_path, text), overrides)
 
 
+@pytest.mark.slow
 def test_settings_do_not_wait_for_torch() -> None:
     code = (
         "import sys, calibration_tuning.cli, calibration_tuning.config.run\n"

@@ -115,6 +115,7 @@ def test_replaced_builtins_do_not_stop_a_right_solution_from_passing() -> None:
     assert run_program(program) == Outcome("passed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program",
     [
@@ -202,6 +203,7 @@ def test_sets_are_in_the_same_order_every_time() -> None:
     assert len(reasons) == 1
 
 
+@pytest.mark.slow
 def test_many_at_a_time_leave_no_process_behind() -> None:
     before = children()
     programs = [f"assert {i} % 2 == 0" for i in range(18)] + ["while True: pass"] * 2

@@ -183,6 +183,7 @@ def test_math_outside_the_main_thread() -> None:
     assert grades == [correct for _, _, correct in MATH]
 
 
+@pytest.mark.slow
 def test_math_gives_up_on_a_number_too_large(monkeypatch) -> None:
     monkeypatch.setattr("calibration_tuning.grading.graders._MATH_SECONDS", 1)
     assert grade(question("math", "5"), "$9^{9^{9^{9}}}$") == 0.0
@@ -276,6 +277,7 @@ def test_set_with_separators_numbers_and_repeats_in_the_references() -> None:
     assert grade(question("set", "AT&T"), "AT&T") == 1.0
 
 
+@pytest.mark.slow
 def test_items_of_a_long_answer_take_no_time() -> None:
     assert len(list(items(", ".join(f"item {i}" for i in range(5000)), ["one and two"]))) == 5000
 

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "extra"), [("lm_eval", "lm-eval"), ("inspect_ai", "inspect-ai")])
 def test_the_extra_is_named(name: str, extra: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None; import calibration_tuning.integrations.{name}"

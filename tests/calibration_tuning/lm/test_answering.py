@@ -93,6 +93,7 @@ def test_batches_hold_every_request_once_and_never_mix_kinds(tiny: Any) -> None:
     assert all(own == sorted(own, reverse=True) for own in lengths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [0, 2])
 @pytest.mark.parametrize("style", ["text", "chat"])
 def test_answers_depend_neither_on_batches_nor_on_order(tiny: Any, style: Any, samples: int) -> None:
@@ -108,6 +109,7 @@ def test_answers_depend_neither_on_batches_nor_on_order(tiny: Any, style: Any, s
             assert found[key].choice_logprobs == pytest.approx(answer.choice_logprobs, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_with_the_very_same_numbers(tiny: Any) -> None:
     requests = requests_for(QUESTIONS, "subject", max_new_tokens=5, samples=1)
     engine = answerer(tiny)
@@ -116,6 +118,7 @@ def test_an_interrupted_run_goes_on_with_the_very_same_numbers(tiny: Any) -> Non
     assert [list(finished) for finished in engine.answer(batches[5:])] == whole[5:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["raw", "per_character"])
 @pytest.mark.parametrize("style", ["text", "chat"])
 def test_a_chosen_answer_is_the_likeliest_by_one_plain_pass_for_each_choice(tiny: Any, style: Any, by: Any) -> None:
@@ -161,6 +164,7 @@ def test_samples_differ_from_each_other_and_with_the_seed(tiny: Any) -> None:
     assert all((found[r.key] == other[r.key]) == (r.sample == 0) for r in requests)  # greedy ones know no seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.5, 3.0])
 def test_log_probabilities_of_sampled_tokens_are_those_at_temperature_1(tiny: Any, temperature: float) -> None:
     requests = requests_for(QUESTIONS[:6], "subject", max_new_tokens=5, samples=2)
@@ -171,6 +175,7 @@ def test_log_probabilities_of_sampled_tokens_are_those_at_temperature_1(tiny: An
         assert answer.token_logprobs == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_each_token_is_where_its_random_number_falls_in_the_cumulated_probabilities(
     tiny: Any, temperature: float
@@ -191,6 +196,7 @@ def test_each_token_is_where_its_random_number_falls_in_the_cumulated_probabilit
         assert found[request.key].token_ids == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_first_tokens_are_drawn_with_the_models_probabilities(tiny: Any, temperature: float) -> None:
     requests = requests_for([question("Who?")], "subject", max_new_tokens=1, samples=2000)[1:]
@@ -211,6 +217,7 @@ def test_first_tokens_are_drawn_with_the_models_probabilities(tiny: Any, tempera
     assert test.pvalue > 2e-3
 
 
+@pytest.mark.slow
 def test_a_temperature_near_0_is_greedy(tiny: Any) -> None:
     requests = requests_for(QUESTIONS[:14], "subject", max_new_tokens=5, samples=2)
     found = answers(answerer(tiny, temperature=1e-4), requests)
@@ -230,6 +237,7 @@ def test_random_numbers_depend_on_key_and_seed_alone() -> None:
     assert all(0 <= value < 1 for values in others for value in values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", [0, 1])
 @pytest.mark.parametrize(
     ("pieces", "several"),

@@ -11,6 +11,7 @@ from calibration_tuning.records import Demonstration
 QUESTIONS = ["Why?", "What is the capital of a rather far away country?", "Who is it?", "How many are there in all?"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shots", [0, 2])
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("style", ["text", "chat"])

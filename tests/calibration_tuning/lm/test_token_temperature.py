@@ -36,6 +36,7 @@ def made_up(n: int, seed: int, sharp: float = 0.5) -> tuple[TokenReads, torch.Te
     return TokenReads(hidden, logits, logits.gather(1, targets).squeeze(1), 0), logits
 
 
+@pytest.mark.slow
 def test_it_finds_where_logits_are_too_sharp() -> None:
     reads, _ = made_up(3000, 0)
     head, numbers = fit_token_temperature(reads, np.arange(3000) // 3)
@@ -49,6 +50,7 @@ def test_it_finds_where_logits_are_too_sharp() -> None:
     assert ((logits / temperature.unsqueeze(1)).argmax(1) == logits.argmax(1)).all()
 
 
+@pytest.mark.slow
 def test_calibrated_logits_are_left_alone() -> None:
     reads, _ = made_up(3000, 0, sharp=0.0)
     head, _ = fit_token_temperature(reads, np.arange(3000))
@@ -60,6 +62,7 @@ def test_few_groups_are_refused() -> None:
         fit_token_temperature(made_up(40, 0)[0], np.arange(40) % 4)
 
 
+@pytest.mark.slow
 def test_the_file_comes_back_and_a_damaged_one_does_not(tmp_path: Path) -> None:
     head, _ = fit_token_temperature(made_up(200, 0)[0], np.arange(200))
     save_token_temperature(head, tmp_path)

@@ -125,6 +125,7 @@ def true_chance(p: np.ndarray) -> np.ndarray:
     return np.clip(p - 0.1 * np.sin(5 * p), 0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 4])
 @pytest.mark.parametrize(("error_rate", "sure"), [(0.1, 0.9), (0.3, 0.8)])
 def test_the_guarantee_holds(error_rate: float, sure: float, size: int) -> None:
@@ -148,6 +149,7 @@ def test_the_guarantee_holds(error_rate: float, sure: float, size: int) -> None:
     assert violations <= 300 * (1 - sure) + 3 * np.sqrt(300 * sure * (1 - sure))
 
 
+@pytest.mark.slow
 def test_the_guarantee_is_for_an_answer() -> None:
     """Singles are right nine times in ten and groups of six, all alike, every second time: two answers in three are of
     such groups, and 37% of all are wrong. One answer of each group says 23%, and would allow all at 30%."""

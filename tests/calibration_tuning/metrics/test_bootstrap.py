@@ -159,6 +159,7 @@ def test_intervals_of_ece_hold_the_truth_in_groups() -> None:
     assert held["taken for independent"] < held["grouped"] - 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "known"), [(9, False), (10, True)])
 def test_few_groups_have_no_interval_and_no_verdict(size: int, known: bool) -> None:
     generator = np.random.default_rng(0)
@@ -235,6 +236,7 @@ def test_verdict(value: float, p: float, better: int, expected: str) -> None:
     assert verdict(value, p, better) == expected
 
 
+@pytest.mark.slow
 def test_paired_difference_is_tighter_than_unpaired() -> None:
     generator = np.random.default_rng(3)
     y = (generator.random(300) < 0.4).astype(float)
@@ -252,6 +254,7 @@ def test_paired_difference_is_tighter_than_unpaired() -> None:
     assert (worse.verdict, worse.value) == ("worse", pytest.approx(-change["brier"].value))
 
 
+@pytest.mark.slow
 def test_two_models_are_judged_by_their_own_answers() -> None:
     p = np.full(40, 0.5)
     found = paired_difference(p, p, np.zeros(40), correct_after=np.ones(40), bootstrap_samples=100)

@@ -134,6 +134,7 @@ def test_prr_of_equally_correct_answers_is_undefined(correct: np.ndarray) -> Non
     assert confidence_metrics(np.linspace(0, 1, 5), correct, only=["prr"])["prr"].undefined
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["0 or 1", "fractions"])
 def test_prr_is_lm_polygraphs(kind: str) -> None:
     """Their steps: the quality of what is kept as the least certain answers are rejected one by one, its mean over all
@@ -184,6 +185,7 @@ def test_a_confidence_that_knows_only_subjects_tells_nothing_apart_within_them()
     assert (found["auroc_within_subjects"].low, found["auroc_within_subjects"].high) == (0.5, 0.5)
 
 
+@pytest.mark.slow
 def test_without_pairs_within_a_subject_there_is_no_such_auroc() -> None:
     subjects = ["right", "wrong"] * 20
     for given in (None, subjects):
@@ -197,6 +199,7 @@ def test_refuses_subjects_of_other_answers() -> None:
         confidence_metrics([0.5, 0.6], [1, 0], subjects=["a", "b", "c"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_one_class_has_no_auroc(label: float) -> None:
     p = np.linspace(0.1, 0.9, 12)
@@ -286,6 +289,7 @@ def test_matches_torchmetrics() -> None:
     assert theirs == pytest.approx(0.525, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_matches_calibration_of_kumar_et_al() -> None:
     """Traps: `uncertainty-calibration` takes the squared error unless p=1, sizes bins by mass unless told otherwise,
     closes bins on the right, and simulates the bias with a random seed of its own."""
@@ -359,6 +363,7 @@ def f1_like(n: int, seed: int, groups: np.ndarray | None = None) -> tuple[np.nda
     return p, beta.ppf(luck, 12 * p, 12 * (1 - p))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_groups", [False, True])
 def test_chance_is_smaller_for_fractions(in_groups: bool) -> None:
     """Over calibrated data sets, ECE is what `if_calibrated` says (by 0 and 1, it said four times as much), its value

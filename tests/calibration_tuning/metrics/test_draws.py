@@ -45,6 +45,7 @@ def _at_once(name: str, blocks: list[Draws]) -> np.ndarray:
     return np.concatenate([METRICS[name].on_draws(block) for block in blocks])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cells", [1, draws.CELLS])

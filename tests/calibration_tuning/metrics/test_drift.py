@@ -41,6 +41,7 @@ def share_of_alarms(runs: int = RUNS, groups: int | None = None, known: bool = F
     return alarms / runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
@@ -58,6 +59,7 @@ def test_at_most_one_in_twenty_alarms_is_false_over_all_looks(kind: dict[str, An
     assert share_of_alarms(**kind) <= 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "least"),
     [

@@ -31,6 +31,7 @@ def compared(before: np.ndarray, after: np.ndarray, correct: np.ndarray, table: 
     return compared_with_grader_error(before, after, correct, {"exact": table}, ["exact"] * len(correct))
 
 
+@pytest.mark.slow
 def test_graders_that_always_agree_change_little() -> None:
     before, after, correct = sample()
     plain = paired_difference(before, after, correct, only=("brier",))["brier"]
@@ -39,6 +40,7 @@ def test_graders_that_always_agree_change_little() -> None:
     assert found["after"]["accuracy"].value == pytest.approx(correct.mean(), abs=0.005)
 
 
+@pytest.mark.slow
 def test_disagreement_moves_and_widens() -> None:
     before, after, correct = sample()
     plain = paired_difference(before, after, correct, only=("brier",))["brier"]
@@ -52,6 +54,7 @@ def test_disagreement_moves_and_widens() -> None:
     assert found["after"]["accuracy"].value == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_small_sample_of_double_grades_is_less_sure() -> None:
     before, after, correct = sample()
     few, many = (
@@ -66,6 +69,7 @@ def test_one_class_stays_undefined() -> None:
     assert found["difference"]["auroc"].undefined.startswith("undefined")
 
 
+@pytest.mark.slow
 def test_a_table_speaks_for_its_own_grader_alone() -> None:
     before, after, correct = sample()
     graders = ["judge" if i % 2 else "exact" for i in range(len(correct))]

@@ -22,6 +22,7 @@ def drawn_into(path: Path) -> tuple[bytes, str]:
     return path.read_bytes(), inline_svg(drawn, "three cells")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"figure.autolayout": True}, {"figure.constrained_layout.use": True}])
 def test_a_users_matplotlibrc_changes_nothing(tmp_path: Path, settings: Any) -> None:
     expected = drawn_into(tmp_path / "plain.png")

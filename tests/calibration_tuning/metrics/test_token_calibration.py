@@ -135,6 +135,7 @@ def test_uniform_rows_stand_on_edges(size: int) -> None:
     assert found["vocabulary_brier"] == pytest.approx(1 - 1 / size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_kernel", [True, False])
 def test_rounding_does_not_decide_about_edges(with_kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not with_kernel:
@@ -155,6 +156,7 @@ def test_worst_case_is_two() -> None:
     assert (found["full_ece"], found["vocabulary_brier"], found["top1_ece"]) == (2.0, 2.0, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("binning", BINNINGS)
 def test_small_floats_do_not_lose_the_small_probabilities(dtype: torch.dtype, binning: Binning) -> None:

@@ -8,6 +8,7 @@ from calibration_tuning.metrics.token_calibration import TokenCalibration
 from tests.calibration_tuning.metrics.test_token_calibration import seen
 
 
+@pytest.mark.slow
 def test_full_ece_of_tokens_drawn_from_the_probabilities_is_as_expected() -> None:
     generator = torch.Generator().manual_seed(6)
     logits = torch.randn(2000, 30, generator=generator) * 2
@@ -40,6 +41,7 @@ def calibrated_tokens(seed: int) -> TokenCalibration:
     return seen(logits, targets, ids=range(300))
 
 
+@pytest.mark.slow
 def test_intervals_of_calibrated_tokens_hold_zero() -> None:
     held = dict.fromkeys(("full_ece", "full_ece_nk", "top1_ece", "top1_ace"), 0)
     for seed in range(40):

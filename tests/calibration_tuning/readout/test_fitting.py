@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from calibration_tuning.readout import states
 from calibration_tuning.readout.fitting import cross_fitted, fit_readout
 from calibration_tuning.readout.left_out import Judged, chosen_trust, leave_sources_out, source_scores
 from calibration_tuning.readout.likelihood import among_choices, chosen_log_odds
@@ -53,6 +54,7 @@ def auroc(logit: np.ndarray, of: ReadAnswers) -> float:
     return float(roc_auc_score(of.correct, logit))
 
 
+@pytest.mark.slow
 def test_states_add_to_what_is_said_at_home() -> None:
     readout, calibration = fitted()
     test = answers(1000, 2)
@@ -64,6 +66,7 @@ def test_states_add_to_what_is_said_at_home() -> None:
     )
 
 
+@pytest.mark.slow
 def test_random_labels_are_not_learnt() -> None:
     draw = np.random.default_rng(3)
     train, calibration = (
@@ -74,6 +77,7 @@ def test_random_labels_are_not_learnt() -> None:
     assert auroc(cross_fitted(readout, calibration), calibration) == pytest.approx(0.5, abs=0.09)
 
 
+@pytest.mark.slow
 def test_foreign_answers_are_read_without_their_states() -> None:
     readout, _ = fitted()
     near, far = answers(500, 4), answers(500, 4, shift=3.0)
@@ -96,6 +100,7 @@ def test_trust_goes_from_one_blend_to_the_other() -> None:
         assert trust(home, abroad, familiar) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_file_holds_all_of_it(tmp_path: Path) -> None:
     readout, _ = fitted()
     save_arrays(readout.probe, tmp_path)
@@ -105,6 +110,7 @@ def test_the_file_holds_all_of_it(tmp_path: Path) -> None:
     assert again.familiar(test.read) == pytest.approx(readout.familiar(test.read))
 
 
+@pytest.mark.slow
 def test_arrays_of_another_readout_are_refused(tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
@@ -129,6 +135,7 @@ def test_too_little_to_fit_a_probe_on(n: int, correct: float | None) -> None:
     assert np.array_equal(readout(test.read), readout.record.abroad(readout.signals(test.read)))
 
 
+@pytest.mark.slow
 def test_an_empty_answer_has_a_confidence() -> None:
     readout, _ = fitted()
     test = answers(2, 5)
@@ -136,6 +143,7 @@ def test_an_empty_answer_has_a_confidence() -> None:
     assert np.isfinite(readout(empty)).all()
 
 
+@pytest.mark.slow
 def test_every_source_is_left_out_once() -> None:
     table = leave_sources_out(answers(400, 0), answers(200, 1))
     assert list(table) == [f"source {k}" for k in range(4)]
@@ -187,6 +195,7 @@ def test_which_layers_are_read() -> None:
     assert layers_read(2) == (1,)
 
 
+@pytest.mark.slow
 def test_the_probe_is_calibrated_by_its_penalty() -> None:
     train, test = answers(400, 0, known=0.3), answers(2000, 1, known=0.3)
     probe = fit_probe(train.read.states, train.correct, train.groups, answers(100, 2).read.states)
@@ -196,6 +205,22 @@ def test_the_probe_is_calibrated_by_its_penalty() -> None:
     assert abs(said.mean() - test.correct.mean()) < 0.05
 
 
+@pytest.mark.parametrize(("principal", "off"), [(WIDTH, 0.01), (12, 0.3)], ids=["all components", "a quarter"])
+def test_a_probe_on_principal_components_is_the_probe_on_all_of_the_states(
+    monkeypatch: pytest.MonkeyPatch, principal: int, off: float
+) -> None:
+    train, held_out, test = answers(400, 0, known=0.5), answers(100, 2), answers(500, 1, known=0.5)
+    plain = fit_probe(train.read.states, train.correct, train.groups, held_out.read.states)
+    monkeypatch.setattr(states, "WIDE", WIDTH - 1)
+    monkeypatch.setattr(states, "PRINCIPAL", principal)
+    fast = fit_probe(train.read.states, train.correct, train.groups, held_out.read.states)
+    assert plain is not None
+    assert fast is not None
+    assert fast.logit(test.read.states) == pytest.approx(plain.logit(test.read.states), abs=off)
+    assert fast.familiar(test.read.states) == pytest.approx(plain.familiar(test.read.states), abs=0.02)
+
+
+@pytest.mark.slow
 def test_a_choice_counts_among_the_choices() -> None:
     """Long texts are unlikely whether right or wrong: as a likelihood that says the opposite of what a written answer's
     does, among the choices it tells right from wrong."""

@@ -88,6 +88,7 @@ def test_launch_needs_a_gpu(machine: pytest.MonkeyPatch) -> None:
     assert all(driver in driver_floor() for driver in DRIVERS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine has an accelerator")
 def test_the_command_starts_no_stage_without_a_gpu() -> None:
     command = [sys.executable, "-m", "calibration_tuning.cli", "launch", "configs/demo.yaml", "--on", "single_gpu"]

@@ -76,6 +76,7 @@ def test_the_cloud_is_given_bucket_and_secrets_by_name(monkeypatch: pytest.Monke
     assert {"CONFIG", "BUCKET"} == yaml.safe_load(Path("launch/skypilot.yaml").read_text())["envs"].keys()
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_what_would_be_started() -> None:
     command = [sys.executable, "-m", "calibration_tuning.cli", "launch", str(CONFIG), "--dry-run", "--on"]
     printed = subprocess.run([*command, "ddp_8gpu"], capture_output=True, text=True, check=True).stdout
@@ -188,6 +189,7 @@ def test_each_node_launches_its_share(slurm: Slurm, stage: str, module: str) -> 
 LISTENS = "import signal, time\ndef end(*_): print('told'); sys.exit({code})\nsignal.signal(signal.SIGTERM, end)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 @pytest.mark.parametrize(("code", "ends_with"), [(1, 75), (0, 0)])
 def test_a_job_that_has_to_end_goes_back_into_the_queue(

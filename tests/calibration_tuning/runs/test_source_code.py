@@ -16,6 +16,7 @@ def names(module: str) -> set[str]:
     return {f"{path.parent.name}/{path.name}" for path in source_files(module)}
 
 
+@pytest.mark.slow
 def test_what_passes_import_counts_whether_it_is_listed_or_not() -> None:
     assert names(PASSES) >= {
         *("passes/tokens.py", "metrics/token_calibration.py", "metrics/row_statistics.py", "metrics/token_sums.py"),
@@ -26,6 +27,7 @@ def test_what_passes_import_counts_whether_it_is_listed_or_not() -> None:
     assert names("data_curation.__main__") >= {"data_curation/judge_prompt.txt", "engines/vllm.py"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["rows.cpp", "cpu.py", "row_statistics.py", "graders.py"])
 def test_a_change_in_any_of_them_is_another_fingerprint(monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     before = source_fingerprint.__wrapped__(PASSES)

@@ -23,6 +23,7 @@ print(*threads())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "chosen", "inside"),
     [("8", "1", "all"), ("1", "1", "1"), ("8", "2", "2")],
