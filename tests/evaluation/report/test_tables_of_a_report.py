@@ -1,9 +1,8 @@
-"""The report of made-up evidence: what it says, and that answers cannot break it."""
+"""What the sections of a report compare, count and mark."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from calibration_tuning.metrics.bootstrap import Difference, Interval
+from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import Calibrator
 from evaluation import sentences, story, tables
 from evaluation.evidence import Evidence
@@ -23,174 +22,11 @@ from evaluation.findings import key
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
 from evaluation.report import _today, stacked, write_report
-from evaluation.schema import Calibrators, Comparison, Headline, Metrics, Primary
+from evaluation.schema import Calibrators, Metrics
 from evaluation.sections import SECTIONS
+from tests.evaluation.report.parts import parts
 
 pytestmark = pytest.mark.slow
-
-
-def parts(**fields: Any) -> Metrics:
-    """Metrics with these fields alone."""
-    return Metrics.model_construct(**{"primary": None, "readout": None} | fields)
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory, evidence: Evidence) -> tuple[Path, Metrics]:
-    folder, metrics = tmp_path_factory.mktemp("report"), metrics_of(evidence)
-    write_report(folder, metrics, evidence)
-    return folder, metrics
-
-
-def test_report_is_self_contained_and_escapes_answers(report: tuple[Path, Metrics]) -> None:
-    folder, metrics = report
-    html, markdown = (folder / "report.html").read_text(), (folder / "report.md").read_text()
-    assert "<script" not in html
-    assert "<img" not in html
-    assert "&lt;script&gt;document" in html
-    assert not re.search(r'(src|href)="(?!#|data:)[^"]', html), "nothing may be fetched"
-    assert "url(http" not in html
-    assert not re.search(r"(?<!\\)<script", markdown)
-    for text in (html, markdown):
-        assert "Confidence improved" in text
-        assert f"{metrics.headline.test.after['brier'].value:.3f}" in text
-    assert Metrics.model_validate(json.loads(json.dumps(metrics.as_json(), allow_nan=False))) == metrics
-
-
-def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
-    folder, metrics = report
-    assert {*SECTIONS} <= {*metrics.as_json()}
-    html = (folder / "report.html").read_text()
-    for title in (
-        "Every confidence, side by side",
-        "Token-level calibration",
-        "Temperature on the token logits",
-        "When to answer",
-        "By subject",
-        "Trained-on and unseen question sets",
-        "Post-hoc calibrators",
-        "More computing when answering",
-        "Answers and grades",
-        "Examples",
-        "Definitions",
-    ):
-        assert f">{title}</h" in html, title
-        assert title == "Temperature on the token logits" or f">{title}</a>" in html, "in the list of contents"
-    assert html.count("<svg") == len(list((folder / "plots").glob("*.png"))) == 9
-    assert html.count("</svg>") == 9
-    assert "Schema 3." in html
-
-
-def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> None:
-    html = (report[0] / "report.html").read_text()
-    assert "var(--text)" in html
-    assert "#101827" not in html
-
-
-@pytest.mark.parametrize(
-    ("gained", "tuning", "over_subject", "said"),
-    [
-        ("better", "better", "better", "Confidence improved on"),
-        ("better", "unclear", "better", "Confidence improved, but not clearly by training the adapter, on"),
-        ("better", "worse", "better", "Confidence improved, but not by training the adapter, on"),
-        ("better", "better", "unclear", "No gain was shown beyond knowing each subject's accuracy, on"),
-        ("better", "unclear", "unclear", "No gain was shown beyond knowing each subject's accuracy, on"),
-        ("unclear", "unclear", "better", "Confidence did not clearly change on"),
-        ("worse", "worse", "worse", "Confidence became worse on"),
-        ("", "", "", "Confidence was measured on"),
-    ],
-)
-def test_the_headline_is_what_the_verdicts_say(gained: str, tuning: str, over_subject: str, said: str) -> None:
-    def change(verdict: str) -> dict[str, Difference]:
-        return {"brier": Difference(0.0, verdict=verdict)}
-
-    parts_of = {"difference": change(gained), "tuning": change(tuning), "over_subject_accuracy": change(over_subject)}
-    test = Comparison.model_construct(n=80, **parts_of)
-    headline = Headline.model_construct(test=test)
-    assert sentences.verdict_sentence(parts(headline=headline)) == f"{said} 80 held-out questions."
-
-
-@pytest.mark.parametrize(
-    ("tuning", "primary", "subject", "step", "credit"),
-    [
-        ("unclear", "better", "better", "Use the tuned confidence", "no clear gain"),
-        ("unclear", "better", "unclear", "Do not rely on the confidence yet", "no gain beyond what the accuracy"),
-        ("worse", "better", "better", "the same one without tuning is clearly better", "a clear loss"),
-        ("worse", "unclear", "unclear", "the same one without tuning is clearly better", "a clear loss"),
-        ("", "", "", "Curate more test answers", "not judged"),
-    ],
-)
-def test_what_is_advised_agrees_with_the_verdicts(
-    tuning: str, primary: str, subject: str, step: str, credit: str
-) -> None:
-    def change(verdict: str) -> dict[str, Difference]:
-        return {"brier": Difference(-0.01, -0.02, -0.001, verdict=verdict)}
-
-    parts_of = {"difference": change("better" if tuning else ""), "tuning": change(tuning)}
-    test = Comparison.model_construct(n=80, over_subject_accuracy=change(subject), **parts_of)
-    metrics = parts(
-        headline=Headline.model_construct(test=test),
-        primary=Primary.model_construct(other="p_true/before", label="P(True)", difference=change(primary)["brier"]),
-    )
-    assert step in story._which_confidence(metrics)
-    assert credit in sentences.credit_sentence(metrics)
-
-
-@pytest.mark.parametrize(
-    ("other", "said", "worth"),
-    [
-        ("query/before", "Confidence improved on", "a clear gain"),
-        ("p_true/before", "Confidence improved, but not clearly by training the adapter, on", "no clear gain"),
-    ],
-)
-def test_tuning_is_judged_by_the_primary_comparison_where_that_is_the_same_one(
-    other: str, said: str, worth: str
-) -> None:
-    better, unclear = (Difference(-0.01, -0.02, -0.001, verdict=verdict) for verdict in ("better", "unclear"))
-    parts_of = {
-        "difference": {"brier": better},
-        "tuning": {"brier": unclear},
-        "over_subject_accuracy": {"brier": better},
-    }
-    test = Comparison.model_construct(n=80, **parts_of)
-    primary = Primary.model_construct(other=other, difference=better)
-    metrics = parts(headline=Headline.model_construct(test=test), primary=primary)
-    assert sentences.verdict_sentence(metrics).startswith(said)
-    assert sentences.credit_sentence(metrics).endswith(f": {worth}.")
-
-
-@pytest.mark.parametrize(
-    ("skills", "other"),
-    [((0.0, 5.0), "clearly better than"), ((5.0, -4.0), "clearly worse than"), ((0.0, 0.0), "not clearly different")],
-)
-def test_the_scores_say_what_the_subject_alone_would_give(
-    make_evidence: Callable[..., Evidence], skills: tuple[float, float], other: str
-) -> None:
-    metrics = parts(headline=SECTIONS["headline"](make_evidence(skills)), calibrator=Calibrator("temperature"))
-    assert "Always saying the accuracy of the answer's subject" in sentences.scores_sentence(metrics)
-    assert f"the tuned confidence is {other}" in sentences.scores_sentence(metrics)
-
-
-@pytest.mark.parametrize(
-    ("skills", "said"),
-    [((0.0, 5.0), "a clear gain"), ((5.0, -4.0), "a clear loss"), ((0.0, 0.0), "no clear gain")],
-)
-def test_tuning_gets_the_credit_that_is_its_own(
-    make_evidence: Callable[..., Evidence], skills: tuple[float, float], said: str
-) -> None:
-    assert said in sentences.credit_sentence(parts(headline=SECTIONS["headline"](make_evidence(skills))))
-
-
-@pytest.mark.parametrize(
-    ("skills", "said"),
-    [(0.0, "clearly better than the tuned confidence"), (5.0, "clearly worse than the tuned confidence")],
-)
-def test_rivals_are_named_whatever_they_say(make_evidence: Callable[..., Evidence], skills: float, said: str) -> None:
-    made = make_evidence((0.0, skills), settings={"estimators": ["query", "sequence_likelihood", "p_true"]})
-    metrics = parts(**{name: SECTIONS[name](made) for name in ("estimators", "posthoc")})
-    name, state = metrics.posthoc.best_other.split("/")
-    assert name == "sequence_likelihood", "likelier when right; p_true is noise"
-    assert f"the sequence likelihood of the model {state} tuning" in sentences.rivals_sentence(metrics)
-    assert said in sentences.rivals_sentence(metrics)
 
 
 def test_the_primary_comparison_is_chosen_on_calibration_and_not_corrected(report: tuple[Path, Metrics]) -> None:
