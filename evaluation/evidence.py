@@ -18,7 +18,8 @@ from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
-from calibration_tuning.metrics.confidence import METRICS, BeforeAfter, before_and_after, confidence_metrics
+from calibration_tuning.metrics.comparison import Resampled
+from calibration_tuning.metrics.confidence import METRICS, BeforeAfter, resampled_metrics, side_by_side, with_intervals
 from calibration_tuning.metrics.cross_fitting import apply, fit_all
 from calibration_tuning.readout.stacked import load_readout
 from calibration_tuning.records import GradedAnswer
@@ -137,29 +138,38 @@ class Evidence:
         self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None
     ) -> dict[str, Interval]:
         """`confidence_metrics` of confidences [n] on a split, or on those of its answers where `mask` [n] is true."""
-        kept = self._kept(split, mask)
-        return confidence_metrics(confidence[kept], **self._truth(split, kept), only=only)
+        return with_intervals(self._resampled(confidence, split, only, mask))
 
     def compared(
         self, before: Array, after: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None
     ) -> BeforeAfter:
         """`before_and_after` of confidences [n] on a split, or on those of its answers where `mask` [n] is true."""
-        kept = self._kept(split, mask)
-        return before_and_after(before[kept], after[kept], **self._truth(split, kept), only=only)
+        sides = (self._resampled(confidence, split, only, mask) for confidence in (before, after))
+        return side_by_side(*sides)
 
-    def _truth(self, split: str, kept: Array) -> dict[str, Any]:
-        settings = self.config.evaluation
-        return {
-            "correct": self.correct(split)[kept],
-            "num_bins": settings.num_bins,
-            "seed": self.config.seed,
-            "bootstrap_samples": settings.bootstrap_samples,
-            "groups": self.groups(split)[kept],
-            "subjects": self.subjects(split)[kept],
-        }
+    @cached_property
+    def _known(self) -> dict[tuple[str, bytes, bytes], dict[str, Resampled]]:
+        """Metrics by split, the answers that count and their confidences. Two fifths are asked for more than once: the
+        checkpoint's confidence stands beside every other one."""
+        return {}
 
-    def _kept(self, split: str, mask: Array | None) -> Array:
-        return np.ones(len(self.splits[split]), dtype=bool) if mask is None else mask
+    def _resampled(
+        self, confidence: Array, split: str, only: Collection[str], mask: Array | None
+    ) -> dict[str, Resampled]:
+        kept = np.ones(len(self.splits[split]), dtype=bool) if mask is None else mask
+        known = self._known.setdefault((split, kept.tobytes(), confidence[kept].tobytes()), {})
+        if missing := [name for name in only if name not in known]:
+            known |= resampled_metrics(
+                confidence[kept],
+                self.correct(split)[kept],
+                num_bins=self.config.evaluation.num_bins,
+                seed=self.config.seed,
+                bootstrap_samples=self.config.evaluation.bootstrap_samples,
+                groups=self.groups(split)[kept],
+                only=missing,
+                subjects=self.subjects(split)[kept],
+            )
+        return {name: known[name] for name in only}
 
     @property
     def base_rate(self) -> float:

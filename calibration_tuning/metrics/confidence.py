@@ -7,7 +7,7 @@ up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,10 +178,8 @@ def confidence_metrics(
 
     Raises ValueError for lists of other shapes or values, for NaN and for an empty input.
     """
-    p, c = check(confidence, correct, num_bins)
-    units = len(p) if groups is None else np.asarray(groups)
-    resampled = _resampled(p, c, units, num_bins, seed, bootstrap_samples, only, _labels(subjects, len(p)))
-    return {name: interval(METRICS[name], number) for name, number in resampled.items()}
+    settings = (num_bins, seed, bootstrap_samples, groups, only, subjects)
+    return with_intervals(resampled_metrics(confidence, correct, *settings))
 
 
 def before_and_after(
@@ -202,18 +200,12 @@ def before_and_after(
     different answers. `comparison.holm_corrected` corrects p-values and verdicts of a whole table. Raises
     ValueError as `confidence_metrics` does, and where the two have different lengths.
     """
-    first, truth = check(before, correct, num_bins)
+    first, _ = check(before, correct, num_bins)
     second, other_truth = check(after, correct if correct_after is None else correct_after, num_bins)
     if len(first) != len(second):
         raise ValueError(f"before has {len(first)} confidences, after {len(second)}: not of the same questions")
-    units = len(first) if groups is None else np.asarray(groups)
-    settings = (units, num_bins, seed, bootstrap_samples, only, _labels(subjects, len(first)))
-    x, y = _resampled(first, truth, *settings), _resampled(second, other_truth, *settings)
-    return BeforeAfter(
-        {name: interval(METRICS[name], x[name]) for name in only},
-        {name: interval(METRICS[name], y[name]) for name in only},
-        {name: compared(METRICS[name], x[name], y[name]) for name in only},
-    )
+    settings = (num_bins, seed, bootstrap_samples, groups, only, subjects)
+    return side_by_side(resampled_metrics(first, correct, *settings), resampled_metrics(second, other_truth, *settings))
 
 
 def paired_difference(
@@ -231,6 +223,36 @@ def paired_difference(
     """The `difference` of `before_and_after`, which takes the same arguments and raises the same errors."""
     settings = (num_bins, seed, bootstrap_samples, groups, only, correct_after, subjects)
     return before_and_after(before, after, correct, *settings).difference
+
+
+def with_intervals(metrics: Mapping[str, Resampled]) -> dict[str, Interval]:
+    return {name: interval(METRICS[name], number) for name, number in metrics.items()}
+
+
+def side_by_side(before: Mapping[str, Resampled], after: Mapping[str, Resampled]) -> BeforeAfter:
+    """Both sides with their paired differences, where they were resampled alike."""
+    difference = {name: compared(METRICS[name], before[name], after[name]) for name in before}
+    return BeforeAfter(with_intervals(before), with_intervals(after), difference)
+
+
+def resampled_metrics(
+    confidence: Values,
+    correct: Values,
+    num_bins: int = 10,
+    seed: int = 0,
+    bootstrap_samples: int = 1000,
+    groups: Array | Sequence[Any] | None = None,
+    only: Collection[str] = tuple(METRICS),
+    subjects: Array | Sequence[Any] | None = None,
+) -> dict[str, Resampled]:
+    """What intervals and differences are made of: each metric's value, and its values on resamples.
+
+    Arguments and errors are those of `confidence_metrics`. Resamples depend on `groups` and `seed` alone, so that two
+    sides are paired.
+    """
+    p, c = check(confidence, correct, num_bins)
+    units = len(p) if groups is None else np.asarray(groups)
+    return _resampled(p, c, units, num_bins, seed, bootstrap_samples, only, _labels(subjects, len(p)))
 
 
 def check(confidence: Values, correct: Values, num_bins: int = 10) -> tuple[Array, Array]:
@@ -269,7 +291,6 @@ def _resampled(
     only: Collection[str],
     subjects: Array | None,
 ) -> dict[str, Resampled]:
-    """Values, and values on resamples that depend on `units` and `seed` alone, so that two sides are paired."""
     values = point_metrics(p, c, num_bins, only, subjects)
     independent = units_of(units)
     defined = [name for name in only if values[name] is not None]
