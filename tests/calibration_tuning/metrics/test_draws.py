@@ -13,7 +13,7 @@ from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.confidence import METRICS, point_metrics
 from calibration_tuning.metrics.draws import Draws, in_blocks
 
-COUNT, COUNT_OF_SLOW = 40, 4
+COUNT, COUNT_OF_SLOW = 15, 4
 """Resamples; fewer where relplot takes a quarter of a second for one."""
 Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
