@@ -90,6 +90,11 @@ def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> 
         ) from None
 
 
+def deciding_files(folder: Path) -> list[Path]:
+    """Those of a checkpoint that decide what it says: its numbers and its weights."""
+    return [folder / FILE, *sorted(folder.glob("*.safetensors"))]
+
+
 def read_record(folder: Path) -> CalibrationRecord:
     """Raises `UserError` where the file is missing, broken, or of a query this version does not ask."""
     path = folder / FILE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration_tuning.config.run import RunConfig
@@ -11,6 +10,7 @@ from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
 from calibration_tuning.runs.files import (
     fingerprint,
+    read_json,
     recover_folder,
     sha256_file,
     whole_folder,
@@ -20,6 +20,7 @@ from calibration_tuning.runs.locks import lock_folder
 from calibration_tuning.runs.processes import is_first_process, wait_for_everyone
 from calibration_tuning.runs.stage import already_made, run_stage
 from calibration_tuning.runs.threads import cores_of_waiting_processes
+from calibration_tuning.thresholds import FILE as THRESHOLDS
 from calibration_tuning.tracking import tracked
 from calibration_tuning.tracking.artifacts import checkpoint, dataset, report
 from evaluation.texts import text_files
@@ -44,7 +45,7 @@ def evaluate(config: RunConfig, force: bool) -> None:
     # Held until this function returns or the process dies. `already_made` holds the other processes back until then.
     lock = lock_folder(config.findings_dir) if is_first_process() else None
     if is_first_process():
-        _recover(config.evaluation_dir)
+        _recover(config, inputs)
     if already_made(config.evaluation_dir, DONE, inputs, force):
         return
 
@@ -59,15 +60,23 @@ def evaluate(config: RunConfig, force: bool) -> None:
         lock.close()
 
 
-def _recover(folder: Path) -> None:
-    """Clear away a report that was killed before thresholds and tracking had it too."""
+def _recover(config: RunConfig, inputs: str) -> None:
+    """Clear away a report that was killed before thresholds and tracking had it too, and one whose thresholds went with
+    the checkpoint, which was trained again and is the same. Its measurements are kept elsewhere."""
+    folder = config.evaluation_dir
     recover_folder(folder)
-    if (folder / "metrics.json").is_file() and not (folder / DONE).is_file():
+    if not (folder / "metrics.json").is_file():
+        return
+    record = read_json(folder / DONE, made_by="evaluate") if (folder / DONE).is_file() else None
+    is_lost = record is not None and record.get("inputs_fingerprint") == inputs
+    if record is None or (is_lost and not (config.checkpoint_dir / THRESHOLDS).is_file()):
         shutil.rmtree(folder)
 
 
 def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
     """Fingerprint of what the report depends on."""
+    from calibration_tuning.checkpoint import deciding_files
+
     settings = config.evaluation.model_dump(mode="json", exclude={"batch_size"})
     answered = {other.name: other.path for other in config.evaluation.other_answers}
     others = {
@@ -76,7 +85,9 @@ def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
     }
     text = config.evaluation.text
     texts = [sha256_file(file) for file in text_files(text)] if text is not None else []
-    return fingerprint([settings, others, texts, config.seed, trained.inputs_fingerprint])
+    # Other GPUs train other weights from the same settings.
+    weights = [sha256_file(file) for file in deciding_files(config.checkpoint_dir)]
+    return fingerprint([settings, others, texts, config.seed, trained.inputs_fingerprint, weights])
 
 
 def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: Any) -> None:

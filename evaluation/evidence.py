@@ -30,6 +30,7 @@ from evaluation.other_answers import other_splits
 from evaluation.passes import PASSES
 from evaluation.passes.base import State
 from evaluation.passes.rows import Answers, drawn
+from evaluation.passes.text import window_room
 from evaluation.references import subject_accuracy
 from evaluation.run_passes import Tasks, run_passes
 from evaluation.stacking import stacked
@@ -201,7 +202,8 @@ def _texts(config: RunConfig, prompt_format: PromptFormat) -> list[GradedAnswer]
     if settings is None:
         return []
     encode = partial(prompt_format.tokenizer.encode, add_special_tokens=False)
-    rows = windows(read_documents(settings), encode, settings)
+    room = window_room(config.model, prompt_format.tokenizer)
+    rows = windows(read_documents(settings), encode, settings, room)
     tokens = sum(len(row.token_ids) for row in rows)
     if tokens < settings.tokens and is_first_process():
         print(

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+from calibration_tuning.checkpoint import deciding_files
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import RunError
@@ -116,15 +117,13 @@ def identity(config: RunConfig, name: str) -> str:
     """Hash of everything that the findings of a pass depend on, except for the rows, which the checkpoint names."""
     return fingerprint(
         [
-            [sha256_file(path) for path in _inputs(config)],
+            [
+                sha256_file(path)
+                for path in (config.curation_dir / "few_shot.json", *deciding_files(config.checkpoint_dir))
+            ],
             PASSES[name].settings(config.evaluation),
             [config.curation.cloze, config.curation.temperature, config.curation.max_new_tokens, config.seed],
             source_fingerprint(PASSES_MODULE),
             {package: version(package) for package in PACKAGES},
         ]
     )
-
-
-def _inputs(config: RunConfig) -> list[Path]:
-    checkpoint, curated = config.checkpoint_dir, config.curation_dir
-    return [curated / "few_shot.json", checkpoint / "calibration.json", *sorted(checkpoint.glob("*.safetensors"))]

@@ -117,7 +117,12 @@ def sentence(drift: Drift, labels: int, has_evaluation: bool) -> str:
             f"{1 / drift.rate:.0f}; raised after {drift.alarm_at} of {labels} labelled answers)."
         )
     if drift.visible is None:
-        return f"Nothing can be said yet: {labels} labelled answers are too few to test; {gaps}."
+        if not drift.evaluation_suffices:
+            return (
+                "Nothing can be said, however many labels come: the evaluation's answers are too few for how sure they "
+                f"are; evaluate on more questions. {gaps[0].upper()}{gaps[1:]}."
+            )
+        return f"Nothing can be said yet: {labels} labelled answers are too few for how sure they are; {gaps}."
     return (
         f"No drift seen: {gaps} (largest e-value {drift.largest:.2g}, alarm at {1 / drift.rate:.0f}). With {labels} "
         f"labelled answers, a common shift of less than {100 * drift.visible:.0f} points would not be noticed."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from calibration_tuning.config.evaluation import OtherAnswers
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.question_rows import json_lines
 from calibration_tuning.records import SPLITS, GradedAnswer, read_records
 from evaluation.passes.writing import can_be_graded
 
@@ -51,14 +50,11 @@ def read_answers(other: OtherAnswers) -> dict[str, str]:
     if other.path.is_dir():
         return _curated_answers(other)
     answers: dict[str, str] = {}
-    try:
-        lines = other.path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"evaluation.other_answers: {other.path} cannot be read ({error})") from None
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            row = _row(other, number, line)
-            answers.setdefault(row["id"], row["answer"])
+    for number, row in json_lines(other.path):
+        for field in ("id", "answer"):
+            if not isinstance(row, dict) or not isinstance(row.get(field), str):
+                raise UserError(f"{other.path}, line {number}, {field}: missing, or not text")
+        answers.setdefault(row["id"], row["answer"])
     return answers
 
 
@@ -68,17 +64,6 @@ def _curated_answers(other: OtherAnswers) -> dict[str, str]:
     if not paths:
         raise UserError(f"evaluation.other_answers: {other.path} holds no curated set, such as runs/NAME/curation")
     return {row.id: row.answer for path in paths for row in read_records(path)}
-
-
-def _row(other: OtherAnswers, number: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{other.path}, line {number}: not JSON ({error})") from None
-    for field in ("id", "answer"):
-        if not isinstance(row, dict) or not isinstance(row.get(field), str):
-            raise UserError(f"{other.path}, line {number}, {field}: missing, or not text")
-    return row
 
 
 def _answered(row: GradedAnswer, model: str, answer: str, prompt_format: PromptFormat) -> GradedAnswer:

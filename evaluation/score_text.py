@@ -15,7 +15,7 @@ from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.metrics.token_bins import Binning
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.runs.progress import progress
-from evaluation.passes.text import read_windows
+from evaluation.passes.text import read_windows, window_room
 from evaluation.texts import windows
 
 WINDOWS = 4
@@ -37,11 +37,11 @@ def rate_text(
     bins: int = 10,
     binning: Binning = "equal_width",
 ) -> RatedText:
-    """Read `settings.tokens` of the documents. Raises `UserError` for a model that cannot be loaded, and for documents
-    without two tokens."""
+    """Read `settings.tokens` of the documents. Raises `UserError` for a model that cannot be loaded, for windows that
+    it cannot read, and for documents without two tokens."""
     prompt_format = load_prompt_format(model, "text")
     encode = partial(prompt_format.tokenizer.encode, add_special_tokens=False)
-    rows = windows(documents, encode, settings)
+    rows = windows(documents, encode, settings, window_room(model, prompt_format.tokenizer))
     lm = load_model(model).to(default_device())
     seen = TokenCalibration(bins, binning)
     with progress(len(rows), model.path, "windows") as bar, torch.no_grad():

@@ -18,11 +18,14 @@ PLAIN = (".txt", ".md", ".rst")
 
 
 def text_files(settings: TextSettings) -> list[Path]:
-    """The local files that the documents come from, sorted; none of a data set on the hub."""
+    """The local files that the documents come from, sorted; none of a data set on the hub. Raises `UserError` for a
+    file that is not there."""
     path = Path(settings.path)
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.name.lower().endswith(PLAIN))
-    return [path] if path.is_file() or path.name.lower().endswith((*LINES, *PLAIN)) else []
+    if path.name.lower().endswith((*LINES, *PLAIN)) and not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    return [path] if path.is_file() else []
 
 
 def read_documents(settings: TextSettings) -> Iterator[str]:
@@ -47,13 +50,20 @@ def read_documents(settings: TextSettings) -> Iterator[str]:
             raise UserError(f"{file}: cannot be read ({reason(error)})") from None
 
 
-def windows(documents: Iterable[str], encode: Callable[[str], list[int]], settings: TextSettings) -> list[GradedAnswer]:
+def windows(
+    documents: Iterable[str], encode: Callable[[str], list[int]], settings: TextSettings, room: int | None = None
+) -> list[GradedAnswer]:
     """Windows of at most `settings.window` tokens, `settings.tokens` in all or as many as there are.
 
     The first window of every document comes first, then the second ones, and so on, so that there are many documents:
     they are what intervals resample. A window has the form of an answer to an empty question, for that is what passes
-    look at; its group is its document. Raises `UserError` for texts without a token to predict.
+    look at; its group is its document. Raises `UserError` for texts without a token to predict, and for windows longer
+    than `room`, the tokens that the model reads.
     """
+    if room is not None and settings.window > room:
+        raise UserError(
+            f"{settings.path}: windows of {settings.window} tokens are longer than the {room} that the model reads"
+        )
     kept: list[list[int]] = []
     seen = 0
     for text in documents:

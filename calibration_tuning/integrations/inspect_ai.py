@@ -33,6 +33,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"this needs {error.name}: pip install 'calibration-tuning[inspect-ai]'") from None
 
 from calibration_tuning.metrics.calibration_error import ece as expected_calibration_error
+from calibration_tuning.values import as_text
 
 if TYPE_CHECKING:
     from calibration_tuning.calibrated_model import CalibratedModel
@@ -79,8 +80,8 @@ def with_confidence(grader: Scorer, checkpoint: str, context: str | None = None,
         if not 0 <= correct <= 1:
             return Score.unscored(reason="scoring_failed", answer=graded.answer, explanation=graded.explanation)
         answer = (graded.answer or state.output.completion).strip()
-        passage = None if context is None else str(state.metadata[context])
-        confidence = await asyncio.to_thread(_confidence, checkpoint, device, state.input_text, answer, passage)
+        passage = as_text(state.metadata.get(context)) if context else ""
+        confidence = await asyncio.to_thread(_confidence, checkpoint, device, state.input_text, answer, passage or None)
         value = {"correct": correct, "confidence": confidence, "brier": (confidence - correct) ** 2}
         return Score(value=value, answer=answer, explanation=graded.explanation, metadata=graded.metadata)
 

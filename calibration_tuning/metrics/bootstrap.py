@@ -177,9 +177,17 @@ def share_interval(value: float, draws: Draws, trials: float, units: int | None 
 
 
 def mean_interval(values: Array, groups: Array | int, count: int, seed: int, level: float = LEVEL) -> Interval:
-    """The mean of `values` [n] with its bootstrap interval over `groups` (labels [n], or n for independent rows)."""
-    draws = draws_of(lambda indices: {"mean": float(values[indices].mean())}, groups, count, seed)
-    return percentile_interval(float(values.mean()), draws.get("mean", ()), level, units_of(groups))
+    """The mean of `values` [n] with its bootstrap interval over `groups` (labels [n], or n for independent rows).
+
+    Above the usual level, as for many subjects at once, it is t standard deviations of the resampled means: a thousand
+    resamples do not reach into such tails.
+    """
+    draws = draws_of(lambda indices: {"mean": float(values[indices].mean())}, groups, count, seed).get("mean", ())
+    value, units = float(values.mean()), units_of(groups)
+    if level <= LEVEL or not len(draws):
+        return percentile_interval(value, draws, level, units)
+    half = _quantile(units, level) * _widening(units) * float(_defined(draws).std())
+    return Interval(value, value - half, value + half)
 
 
 def error_interval(

@@ -92,11 +92,13 @@ def log_odds(confidence: Array) -> Array:
 def fit(kind: CalibratorName, logit: Array, correct: Array) -> AnyCalibrator:
     """The calibrator of that kind for log-odds `logit` [n] and correctness `correct` [n] in [0, 1].
 
-    Raises ValueError for an empty input. Separable or constant data has no finite optimum: scales then end at a bound
-    (0.05 or 20; 0 or 20 for beta) and biases within +-20.
+    Raises ValueError for an empty input and for NaN. Separable or constant data has no finite optimum: scales then end
+    at a bound (0.05 or 20; 0 or 20 for beta) and biases within +-20.
     """
     if not len(logit):
         raise ValueError(f"a {kind} calibrator cannot be fitted on no examples")
+    if np.isnan(logit).any():
+        raise ValueError(f"a {kind} calibrator cannot be fitted on NaN; leave out the examples that have no score")
     return CALIBRATORS[kind](_finite(logit), np.asarray(correct, dtype=np.float64))
 
 

@@ -251,6 +251,7 @@ def resampled_metrics(
     sides are paired.
     """
     p, c = check(confidence, correct, num_bins)
+    check_labels("groups", groups, len(p))
     units = len(p) if groups is None else np.asarray(groups)
     return _resampled(p, c, units, num_bins, seed, bootstrap_samples, only, _labels(subjects, len(p)))
 
@@ -272,12 +273,17 @@ def check(confidence: Values, correct: Values, num_bins: int = 10) -> tuple[Arra
     return p, c
 
 
+def check_labels(name: str, labels: Array | Sequence[Any] | None, n: int) -> None:
+    """Raises ValueError unless there are n, or none at all."""
+    if labels is not None and len(labels) != n:
+        raise ValueError(f"{n} confidences, but {len(labels)} {name}; give each its own")
+
+
 def _labels(subjects: Array | Sequence[Any] | None, n: int) -> Array | None:
     """The labels as whole numbers, which sort faster than names on every resample. ValueError unless there are n."""
+    check_labels("subjects", subjects, n)
     if subjects is None:
         return None
-    if len(subjects) != n:
-        raise ValueError(f"{n} confidences, but {len(subjects)} subjects; give each its subject")
     return np.unique(np.asarray(subjects), return_inverse=True)[1]
 
 

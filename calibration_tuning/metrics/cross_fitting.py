@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration_tuning.metrics.calibrators import CALIBRATORS, AnyCalibrator, fit, log_odds
+from calibration_tuning.metrics.confidence import check, check_labels
 
 if TYPE_CHECKING:
     from calibration_tuning.config.training import CalibratorName
@@ -27,9 +28,11 @@ def calibrate(
     """Calibrated confidences [n] of answers with `confidence` [n] and correctness `correct` [n], both in [0, 1].
 
     `kind` is one of `CALIBRATORS`. Nothing is scored by what it was fitted on: see `cross_fitted`, which also says what
-    `groups`, `folds` and `seed` are, and which errors are raised. To fit on one set and use it on another, call `fit`.
+    `groups`, `folds` and `seed` are, and which errors are raised, besides ValueError for values outside [0, 1] and for
+    NaN. To fit on one set and use it on another, call `fit`.
     """
-    return cross_fitted(kind, log_odds(np.asarray(confidence)), np.asarray(correct), groups, folds, seed)
+    p, c = check(confidence, correct)
+    return cross_fitted(kind, log_odds(p), c, groups, folds, seed)
 
 
 def cross_fitted(
@@ -43,8 +46,9 @@ def cross_fitted(
     """Confidences [n], each by a calibrator fitted on the folds that the example is not in.
 
     `logit` [n] are log-odds, `correct` [n] is in [0, 1]. Examples of one group (labels [n]) share a fold; folds are
-    drawn by `seed`. Raises ValueError for fewer groups than folds.
+    drawn by `seed`. Raises ValueError for fewer groups than folds, and for groups of other examples.
     """
+    check_labels("groups", groups, len(logit))
     _, labels = np.unique(np.arange(len(logit)) if groups is None else np.asarray(groups), return_inverse=True)
     count = int(labels.max(initial=-1)) + 1
     if count < folds:

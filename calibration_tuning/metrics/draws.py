@@ -20,6 +20,9 @@ Array = np.ndarray
 CELLS = 2**17
 """Numbers of a block of resamples, so that blocks stay in the processor's cache and memory does not grow with them."""
 
+ALL_EQUAL = 1e-12
+"""Variance, or gain, below which numbers differ by rounding alone."""
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -94,7 +97,7 @@ def brier(draws: Draws) -> Array:
 
 def brier_skill(draws: Draws) -> Array:
     variance = _variance(draws)
-    return 1 - _divided(brier(draws), variance)
+    return 1 - _divided(brier(draws), np.where(variance > ALL_EQUAL, variance, 0.0))
 
 
 def brier_parts(draws: Draws) -> tuple[Array, Array, Array]:
@@ -188,7 +191,7 @@ def prr(draws: Draws) -> Array:
     random = 1 - draws.mean(draws.correct)
     best = _area(draws, *draws.by_value(draws.correct))
     gain = random - best
-    return _divided(random - aurc(draws), np.where(gain > 1e-12, gain, 0.0))
+    return _divided(random - aurc(draws), np.where(gain > ALL_EQUAL, gain, 0.0))
 
 
 def _area(draws: Draws, counts: Array, positives: Array) -> Array:
@@ -206,7 +209,7 @@ def _area(draws: Draws, counts: Array, positives: Array) -> Array:
 
 
 def _variance(draws: Draws) -> Array:
-    """[B]: of `correct` in each resample; exactly 0 where all are equal."""
+    """[B]: of `correct` in each resample; 0 but for rounding where all are equal."""
     mean = draws.mean(draws.correct)
     return (draws.weight * (draws.correct - mean[:, None]) ** 2).sum(1) / draws.size
 

@@ -9,7 +9,8 @@ and Grünwald 2021). Looking after every answer therefore costs no correction.
 
 Two such factors are averaged, which keeps the guarantee: one of all answers together (calibration in the large), and
 one of five bins that had equally many answers at the evaluation (the shape). The guarantee is asymptotic: a bin takes
-part once five right and five wrong answers are expected in it, if its confidences are exactly right.
+part once five of its answers are expected to go against their confidence (be wrong where it is above 0.5, right where
+it is below), if confidences are exactly right; so must five have been at the evaluation.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SHIFT = 0.1
 """Standard deviation of a drift's size under the alternative: ten points of probability."""
 BINS = 5
 EXPECTED = 5.0
-"""Least number of right, and of wrong, answers that a bin's confidences must expect."""
+"""Least number of answers of a bin that must be expected to go against their confidence."""
 FEWEST_GROUPS = 50
 """Groups in a bin without which the variance between them is not known well enough."""
 ABSENT = 1e9
@@ -64,6 +65,8 @@ class Drift:
     """How many answers, in order, had been seen when the alarm was raised; None without an alarm."""
     tested_from: int | None
     """How many answers it took until the test could begin; None where it could not, so that nothing is known."""
+    evaluation_suffices: bool
+    """False where the evaluation's answers are too few for how sure they are. The test then never begins."""
     gap_then: float
     """Accuracy minus mean confidence at the evaluation; 0 where there is none to compare with."""
     gap_now: float
@@ -89,7 +92,7 @@ class _Sums:
     chance: Array
     """[t, B] sums of p (1 - p): the variance of calibrated labels that are 0 or 1."""
     rarer: Array
-    """[t, B] expected units of the rarer kind, right or wrong."""
+    """[t, B] units that are expected to go against their confidence."""
     present: Array
     """[t, B] units that have answers in the bin."""
     rr: Array
@@ -133,6 +136,7 @@ def calibration_drift(
         largest=float(max(1.0, e_values.max())),
         alarm_at=int(seen[alarms[0]]) if len(alarms) else None,
         tested_from=int(seen[began[0]]) if len(began) else None,
+        evaluation_suffices=whole.evaluation_suffices,
         gap_then=0.0 if before is None else float(np.mean(before[1] - before[0])),
         gap_now=float(np.mean(now[1] - now[0])),
         visible=_visible(float(whole.variances[-1, 0]), rate) if len(began) else None,
@@ -146,6 +150,8 @@ class _Factors:
     """[t]"""
     variances: Array
     """[t, B] of the differences; `ABSENT` where a bin does not take part."""
+    evaluation_suffices: bool
+    """In every bin."""
 
 
 def _factors(
@@ -154,10 +160,12 @@ def _factors(
     """The Bayes factor for drift after each unit, over the bins between `edges`."""
     sums = _sums(*now, units, edges)
     means, covariance, takes_part = _moments(sums, _binary(now[1]))
+    suffices = True
     if before is not None and units_before is not None:
         old = _sums(*before, units_before, edges)
         old_means, old_covariance, has_enough = (values[-1:] for values in _moments(old, _binary(before[1])))
         means, covariance, takes_part = means - old_means, covariance + old_covariance, takes_part & has_enough
+        suffices = bool(has_enough.all())
     means = np.where(takes_part, means, 0.0)
     covariance = np.where(takes_part[:, :, None] & takes_part[:, None, :], covariance, 0.0)
     diagonal = np.arange(covariance.shape[1])
@@ -166,7 +174,7 @@ def _factors(
     distance = _squared(means, covariance) - _squared(means, wider)
     log_factor = (np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(wider)[1] + distance) / 2
     log_factor = np.where(takes_part.any(1), log_factor, 0.0)
-    return _Factors(np.exp(np.minimum(log_factor, 700.0)), covariance[:, diagonal, diagonal])
+    return _Factors(np.exp(np.minimum(log_factor, 700.0)), covariance[:, diagonal, diagonal], suffices)
 
 
 def _sums(confidence: Array, correct: Array, units: Array, edges: Array) -> _Sums:

@@ -18,8 +18,9 @@ def brier(confidence: Array, correct: Array) -> float:
 def brier_skill(confidence: Array, correct: Array) -> float | None:
     """1 - Brier / that of always saying the mean correctness of these very answers: 0 is no better than the base rate,
     1 perfect. Comparable where accuracies differ, as Brier is not; None for one class only."""
-    uncertainty = float(np.var(correct))
-    return 1 - brier(confidence, correct) / uncertainty if uncertainty else None
+    if np.ptp(correct) == 0:  # the variance may be 1e-33 then
+        return None
+    return 1 - brier(confidence, correct) / float(np.var(correct))
 
 
 def brier_parts(confidence: Array, correct: Array, num_bins: int) -> tuple[float, float, float]:

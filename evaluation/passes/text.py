@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.config.evaluation import EvaluationSettings
 from calibration_tuning.lm.caches import Prefix
 from calibration_tuning.lm.likelihood import continue_rows
-from calibration_tuning.lm.models import float32_logits
+from calibration_tuning.lm.models import context_length, float32_logits, load_model_config
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, GradedAnswer
@@ -29,6 +30,11 @@ def measure(
     seen = TokenCalibration(context.settings.num_bins)
     read_windows(context.model, context.prompt, [row.token_ids for row in rows], range(len(rows)), seen)
     return [{"vocabulary": seen.vocabulary, "tokens": pack(seen.sums[i])} for i in range(len(rows))]
+
+
+def window_room(model: ModelSettings, tokenizer: Any) -> int:
+    """Tokens of a window that the model reads, after the one that some tokenizers put before every text."""
+    return context_length(load_model_config(model), tokenizer) - len(tokenizer("").input_ids[:1])
 
 
 @torch.no_grad()

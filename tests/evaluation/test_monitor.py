@@ -113,6 +113,14 @@ def test_few_labels_say_nothing(tmp_path: Path) -> None:
     assert result.output.startswith("Nothing can be said yet: 6 labelled answers are too few")
 
 
+def test_a_sure_evaluation_of_few_answers_is_what_is_missing(tmp_path: Path) -> None:
+    """At 0.999 five answers in 5,000 go against their confidence, so that 400 say nothing, whatever comes later."""
+    then = tmp_path / "then.csv"
+    then.write_text("confidence,correct\n" + "0.999,1\n" * 400)
+    said = run(written(tmp_path / "now.jsonl", 2000), "--evaluation", then).output
+    assert said.startswith("Nothing can be said, however many labels come: the evaluation's answers are too few")
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [

@@ -14,11 +14,13 @@ from typing import Any, get_args
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from safetensors.numpy import load_file, save_file
 
 from calibration_tuning import CalibratedModel
 from calibration_tuning.config.evaluation import EstimatorName
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
+from calibration_tuning.errors import UserError
 from calibration_tuning.records import read_records
 from evaluation.__main__ import evaluate
 from evaluation.calibrators_json import read_calibrators
@@ -266,7 +268,6 @@ def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: Ru
 
 
 def test_a_second_evaluation_at_once_is_refused(evaluated: RunConfig, trained: Path) -> None:
-    from calibration_tuning.errors import UserError
     from calibration_tuning.runs.locks import lock_folder
 
     lock = lock_folder(evaluated.findings_dir)
@@ -288,7 +289,6 @@ def test_a_second_evaluation_at_once_is_refused(evaluated: RunConfig, trained: P
 )
 def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path, content: str, message: str) -> None:
     from calibration_tuning.config.evaluation import OtherAnswers
-    from calibration_tuning.errors import UserError
     from calibration_tuning.lm.models import load_tokenizer
     from calibration_tuning.lm.prompts import PromptFormat
     from evaluation.other_answers import other_splits
@@ -304,6 +304,15 @@ def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path,
         other_splits([OtherAnswers(name="o", path=path)], splits, prompt_format)
     with pytest.raises(UserError, match="holds no curated set"):
         other_splits([OtherAnswers(name="o", path=tmp_path)], splits, prompt_format)
+
+
+def test_other_answers_may_hold_any_character_and_a_mark_at_the_beginning(tmp_path: Path) -> None:
+    from calibration_tuning.config.evaluation import OtherAnswers
+    from evaluation.other_answers import read_answers
+
+    path = tmp_path / "others.jsonl"
+    path.write_text('{"id": "a", "answer": "one\u2028two"}\n', encoding="utf-8-sig")
+    assert read_answers(OtherAnswers(name="o", path=path)) == {"a": "one\u2028two"}
 
 
 def test_another_runs_set_is_a_file_of_answers(evaluated: RunConfig) -> None:
@@ -322,7 +331,6 @@ def test_another_runs_set_is_a_file_of_answers(evaluated: RunConfig) -> None:
 
 
 def test_settings_that_do_not_fit_are_refused(trained: Path) -> None:
-    from calibration_tuning.errors import UserError
 
     with pytest.raises(UserError, match=r"evaluation.samples: 0, but self_consistency needs sampled answers"):
         load_run_config(trained, ["evaluation.samples=0"])
@@ -332,3 +340,34 @@ def test_settings_that_do_not_fit_are_refused(trained: Path) -> None:
     with pytest.raises(UserError, match=r"evaluation.estimators.0: .*\(got 'quer'\)"):
         load_run_config(trained, ["evaluation.estimators=[quer]"])
     assert load_run_config(trained, ["evaluation.estimators=[p_true]"]).evaluation.estimators == ("query", "p_true")
+
+
+def test_thresholds_that_went_with_the_checkpoint_are_made_again(tiny_run: Path, tmp_path: Path) -> None:
+    """A checkpoint that is trained again comes without them, and may have the very same weights."""
+    config = finished(tiny_run, tmp_path)
+    thresholds = config.checkpoint_dir / "thresholds.json"
+    before = thresholds.read_text()
+    thresholds.unlink()
+    evaluate(config, False)
+    assert thresholds.read_text() == before
+
+
+def test_other_weights_are_another_report(tiny_run: Path, tmp_path: Path) -> None:
+    """Other GPUs train others from the same settings, and so under the same fingerprint."""
+    from calibration_tuning.checkpoint import read_record
+    from evaluation.__main__ import inputs_of
+
+    config = finished(tiny_run, tmp_path)
+    trained = read_record(config.checkpoint_dir)
+    before = inputs_of(config, trained)
+    path = config.checkpoint_dir / "adapter_model.safetensors"
+    save_file({name: value + 1 for name, value in load_file(path).items()}, path)
+    assert inputs_of(config, trained) != before
+    with pytest.raises(UserError, match="--force"):
+        evaluate(config, False)
+
+
+def finished(run: Path, folder: Path) -> RunConfig:
+    """A finished run in another folder, to be changed."""
+    shutil.copytree(run.parent, folder / "runs")
+    return load_run_config(run / "config.yaml", [f"output_dir={folder / 'runs'}"])

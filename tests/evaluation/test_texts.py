@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
+from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.config.evaluation import TextSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.token_calibration import TokenCalibration, full_ece
-from evaluation.passes.text import read_windows
+from evaluation.passes.text import read_windows, window_room
 from evaluation.texts import read_documents, text_files, windows
 
 DOCUMENTS = ["First document.", "Zweites Dokument: ä.", "Third."]
@@ -57,7 +58,7 @@ def test_a_text_file_is_one_document(tmp_path: Path) -> None:
         ("a.jsonl", b"\xff\xfe\n", r"a\.jsonl: cannot be read"),
         ("a.jsonl.gz", b"not gzip", r"a\.jsonl\.gz: cannot be read"),
         ("a.txt", b"\xff\xfe", r"a\.txt: cannot be read"),
-        ("missing.jsonl", None, r"missing\.jsonl: cannot be read"),
+        ("missing.jsonl", None, r"missing\.jsonl: there is no such file"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
@@ -117,3 +118,21 @@ def test_windows_are_read_as_the_model_reads_them_whole(tiny: Any, has_start: bo
     assert seen.compute()["full_ece"] == pytest.approx(full_ece(torch.cat(logits), targets), abs=1e-6)
     nll = torch.nn.functional.cross_entropy(torch.cat(logits), torch.tensor(targets)).item()
     assert seen.compute()["nll"] == pytest.approx(nll, abs=1e-5)
+
+
+def test_windows_that_the_model_cannot_read_are_refused() -> None:
+    def encode(text: str) -> list[int]:
+        return [ord(c) for c in text]
+
+    assert len(windows(["abcd"], encode, TextSettings(path="x", window=4), room=4)) == 1
+    with pytest.raises(UserError, match="windows of 5 tokens are longer than the 4 that the model reads"):
+        windows(["abcd"], encode, TextSettings(path="x", window=5), room=4)
+
+
+@pytest.mark.parametrize("has_start", [False, True])
+def test_a_token_before_every_text_takes_room(tiny_model_path: Path, has_start: bool) -> None:
+    def tokenizer(text: str) -> Any:
+        return SimpleNamespace(input_ids=[1] if has_start else [])
+
+    tokenizer.model_max_length = 10**9  # type: ignore[attr-defined]
+    assert window_room(ModelSettings(path=str(tiny_model_path)), tokenizer) == 512 - has_start

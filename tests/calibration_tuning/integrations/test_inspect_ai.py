@@ -25,9 +25,10 @@ def evaluated(checkpoint: Path, folder: Path, grader: Any, said: list[str], **se
     outputs = [ModelOutput.from_content("mockllm/model", text) for text in said]
     for output in outputs:  # else inspect_ai counts tokens with a file that it downloads
         output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+    pages = [f"Page {n}." if n else None for n in range(len(said))]
     samples = [
-        Sample(id=n + 1, input=f"What is {n} plus {n}?", target=str(2 * n), metadata={"page": f"Page {n}."})
-        for n in range(len(said))
+        Sample(id=n + 1, input=f"What is {n} plus {n}?", target=str(2 * n), metadata={"page": page})
+        for n, page in enumerate(pages)
     ]
     task = Task(
         dataset=samples, solver=generate(), scorer=with_confidence(grader, checkpoint=str(checkpoint), **settings)
@@ -50,7 +51,7 @@ def test_samples_and_results_have_the_confidence(tiny_run: Path, tmp_path: Path,
     values = [sample.scores["with_confidence"].value for sample in log.samples]
     correct = [float(n % 3 > 0) for n in range(COUNT)]
     assert [value["correct"] for value in values] == correct
-    passages = [f"Page {n}." if context else None for n in range(COUNT)]
+    passages = [f"Page {n}." if context and n else None for n in range(COUNT)]  # the first sample has none
     questions = [f"What is {n} plus {n}?" for n in range(COUNT)]
     model = CalibratedModel.from_pretrained(tiny_run, device="cpu")
     confidence = model.confidence_batch(questions, said, passages)

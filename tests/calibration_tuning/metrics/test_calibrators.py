@@ -155,3 +155,9 @@ def test_log_odds_clips_and_passes_nan() -> None:
 
 def test_every_kind_is_registered() -> None:
     assert {*CALIBRATORS} == {*KINDS}
+
+
+@pytest.mark.parametrize("kind", CALIBRATORS)
+def test_nothing_is_fitted_on_nan(kind: Any) -> None:
+    with pytest.raises(ValueError, match="cannot be fitted on NaN"):
+        fit(kind, np.array([0.3, np.nan, 1.0]), np.array([0, 1, 1]))

@@ -46,6 +46,12 @@ def test_brier_skill_by_hand() -> None:
     assert point_metrics(a(0.8), a(1))["brier_skill"] is None
 
 
+@pytest.mark.parametrize("correct", [0.0, 1.0, 0.7, 1 / 3])
+def test_brier_skill_of_equally_correct_answers_is_undefined(correct: float) -> None:
+    found = confidence_metrics(np.linspace(0, 1, 30), np.full(30, correct), only=("brier_skill",))["brier_skill"]
+    assert found.value is None
+
+
 def test_nll_of_a_certain_mistake_is_finite() -> None:
     assert point_metrics(a(1.0), a(0))["nll"] == pytest.approx(-np.log(1e-12), rel=1e-3)
 
@@ -192,6 +198,11 @@ def test_without_pairs_within_a_subject_there_is_no_such_auroc() -> None:
         found = confidence_metrics(sample(40)[0], [1, 0] * 20, bootstrap_samples=100, subjects=given)
         assert found["auroc_within_subjects"].value is None
         assert "no subject has both" in str(found["auroc_within_subjects"].undefined)
+
+
+def test_refuses_groups_of_other_answers() -> None:
+    with pytest.raises(ValueError, match="5 confidences, but 2 groups"):
+        confidence_metrics(np.full(5, 0.5), np.ones(5), groups=["a", "b"])
 
 
 def test_refuses_subjects_of_other_answers() -> None:

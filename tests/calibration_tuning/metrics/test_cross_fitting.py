@@ -61,3 +61,15 @@ def test_confidences_are_calibrated_by_what_has_not_seen_them() -> None:
     groups = np.arange(len(logit)) // 4
     expected = cross_fitted("beta", logit, correct, groups, seed=3)
     assert calibrate(list(expit(logit)), list(correct), "beta", groups, seed=3) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"), [(np.nan, "is nan"), (85.0, "is 85.0, outside")], ids=["NaN", "in percent"]
+)
+def test_what_is_no_confidence_is_refused(changed: float, message: str) -> None:
+    confidence, correct = np.linspace(0.1, 0.9, 20), np.arange(20) % 2
+    confidence[3] = changed
+    with pytest.raises(ValueError, match=message):
+        calibrate(confidence, correct)
+    with pytest.raises(ValueError, match="20 confidences, but 3 groups"):
+        calibrate(np.linspace(0.1, 0.9, 20), correct, groups=["a", "b", "c"])

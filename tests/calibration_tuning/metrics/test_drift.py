@@ -126,7 +126,8 @@ def test_too_few_say_nothing() -> None:
 def test_few_of_the_evaluation_say_nothing() -> None:
     p, c = answers(np.random.default_rng(0), 500, -0.3)
     found = calibration_drift(p, c, (p[:6], c[:6]))
-    assert (found.tested_from, found.has_drifted) == (None, False)
+    assert (found.tested_from, found.has_drifted, found.evaluation_suffices) == (None, False, False)
+    assert calibration_drift(p, c, (p, c)).evaluation_suffices
 
 
 def test_the_alarm_stays_raised() -> None:
