@@ -15,7 +15,7 @@ from calibration_tuning.runs.files import read_json
 
 MANIFEST = "manifest.json"
 FEW_SHOT = "few_shot.json"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of the manifest and the splits beside it."""
 MADE_BY = "calibration-tuning curate CONFIG"
 

@@ -119,7 +119,8 @@ def choice_texts(value: Any) -> tuple[list[str], list[str]]:
     if isinstance(value, Mapping):
         texts, labels = value.get("text"), value.get("label", value.get("labels"))
         if isinstance(texts, list | tuple):
-            return list(map(as_text, texts)), list(map(as_text, labels or ()))
+            is_labelled = isinstance(labels, list | tuple) and len(labels) == len(texts)  # else it is no name of each
+            return list(map(as_text, texts)), list(map(as_text, labels)) if is_labelled else []
         pairs = [(key, text) for key, text in value.items() if not is_missing(text)]
         return [as_text(text) for _, text in pairs], [as_text(key) for key, _ in pairs]
     if isinstance(value, str) or not hasattr(value, "__iter__"):

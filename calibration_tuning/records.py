@@ -137,26 +137,18 @@ class QueryExample(GradedAnswer):
     split: Split
 
 
-ANSWER_FEW_SHOT = 4
-"""Demonstrations, at most, before every question that a loaded checkpoint answers."""
-
-
 class FewShot(_Record):
     """The few-shot blocks of a run (`few_shot.json`): by subject or source for answers, one block for the query."""
 
     by: FewShotBy = "subject"
     answer: dict[str, list[Demonstration]]
     query: list[Demonstration]
+    shown: list[Demonstration]
+    """Before every question that a loaded checkpoint answers: they show the form of an answer."""
 
     def before(self, question: Question) -> list[Demonstration]:
         """The demonstrations before a question when it is answered."""
         return self.answer.get(block_of(question, self.by), [])
-
-    def for_any_question(self) -> list[Demonstration]:
-        """The block of a loaded checkpoint: one demonstration of each of a few topics, which show the form of an
-        answer."""
-        firsts = [demonstrations[0] for demonstrations in self.answer.values() if demonstrations]
-        return firsts[:: max(1, len(firsts) // ANSWER_FEW_SHOT)][:ANSWER_FEW_SHOT]
 
 
 def block_of(question: Question, by: FewShotBy) -> str:

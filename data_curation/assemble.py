@@ -14,6 +14,7 @@ from calibration_tuning.records import FewShot, GradedAnswer, QueryExample
 from data_curation.duplicates import Dropped, dropped
 from data_curation.query_block import take_query_block
 from data_curation.selection import Selection
+from data_curation.shown_block import shown_block
 from data_curation.splits import SIDES, assign_splits
 
 
@@ -36,10 +37,15 @@ def curated(
         *examples,
         *(QueryExample(**row.model_dump(), split="evaluation") for row in graded if row.source not in training),
     ]
-    few_shot = FewShot(by=settings.few_shot_by, answer=selection.demonstrations, query=block)
     longest = context_length(load_model_config(config.model), prompt_format.tokenizer)
     room = longest - len(prompt_format.few_shot_ids(block))
     fitting = [row for row in rows if sequence_length(row, prompt_format) <= room]
+    few_shot = FewShot(
+        by=settings.few_shot_by,
+        answer=selection.demonstrations,
+        query=block,
+        shown=shown_block(fitting, selection, settings.few_shot_by, prompt_format, longest),
+    )
     _check_sizes(config, fitting, len(graded))
     accounted = {row.id for row in rows} | {row.id for row in surplus}
     there = {row.id for row in fitting}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.grading.graders import grade
+from calibration_tuning.grading.graders import code_outcome, grade
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.records import GradedAnswer, Question, Sample
 from calibration_tuning.runs.processes import is_first_process
 from calibration_tuning.runs.progress import progress
+from calibration_tuning.runs.threads import available_cores
 from data_curation.duplicates import Dropped, dropped
 from data_curation.engines import Failure
 from data_curation.judge import judge
@@ -64,16 +64,31 @@ def grade_pairs(config: RunConfig, pairs: Sequence[Pair], inputs: str) -> list[f
     if not is_first_process():
         return grades
     run = [i for i, (question, _) in enumerate(pairs) if question.grader == "code"]
-    if run:
-        with ThreadPoolExecutor(os.cpu_count()) as pool, progress(len(run), "running code", "programs") as bar:
-            for i, value in zip(run, pool.map(lambda i: grade(*pairs[i]), run), strict=True):
-                grades[i] = value
-                bar.update(1)
+    for i, value in zip(run, code_grades([pairs[i] for i in run]), strict=True):
+        grades[i] = value
     elsewhere = {*judged, *run}
     for i, (question, answer) in enumerate(pairs):
         if i not in elsewhere:
             grades[i] = grade(question, answer)
     return grades
+
+
+def code_grades(pairs: Sequence[Pair]) -> list[float]:
+    """Run the programs on all cores that this process may use. Their time limit is of the clock, so one that ran out of
+    time beside others runs once more by itself: a slow machine is no wrong answer."""
+    if not pairs:
+        return []
+    with ThreadPoolExecutor(available_cores()) as pool, progress(len(pairs), "running code", "programs") as bar:
+        verdicts = []
+        for outcome in pool.map(lambda pair: code_outcome(*pair), pairs):
+            verdicts.append(outcome.verdict)
+            bar.update(1)
+    slow = [i for i, verdict in enumerate(verdicts) if verdict == "timed_out"]
+    with progress(len(slow), "running slow code alone", "programs") as bar:
+        for i in slow:
+            verdicts[i] = code_outcome(*pairs[i]).verdict
+            bar.update(1)
+    return [float(verdict == "passed") for verdict in verdicts]
 
 
 def second_grades(

@@ -110,6 +110,16 @@ def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkp
     return None
 
 
+def set_aside(work: Path, step: int) -> None:
+    """Checkpoints after `step`, which were passed over as damaged, get names that are not looked at: the ones written
+    from here on would be the older ones otherwise, and removed."""
+    for folder in work.glob("step-*"):
+        if folder > step_folder(work, step):
+            aside = folder.with_name(f"damaged-{folder.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+
+
 def best_checkpoint(work: Path, state: State) -> Checkpoint:
     folder = best_folder(work, state.best_step or 0)
     checkpoint = _read(folder)
@@ -118,11 +128,12 @@ def best_checkpoint(work: Path, state: State) -> Checkpoint:
     return checkpoint
 
 
-def rotate(work: Path, keep: int, best_step: int | None) -> None:
-    """Keep the `keep` newest checkpoints and the best checkpoint, that of `best_step`. Remove all others."""
-    old = sorted(work.glob("step-*"))[:-keep]
-    outdone = set(work.glob("best-*")) - {best_folder(work, best_step or 0)}
-    for folder in [*old, *outdone]:
+def rotate(work: Path, keep: int) -> None:
+    """Keep the `keep` newest checkpoints, and the best one by each of them. Remove all others."""
+    steps = sorted(work.glob("step-*"))
+    kept = [state for folder in steps[-keep:] if (state := _state(folder)) is not None]
+    outdone = set(work.glob("best-*")) - {best_folder(work, state.best_step or 0) for state in kept}
+    for folder in [*steps[:-keep], *outdone]:
         shutil.rmtree(folder)
 
 
@@ -135,12 +146,19 @@ def best_folder(work: Path, step: int) -> Path:
 
 
 def _read(folder: Path) -> Checkpoint | None:
+    state = _state(folder)
     try:
-        state = State.model_validate(json.loads((folder / STATE).read_text(encoding="utf-8")))
-        whole = (folder / SUMS).is_file() and damaged(folder) is None
+        is_whole = (folder / SUMS).is_file() and damaged(folder) is None
+    except OSError:
+        return None
+    return Checkpoint(folder, state) if state is not None and is_whole else None
+
+
+def _state(folder: Path) -> State | None:
+    try:
+        return State.model_validate(json.loads((folder / STATE).read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError):
         return None
-    return Checkpoint(folder, state) if whole else None
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -56,7 +56,7 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     if config.training.readout == "stacked":
         with untuned(run.strategy.accelerator.unwrap_model(run.strategy.model)):
             before = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
-        readout, logits = fit_stacked(config, run, inputs, inputs.few_shot.for_any_question(), logits, before)
+        readout, logits = fit_stacked(config, run, inputs, inputs.few_shot.shown, logits, before)
     calibrator = fit(config.training.calibrator, logits, correct)
     calibrated_on = {
         "n": len(rows),
@@ -95,7 +95,7 @@ def save_checkpoint(
         prompt_style=inputs.prompt_format.style,
         answer_tokens=inputs.prompt_format.answer_tokens,
         query_few_shot=inputs.few_shot.query,
-        answer_few_shot=inputs.few_shot.for_any_question(),
+        answer_few_shot=inputs.few_shot.shown,
         has_conversations=any(row.earlier for row in inputs.splits["calibration"]),
         max_new_tokens=config.curation.max_new_tokens,
         readout=None if fitted.readout is None else fitted.readout.record,

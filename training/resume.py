@@ -19,6 +19,7 @@ from training.checkpoints import (
     best_folder,
     find_checkpoint,
     rotate,
+    set_aside,
     step_folder,
     write_checkpoint,
 )
@@ -39,6 +40,8 @@ def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str
             f"{config.training_dir}: the processes see checkpoints of different steps {sorted(set(steps))}; output_dir "
             "must be a folder that all machines share"
         )
+    if is_first_process():  # the others have looked
+        set_aside(config.training_dir, steps[0])
     identifier = broadcast_object_list([uuid.uuid4().hex[:12]])[0]
     if checkpoint is None:
         fresh = State(
@@ -69,7 +72,7 @@ def saver(config: RunConfig, strategy: Strategy) -> Callable[[State, bool], None
             if is_best:
                 write_checkpoint(best_folder(work, state.step), state, {TRAINED: values})
             write_checkpoint(step_folder(work, state.step), state, {TRAINED: values, OPTIMIZER: moments})
-            rotate(work, config.training.keep_checkpoints, state.best_step)
+            rotate(work, config.training.keep_checkpoints)
         strategy.accelerator.wait_for_everyone()
 
     return save

@@ -14,7 +14,7 @@ from fractions import Fraction
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.answer_parsing import normal_forms, normalise
 from calibration_tuning.grading.choice_parsing import choice_index
-from calibration_tuning.grading.code_sandbox import run_program
+from calibration_tuning.grading.code_sandbox import Outcome, run_program
 from calibration_tuning.grading.list_parsing import items
 from calibration_tuning.grading.math_parsing import final_answer, parts, without_exponents
 from calibration_tuning.grading.number_parsing import plain_number, read_number
@@ -163,9 +163,13 @@ def set_of_items(question: Question, answer: str) -> float:
 
 def code(question: Question, answer: str) -> bool:
     """The question's program, with the answer's code for `<answer>`, runs to its end; see `code_sandbox`."""
+    return code_outcome(question, answer).verdict == "passed"
+
+
+def code_outcome(question: Question, answer: str) -> Outcome:
     if question.program is None:
         raise UserError(f"question {question.id}: grader code needs a program that holds <answer>")
-    return run_program(program_with(question.program, answer)).verdict == "passed"
+    return run_program(program_with(question.program, answer))
 
 
 GRADERS: dict[str, Callable[[Question, str], float]] = {

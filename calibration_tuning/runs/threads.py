@@ -12,6 +12,11 @@ LAUNCHERS = "1"
 """What torchrun and accelerate set OMP_NUM_THREADS to where they start several processes. Another value is a choice."""
 
 
+def available_cores() -> int:
+    """Cores that this process may use, of a job or container too; those of the machine where that cannot be told."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def cores_of_waiting_processes() -> Iterator[int]:
     """Let NumPy, SciPy and torch use all cores of this process while the block runs, and yield the number of threads.
@@ -26,7 +31,7 @@ def cores_of_waiting_processes() -> Iterator[int]:
         return
     from threadpoolctl import threadpool_limits
 
-    before, count = torch.get_num_threads(), len(os.sched_getaffinity(0))
+    before, count = torch.get_num_threads(), available_cores()
     torch.set_num_threads(count)
     try:
         with threadpool_limits(count):

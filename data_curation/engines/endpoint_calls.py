@@ -72,7 +72,7 @@ class Endpoint:
                 continue
             self._leave_out([name for name in self._neutral if name not in neutral], rejected)
             try:
-                return response.json()
+                return whole(response.json())
             except (ValueError, RecursionError):
                 what = said(response.text) or "empty"
                 raise NoAnswer(f"the endpoint's reply is not of its protocol ({what})", lasting=False) from None
@@ -130,10 +130,19 @@ class Endpoint:
 
     def told(self, error: Any) -> str:
         """What the server said, without the key."""
-        return self.hidden(said(error.body if error.body else error.response.text) or "without a word")
+        return whole(self.hidden(said(error.body if error.body else error.response.text) or "without a word"))
 
     def hidden(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
+
+
+def whole(value: Any) -> Any:
+    """Parsed JSON whose texts fit into a file: half of a surrogate pair, which no file can hold, is a question mark."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [whole(part) for part in value]
+    return {whole(key): whole(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _body(error: Any) -> str:

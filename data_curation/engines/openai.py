@@ -163,17 +163,17 @@ class OpenAI:
         if prompt_format.style == "chat":
             asked = {
                 "messages": prompt_format.answer_messages(demonstrations, question),
-                "max_completion_tokens": request.max_new_tokens,
+                "max_completion_tokens": request.max_new_tokens + prompt_format.trace_room,
                 "logprobs": True,
             }
-            return self._answer(written_answer(await endpoint.post("/chat/completions", {**common, **asked})))
+            return self._answer(request, written_answer(await endpoint.post("/chat/completions", {**common, **asked})))
         asked = {
             "prompt": prompt_format.answer_text(demonstrations, question),
             "max_tokens": request.max_new_tokens,
             "logprobs": 1,
             "stop": [prompt_format.stop_text(question.multiline) or "\n"],
         }
-        return self._answer(written_answer(await endpoint.post("/completions", {**common, **asked})))
+        return self._answer(request, written_answer(await endpoint.post("/completions", {**common, **asked})))
 
     async def _chosen(self, endpoint: Endpoint, request: Request) -> Answer:
         """The likeliest of the given choices, each read after the very token ids that the other engines read."""
@@ -185,11 +185,15 @@ class OpenAI:
         logprobs = [await endpoint.continuation_logprobs(self._model, prompt, tokens) for tokens in ids]
         return cloze_answer(choices, ids, logprobs, self._job.cloze)
 
-    def _answer(self, written: Written) -> Answer:
+    def _answer(self, request: Request, written: Written) -> Answer:
         """With log-probabilities only where the endpoint's tokens are the tokens of our tokenizer."""
-        answer = written.text.encode(errors="replace").decode().strip()  # half of a surrogate pair fits into no file
         prompt_format = self._job.prompt_format
+        answer = written.text.strip()
         ids = prompt_format.answer_ids(answer) if answer else []
+        count, room = self._trace_tokens(written), request.max_new_tokens
+        if written.trace is not None and len(ids) > room:  # what a short trace left of its room went into the answer
+            answer = str(prompt_format.tokenizer.decode(ids[:room])).strip()
+            ids = prompt_format.answer_ids(answer)[:room]
         # One by one, as another split can have the same length; tokenizers differ in whether they show leading spaces.
         ours = [str(prompt_format.tokenizer.decode([token])).lstrip(" ") for token in ids]
         # Servers count the reasoning's tokens in; the answer's are then the last that are the same as ours.
@@ -197,5 +201,12 @@ class OpenAI:
         for start in range(last, -1, -1) if written.trace is not None else range(1):
             theirs = written.tokens[start : start + len(ids)]
             if "".join(theirs).strip() == answer and [token.lstrip(" ") for token in theirs] == ours:
-                return Answer(answer, ids, written.logprobs[start : start + len(ids)], trace=written.trace)
-        return Answer(answer, ids, [], trace=written.trace)
+                return Answer(
+                    answer, ids, written.logprobs[start : start + len(ids)], trace=written.trace, trace_tokens=count
+                )
+        return Answer(answer, ids, [], trace=written.trace, trace_tokens=count)
+
+    def _trace_tokens(self, written: Written) -> int:
+        """By our tokenizer, and no more than are allowed, as tokenizers differ."""
+        ids = self._job.prompt_format.tokenizer.encode(written.trace or "", add_special_tokens=False)
+        return min(len(ids), self._job.prompt_format.thinking_tokens)

@@ -26,7 +26,7 @@ def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration
 
 
 def block_as_loaded(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
-    return few_shot.for_any_question()
+    return few_shot.shown
 
 
 def measure(

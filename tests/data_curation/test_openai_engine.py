@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from calibration_tuning.records import Demonstration, Question
 from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import Failure, Job
 from data_curation.engines.openai import OpenAI
+from tests.families.templates import TEMPLATES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -172,6 +174,35 @@ def test_half_a_surrogate_pair_does_not_stop_the_run(endpoint: Any, tmp_path: Pa
         lambda: engine_for(endpoint), [ask("Who?")], AnswerJournal(tmp_path, "0"), "answering", "answers"
     )
     assert found["Who?#0"].text == "so ?"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "refusal"])
+def test_neither_does_one_in_reasoning_or_in_a_refusal(endpoint: Any, tmp_path: Path, field: str) -> None:
+    message = {"role": "assistant", "content": "the", field: "Hm \ud83d"}
+    endpoint.change = lambda reply: {"choices": [{"message": message, "finish_reason": "stop"}]}
+    journal = AnswerJournal(tmp_path, "0")
+    found = answer_all(lambda: engine_for(endpoint, "chat"), [ask("Who?")], journal, "answering", "answers")["Who?#0"]
+    assert (found.trace if isinstance(found, Answer) else found.reason).count("?") == 1
+    assert AnswerJournal(tmp_path, "0").read() == {"Who?#0": found}
+
+
+def test_a_thinking_model_has_room_for_its_trace_and_no_more_for_its_answer(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint.tokenizer, "chat_template", TEMPLATES["Qwen3"].text)
+    engine = engine_for(endpoint, "chat")
+    thinks = dataclasses.replace(engine._job.prompt_format, thinking="on", thinking_tokens=7)
+    engine._job = dataclasses.replace(engine._job, prompt_format=thinks)
+    message = {
+        "role": "assistant",
+        "content": "What is the capital of France? " * 9,
+        "reasoning_content": "ii " * 40,
+    }
+    endpoint.change = lambda reply: {"choices": [{"message": message, "finish_reason": "stop"}]}
+    (answer,) = answers(engine, [ask("Who?", tokens=3)]).values()
+    assert endpoint.seen[-1].body["max_completion_tokens"] == 3 + thinks.trace_room > 10
+    assert (len(answer.token_ids), answer.trace_tokens) == (3, 7)
+    assert "What is the capital".startswith(answer.text)
 
 
 @pytest.mark.slow
@@ -427,6 +458,6 @@ def test_openai_that_is_missing(endpoint: Any, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_caller_gets_what_the_thread_raises(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake in the engine itself is not taken for a bad reply, and does not leave the caller waiting."""
-    monkeypatch.setattr(OpenAI, "_answer", lambda self, written: 1 / 0)
+    monkeypatch.setattr(OpenAI, "_answer", lambda self, request, written: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         answers(engine_for(endpoint), MANY)

@@ -73,7 +73,7 @@ def asked(tiny: Any, request: pytest.FixtureRequest) -> PassContext:
         curation_fingerprint="",
         versions={},
     )
-    few_shot = FewShot(answer={"s/t": SHOWN}, query=JUDGED)
+    few_shot = FewShot(answer={"s/t": SHOWN}, query=JUDGED, shown=SHOWN)
     settings = EvaluationSettings(samples=3, reasoning_tokens=(0, 5))
     return PassContext(Checkpoint(tuned, prompt, record, None), few_shot, settings, 4, "per_character", 1.0, 0)
 

@@ -23,6 +23,7 @@ from training.checkpoints import (
     best_folder,
     find_checkpoint,
     rotate,
+    set_aside,
     step_folder,
     write_checkpoint,
 )
@@ -121,16 +122,30 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_rotation_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
-    for step in (1, 2, 3, 4):
-        write_checkpoint(step_folder(tmp_path, step), state(step=step), {})
-    for step in (1, 2):
+    for step, best in ((1, 1), (2, 2), (3, 2), (4, 4)):
+        write_checkpoint(step_folder(tmp_path, step), state(step=step, best_step=best), {})
+    for step in (1, 2, 4):
         write_checkpoint(best_folder(tmp_path, step), state(step=step), {TRAINED: TENSORS})
-    rotate(tmp_path, keep=2, best_step=2)
+    rotate(tmp_path, keep=2)
     names = {folder.name for folder in tmp_path.iterdir()}
-    assert names == {"step-00000003", "step-00000004", "best-00000002"}
+    # The best one of the older step as well: that step is gone on from where the newest is damaged.
+    assert names == {"step-00000003", "step-00000004", "best-00000002", "best-00000004"}
     assert best_checkpoint(tmp_path, state(best_step=2)).state.step == 2
     with pytest.raises(RunError, match="missing or damaged"):
         best_checkpoint(tmp_path, state(best_step=1))
+
+
+def test_what_is_written_after_a_damaged_checkpoint_is_found_again(tmp_path: Path) -> None:
+    write_checkpoint(step_folder(tmp_path, 200), state(step=200), {TRAINED: TENSORS})
+    (step_folder(tmp_path, 200) / TRAINED).unlink()
+    assert find_checkpoint(tmp_path) is None
+    set_aside(tmp_path, 0)
+    write_checkpoint(step_folder(tmp_path, 20), state(step=20), {TRAINED: TENSORS})
+    rotate(tmp_path, keep=1)
+    assert {folder.name for folder in tmp_path.iterdir()} == {"step-00000020", "damaged-step-00000200"}
+    found = find_checkpoint(tmp_path)
+    assert found is not None
+    assert found.state.step == 20
 
 
 def test_evenly_spaced_steps_end_with_the_last() -> None:

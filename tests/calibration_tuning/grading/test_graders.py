@@ -1,4 +1,5 @@
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -203,6 +204,14 @@ def test_math_gives_up_on_a_number_too_large(monkeypatch) -> None:
 )  # fmt: skip
 def test_choice_takes_the_letter_or_the_text(answer: str, correct: float) -> None:
     assert grade(question("choice", "iron", "Fe", choices=["gold", "iron", "tin"]), answer) == correct
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", " \n"])
+def test_blank_space_without_end_takes_no_time_and_changes_nothing(blank: str) -> None:
+    begun = time.process_time()
+    assert choice_index(f"The answer could be{blank * 50_000}hard to say", ["gold", "iron"], lettered=True) is None
+    assert choice_index(f"The answer is{blank * 50_000}B", ["gold", "iron"], lettered=True) == 1
+    assert time.process_time() - begun < 10  # 400 took four seconds, and twice as many eight times as long
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,10 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, list[str] | None, list[str]]]
         {"question": "Which?", "choices": {"text": FRUIT, "label": ["A", "B", "C"]}, "answerKey": "C"},
         ("Which?", FRUIT, ["pear"]),
     ),
+    "texts whose label is no list": (
+        {"question": "Which?", "choices": {"text": FRUIT, "label": 1}, "answer": "pear"},
+        ("Which?", FRUIT, ["pear"]),
+    ),
     "arc, numbered from 1": (
         {"question": "Which?", "choices": {"text": FRUIT, "label": ["1", "2", "3"]}, "answerKey": "2"},
         ("Which?", FRUIT, ["plum"]),

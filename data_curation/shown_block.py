@@ -1,0 +1,37 @@
+"""The demonstrations that a loaded checkpoint puts before every question, whatever it is about."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.records import Demonstration, FewShotBy, QueryExample, block_of
+from data_curation.selection import Selection
+
+SIZE = 4
+
+
+def shown_block(
+    rows: Sequence[QueryExample], selection: Selection, by: FewShotBy, prompt_format: PromptFormat, longest: int
+) -> list[Demonstration]:
+    """One demonstration of each of a few blocks, at most four, of question sets that are trained on. A set that is only
+    evaluated must not show itself in what it is judged by.
+
+    Training and evaluation read every answer of `rows` behind them, so the longest are left out, with a warning, until
+    each question and its answer fit into the `longest` tokens that the model reads.
+    """
+    trained = {block_of(row, by) for row in rows if row.split != "evaluation"}
+    firsts = [block[0] for name, block in selection.demonstrations.items() if block and name in trained]
+    shown = firsts[:: max(1, len(firsts) // SIZE)][:SIZE]
+    needed = max((len(prompt_format.answering_ids(row)) + len(row.token_ids) for row in rows), default=0)
+    kept = list(shown)
+    while kept and len(prompt_format.few_shot_ids(kept)) + needed > longest:
+        kept.remove(max(kept, key=lambda one: len(prompt_format.few_shot_ids([one]))))
+    if len(kept) < len(shown):
+        print(
+            f"warning: a loaded checkpoint shows {len(kept)} of {len(shown)} demonstrations before a question; with "
+            f"more, the longest question would not fit into the {longest} tokens that the model reads",
+            file=sys.stderr,
+        )
+    return kept
