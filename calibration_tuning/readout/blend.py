@@ -28,7 +28,7 @@ class Blend(BaseModel):
     lowest: tuple[float, ...]
     """The least value of each signal in the answers it was fitted on, which stands in for a missing one."""
     n: int
-    """Answers that it was fitted on."""
+    """Readings of answers that it was fitted on."""
 
     def __call__(self, signals: Signals) -> Array:
         """Log-odds [n]. Raises KeyError where a signal is missing altogether."""

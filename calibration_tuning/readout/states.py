@@ -22,7 +22,7 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 """Inverse strengths of the ridge penalty on standardised states that are tried."""
 FOLDS = 5
 LEAST = 2 * FOLDS
-"""Correct answers, wrong answers and groups that a probe needs, at least."""
+"""Readings of correct answers and of wrong ones, and groups, that a probe needs, at least."""
 WIDE = 4096
 """Of wider states, the probe is fitted on the principal components, which takes a fraction of the time."""
 PRINCIPAL = 512
