@@ -117,11 +117,15 @@ def _principal(z: Array, count: int, iterations: int | str = "auto") -> Array:
 def _logistic_regression(
     z: Array, right: Array, folds: list[tuple[Array, Array]], penalties: Sequence[float]
 ) -> tuple[Array, float]:
-    """Weights [W] and bias, with the penalty of the least NLL over the folds."""
+    """Weights [W] and bias, with the penalty of the least NLL over the folds.
+
+    On one thread: its products of a matrix and a vector are so small that several take many times as long.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
+    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
         search = GridSearchCV(
             LogisticRegression(max_iter=300), {"C": list(penalties)}, cv=folds, scoring="neg_log_loss"

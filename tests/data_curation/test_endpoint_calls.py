@@ -179,7 +179,7 @@ def test_reasoning_is_set_aside_and_the_answer_keeps_its_log_probabilities(endpo
     endpoint.script = lambda seen: endpoint.reply(body=reply)
     (answer,) = answers(engine_for(endpoint, "chat"), [ask("Who?")]).values()
     ids = PromptFormat(endpoint.tokenizer, "chat").answer_ids("the capital")
-    assert answer == Answer("the capital", ids, [-3.0, -4.0], trace="the capital?")
+    assert answer == Answer("the capital", ids, [-3.0, -4.0], trace="the capital?", trace_tokens=3)
 
 
 def test_a_template_that_can_reason_is_switched(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
