@@ -23,7 +23,8 @@ def shown_block(
     """
     trained = {block_of(row, by) for row in rows if row.split != "evaluation"}
     firsts = [block[0] for name, block in selection.demonstrations.items() if block and name in trained]
-    shown = firsts[:: max(1, len(firsts) // SIZE)][:SIZE]
+    count = min(SIZE, len(firsts))
+    shown = [firsts[i * (len(firsts) - 1) // max(1, count - 1)] for i in range(count)]  # evenly, as sets stand together
     needed = max((len(prompt_format.answering_ids(row)) + len(row.token_ids) for row in rows), default=0)
     kept = list(shown)
     while kept and len(prompt_format.few_shot_ids(kept)) + needed > longest:

@@ -36,6 +36,12 @@ def test_a_set_that_is_only_evaluated_is_not_shown(tiny: Any, selection: Selecti
     assert [one.question for one in shown] == [f"What is {topic}?" for topic in TOPICS if "elements" not in topic]
 
 
+def test_of_many_blocks_those_shown_are_of_all_sets(tiny: Any, selection: Selection) -> None:
+    rows = [row(topic).model_copy(update={"split": "train"}) for topic in TOPICS]
+    shown = shown_block(rows, selection, "subject", PromptFormat(tiny[1], "text"), 512)
+    assert [one.question for one in shown] == [f"What is {TOPICS[n]}?" for n in (0, 1, 3, 5)]
+
+
 def test_the_longest_question_fits_behind_it(
     tiny: Any, selection: Selection, capsys: pytest.CaptureFixture[str]
 ) -> None:
