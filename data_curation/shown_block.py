@@ -23,9 +23,11 @@ def shown_block(
     """
     trained = {block_of(row, by) for row in rows if row.split != "evaluation"}
     firsts = [block[0] for name, block in selection.demonstrations.items() if block and name in trained]
+    # Evenly: the blocks of a set stand next to each other.
     count = min(SIZE, len(firsts))
-    shown = [firsts[i * (len(firsts) - 1) // max(1, count - 1)] for i in range(count)]  # evenly, as sets stand together
+    shown = [firsts[i * (len(firsts) - 1) // max(1, count - 1)] for i in range(count)]
     needed = max((len(prompt_format.answering_ids(row)) + len(row.token_ids) for row in rows), default=0)
+    needed += prompt_format.trace_room
     kept = list(shown)
     while kept and len(prompt_format.few_shot_ids(kept)) + needed > longest:
         kept.remove(max(kept, key=lambda one: len(prompt_format.few_shot_ids([one]))))

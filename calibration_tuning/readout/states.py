@@ -26,7 +26,7 @@ LEAST = 2 * FOLDS
 WIDE = 4096
 """Of wider states, the probe is fitted on the principal components, which takes a fraction of the time."""
 PRINCIPAL = 512
-"""How many of them, at most. With 512 of 1,728 no score moved by more than 0.001 (docs/performance.md)."""
+"""How many of them, at most. With 512 of 1,728 no Brier score moved by 0.001 (docs/performance.md)."""
 
 
 def layers_read(layers: int) -> tuple[int, ...]:

@@ -1,5 +1,4 @@
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -208,10 +207,9 @@ def test_choice_takes_the_letter_or_the_text(answer: str, correct: float) -> Non
 
 @pytest.mark.parametrize("blank", [" ", "\n", " \n"])
 def test_blank_space_without_end_takes_no_time_and_changes_nothing(blank: str) -> None:
-    begun = time.process_time()
+    # 400 blanks took four seconds, and twice as many eight times as long: without the remedy this does not end.
     assert choice_index(f"The answer could be{blank * 50_000}hard to say", ["gold", "iron"], lettered=True) is None
     assert choice_index(f"The answer is{blank * 50_000}B", ["gold", "iron"], lettered=True) == 1
-    assert time.process_time() - begun < 10  # 400 took four seconds, and twice as many eight times as long
 
 
 @pytest.mark.parametrize(
