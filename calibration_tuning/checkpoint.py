@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from calibration_tuning.config.run import ModelSettings
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import UserError, first_problem, reason
-from calibration_tuning.lm.models import load_model
+from calibration_tuning.lm.models import dtype_name, load_model
 from calibration_tuning.lm.probe import Probe, load_probe
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat, load_prompt_format
 from calibration_tuning.lm.token_temperature import TokenTemperature, load_token_temperature
@@ -58,6 +58,9 @@ class CalibrationRecord(BaseModel):
     calibrator: AnyCalibrator
     calibrated_on: dict[str, float]
     """n, and the calibration split's NLL without and with the calibrator."""
+    calibrated_in: str | None = None
+    """Precision of the model behind these numbers, which `dtype: auto` leaves to the machine ("float32"). None in
+    checkpoints from before this was kept."""
     token_temperature: dict[str, float] | None = None
     """Of the adaptive token temperature: positions it was fitted on, penalty, cross-validated NLL without and with it.
     None where there is none."""
@@ -151,6 +154,8 @@ def load_checkpoint(
         record = record.model_copy(update={"model": ModelSettings.model_validate(wanted)})
     except ValidationError as error:
         raise UserError(f"{folder}{first_problem(error)}") from None
+    if "dtype" not in (changes or {}):
+        _compare_precision(record)
     prompt_format = load_prompt_format(record.model, record.prompt_style)
     if prompt_format.answer_tokens != record.answer_tokens:
         raise UserError(
@@ -168,6 +173,17 @@ def load_checkpoint(
     readout, temperature = _readout(record, folder), _token_temperature(record, folder)
     checkpoint = Checkpoint(model.eval(), prompt_format, record, probe, readout, temperature)
     return checkpoint if device is None else checkpoint.to(device)
+
+
+def _compare_precision(record: CalibrationRecord) -> None:
+    here = dtype_name(record.model.dtype)
+    if record.calibrated_in not in (None, here):
+        warnings.warn(
+            f"The checkpoint was calibrated in {record.calibrated_in}, and dtype: auto is {here} on this machine: "
+            f"confidences may differ by a few hundredths. from_pretrained(dtype={record.calibrated_in!r}) keeps it.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _readout(record: CalibrationRecord, folder: Path) -> StackedReadout | None:

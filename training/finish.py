@@ -15,7 +15,7 @@ from torch import Tensor
 
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.lm.models import adapter_off
+from calibration_tuning.lm.models import adapter_off, dtype_name
 from calibration_tuning.lm.probe import Probe, save_probe
 from calibration_tuning.lm.token_temperature import save_token_temperature
 from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
@@ -101,6 +101,7 @@ def save_checkpoint(
         readout=None if fitted.readout is None else fitted.readout.record,
         calibrator=fitted.calibrator,
         calibrated_on=fitted.calibrated_on,
+        calibrated_in=dtype_name(config.model.dtype),
         token_temperature=None if temperature is None else temperature[1],
         selected={"step": state.best_step or 0, config.training.select_by: state.best_score or 0.0},
         validation=state.history,

@@ -52,6 +52,11 @@ def resolve_dtype(name: str) -> torch.dtype:
     return torch.bfloat16 if cpu_multiplies_bfloat16() else torch.float32
 
 
+def dtype_name(name: str) -> str:
+    """`float32` or `bfloat16`: what this setting is on this machine."""
+    return str(resolve_dtype(name)).removeprefix("torch.")
+
+
 def cpu_multiplies_bfloat16() -> bool:
     """True where the processor has instructions for bfloat16 (AMX, AVX512-BF16), which at least halve a pass.
     Other processors emulate it and take many times as long. With `ATEN_CPU_CAPABILITY=avx2` torch does without them."""

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from scipy.special import expit
 
 from calibration_tuning import CalibratedAnswer, CalibratedModel
+from calibration_tuning.checkpoint import load_checkpoint, read_record
 from calibration_tuning.claims import claim_question
 from calibration_tuning.conversation import Conversation
 from calibration_tuning.errors import UserError
@@ -154,6 +156,19 @@ def test_a_checkpoint_of_another_machine_is_loaded_as_this_one_can(
     assert here.model.dtype == torch.bfloat16
     with pytest.raises(UserError, match=r"checkpoint, dtype: Input should be"):
         CalibratedModel.from_pretrained(folder, device="cpu", load_in_4bit=False, dtype="bf16")
+
+
+def test_another_precision_than_it_was_calibrated_in_is_said(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calibration_tuning.lm.models.cpu_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    folder = tiny_run / "checkpoint"
+    record = read_record(folder)
+    record = record.model_copy(update={"model": record.model.model_copy(update={"dtype": "auto"})})
+    with pytest.warns(RuntimeWarning, match="calibrated in float32, and dtype: auto is bfloat16"):
+        assert load_checkpoint(folder, record=record).model.dtype == torch.bfloat16
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert load_checkpoint(folder, record=record, changes={"dtype": "float32"}).model.dtype == torch.float32
 
 
 def test_answers_from_the_threshold_on_are_trusted(tiny_run: Path, model: CalibratedModel) -> None:
