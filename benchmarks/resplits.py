@@ -26,8 +26,8 @@ from calibration_tuning.readout.likelihood import of_logprob
 from calibration_tuning.records import GradedAnswer
 from data_curation.selection import shuffled
 from data_curation.splits import place_groups
-from evaluation.evidence import collect
-from evaluation.references import subject_accuracy
+from evaluation.baselines import subject_accuracy
+from evaluation.collect import collect
 
 Array = np.ndarray
 RULES: dict[str, Callable[[GradedAnswer], Hashable]] = {

@@ -20,7 +20,7 @@ from trl import SFTConfig, SFTTrainer
 
 from benchmarks.paired import Measured, machine, peak_bytes, table, timed
 from benchmarks.training_step import LORA, QUERY, SETTINGS, passes, query_model, rows, step
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm.models import default_device, load_model, load_tokenizer
 from training.layout import Layout, to_device
 

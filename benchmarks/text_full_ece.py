@@ -19,7 +19,7 @@ import typer
 from benchmarks.paired import machine, markdown
 from calibration_tuning.command_line import quiet_libraries, with_errors
 from calibration_tuning.config.evaluation import TextSettings
-from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from evaluation.score_text import rate_text
 from evaluation.tables import number
 from evaluation.texts import read_documents

@@ -20,7 +20,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from benchmarks.paired import Measured, machine, matmul_rate, paired, table
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.training import ObjectiveSettings
 from calibration_tuning.lm.batches import left_pad
 from calibration_tuning.lm.models import default_device, load_model

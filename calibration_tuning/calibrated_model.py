@@ -39,13 +39,14 @@ class CalibratedAnswer:
     confidence: float
     """Probability that the answer is correct, in [0, 1]."""
     trusted: bool | None = None
-    """Does the confidence reach the model's `threshold`? None where it has none, and for a conversation that is
-    not like what it was calibrated on: with another system message, or with earlier turns that nothing had there.
-    Behind `examples` of the user it is a hint: the threshold was tested behind the checkpoint's own."""
+    """True if the confidence reaches the model's `threshold`. None if the model has no threshold. Also None for a
+    conversation unlike those of calibration: with another system message, or with earlier turns if no calibration
+    question had any. With `examples` of the user it is only a hint, because the threshold was tested with the
+    checkpoint's demonstrations."""
     familiar: float | None = None
-    """How like the training answers this one is to the model, in [0, 1]: the share of held-out answers at least as
-    far from them. Near 0, the confidence leans on the query and the answer's likelihood alone. None where the
-    readout looks at no hidden states."""
+    """How similar the answer's hidden states are to those of the training answers, in [0, 1]: the share of held-out
+    answers that are at least as far from them. Near 0, the confidence relies on the query and the answer's likelihood
+    alone. None if the readout uses no hidden states."""
     is_cut: bool = False
     """True if the answer is as long as answers may be, so that its end may be missing."""
     tokens: int = 0
@@ -233,12 +234,13 @@ class CalibratedModel:
         return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
 
     def claims(self, question: Asked, answer: str, context: str | None = None) -> JudgedClaims:
-        """The claims of a long `answer`, from anywhere: its sentences, each judged with the whole answer to read.
+        """Split a long `answer`, from anywhere, into sentences, and judge each with the whole answer to read.
 
-        A claim's confidence is the uncertainty query's alone: how likely the model finds a sentence that it has just
-        read says nothing. It is calibrated as whole answers are where that is all the checkpoint's readout looks at
-        (`training.readout: query`), and on claims where the checkpoint was tuned on such (docs/own_data.md); otherwise
-        it is the query's probability as it is. Raises `UserError` for an answer without letters and digits.
+        A claim's confidence comes from the uncertainty query alone, because the likelihood of a sentence that the
+        model has just read says nothing. With `training.readout: query`, the checkpoint's calibrator is applied. It
+        was fitted on claims if the checkpoint was tuned on claims (docs/own_data.md), otherwise on whole answers. With
+        any other readout, the confidence is the uncalibrated probability of the query. Raises `UserError` for an
+        answer without letters and digits.
         """
         (asked,) = as_conversations([question], [context])
         spans = claim_spans(answer)

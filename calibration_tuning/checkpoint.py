@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
-from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import UserError, first_problem, reason
 from calibration_tuning.lm.models import dtype_name, load_model

@@ -67,7 +67,7 @@ def _check_sizes(config: RunConfig, rows: Sequence[QueryExample], graded: int) -
         if not count:
             raise RunError(
                 f"curation.sizes.{side}: {wanted} examples are wanted, but none of the {graded} graded answers is left "
-                "for it (unanswered, or too long for the uncertainty query); dropping fewer or asking more mends it"
+                "for it (unanswered, or too long for the uncertainty query); ask more questions or drop fewer"
             )
         if count < 0.98 * wanted:
             print(f"warning: curation.sizes.{side}: {wanted} are wanted, {count} are there", file=sys.stderr)

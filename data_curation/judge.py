@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibration_tuning.config.engines import CHECKS_ONLY, SPEED_ONLY, JudgeSettings
+from calibration_tuning.config.engines import SPEED_ONLY, JudgeSettings
+from calibration_tuning.config.model import CHECKS_ONLY
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.lm.answering import Request

@@ -27,7 +27,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
     try:
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
         if not public and api.repo_info(repo, repo_type="dataset").private is False:
-            raise UserError(f"{repo}: is there already, for everybody to see; --public says that this is wanted")
+            raise UserError(f"{repo}: already exists and is public; pass --public to publish there")
         commit = api.upload_folder(
             repo_id=repo,
             repo_type="dataset",

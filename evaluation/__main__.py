@@ -49,7 +49,7 @@ def evaluate(config: RunConfig, force: bool) -> None:
     if already_made(config.evaluation_dir, DONE, inputs, force):
         return
 
-    from evaluation.evidence import collect
+    from evaluation.collect import collect
 
     evidence = collect(config, curated, trained)
     if is_first_process():

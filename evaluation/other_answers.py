@@ -31,7 +31,7 @@ def other_splits(
         answers = read_answers(other)
         asked = [row for row in splits["test"] if row.id in answers]
         if asked and not any(can_be_graded(row) for row in asked):
-            raise UserError(f"evaluation.other_answers: {other.name}: all sets have grader judge, which is curation's")
+            raise UserError(f"evaluation.other_answers: {other.name}: all sets need the judge, which runs in curation")
         for split, rows in splits.items():
             splits_of_others[split_of(split, other.name)] = [
                 _answered(row, other.name, answers[row.id], prompt_format)

@@ -198,7 +198,7 @@ def _text(
     import numpy as np
 
     from calibration_tuning.command_line import quiet_libraries
-    from calibration_tuning.config.run import ModelSettings
+    from calibration_tuning.config.model import ModelSettings
     from calibration_tuning.metrics.bootstrap import FEWEST
     from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
 

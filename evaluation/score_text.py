@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from calibration_tuning.config.evaluation import TextSettings
-from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm.models import default_device, load_model
 from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.metrics.token_bins import Binning

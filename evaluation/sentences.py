@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from calibration_tuning.metrics.bootstrap import Difference
 from evaluation.schema import Metrics, ThresholdResult
 from evaluation.tables import number
+from evaluation.verdict import only_the_subject, tuning_change
 
 CHANGED = {
     "better": "Confidence improved",
@@ -83,9 +83,9 @@ def as_loaded_sentence(metrics: Metrics) -> str:
         return ""
     test = metrics.as_loaded["test"]
     return (
-        "These confidences were read behind demonstrations of each answer's own subject or source. A loaded checkpoint "
-        "puts the same few demonstrations before every question (examples of yours can replace them). Read behind its "
-        "own, the same answers have a Brier score of "
+        "For these confidences, demonstrations of the answer's subject or source stood before each question. A loaded "
+        "checkpoint puts the same few demonstrations before every question (examples of yours can replace them). With "
+        "these, the same answers have a Brier score of "
         f"{number(test.confidence['brier'])} (difference {number(test.difference['brier'], sign=True)}) and an ECE of "
         f"{number(test.confidence['ece'])}."
     )
@@ -169,24 +169,6 @@ def any_slope_at_bound(metrics: Metrics) -> bool:
         for entry in table.values()
         for side in entry.states.values()
     )
-
-
-def tuning_change(metrics: Metrics) -> Difference:
-    """What tuning alone does to the Brier score of the checkpoint's confidence. Where that confidence, untuned, is the
-    best of the untuned ones, this is the primary comparison, whose p-value is not corrected."""
-    primary = metrics.primary
-    untuned = "query/before" if metrics.readout is None else "stacked/before"
-    if primary is not None and primary.other == untuned:
-        return primary.difference
-    return metrics.headline.test.tuning["brier"]
-
-
-def only_the_subject(metrics: Metrics) -> bool:
-    """Better than before, but not clearly better than the accuracy of the subject."""
-    test = metrics.headline.test
-    primary = "" if metrics.primary is None else metrics.primary.difference.verdict
-    gained = "better" in (tuning_change(metrics).verdict, test.difference["brier"].verdict, primary)
-    return gained and test.over_subject_accuracy["brier"].verdict != "better"
 
 
 def _headline(metrics: Metrics) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from calibration_tuning.metrics.abstention import answers_needed
 from calibration_tuning.metrics.bootstrap import Difference
 from evaluation.schema import Metrics, Rate, ThresholdResult
-from evaluation.sentences import number_of, only_the_subject, percent, tuning_change
+from evaluation.sentences import number_of, percent
+from evaluation.verdict import only_the_subject, tuning_change
 
 FARTHEST = 100
 """A difference that would take more than so many times the test answers to become clear is not worth the wait."""

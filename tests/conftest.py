@@ -144,7 +144,7 @@ def tiny_config_path(tmp_path: Path, write_tiny_config: Callable[[Path], Path]) 
 @pytest.fixture
 def tiny(tiny_model_path: Path):
     """(model, tokenizer) of the tiny model, fresh for each test."""
-    from calibration_tuning.config.run import ModelSettings
+    from calibration_tuning.config.model import ModelSettings
     from calibration_tuning.lm.models import load_model, load_tokenizer
 
     settings = ModelSettings(path=str(tiny_model_path), dtype="float32")

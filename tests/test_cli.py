@@ -129,7 +129,7 @@ def test_what_is_printed_can_be_typed_in_any_folder(tmp_path: Path) -> None:
     assert "Score a file" in shown.stdout
     refused = command(*dry, "slurm", folder=tmp_path)
     assert refused.returncode == 2
-    assert "--on slurm: its job files start what lies beside them" in refused.stderr
+    assert "--on slurm: its job files need the project's files" in refused.stderr
 
 
 def test_the_version_is_the_packages() -> None:

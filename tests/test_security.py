@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from calibration_tuning.checkpoint import load_checkpoint
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model, load_tokenizer
 from calibration_tuning.records import read_records

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.generation import Decoding, generate_answers
 from calibration_tuning.lm.models import load_model, load_tokenizer

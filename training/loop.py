@@ -15,7 +15,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.training import TrainingSettings
 from calibration_tuning.errors import RunError
 from calibration_tuning.lm.answer_mass import mass_warning

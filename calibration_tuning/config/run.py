@@ -11,8 +11,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from calibration_tuning.config.curation import CurationSettings
-from calibration_tuning.config.engines import CHECKS_ONLY, SPEED_ONLY, ModelSettings
+from calibration_tuning.config.engines import SPEED_ONLY
 from calibration_tuning.config.evaluation import SAMPLING, EvaluationSettings
+from calibration_tuning.config.model import CHECKS_ONLY, ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
 from calibration_tuning.config.settings import Settings, load_settings, read_yaml
 from calibration_tuning.config.tracking import TrackingSettings

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from calibration_tuning.config.engines import Fraction
-from calibration_tuning.config.settings import Settings
+from calibration_tuning.config.settings import Fraction, Settings
 
 NonNegative = Annotated[float, Field(ge=0)]
 CalibratorName = Literal["temperature", "platt", "beta", "isotonic", "histogram"]

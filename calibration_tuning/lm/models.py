@@ -25,7 +25,7 @@ from transformers.integrations import deepspeed
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
-from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.pypi_source import resolve_wheel
 from calibration_tuning.runs.devices import has_accelerator

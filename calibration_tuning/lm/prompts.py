@@ -17,7 +17,7 @@ from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.chat_template import TRACES, ChatTemplate, Frame, Thinking, Turns, assistant, user
 from calibration_tuning.lm.models import load_ends, load_tokenizer

@@ -59,9 +59,9 @@ def launch_commands(
     if on in ("slurm", "skypilot") and gpus is not None:
         raise UserError(f"--gpus: --on {on} sets its number of GPUs in its file; change it there")
     if on in ("slurm", "skypilot") and flags:
-        raise UserError(f"{flags[0]}: not with --on {on}, where a job that is put back would begin anew; change `name`")
+        raise UserError(f"{flags[0]}: not allowed with --on {on}: a requeued job would start over; change `name`")
     if on in ("slurm", "skypilot") and not is_clone(Path.cwd()):
-        raise UserError(f"--on {on}: its job files start what lies beside them; change into a clone of the project")
+        raise UserError(f"--on {on}: its job files need the project's files; run this in a clone of the project")
     if on == "slurm":
         return [["bash", str(FOLDER / "slurm" / "pipeline.sbatch"), str(config), *overrides]]
     if on == "skypilot":

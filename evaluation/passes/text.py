@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.config.evaluation import EvaluationSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm.caches import Prefix
 from calibration_tuning.lm.likelihood import continue_rows
 from calibration_tuning.lm.models import context_length, float32_logits, load_model_config

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm.answering import Answerer, Request
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.prompts import PromptFormat

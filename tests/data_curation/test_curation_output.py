@@ -179,7 +179,7 @@ def test_publishing_sends_the_finished_files_in_one_commit(run: RunConfig, monke
     assert calls[1][1]["folder_path"] == run.curation_dir
     assert manifest(run)["fingerprint"] in calls[1][1]["commit_message"]
     is_public = True
-    with pytest.raises(UserError, match=r"org/set: is there already, for everybody to see; --public"):
+    with pytest.raises(UserError, match=r"org/set: already exists and is public; pass --public"):
         publish(run, "org/set", public=False)
     assert [name for name, _ in calls].count("upload") == 1
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from calibration_tuning.config.engines import ModelSettings, OpenAIEngine
+from calibration_tuning.config.engines import OpenAIEngine
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import RunError
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from benchmarks.judge import main, read_cases
-from calibration_tuning.config.engines import JudgeSettings, ModelSettings, OpenAIEngine
+from calibration_tuning.config.engines import JudgeSettings, OpenAIEngine
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.lm.prompts import QUERY

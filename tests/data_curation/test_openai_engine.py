@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from calibration_tuning.config.engines import ModelSettings, OpenAIEngine
+from calibration_tuning.config.engines import OpenAIEngine
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.answering import Answerer, Request
 from calibration_tuning.lm.generation import Answer

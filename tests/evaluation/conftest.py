@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from calibration_tuning.checkpoint import CalibrationRecord
-from calibration_tuning.config.run import ModelSettings, RunConfig
+from calibration_tuning.config.model import ModelSettings
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.metrics.calibrators import Calibrator
 from calibration_tuning.metrics.token_bins import BINNINGS
 from calibration_tuning.metrics.token_calibration import TokenCalibration

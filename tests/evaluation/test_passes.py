@@ -11,7 +11,7 @@ import torch
 
 from calibration_tuning.checkpoint import CalibrationRecord, Checkpoint
 from calibration_tuning.config.evaluation import EvaluationSettings
-from calibration_tuning.config.run import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.token_temperature import TokenTemperature

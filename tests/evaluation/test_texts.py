@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from calibration_tuning.config.engines import ModelSettings
 from calibration_tuning.config.evaluation import TextSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.token_calibration import TokenCalibration, full_ece
 from evaluation.passes.text import read_windows, window_room

@@ -105,7 +105,7 @@ def test_what_is_asked_moves_no_supervised_position(
 
 @pytest.fixture(scope="module")
 def tiny_format(tiny_model_path: Path) -> dict[str, PromptFormat]:
-    from calibration_tuning.config.run import ModelSettings
+    from calibration_tuning.config.model import ModelSettings
     from calibration_tuning.lm.models import load_tokenizer
 
     tokenizer = load_tokenizer(ModelSettings(path=str(tiny_model_path)))

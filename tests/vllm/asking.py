@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.models import resolve_model_path

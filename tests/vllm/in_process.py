@@ -7,7 +7,8 @@ import sys
 
 import torch
 
-from calibration_tuning.config.engines import ModelSettings, TransformersEngine, VllmEngine
+from calibration_tuning.config.engines import TransformersEngine, VllmEngine
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm.answering import Answerer, Request
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.chat_template import Thinking

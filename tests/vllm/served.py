@@ -22,7 +22,8 @@ import numpy as np
 from scipy.special import expit
 
 from calibration_tuning.calibrated_model import CalibratedModel
-from calibration_tuning.config.engines import ModelSettings, OpenAIEngine
+from calibration_tuning.config.engines import OpenAIEngine
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.grading.traces import trace_of, without_trace
 from calibration_tuning.lm.models import adapter_off, resolve_model_path

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm.answer_mass import EXAMPLES, mass_warning
 from calibration_tuning.lm.models import PYPI, default_device, load_model
 from calibration_tuning.lm.query import score_answers

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.errors import UserError

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.answer_mass import mass_warning
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers.integrations import deepspeed
 
-from calibration_tuning.config.engines import ModelSettings
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm import models
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.likelihood import continuation_logprobs

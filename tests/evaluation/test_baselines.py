@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calibration_tuning.records import GradedAnswer
-from evaluation.references import subject_accuracy
+from evaluation.baselines import subject_accuracy
 
 
 def rows(*answers: tuple[str, float]) -> list[GradedAnswer]:
