@@ -194,7 +194,8 @@ def rivals_sentence(metrics: Metrics) -> str:
         return "No other confidence was measured on all of enough questions."
     change = rated.against_query["brier"]
     return (
-        f"The best other confidence, chosen on the calibration split, is the {row.label} of the model {state} tuning. "
+        f"Apart from a probe and the same readout untuned, the best other confidence is the {row.label} of the model "
+        f"{state} tuning (chosen on the calibration split). "
         f"Calibrated the same way, it scores {number_of(rated.calibrated['brier'].value)}: {AGAINST[change.verdict]} "
         f"the tuned confidence (difference {number(change, sign=True)})."
     )
