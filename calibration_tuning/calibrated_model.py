@@ -299,7 +299,8 @@ class CalibratedModel:
         encoded = [[self.prompt_format.answer_ids(text) for text in texts] for texts in choices]
         longest = [len(q) + max(map(len, ids)) for q, ids in zip(questions, encoded, strict=True)]
         self._fit(block, longest, 0)
-        return likeliest_choices(self.model, self.prompt_format, block, questions, choices, encoded, self.batch_size)
+        settings = self.batch_size, self.record.cloze
+        return likeliest_choices(self.model, self.prompt_format, block, questions, choices, encoded, *settings)
 
     def _logits(
         self,

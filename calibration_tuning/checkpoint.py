@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from calibration_tuning.config.model import ModelSettings
+from calibration_tuning.config.questions import Cloze
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import UserError, first_problem, reason
 from calibration_tuning.lm.models import dtype_name, load_model
@@ -53,6 +54,8 @@ class CalibrationRecord(BaseModel):
     has_conversations: bool = False
     """True if some of the calibration split's questions have earlier turns."""
     max_new_tokens: int
+    cloze: Cloze = "per_character"
+    """How curation picked among choices by their likelihoods, and how the loaded model does."""
     readout: StackedRecord | None = None
     """None where the confidence is that of the query alone."""
     calibrator: AnyCalibrator

@@ -1,4 +1,4 @@
-"""Rows of well-known question sets, read by default: SQuAD, TriviaQA, ARC, MedQA, MMLU, SciQ, conversations.
+"""Rows of well-known question sets, read by default: SQuAD, TriviaQA, ARC, MedQA, MedMCQA, MMLU, SciQ, conversations.
 
 `recognised` says what a row's question, context, choices, answer and aliases are, under these names, whatever the
 columns are called. It is used where a question set gives no template; a template sees the row as it is.
@@ -7,6 +7,8 @@ columns are called. It is used where a question set gives no template; a templat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from calibration_tuning.values import NotText, as_text, is_missing, kind_of, parsed
@@ -15,8 +17,10 @@ Row = Mapping[str, Any]
 QUESTION = ("question", "question_stem", "problem", "prompt", "messages", "conversations", "instruction", "query")
 CHOICES = ("choices", "options", "endings")
 ANSWER = ("answer", "answers", "possible_answers", "correct_answer", "best_answer", "completion", "output", "target")
-LABEL = ("answerkey", "answer_idx", "answer_index", "answer_letter", "label")
-"""Columns that say which choice is right: ARC, MedQA, MMLU-Pro; others."""
+LABEL = ("answerkey", "answer_idx", "answer_index", "answer_letter", "label", "cop")
+"""Columns that say which choice is right: ARC, MedQA, MMLU-Pro, MedMCQA; others."""
+LETTERED = ("", "option", "option_", "option ", "op", "choice", "choice_", "choice ")
+"""What stands before the letter of a column that holds one choice: A, B, C, D as in MMLU's files, opa as in MedMCQA."""
 VALUE = ("value", "text", "answer", "content", "spans")
 """Fields of a struct that hold the answer: TriviaQA, SQuAD and ARC, others."""
 KEY = ("label", "key", "id", "letter")
@@ -53,12 +57,25 @@ def recognised(row: Row) -> dict[str, Any]:
     elif (right := columns.get("correct_answer")) and "distractor1" in columns:  # SciQ; in one order the last is right
         wrong = [columns.get(f"distractor{i}") for i in (1, 2, 3)]
         fields["choices"] = sorted(_text(choice) for choice in [right, *wrong] if _text(choice))
+    elif lettered := _lettered(columns):
+        fields["choices"] = lettered
     return fields | _answer(columns, fields)
+
+
+def _lettered(columns: Row) -> dict[str, Any]:
+    """The choices of columns A, B, C ..., by letter; none where the answer is no letter, as a and b may be numbers."""
+    answer = _text(_first(columns, ANSWER)[1])
+    for prefix in LETTERED:
+        values = [columns.get(prefix + letter) for letter in ascii_lowercase]
+        choices = dict(zip(ascii_uppercase, takewhile(lambda value: not is_missing(value), values), strict=False))
+        if len(choices) > 1 and (prefix or answer.upper() in choices):
+            return choices
+    return {}
 
 
 def _answer(columns: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
     name, answer = _first(columns, ANSWER)
-    answer = parsed(answer) if isinstance(answer, str) and answer.lstrip().startswith("{") else answer
+    answer = _structure(answer)
     if name == "possible_answers":  # PopQA: JSON written as text
         answer = parsed(answer)
     more: dict[str, Any] = {}
@@ -76,6 +93,13 @@ def _answer(columns: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
     return more if answer is None else more | {"answer": answer}
 
 
+def _structure(answer: Any) -> Any:
+    """A struct or a list of texts that a table holds as text; [1, 2] may be an interval, and stays."""
+    structure = parsed(answer)
+    is_list = isinstance(structure, list) and structure and all(isinstance(part, str) for part in structure)
+    return structure if isinstance(structure, dict) or is_list else answer
+
+
 def _chosen(answer: Any, texts: Sequence[str], labels: Sequence[str], columns: Row) -> Any:
     """The right choice's text: by the answer, or by the column that names it. Raises `Misread` where these disagree."""
     text = _text(answer)
@@ -87,7 +111,8 @@ def _chosen(answer: Any, texts: Sequence[str], labels: Sequence[str], columns: R
         return text
     if named is not None:
         return texts[named]
-    is_label = text in labels or text.isdecimal() or text.isupper()  # "a" may be an answer
+    # Without labels "a" may be an answer.
+    is_label = text.casefold() in map(str.casefold, labels) or text.isdecimal() or text.isupper()
     position = label_position(answer, labels, len(texts)) if is_label else None
     return answer if position is None else texts[position]
 

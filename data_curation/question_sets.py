@@ -202,12 +202,16 @@ def _clean(field: str, value: Any) -> str:
 
 def _choices(settings: QuestionSetSettings, row: Row, shape: Row) -> tuple[list[str] | None, list[str]]:
     """The choices, and the row's labels of them. None for choices that cannot be used where nothing needs them."""
+    needed = settings.style != "open_ended" or settings.grader == "choice"
     try:
-        return _checked_choices(settings, row, _value(settings, row, shape, "choices"))
+        choices, labels = _checked_choices(settings, row, _value(settings, row, shape, "choices"))
     except BadRow:
-        if settings.style != "open_ended" or settings.label is not None or settings.grader == "choice":
+        if needed or settings.label is not None:
             raise
         return None, []
+    if needed and choices is None:
+        raise BadRow("choices", "is missing")
+    return choices, labels
 
 
 def _checked_choices(settings: QuestionSetSettings, row: Row, values: Any) -> tuple[list[str] | None, list[str]]:

@@ -98,6 +98,7 @@ def save_checkpoint(
         answer_few_shot=inputs.few_shot.shown,
         has_conversations=any(row.earlier for row in inputs.splits["calibration"]),
         max_new_tokens=config.curation.max_new_tokens,
+        cloze=config.curation.cloze,
         readout=None if fitted.readout is None else fitted.readout.record,
         calibrator=fitted.calibrator,
         calibrated_on=fitted.calibrated_on,

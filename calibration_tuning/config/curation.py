@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from calibration_tuning.config.engines import EngineSettings, JudgeSettings, TransformersEngine
-from calibration_tuning.config.questions import GraderName
+from calibration_tuning.config.questions import Cloze, GraderName
 from calibration_tuning.config.settings import Settings
 
 
@@ -49,7 +49,7 @@ class CurationSettings(Settings):
     """Answers sampled beside the greedy one, for soft targets k/n and self-consistency."""
     temperature: PositiveFloat = 1.0
     """Of the sampled answers."""
-    cloze: Literal["per_character", "raw"] = "per_character"
+    cloze: Cloze = "per_character"
     """Likelihood that picks the answer in style `cloze`; per character does not favour short choices."""
     near_duplicates: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Jaccard similarity of word 3-grams from which two questions count as one; 1 finds only equal ones."""

@@ -21,6 +21,8 @@ QUESTION_SETS = ROOT / "configs" / "questions"
 
 GraderName = Literal["exact", "case_sensitive", "numeric", "math", "choice", "fuzzy", "set", "judge", "code"]
 Style = Literal["open_ended", "choice", "cloze"]
+Cloze = Literal["per_character", "raw"]
+"""Which log-likelihood picks an answer of style `cloze`: that of a choice per character, or of all of it."""
 
 Template = Annotated[str, Field(min_length=1)]
 

@@ -6,12 +6,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
+from calibration_tuning.config.questions import Cloze
 from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.generation import Answer, Decoding, write_answers
@@ -72,7 +73,7 @@ class Answerer:
     batch_size: int
     seed: int = 0
     temperature: float = 1.0
-    cloze: Literal["per_character", "raw"] = "per_character"
+    cloze: Cloze = "per_character"
     max_batch_tokens: int = MAX_BATCH_TOKENS
 
     def batches(self, requests: Sequence[Request]) -> list[list[Request]]:

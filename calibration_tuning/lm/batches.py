@@ -8,11 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibration_tuning.lm.caches import Prefix, check_window
+from calibration_tuning.lm.caches import Prefix, check_window, shortest_window
 
 PAD = 0
 """Token id of padding. It is masked, so any token will do; a tokenizer's pad token may be missing, or lie outside the
 model's embeddings."""
+
+
+def within_window(prefix: Prefix, rows: Sequence[Sequence[int]], more: int, config: Any) -> Prefix:
+    """The prefix for a batch of rows that get at most `more` tokens each, with its block repeated in every row where a
+    sliding window ends before that: the padding of a short row stands behind a shared block and would push it out."""
+    window = shortest_window(config) if prefix.ids else None
+    if window is None or prefix.length + max(map(len, rows)) + more <= window:
+        return prefix
+    return Prefix((), 0, prefix.ids)
 
 
 def left_pad(rows: Sequence[Sequence[int]], prefix: Prefix | None = None) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,8 @@ class Prefix:
     layers: tuple[tuple[Tensor, Tensor], ...]
     length: int
     repeated: tuple[int, ...] = ()
+    ids: tuple[int, ...] = ()
+    """The shared block's ids, unless it was given as a tensor."""
 
     def expand(self, batch_size: int, config: Any) -> DynamicCache | None:
         """A cache for `batch_size` rows: views of the block until a layer appends to them, when it copies both.
@@ -62,7 +64,8 @@ def encode_prefix(model: Any, ids: Sequence[int] | Tensor) -> Prefix:
     tokens = (ids if isinstance(ids, Tensor) else torch.tensor(ids, device=model.device)).unsqueeze(0)
     cache = _empty_cache(model.config, tokens.device)
     cache = decoder(model)(input_ids=tokens, past_key_values=cache, use_cache=True).past_key_values
-    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), tokens.shape[1])
+    known = () if isinstance(ids, Tensor) else tuple(map(int, ids))
+    return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers), tokens.shape[1], ids=known)
 
 
 def _empty_cache(config: Any, device: torch.device) -> DynamicCache:

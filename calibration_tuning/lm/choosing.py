@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
+from calibration_tuning.config.questions import Cloze
 from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.generation import Answer
@@ -23,8 +24,9 @@ def likeliest_choices(
     choices: Sequence[list[str]],
     encoded: Sequence[list[list[int]]],
     batch_size: int,
+    by: Cloze = "per_character",
 ) -> list[Answer]:
-    """The likeliest choice per character behind each of the questions [n], as curation answers those of style `cloze`.
+    """The likeliest choice behind each of the questions [n], as curation answers those of style `cloze`.
 
     `encoded` [n] are the choices' token ids. `block` stands before every question.
     """
@@ -46,4 +48,4 @@ def likeliest_choices(
     logprobs: list[list[list[float]]] = [[] for _ in questions]
     for k, (i, _) in enumerate(parts):
         logprobs[i] += read[k]
-    return [cloze_answer(*of, "per_character") for of in zip(choices, encoded, logprobs, strict=True)]
+    return [cloze_answer(*of, by) for of in zip(choices, encoded, logprobs, strict=True)]

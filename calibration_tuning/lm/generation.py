@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad
+from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad, within_window
 from calibration_tuning.lm.caches import Prefix, cache_argument, encode_prefix
 from calibration_tuning.lm.models import float64
 from calibration_tuning.lm.prompts import PromptFormat
@@ -110,6 +110,7 @@ def generate_batch(
     stop = torch.tensor(end_tokens(prompt_format, decoding.multiline, until), device=model.device)
     end = until or prompt_format.stop_text(decoding.multiline)
     tail = len(end.encode()) if end else 0
+    prefix = within_window(prefix, rows, decoding.max_new_tokens, model.config)
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prefix))
     inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
     cache_name = cache_argument(model)

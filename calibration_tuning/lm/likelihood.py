@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from calibration_tuning.lm.batches import PAD, forward_inputs, left_pad
+from calibration_tuning.config.questions import Cloze
+from calibration_tuning.lm.batches import PAD, forward_inputs, left_pad, within_window
 from calibration_tuning.lm.caches import Prefix, keeps_keys
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.models import decoder, float32_logits
@@ -63,6 +64,7 @@ def _after_cached_rows(
 ) -> Tensor:
     """Hidden states [N, H]. A row is read once, whatever the number of its continuations: these start from copies of
     its KV cache."""
+    prefix = within_window(prefix, rows, max(map(len, flat)), model.config)
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prefix))
     inputs = forward_inputs(input_ids, mask, prefix, model.config) | {"use_cache": True}
     read = decoder(model)(**inputs)
@@ -93,6 +95,7 @@ def _whole_sequences(
 ) -> Tensor:
     """As `_after_cached_rows`, for models some of which forget their state when they are given several tokens more."""
     whole = [[*rows[i], *tokens[:-1]] for i, tokens in zip(owner, flat, strict=True)]
+    prefix = within_window(prefix, whole, 0, model.config)
     input_ids, mask = (t.to(model.device) for t in left_pad(whole, prefix))
     hidden = decoder(model)(**forward_inputs(input_ids, mask, prefix, model.config)).last_hidden_state
     return torch.cat([states[-len(tokens) :] for states, tokens in zip(hidden, flat, strict=True)])
@@ -135,7 +138,7 @@ def cloze_answer(
     choices: Sequence[str],
     token_ids: Sequence[list[int]],
     token_logprobs: Sequence[list[float]],
-    by: Literal["per_character", "raw"],
+    by: Cloze,
 ) -> Answer:
     """The likeliest choice, by its log-likelihood or by that per character (`acc` and `acc_norm` of
     lm-evaluation-harness)."""
@@ -144,9 +147,9 @@ def cloze_answer(
     return Answer(choices[best], token_ids[best], token_logprobs[best], totals)
 
 
-def likeliest(choices: Sequence[str], logprobs: Sequence[float], by: Literal["per_character", "raw"]) -> int:
+def likeliest(choices: Sequence[str], logprobs: Sequence[float], by: Cloze) -> int:
     """Index of the choice with the highest log-likelihood; the first of equals."""
-    scores = [
-        total / len(choice) if by == "per_character" else total for choice, total in zip(choices, logprobs, strict=True)
-    ]
+    # Blanks around a choice are not read, so they do not count.
+    lengths = [len(choice.strip()) if by == "per_character" else 1 for choice in choices]
+    scores = [total / length for total, length in zip(logprobs, lengths, strict=True)]
     return max(range(len(scores)), key=scores.__getitem__)

@@ -143,10 +143,11 @@ class PromptFormat:
         return None if self._turn_end is not None else self._turn_end_text
 
     @cached_property
-    def _turn_end_text(self) -> str:
-        """What the template writes directly after an answer, to the end of its line."""
-        text = self._frame.before_reply.lstrip()
-        return text.partition("\n")[0] or text
+    def _turn_end_text(self) -> str | None:
+        """What the template writes directly after an answer, to the end of its line and before the user's next words:
+        "### Instruction:". None where nothing stands between the two."""
+        text = self._frame.before_reply.partition(QUERY.strip())[0].strip()
+        return text.partition("\n")[0].rstrip() or None
 
     @cached_property
     def _turn_end(self) -> int | None:
@@ -231,7 +232,9 @@ class PromptFormat:
         return after(self._encoder, self._judged_context, ANSWER)
 
     def answer_ids(self, answer: str) -> list[int]:
-        """Ids of an answer given as text (references, other people's answers)."""
+        """Ids of an answer given as text (references, other people's answers); none for an empty one."""
+        if not answer.strip():
+            return []
         text = self._encoder.protected(answer.strip())
         return after(self._encoder, self._answer_context, f"{self._answer_seam}{text}")
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from calibration_tuning.errors import RunError
-from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad
+from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad, within_window
 from calibration_tuning.lm.caches import Prefix, encode_prefix
 from calibration_tuning.lm.models import decoder, float32_logits, float64
 from calibration_tuning.lm.probe import Probe
@@ -56,6 +56,7 @@ def score_batch(
     or by `probe`. Raises `RunError` where the model's numbers are not finite: nothing is said of such an answer."""
     no, yes = prompt_format.answer_tokens
     rows = [[*sequence, *prompt_format.query_ids] for sequence in sequences]
+    prefix = within_window(prefix, rows, 0, model.config)
     input_ids, mask = (t.to(model.device) for t in left_pad(rows, prefix))
     hidden = decoder(model)(**forward_inputs(input_ids, mask, prefix, model.config)).last_hidden_state[:, -1]
     logits = float32_logits(model, hidden)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad
+from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad, within_window
 from calibration_tuning.lm.caches import Prefix, encode_prefix
 from calibration_tuning.lm.models import decoder, float32_logits
 
@@ -36,7 +36,9 @@ def read_batch(
 ) -> Reading:
     """Read `answers[i]` (token ids) after `questions[i]` and the block. `layers` count from 1, the first decoder layer,
     to the number of layers."""
-    input_ids, mask = left_pad([[*q, *a] for q, a in zip(questions, answers, strict=True)], prefix)
+    rows = [[*q, *a] for q, a in zip(questions, answers, strict=True)]
+    prefix = within_window(prefix, rows, 0, model.config)
+    input_ids, mask = left_pad(rows, prefix)
     input_ids, mask = input_ids.to(model.device), mask.to(model.device)
     inputs = forward_inputs(input_ids, mask, prefix, model.config)
     output = decoder(model)(**inputs, output_hidden_states=True)

@@ -19,8 +19,11 @@ FOLLOWERS = ("Which", "a", "ii", "i", "7", "3.5", '"So"', "(A)", "É", "東京",
 """Beginnings of contents, with which seams are tried: letters, digits, quotation marks, brackets, other scripts."""
 FARTHEST = 24
 """Characters by which a seam may move to the left."""
-MARK = "\u241econtent{}\u241e"
-_MARKS = re.compile(r"\u241econtent(\d+)\u241e")
+_MARK = "\u241e"
+"""Stands on both sides of a content that is read as text alone, in hexadecimal digits."""
+_MARKED = re.compile(f"{_MARK}([0-9a-f]+){_MARK}")
+CACHED, LONGEST_CACHED = 256, 16_384
+"""Texts whose ids are kept, and characters of the longest: a server sees many texts once, and some are huge."""
 
 
 class Encoder:
@@ -36,17 +39,19 @@ class Encoder:
         added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
         tokens = sorted({*tokenizer.all_special_tokens, *added}, key=len, reverse=True)
         self.special = re.compile("|".join(map(re.escape, tokens))) if tokens else None
-        self._contents: list[str] = []
         self._after_text = self._appended()
-        self.whole: Callable[[str], list[int]] = lru_cache(maxsize=4096)(self._whole)
+        self._kept: Callable[[str], list[int]] = lru_cache(maxsize=CACHED)(self._whole)
+
+    def whole(self, text: str) -> list[int]:
+        return self._kept(text) if len(text) <= LONGEST_CACHED else self._whole(text)
 
     def protected(self, content: str) -> str:
-        """The content, or a mark in its place if it spells a special token."""
-        if self.special is None or not self.special.search(content):
+        """The content, marked if it spells a special token or a mark. Half of a surrogate pair, which no tokenizer
+        takes, is a question mark."""
+        content = content.encode("utf-8", "replace").decode()
+        if _MARK not in content and not (self.special and self.special.search(content)):
             return content
-        if content not in self._contents:
-            self._contents.append(content)
-        return MARK.format(self._contents.index(content))
+        return f"{_MARK}{content.encode().hex()}{_MARK}"
 
     def _appended(self) -> int:
         """Tokens that the tokenizer puts behind every text (T5-like ones an end of text)."""
@@ -59,10 +64,11 @@ class Encoder:
         return 0
 
     def _whole(self, text: str) -> list[int]:
-        pieces = _MARKS.split(text)
+        pieces = _MARKED.split(text)
         ids = self._encode(pieces[0])
-        for number, following in zip(pieces[1::2], pieces[2::2], strict=True):
-            ids = [*ids, *self.continued(self._contents[int(number)], plain=True), *self.continued(following)]
+        for marked, following in zip(pieces[1::2], pieces[2::2], strict=True):
+            content = bytes.fromhex(marked).decode()
+            ids = [*ids, *self.continued(content, plain=True), *self.continued(following)]
         return ids
 
     def _encode(self, text: str) -> list[int]:

@@ -88,8 +88,13 @@ def make_app(
     @app.post("/v1/chat/completions", dependencies=guarded)
     async def chat(request: ChatRequest) -> Response:
         asked = ([request.conversation], [request.choices], [request.context], request.max_new_tokens)
-        (answer,) = await line.run(lambda: model.answer_batch(*asked))
-        counted = usage(model, request, answer)
+
+        def answered() -> tuple[CalibratedAnswer, dict[str, int]]:
+            # The tokenizer is the worker's alone, so tokens are counted there too.
+            (answer,) = model.answer_batch(*asked)
+            return answer, usage(model, request, answer)
+
+        answer, counted = await line.run(answered)
         if request.stream:
             parts = chunks(name, answer, counted if request.wants_usage else None)
             return StreamingResponse(_events(parts), media_type="text/event-stream")

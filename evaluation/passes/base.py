@@ -14,6 +14,7 @@ import torch
 
 from calibration_tuning.checkpoint import Checkpoint
 from calibration_tuning.config.evaluation import EvaluationSettings
+from calibration_tuning.config.questions import Cloze
 from calibration_tuning.lm.caches import Prefix, encode_prefix
 from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
@@ -33,7 +34,7 @@ class PassContext:
     few_shot: FewShot
     settings: EvaluationSettings
     max_new_tokens: int
-    cloze: Literal["per_character", "raw"]
+    cloze: Cloze
     temperature: float
     """Of sampled answers."""
     seed: int

@@ -47,9 +47,11 @@ def test_an_answer_comes_from_the_choices(model: CalibratedModel) -> None:
         assert alone.confidence == pytest.approx(answer.confidence, abs=1e-5)
 
 
-def test_a_choice_is_the_likeliest_per_character_of_the_untuned_model(model: CalibratedModel) -> None:
-    import torch
-
+@pytest.mark.parametrize("by", ["per_character", "raw"])
+def test_a_choice_is_the_likeliest_of_the_untuned_model_as_in_curation(
+    model: CalibratedModel, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "record", model.record.model_copy(update={"cloze": by}))
     question = "What is 1 plus 2?"
     block = model.prompt_format.few_shot_ids(model.record.answer_few_shot)
     scores = []
@@ -59,8 +61,16 @@ def test_a_choice_is_the_likeliest_per_character_of_the_untuned_model(model: Cal
         with adapter_off(model.model), torch.no_grad():
             logprobs = model.model(torch.tensor([[*before, *own]])).logits.log_softmax(-1)[0]
         total = sum(float(logprobs[len(before) + i - 1, token]) for i, token in enumerate(own))
-        scores.append(total / len(choice))
+        scores.append(total / len(choice) if by == "per_character" else total)
     assert model.answer(question, CHOICES).text == CHOICES[int(np.argmax(scores))]
+    assert by == "per_character" or int(np.argmax(scores)) != int(np.argmax(scores / np.array(list(map(len, CHOICES)))))
+
+
+def test_blanks_around_a_choice_do_not_count(model: CalibratedModel) -> None:
+    for number, choice in enumerate(CHOICES):
+        padded = [*CHOICES[:number], f" {choice}{' ' * 40}", *CHOICES[number + 1 :]]
+        answer = model.answer("What is 8 plus 9?", choices=padded)
+        assert answer.text.strip() == model.answer("What is 8 plus 9?", choices=CHOICES).text
 
 
 def test_a_given_answer_is_judged_like_the_models_own(model: CalibratedModel) -> None:

@@ -1,9 +1,15 @@
+"""The decoding loop against plain `generate`, and how rows come into batches."""
+
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
 import torch
+from transformers import MistralConfig, MistralForCausalLM
 
 from calibration_tuning.lm.batches import by_length
+from calibration_tuning.lm.choosing import likeliest_choices
 from calibration_tuning.lm.generation import Decoding, generate_answers
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import Demonstration
@@ -42,6 +48,34 @@ def test_equals_plain_generate_one_prompt_at_a_time(tiny: Any, shots: int, batch
         start = len(block) + len(ids) - 1
         for i, token in enumerate(expected):
             assert answer.token_logprobs[i] == pytest.approx(logp[start + i, token].item(), abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [1100, None])
+def test_a_long_question_beside_a_short_one_changes_nothing(tiny: Any, window: int | None) -> None:
+    """With the answer, the padding of the short row would push the shared block out of the window."""
+    _, tokenizer = tiny
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = MistralConfig(vocab_size=len(tokenizer), num_hidden_layers=2, sliding_window=window, **sizes)
+    model = MistralForCausalLM(config).eval()
+    model.lm_head.weight.data.mul_(30)  # so that what is likeliest hangs on every token that is seen
+    prompt = PromptFormat(tokenizer, "text")
+    prompt.__dict__["stop_ids"] = lambda multiline=False: [tokenizer.eos_token_id]
+    block = prompt.few_shot_ids([Demonstration(question="What is 1 + 1?", answer="2")])
+    short, long = prompt.question_ids("Why?"), (prompt.question_ids("Why is that so?") * 200)[:1055]
+    assert len(block) + len(long) <= 1100 < len(block) + len(long) + 60
+    together = generate_answers(model, prompt, block, [short, long], Decoding(60), 2)
+    for ids, answer in zip([short, long], together, strict=True):
+        (alone,) = generate_answers(model, prompt, block, [ids], Decoding(60), 1)
+        assert answer.token_ids == alone.token_ids
+        assert answer.token_logprobs == pytest.approx(alone.token_logprobs, abs=1e-4)
+    texts = [["4", "5 of them"], ["4", "6"]]
+    encoded = [[prompt.answer_ids(text) * 40 for text in row] for row in texts]
+    both = likeliest_choices(model, prompt, block, [short, long], texts, encoded, 2)
+    for i, answer in enumerate(both):
+        (alone,) = likeliest_choices(model, prompt, block, [[short, long][i]], [texts[i]], [encoded[i]], 1)
+        assert answer.choice_logprobs == pytest.approx(alone.choice_logprobs, abs=1e-3)
 
 
 def test_batches_hold_every_row_once_by_length() -> None:

@@ -1,3 +1,8 @@
+"""Prompts, byte for byte and id for id, and where an answer ends."""
+
+from __future__ import annotations
+
+import copy
 import re
 from typing import Any
 
@@ -153,6 +158,31 @@ def test_stop_tokens_hold_every_line_break(tiny: Any) -> None:
     assert all("\n" in tokenizer.decode([i]) for i in stops if i != tokenizer.eos_token_id)
     assert len(stops) > 1
     assert PromptFormat(tokenizer, "chat").stop_ids() == [tokenizer.eos_token_id]
+
+
+@pytest.mark.parametrize(
+    ("user", "assistant", "end", "stop"),
+    [
+        ("Human: ", "Assistant: ", "\n\n", "Human:"),
+        ("USER: ", "ASSISTANT: ", "\n", "USER:"),
+        ("### Instruction:\n", "### Response:\n", "\n\n", "### Instruction:"),
+        ("<human>: ", "<bot>: ", "\n", "<human>:"),
+        ("<User>", "<AI>", "", "<User>"),
+        ("Human: ", "Assistant: ", "</turn>\n", "</turn>"),
+        ("", "", "\n", None),
+    ],
+)
+def test_where_no_token_ends_a_turn_the_next_turn_does(
+    tiny: Any, user: str, assistant: str, end: str, stop: Any
+) -> None:
+    _, tokenizer = tiny
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = (
+        "{% for m in messages %}"
+        f"{{{{ {{'user': {user!r}, 'assistant': {assistant!r}}}[m['role']] + m['content'] + {end!r} }}}}"
+        f"{{% endfor %}}{{% if add_generation_prompt %}}{{{{ {assistant!r} }}}}{{% endif %}}"
+    )
+    assert PromptFormat(tokenizer, "chat").stop_text() == stop
 
 
 def test_query_scores_equal_a_plain_forward_pass(tiny: Any) -> None:

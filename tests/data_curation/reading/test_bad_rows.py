@@ -60,6 +60,8 @@ GOOD = {"question": "Fine?", "answer": "yes"}
             {"style": "cloze"},
             "one of them",
         ),
+        ({"question": "a", "answer": "C"}, {"style": "choice", "grader": "choice"}, "choices: is missing"),
+        ({"question": "a", "answer": "C", "choices": None}, {"style": "cloze"}, "choices: is missing"),
     ],
 )
 def test_what_is_no_text_is_left_out_and_named(

@@ -62,6 +62,22 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, list[str] | None, list[str]]]
         ("Which?", FRUIT, ["pear"]),
     ),
     "mmlu": ({"question": "Which?", "choices": FRUIT, "answer": 1}, ("Which?", FRUIT, ["plum"])),
+    "mmlu, as a table": (
+        {"question": "Which?", "A": "lime", "B": "plum", "C": "pear", "answer": "C"},
+        ("Which?", FRUIT, ["pear"]),
+    ),
+    "medmcqa": (
+        {"question": "Which?", "opa": "lime", "opb": "plum", "opc": "pear", "cop": 2},
+        ("Which?", FRUIT, ["pear"]),
+    ),
+    "a column for each option": (
+        {"question": "Which?", "option_a": "lime", "option_b": "plum", "option_c": "pear", "answer": "b"},
+        ("Which?", FRUIT, ["plum"]),
+    ),
+    "columns of a letter that are numbers": (
+        {"question": "a + b?", "a": 3, "b": -2, "answer": 1},
+        ("a + b?", None, ["1"]),
+    ),
     "mmlu_pro": (
         {"question": "Which?", "options": FRUIT, "answer": "C", "answer_index": 2},
         ("Which?", FRUIT, ["pear"]),
@@ -85,6 +101,8 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, list[str] | None, list[str]]]
         ("Which", FRUIT, ["plum"]),
     ),
     "web_questions": ({"question": "Who?", "answers": ["a", "b"]}, ("Who?", None, ["a", "b"])),
+    "a list of answers written as text": ({"question": "Who?", "answer": "['a', 'b']"}, ("Who?", None, ["a", "b"])),
+    "an interval": ({"question": "Where?", "answer": "[1, 2]"}, ("Where?", None, ["[1, 2]"])),
     "pop_qa": ({"question": "Who?", "possible_answers": '["a", "b"]'}, ("Who?", None, ["a", "b"])),
     "prompt of messages": (
         {"prompt": [{"role": "user", "content": "Where?"}], "answer": "Japan"},
