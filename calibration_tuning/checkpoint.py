@@ -76,6 +76,9 @@ class CalibrationRecord(BaseModel):
     splits_sha256: dict[str, str] = {}
     """Of the curated files: what was trained on, selected by and calibrated on."""
     versions: dict[str, str]
+    training: dict[str, Any] = {}
+    """The settings under `training` that it was made with, and its seed. Empty in checkpoints from before this was
+    kept."""
 
 
 def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> Path:

@@ -32,6 +32,12 @@ class Bundle:
     base_model: str
     """The base model that users load: the run's `model.path`, or the name given with `--base-model`."""
 
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """The settings that the checkpoint was trained with. Those of a stage that ran later may differ."""
+        settings = self.config.training.model_dump(mode="json") | {"seed": self.config.training_seed}
+        return self.record.training or settings
+
     def files(self) -> dict[str, Path | bytes]:
         """Return contents by path in the repository. The report is not uploaded, because it contains your questions."""
         checkpoint, evaluation = self.run / "checkpoint", self.run / "evaluation"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from calibration_tuning.lm.models import PYPI
@@ -31,7 +33,7 @@ def card(bundle: Bundle, repo: str, license: str | None) -> str:
             repo=repo,
             metrics=bundle.metrics,
             record=bundle.record,
-            config=bundle.config,
+            training=bundle.training,
             manifest=bundle.manifest,
             base_model=bundle.base_model,
             loading=loading_sentence(bundle),
@@ -87,8 +89,12 @@ def loading_sentence(bundle: Bundle) -> str:
 
 
 def is_hub_id(path: str) -> bool:
-    """Return true if `path` has the form ORG/NAME and is not a folder on this machine."""
-    return path.count("/") == 1 and not path.startswith((".", "/", "~")) and not Path(path).exists()
+    """Return true if `path` has the form ORG/NAME, or NAME as gpt2 has, and is not a folder on this machine."""
+    try:
+        validate_repo_id(path)
+    except HFValidationError:
+        return False
+    return not Path(path).exists()
 
 
 def hub_sets(bundle: Bundle) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +13,7 @@ from torch import Tensor
 
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.lm.models import adapter_off, dtype_name
+from calibration_tuning.lm.models import dtype_name
 from calibration_tuning.lm.probe import Probe, save_probe
 from calibration_tuning.lm.token_temperature import save_token_temperature
 from calibration_tuning.metrics.calibrators import AnyCalibrator, fit
@@ -27,10 +25,10 @@ from calibration_tuning.runs.progress import progress
 from training.choose import FILE as VALIDATION
 from training.examples import query_example
 from training.loop import Run
-from training.query_model import QueryModel
 from training.readout import fit_stacked
 from training.setup import SPLITS, Inputs
 from training.token_temperature import fit_references
+from training.untuned import untuned
 from training.validation import judge
 
 
@@ -66,17 +64,6 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     return Fitted(readout, calibrator, calibrated_on)
 
 
-@contextmanager
-def untuned(model: QueryModel) -> Iterator[None]:
-    """The model as it came: the adapter off, and the two answers' tokens read where a probe was trained."""
-    probe, model.probe = model.probe, None
-    try:
-        with adapter_off(model.lm):
-            yield
-    finally:
-        model.probe = probe
-
-
 def save_checkpoint(
     config: RunConfig,
     folder: Path,
@@ -88,7 +75,7 @@ def save_checkpoint(
 ) -> None:
     """Write the checkpoint to `folder`. `values` are the trained parameters as whole tensors, by name in the model."""
     state = run.state
-    temperature = fit_references(config, inputs) if config.training.token_temperature == "adaptive" else None
+    temperature = fit_references(config, run, inputs) if config.training.token_temperature == "adaptive" else None
     record = CalibrationRecord(
         model=config.model,
         method=config.training.method,
@@ -109,6 +96,7 @@ def save_checkpoint(
         inputs_fingerprint=state.inputs_fingerprint,
         curation_fingerprint=curation_fingerprint,
         splits_sha256={split: sha256_file(config.curation_dir / f"{split}.parquet") for split in SPLITS},
+        training=config.training.model_dump(mode="json") | {"seed": config.training_seed},
         versions={p: version(p) for p in ("calibration-tuning", "torch", "transformers", "peft", "accelerate")},
     )
     save_weights(config, folder, run.strategy.accelerator.unwrap_model(run.strategy.model), values)

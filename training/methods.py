@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,8 @@ def with_adapter(config: RunConfig, lm: Any) -> Any:
     lora = lora_config(config.training.lora)
     if lora.target_modules == "all-linear" and lm.config.get_text_config().model_type in FUSED:
         lora.exclude_modules = PAST_ADAPTERS
+    elif beside := beside_decoder(lm):
+        lora.exclude_modules = rf"(?:{'|'.join(map(re.escape, beside))})(?:\..*)?"
     try:
         tuned = get_peft_model(lm, lora)
     except ValueError as error:  # modules that are missing, or that take no adapter of this kind
@@ -63,6 +66,20 @@ def with_adapter(config: RunConfig, lm: Any) -> Any:
             "and which must not change; name other modules"
         )
     return tuned
+
+
+def beside_decoder(lm: Any) -> list[str]:
+    """Names of the modules that text does not pass, such as the vision tower of Gemma 3. An adapter in them would get
+    no gradient, which data parallelism takes for an error."""
+    head, text = lm.get_output_embeddings(), lm.get_decoder()
+    path = next(name for name, module in lm.named_modules() if module is text).split(".")
+    beside = []
+    for depth, own in enumerate(path if text is not lm else ()):
+        parent = ".".join(path[:depth])
+        for name, module in lm.get_submodule(parent).named_children():
+            if name != own and module is not head and any(True for _ in module.parameters()):
+                beside.append(f"{parent}.{name}".lstrip("."))
+    return beside
 
 
 def lora_config(settings: LoraSettings) -> LoraConfig:

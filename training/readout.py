@@ -10,7 +10,6 @@ from accelerate.utils import broadcast_object_list
 
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.lm.models import default_device, load_model
 from calibration_tuning.lm.reading import Reading, read_answers
 from calibration_tuning.readout.fitting import cross_fitted, fit_readout
 from calibration_tuning.readout.likelihood import chosen_log_odds
@@ -23,6 +22,7 @@ from calibration_tuning.runs.progress import progress
 from calibration_tuning.runs.threads import cores_of_waiting_processes
 from training.loop import Run
 from training.setup import Inputs
+from training.untuned import untuned_model
 
 BATCH_SIZE = 32
 Block = tuple[Demonstration, ...]
@@ -82,17 +82,16 @@ def read(
     """What the untuned model knows of each answer behind its block, and the layers that were read. The states of all
     answers take gigabytes, so only the first process puts them together; the others get None.
 
-    The processes share the work. The model is loaded anew: the one under training may be cut into shards.
+    The processes share the work.
     """
-    model = load_model(config.model, default_device())
     prompt_format = inputs.prompt_format
-    layers = layers_read(model.config.get_text_config().num_hidden_layers)
+    layers = layers_read(run.lm.config.get_text_config().num_hidden_layers)
     share = list(range(len(rows)))[process_index() :: process_count()]
     behind: dict[Block, list[int]] = defaultdict(list)
     for i in share:
         behind[blocks[i]].append(i)
     parts: list[tuple[list[int], Reading]] = []
-    with progress(len(share), "reading", "answers") as bar:
+    with untuned_model(config, run) as model, progress(len(share), "reading", "answers") as bar:
         for block, members in behind.items():
             block_ids = prompt_format.few_shot_ids(block)
             questions = [prompt_format.answering_ids(rows[i]) for i in members]

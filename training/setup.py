@@ -125,10 +125,7 @@ def with_reference(config: RunConfig, run: Run) -> Run:
 
 
 def uses_bf16(config: RunConfig) -> bool:
-    dtype = resolve_dtype(config.model.dtype)
-    if dtype == torch.float16:
-        raise UserError("model.dtype: float16 needs loss scaling, which training does not do; use bfloat16 or float32")
-    return dtype == torch.bfloat16
+    return resolve_dtype(config.model.dtype) == torch.bfloat16
 
 
 def build_strategy(config: RunConfig, inputs: Inputs, accelerator: Accelerator) -> Strategy:

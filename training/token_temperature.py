@@ -15,28 +15,28 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.likelihood import Continued, continue_rows
-from calibration_tuning.lm.models import default_device, load_model
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.token_temperature import TokenTemperature, fit_token_temperature, read_tokens, together
 from calibration_tuning.records import Demonstration, FewShot, QueryExample
 from calibration_tuning.runs.progress import progress
+from training.loop import Run
 from training.setup import Inputs
+from training.untuned import untuned_model
 
 BATCH_SIZE = 32
 LONGEST = 32
 """Tokens of a reference, from its beginning, that are fitted on: a program of hundreds would outweigh the rest."""
 
 
-def fit_references(config: RunConfig, inputs: Inputs) -> tuple[TokenTemperature, dict[str, float]]:
+def fit_references(config: RunConfig, run: Run, inputs: Inputs) -> tuple[TokenTemperature, dict[str, float]]:
     """The head, and the numbers of `fit_token_temperature`.
 
     Training, validation and calibration questions all count: the untuned model, whose tokens these temperatures are of,
     has been tuned on none. Raises `UserError` where there are too few groups of questions.
     """
     rows = [row for split in ("train", "validation", "calibration") for row in inputs.splits[split]]
-    model = load_model(config.model, default_device())
     reads, groups = [], []
-    with progress(len(rows), "reading", "references") as bar:
+    with untuned_model(config, run) as model, progress(len(rows), "reading", "references") as bar:
         for members, continued in read_references(model, inputs.prompt_format, inputs.few_shot, rows):
             reads.append(read_tokens(model, continued, range(len(continued.targets))))
             groups += [

@@ -15,7 +15,7 @@ from calibration_tuning.config.engines import SPEED_ONLY
 from calibration_tuning.config.evaluation import SAMPLING, EvaluationSettings
 from calibration_tuning.config.model import CHECKS_ONLY, ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
-from calibration_tuning.config.settings import Settings, load_settings, read_yaml
+from calibration_tuning.config.settings import Seed, Settings, load_settings, read_yaml
 from calibration_tuning.config.tracking import TrackingSettings
 from calibration_tuning.config.training import HOW_IT_RUNS, TrainingSettings
 from calibration_tuning.errors import UserError
@@ -26,7 +26,7 @@ class RunConfig(Settings):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Name of the run; its folder is `<output_dir>/<name>`."""
     output_dir: Path = Path("runs")
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     model: ModelSettings
     questions: Annotated[list[MixtureEntry], Field(min_length=1)]
     """The mixture: question sets with counts, weights and roles, or the path of a YAML file that lists them."""
@@ -67,6 +67,10 @@ class RunConfig(Settings):
         sampling = [name for name in self.evaluation.estimators if name in SAMPLING]
         if sampling and not self.evaluation.samples:
             raise ValueError(f"evaluation.samples: 0, but {sampling[0]} needs sampled answers; set it to 8, say")
+        if self.training.objective.targets == "soft" and not self.curation.samples and self.curated is None:
+            raise ValueError("training.objective.targets: soft needs sampled answers; set curation.samples to 8, say")
+        if self.model.dtype == "float16":
+            raise ValueError("model.dtype: float16 needs loss scaling in training; use bfloat16 or float32")
         return self
 
     @property

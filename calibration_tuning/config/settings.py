@@ -16,12 +16,16 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.shipped_files import shipped
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""NumPy takes no larger one."""
 
 
 class Settings(BaseModel):
     """Base of every settings section: unknown keys are errors and values cannot change after loading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 S = TypeVar("S", bound=Settings)

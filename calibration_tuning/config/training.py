@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from calibration_tuning.config.settings import Fraction, Settings
+from calibration_tuning.config.settings import Fraction, Seed, Settings
 
 NonNegative = Annotated[float, Field(ge=0)]
 CalibratorName = Literal["temperature", "platt", "beta", "isotonic", "histogram"]
@@ -80,7 +80,7 @@ class TrainingSettings(Settings):
     readout: Literal["query", "stacked"] = "stacked"
     """`query`: the confidence is the uncertainty query's. `stacked`: the query, the likelihood of the answer and its
     hidden states in the untuned model together, which costs one more pass over the answer."""
-    seed: Annotated[int, Field(ge=0)] | None = None
+    seed: Seed | None = None
     """Of initialisation, data order and dropout; by default the run's. Another seed needs no new curation."""
     lora: LoraSettings = LoraSettings()
     probe: ProbeSettings = ProbeSettings()

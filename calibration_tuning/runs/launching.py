@@ -28,7 +28,7 @@ def stage_command(
     start = ["python", "-m"]
     if launch is not None:
         processes = [] if gpus is None else ["--num_processes", str(gpus)]
-        start += ["accelerate.commands.launch", "--config_file", str(launch), *processes, "-m"]
+        start += ["calibration_tuning.runs.accelerated", "--config_file", str(launch), *processes, "-m"]
     return [*start, STAGES[stage], str(config), *overrides, *flags]
 
 

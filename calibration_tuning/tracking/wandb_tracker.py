@@ -17,7 +17,8 @@ PATIENCE = 60
 def open_wandb(config: RunConfig, stage: str, run_id: str | None, step: int) -> Tracker:
     """An unreachable server costs a warning, not the run: tracking falls back to offline."""
     settings, folder = config.tracking, config.run_dir
-    if settings.wandb == "disabled":
+    mode = wandb_mode(config)
+    if mode == "disabled":
         return NoTracker()
 
     import wandb
@@ -41,12 +42,17 @@ def open_wandb(config: RunConfig, stage: str, run_id: str | None, step: int) -> 
     own_id = run_id is not None and "WANDB_SWEEP_ID" not in os.environ
     continued: dict[str, Any] = {"id": run_id, "resume": "allow"} if own_id else {}
     try:
-        run = wandb.init(mode=settings.wandb, settings=quiet(), **continued, **options)
+        run = wandb.init(mode=mode, settings=quiet(), **continued, **options)
     except wandb.Error as error:
         print(f"warning: W&B is not reachable ({error}); logging offline in {folder / 'wandb'}", file=sys.stderr)
         # W&B still holds the id that it could not ask the server about.
         run = wandb.init(mode="offline", settings=quiet(), **options)
     return WandbTracker(run, stage)
+
+
+def wandb_mode(config: RunConfig) -> Any:
+    """`tracking.wandb`, unless W&B's own variable WANDB_MODE says otherwise (`online`, `offline`, `disabled`, ...)."""
+    return os.environ.get("WANDB_MODE") or config.tracking.wandb
 
 
 class WandbTracker:

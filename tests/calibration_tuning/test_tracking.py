@@ -152,6 +152,24 @@ def test_the_trials_of_a_sweep_keep_the_id_that_the_agent_gave(
     assert ("resume" in given) == (not sweep)
 
 
+@pytest.mark.parametrize(
+    ("variable", "setting", "mode"),
+    [("offline", "online", "offline"), ("", "offline", "offline"), ("disabled", "online", None)],
+)
+def test_wandbs_own_variable_counts(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, variable: str, setting: str, mode: str | None
+) -> None:
+    import wandb
+
+    asked: list[str] = []
+    monkeypatch.setattr(wandb, "init", lambda mode, **options: asked.append(mode) or Run())
+    monkeypatch.setenv("WANDB_MODE", variable)
+    tracking = config.tracking.model_copy(update={"wandb": setting})
+    with tracked(config.model_copy(update={"tracking": tracking}), "train", None):
+        pass
+    assert asked == ([] if mode is None else [mode])
+
+
 class Run:
     """What a W&B run is asked for."""
 

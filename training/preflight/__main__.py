@@ -88,15 +88,16 @@ def _sizes(console: Console, paper: Paper, gpu: str) -> None:
 
     table = Table(title=f"GiB on each of {paper.gpus} x {gpu} ({paper.gpu.memory:g} GiB)", title_justify="left")
     table.add_column("strategy")
-    for part in (*PARTS, "other", "total"):
+    # "after": while the untuned model reads the answers, which follows the last step.
+    for part in (*PARTS, "other", "total", "after"):
         table.add_column(part, justify="right")
     table.add_column("")
     for name, sharding in SHARDINGS.items():
         memory = paper.memory(sharding)
         sizes = [getattr(memory, part) / GIB for part in PARTS]
-        total = memory.total / GIB + CONTEXT
+        total, after = (size / GIB + CONTEXT for size in (memory.total, paper.reading_bytes(sharding)))
         fits = "[green]fits[/]" if paper.fits(sharding) else "[red]does not fit[/]"
-        table.add_row(name, *(f"{size:.2f}" for size in (*sizes, CONTEXT, total)), fits)
+        table.add_row(name, *(f"{size:.2f}" for size in (*sizes, CONTEXT, total, after)), fits)
     console.print(table)
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.models import PYPI, context_length
+from calibration_tuning.tracking.wandb_tracker import wandb_mode
 from training.memory import GIB, counts
 from training.preflight import surroundings
 from training.preflight.machines import CONTEXT, SHARDINGS
@@ -178,7 +179,7 @@ def _is_here(model: str) -> bool:
 
 def wandb(paper: Paper) -> CheckResult:
     settings = paper.config.tracking
-    mode = settings.wandb if settings.to == "wandb" else f"not used (tracking.to: {settings.to})"
+    mode = wandb_mode(paper.config) if settings.to == "wandb" else f"not used (tracking.to: {settings.to})"
     if mode != "online":
         return CheckResult("ok", mode)
     import wandb

@@ -25,6 +25,7 @@ from training.preflight.machines import CONTEXT, SHARDINGS, Gpu, Sharding
 from training.preflight.shapes import stated_shape
 from training.query_model import QueryModel
 from training.step_order import StepOrder
+from training.untuned import loads_anew
 
 ASSUMED_LENGTH = 200
 """The number of tokens that an example and the few-shot block are assumed to have before curation."""
@@ -145,7 +146,7 @@ class Paper:
         is_split = sharding.base and not self.config.model.load_in_4bit
         return estimate_memory(
             self.model.config.get_text_config(),
-            self.base_bytes,
+            self.frozen_bytes(in_training=True),
             counts(self.model)[0],
             2 if self.dtype != torch.float32 else 4,
             self.pass_tokens(sharding),
@@ -156,8 +157,18 @@ class Paper:
             shards(sharding.gradients),
         )
 
+    def reading_bytes(self, sharding: Sharding) -> float:
+        """Return the memory on one device while the untuned model reads the answers after the last step, without its
+        activations: what training leaves there, and a second model where that is needed."""
+        training = self.config.training
+        if training.readout == "query" and training.token_temperature == "none":
+            return 0.0
+        memory = self.memory(sharding)
+        second = self.base_bytes if loads_anew(self.config, sharding.base) else 0.0
+        return memory.weights + memory.trained + memory.optimizer + second
+
     def fits(self, sharding: Sharding) -> bool:
-        return self.memory(sharding).total / GIB + CONTEXT <= self.gpu.memory
+        return max(self.memory(sharding).total, self.reading_bytes(sharding)) / GIB + CONTEXT <= self.gpu.memory
 
     @property
     def file_bytes(self) -> float:
@@ -166,15 +177,20 @@ class Paper:
 
     @property
     def base_bytes(self) -> float:
-        frozen = [(name, p) for name, p in self.model.named_parameters() if not p.requires_grad]
+        """Return the size in bytes of the base model's weights as they are loaded."""
+        return self.frozen_bytes(in_training=False)
+
+    def frozen_bytes(self, in_training: bool) -> float:
+        """Return the size in bytes of the base model's weights. For training, PEFT turns those that are not quantized
+        in a model of 4 bits into float32."""
+        frozen = [p for p in self.model.parameters() if not p.requires_grad]
+        if not self.config.model.load_in_4bit:
+            return float(sum(p.numel() * p.element_size() for p in frozen))
         linear = {id(m.weight) for m in self.model.modules() if isinstance(m, nn.Linear)}
-        head = self.model.lm.get_output_embeddings().weight
-        quantized = self.config.model.load_in_4bit
-        sizes = [
-            p.numel() * (QUANTIZED if quantized and id(p) in linear and p is not head else p.element_size())
-            for _, p in frozen
-        ]
-        return float(sum(sizes))
+        whole = linear - {id(self.model.lm.get_output_embeddings().weight)}
+        return float(
+            sum(p.numel() * (QUANTIZED if id(p) in whole else 4 if in_training else p.element_size()) for p in frozen)
+        )
 
     def pass_tokens(self, sharding: Sharding) -> int:
         """Return the number of tokens in the largest forward pass on one device."""

@@ -132,6 +132,11 @@ def test_graders_that_need_more(tmp_path: Path, question: dict, message: str) ->
         (yaml.safe_dump(MINIMAL), ["name.first=1"], "single value, not a section"),
         (yaml.safe_dump(MINIMAL), ["name=../elsewhere"], "name: String should match pattern"),
         (yaml.safe_dump(MINIMAL | {"questions": MINIMAL["questions"] * 2}), [], "two sets are named q"),
+        (yaml.safe_dump(MINIMAL), ["model.dtype=float16"], "float16 needs loss scaling"),
+        (yaml.safe_dump(MINIMAL), ["training.objective.targets=soft"], "soft needs sampled answers"),
+        (yaml.safe_dump(MINIMAL), ["seed=4294967296"], "seed: Input should be less than 4294967296"),
+        (yaml.safe_dump(MINIMAL), ["training.epochs=.inf"], "training.epochs: Input should be a finite number"),
+        (yaml.safe_dump(MINIMAL), ["curation.temperature=.nan"], "curation.temperature: Input should be"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:

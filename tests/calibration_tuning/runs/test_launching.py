@@ -28,7 +28,7 @@ def test_every_stage_through_the_launcher() -> None:
     ]
     for command in commands:
         assert command[:5] == [
-            *("python", "-m", "accelerate.commands.launch", "--config_file"),
+            *("python", "-m", "calibration_tuning.runs.accelerated", "--config_file"),
             "launch/accelerate/fsdp2.yaml",
         ]
 
@@ -60,7 +60,7 @@ def test_fewer_gpus_and_anew() -> None:
     for on in ("slurm", "skypilot"):
         with pytest.raises(UserError, match=f"--gpus: --on {on} sets its number of GPUs"):
             launch_commands(on, CONFIG, [], gpus=4)
-        with pytest.raises(UserError, match="--force: not with"):
+        with pytest.raises(UserError, match="--force: not allowed with"):
             launch_commands(on, CONFIG, [], ["--force"])
 
 

@@ -39,7 +39,23 @@ def test_seven_billion_parameters_are_planned_without_weights(llama: RunConfig) 
 def test_four_bits_take_a_quarter(llama: RunConfig) -> None:
     plain = paper_of(llama).base_bytes
     quantized = llama.model_copy(update={"model": llama.model.model_copy(update={"load_in_4bit": True})})
-    assert 0.25 * plain < paper_of(quantized).base_bytes < 0.32 * plain
+    paper = paper_of(quantized)
+    assert 0.25 * plain < paper.base_bytes < 0.32 * plain
+    # In training the embeddings, the projection onto the vocabulary and the norms are in float32.
+    casts = 2 * (2 * 32_000 * 4096 + 65 * 4096)
+    assert paper.frozen_bytes(in_training=True) - paper.base_bytes == pytest.approx(casts)
+
+
+@pytest.mark.slow
+def test_a_second_model_after_the_last_step_is_counted(llama: RunConfig) -> None:
+    paper = paper_of(llama)
+    ddp, zero3 = SHARDINGS["DDP"], SHARDINGS["ZeRO-3"]
+    assert paper.reading_bytes(ddp) < paper.memory(ddp).total, "the model under training reads"
+    left = paper.memory(zero3)
+    assert paper.reading_bytes(zero3) == left.weights + left.trained + left.optimizer + paper.base_bytes
+    assert paper_of(llama, readout="query").reading_bytes(zero3) == 0
+    quantized = llama.model_copy(update={"model": llama.model.model_copy(update={"load_in_4bit": True})})
+    assert paper_of(quantized).reading_bytes(ddp) > paper_of(quantized).memory(ddp).weights + paper.base_bytes / 4
 
 
 @pytest.mark.slow
