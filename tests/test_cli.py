@@ -123,7 +123,9 @@ def test_what_is_printed_can_be_typed_in_any_folder(tmp_path: Path) -> None:
     for line in lines:
         assert line.startswith(f"PYTHONSAFEPATH=1 PYTHONPATH={ROOT}")
         assert f"--config_file {ROOT}/launch/accelerate/ddp_8gpu.yaml" in line
-    module = lines[2].replace("calibration_tuning.runs.accelerated", "evaluation.score", 1).partition(" --config_file")[0]
+    module = (
+        lines[2].replace("calibration_tuning.runs.accelerated", "evaluation.score", 1).partition(" --config_file")[0]
+    )
     module = module.replace(" python ", f" {sys.executable} ")
     shown = subprocess.run(["sh", "-c", f"{module} --help"], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert "Score a file" in shown.stdout

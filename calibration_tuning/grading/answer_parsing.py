@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
-_RAISED = re.compile(r"(?<=\d)(?=[²³¹⁰⁴-⁹¼-¾⅐-⅞])")
+_RAISED = re.compile(r"(?<=\d)(?=⁻?[²³¹⁰⁴-⁹¼-¾⅐-⅞])")
 _LATIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "−": "-"})
 
 # An article is one before another word only. "the" and "an" are never letters. "a" is an article where a text begins

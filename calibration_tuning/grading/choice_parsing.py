@@ -9,106 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from calibration_tuning.grading import choice_wording as wording
 from calibration_tuning.grading.answer_parsing import normal_forms
+from calibration_tuning.grading.choice_naming import ChoiceNames, Named, letter_index
 from calibration_tuning.records import CHOICE_LETTERS
-
-_DROPPED = str.maketrans({**dict.fromkeys("*_`$#", ""), "。": ".", "、": ",", "「": '"', "」": '"'})
-_LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\s*\{([^{}]*)\}|\\[()\[\]]")
-_OPEN, _CLOSE = r"[\s\"'“”‘’(\[{<:]*", r"[\"'“”‘’)\]}>]*"
-
-# A letter that is labelled as one by what follows it; a capital before a word; which words may follow A and I.
-_MARKED = re.compile(r"([A-Za-z])(?:(?=[)\]}>\"”’]|['](?![a-z])|[.:,;!](?!\w)|\s*(?:\n|$)|\s+[-–—]\s))")
-_CAPITAL = re.compile(
-    r"([B-HJ-Z])(?![\w'’+#-])|([AI])(?=\s+(?:because|since|as|for|which|based|given|due|and|or|not|but|in|is|here)\b)"
-)
-_NOUN = r"(?:answer|option|choice|response|solution|selection|pick|guess|statement|alternative|letter|correction|ans)"
-_BE = r"(?:is|are|was|would be|should be|must be|has to be|will be|seems to be|appears to be|might be|could be|remains)"
-_ADVERB = r"(?:therefore|thus|hence|clearly|definitely|likely|probably|most likely|indeed|simply|then|still"
-_ADVERB += r"|obviously|certainly|actually|in fact|only|,)"
-_ABROAD = r"(?:答案|正确答案|正解|答え|答|정답|답|Antwort|R[ée]ponse|Respuesta|Resposta|Risposta|Ответ|الإجابة|उत्तर)"
-_LEADS = [
-    # The first group of each: what makes it a denial. "the answer is", "the correct option would be", "Answer:".
-    re.compile(
-        rf"\b(?:{_NOUN}s?|(?:right|correct|best) one)(?:\s+(?:left|remaining|here|to (?:the|this) question))?"
-        rf"[\"']?\s*(?:{_BE}(\s+not\b|n['’]t\b)?|:|=>?|->|→|-\s|\.\s)"
-        rf"(?:\s*{_ADVERB}\b)*(\s+not\b)?(?:\s+{_NOUN})?", re.IGNORECASE),
-    re.compile(rf"{_ABROAD}\s*(?:[:：是为為は]|\(?es\)?\b|est\b|ist\b|é\b|è\b|은|는)+()", re.IGNORECASE),
-    # "I choose", "I'd go with", "it must be", "so it is", "therefore".
-    re.compile(
-        r"\bI(?:\s+(?:would|will|must|have to|can|am)|['’](?:d|ll|m))?(?:\s+(?:therefore|then|thus|say|going to))*"
-        r"\s+(not\s+|don['’]t\s+)?(?:choose|choosing|pick|picking|select|selecting|say"
-        r"|go(?:ing)? with|opt for|answer|settle on)"
-        r"(?:\s+(?:it(?:\s+is|['’]s)|that|the answer is|option|choice|answer))*", re.IGNORECASE),
-    re.compile(r"(?:^|(?<=[.!?,]\s)|(?<=\n))(?:choose|select|pick)()(?=\s)", re.IGNORECASE),
-    re.compile(
-        r"\b(?:it|that|this|which)(?:\s+(?:is|was|must be|has to be|should be|would be)|['’]s"
-        r"|\s+leaves(?:\s+(?:us with|only))?)"
-        rf"(\s+not\b|n['’]t\b)?(?:\s+{_ADVERB})*(?:\s+{_NOUN})?", re.IGNORECASE),
-    re.compile(rf"(?:^|(?<=[.!?;,]\s)|(?<=\n))(?:therefore|thus|hence|so|finally|conclusion|final"
-    rf"|in conclusion|correct)[,:]?"
-               rf"(\s+not\b)?(?:\s+(?:the\s+)?{_NOUN})?(?=\s)", re.IGNORECASE),
-    # "no, wait, actually": what follows takes back what was said before.
-    re.compile(r"(?:^|(?<=[.!?…,;]\s)|(?<=\n))(?:no|wait|sorry|oops|actually|rather|I mean)()(?:[,:…]|\.+)?"
-               r"(?:\s+(?:no|wait|sorry|actually|rather|I mean|make that|it['’]s|it is)[,:]?)*(?=\s)", re.IGNORECASE),
-]  # fmt: skip
-_MARKS = [
-    re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
-    re.compile(r"\[\[([^\[\]]{1,200})\]\]"),
-    re.compile(r"####\s*([^\n]+)"),
-    re.compile(r"=\s*([^=\n]+)$"),
-]
-_BUT = re.compile(r"[^.\n]{0,60}?\bbut(?:\s+rather)?\b", re.IGNORECASE)
-_RIGHT = re.compile(
-    rf"\s*{_CLOSE},?\s+(?:is|was|are|must be|would be|seems"
-    rf"|appears to be)(?:\s+{_ADVERB})*\s+(?:the\s+)?(?:most\s+|only\s+|best\s+)?"
-    r"(?:correct|right|best|true|accurate|appropriate|valid|answer|final answer|one|my answer|my choice|solution)\b"
-    r"|\s*[:–—-]\s*(?:correct|right|true)\b",
-    re.IGNORECASE,
-)
-_WRONG = re.compile(
-    rf"\s*{_CLOSE},?\s+(?:(?:is|was|are|would be|seems|can|could|does|do|has)(?:\s+(?:also|clearly"
-    rf"|definitely|likely|be|therefore))*"
-    r"(?:\s*n['’]t\b|\s*not\b|\s+(?:incorrect|wrong|false|out\b|ruled out|eliminated|impossible|invalid"
-    r"|inaccurate))|cannot\b"
-    r"|fails\b)|\s*[:,–—-]\s*(?:incorrect|wrong|false|no(?!\s+(?:doubt|question)))\b",
-    re.IGNORECASE,
-)
-_ASIDE = re.compile(rf"{_CLOSE}\s+(?:is|are|was|were|has|have|had|lies|means)\b")
-_ALSO = re.compile(
-    rf"{_CLOSE}\s*(?:,?\s*(?:and|or|as well as)(?:\s+also)?\b|,|/|&|\+|;)\s*{_OPEN}(?:{_NOUN}\s+)?{_OPEN}",
-    re.IGNORECASE,
-)
-_LABEL = re.compile(r"[ \t]*[\"'“(\[]*([A-Za-z])(?:[)\]]+[.:,]?|[.:,!](?!\S)|(?=[\"'”\s]*(?:\n|$)|\s+[-–—]\s))")
-_ALONE = re.compile(r"\W*([A-Za-z])\W*")
-_MENTION = re.compile(
-    rf"[(\[]([A-Z])[)\]]|\b(?i:{_NOUN})\s+(?:[\"'“]?([A-Z])(?![\w'’])|[(\[]([a-z])[)\]]|([a-z])(?=[.\s]*$))"
-)
-_BEFORE_TEXT = re.compile(
-    r"(?:^|[.:;!?,\n(]|\b(?:is|are|was|were|be|it['’]s|that['’]s|say|choose|pick|think|believe|guess|therefore|thus|hence"
-    r"|so|called|probably|likely|definitely|with))\s*(?:the|an?)?\s*[\"'“‘(\[]*$",
-    re.IGNORECASE,
-)
-_AFTER_TEXT = (
-    r"(?=[\"'”’)\]}]*\s*(?:$|[.!?]+(?:\s|$)|[,;:\n(–—]|\s-\s|\b(?:is|are|was|were|because|since|as|which|who|that|due|but|and"
-    r"|or|not|has|have|can|would|will|here|for)\b))"
-)
-_NO = re.compile(
-    r"\b(?:not|n['’]t|never|neither|nor|than|except|instead of|unlike)\s+(?:the\s+|an?\s+)?[\"'“(]*$", re.IGNORECASE
-)
 
 _BLANK = re.compile(r"\s{20,}")
 """What a model writes that has nothing left to say; patterns take the cube of its length."""
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A choice named at a place of the text; `index` None for several at once, or a letter that is not offered."""
-
-    start: int
-    end: int
-    index: int | None
 
 
 def choice_index(answer: str, choices: Sequence[str], lettered: bool) -> int | None:
@@ -118,32 +26,28 @@ def choice_index(answer: str, choices: Sequence[str], lettered: bool) -> int | N
     the choice's own text comes first ("E. coli" is no letter), then the answer's last conclusion ("the answer is C",
     "C is correct", a box), then a label ("A. iron" is not "iron" with an article before it) and the only mention.
     """
-    plain = _LATEX.sub(r"\1", unicodedata.normalize("NFKC", answer)).translate(_DROPPED).strip()
+    plain = wording.LATEX.sub(r"\1", unicodedata.normalize("NFKC", answer)).translate(wording.DROPPED).strip()
     plain = _BLANK.sub(lambda found: found[0][:10] + found[0][-10:], plain)
-    alone = _ALONE.fullmatch(plain)
-    if lettered and alone and (index := _of_letter(alone[1], choices)) is not None and not _is_text(answer, choices, 2):
+    alone = wording.ALONE.fullmatch(plain)
+    index = letter_index(alone[1], choices) if alone else None
+    if lettered and index is not None and not _is_text(answer, choices, 2):
         return index
     whole = _whole_text(answer, choices)
     if whole is not None:
         return whole
     if alone:
-        return _of_letter(alone[1], choices)
+        return letter_index(alone[1], choices)
     reader = _Reader(plain, choices)
     for find in (reader.concluded, reader.labelled, reader.mentioned):
         named = find(answer)
         if named is not None:
             return named.index
-    return None
+    return reader.letter_at_end() if lettered else None
 
 
 def _is_text(answer: str, choices: Sequence[str], shortest: int) -> bool:
     bare = answer.strip()
     return len(bare) >= shortest and any(bare == choice.strip() for choice in choices)
-
-
-def _of_letter(letter: str, choices: Sequence[str]) -> int | None:
-    index = CHOICE_LETTERS.find(letter.upper())
-    return index if 0 <= index < len(choices) else None
 
 
 def _whole_text(answer: str, choices: Sequence[str]) -> int | None:
@@ -162,183 +66,202 @@ def _whole_text(answer: str, choices: Sequence[str]) -> int | None:
     return None
 
 
-class _Reader:
-    """Finds the choices that one answer names."""
+class _Reader(ChoiceNames):
+    """Decides between the choices that one answer names."""
 
-    def __init__(self, text: str, choices: Sequence[str]) -> None:
-        self.text, self.choices = text, choices
-        cleaned = [" ".join(unicodedata.normalize("NFKC", c).translate(_DROPPED).strip(" .").split()) for c in choices]
-        order = sorted(range(len(choices)), key=lambda i: -len(cleaned[i]))
-        self._whole = {text.casefold(): index for index, text in enumerate(cleaned) if len(text) > 1}
-        self._order = [i for i in order if cleaned[i]]
-        spaced = [r"\s+".join(map(re.escape, cleaned[i].split())) for i in self._order]
-        texts = "|".join(f"({text})" for text in spaced)
-        pattern = rf"(?:(?:the|an?)\s+)?(?<![\w.,-])(?:{texts})(?![\w%]|[.,]\d)"
-        self._texts = re.compile(pattern, re.IGNORECASE) if texts else None
-
-    def concluded(self, answer: str) -> _Named | None:
+    def concluded(self, answer: str) -> Named | None:
         """The last stated conclusion that is not denied or asked."""
-        stated = [named for named in (*self._after_leads(), *self._before_verdicts(_RIGHT)) if named is not None]
+        stated = [named for named in (*self._after_leads(), *self._before_verdicts(wording.RIGHT)) if named is not None]
         offset = len(self.text)
-        for mark in _MARKS:
+        for mark in wording.MARKS:
             for match in mark.finditer(unicodedata.normalize("NFKC", answer)):
-                content = _LATEX.sub(r"\1", match[1]).translate(_DROPPED).strip()
+                content = wording.LATEX.sub(r"\1", match[1]).translate(wording.DROPPED).strip()
                 index = choice_index(content, self.choices, lettered=True)
                 place = self._place(answer, match.start(), offset)
                 if index is not None or not mark.pattern.startswith("="):
-                    stated.append(_Named(place, place, index))
+                    stated.append(Named(place, place, index))
         if not stated:
             return None
         last = max(stated, key=lambda named: named.start)
         denied = [
-            named for named in self._before_verdicts(_WRONG) if named.start > last.end and named.index == last.index
+            named
+            for named in self._before_verdicts(wording.WRONG)
+            if named.start > last.end and named.index == last.index
         ]
-        return _Named(last.start, last.end, None) if denied else last
+        return Named(last.start, last.end, None) if denied else last
 
     @staticmethod
     def _place(answer: str, start: int, length: int) -> int:
         """A place in the cleaned text that is about that of `start` in the answer as it came."""
         return round(start * length / max(1, len(answer)))
 
-    def _after_leads(self) -> Iterator[_Named]:
-        for lead in _LEADS:
+    def _after_leads(self) -> Iterator[Named]:
+        for lead in wording.LEADS:
             for match in lead.finditer(self.text):
                 end = match.end()
-                if any(group is not None and group.strip() for group in match.groups()):
-                    but = _BUT.match(self.text, end)
+                denied = any(group is not None and group.strip() for group in match.groups())
+                if denied or wording.is_doubted(self.text, match.start()):
+                    but = wording.BUT.match(self.text, end)
                     if but is None:
                         continue
                     end = but.end()
                 named = self.named_at(end)
                 if (
                     named is None
-                    or re.match(rf"{_CLOSE}\s*\?", self.text[named.end :])
-                    or _WRONG.match(self.text, named.end)
+                    or re.match(rf"{wording.CLOSE}\s*\?", self.text[named.end :])
+                    or wording.WRONG.match(self.text, named.end)
+                    or wording.CONDITIONAL.match(self.text, named.end)
                 ):
                     continue
-                says_more = _ASIDE.match(self.text, named.end) and not _RIGHT.match(self.text, named.end)
-                if says_more and lead in _LEADS[-2:]:  # "So A is in Italy" is no conclusion yet
+                says_more = wording.ASIDE.match(self.text, named.end) and not wording.RIGHT.match(self.text, named.end)
+                if says_more and lead in wording.LOOSE_LEADS:  # "So A is in Italy" is no conclusion yet
                     continue
                 yield named
 
-    def _before_verdicts(self, verdict: re.Pattern[str]) -> Iterator[_Named]:
-        """The choices that stand before "is correct" or "is wrong"."""
+    def _before_verdicts(self, verdict: re.Pattern[str]) -> Iterator[Named]:
+        """The choices that stand before "is correct" or "is wrong"; several at once are each wrong, or none right."""
         for match in verdict.finditer(self.text):
-            before = self.text[: match.start()]
-            ends = (
-                before.rfind(". ", 0, max(0, len(before) - 3)),
-                *map(before.rfind, ("\n", "; ", " but ", " while ")),
-            )
-            start = max(ends) + 1
-            clause = before[start:]
-            names = [*self._letters_in(clause, start), *self._texts_in(clause, start)]
-            ending = [named for named in names if named.end >= match.start() - 1]
-            if ending and not _NO.search(before[: ending[0].start]):
-                indices = {named.index for named in names if not _NO.search(self.text[: named.start])}
-                joined = len(indices) > 1 and re.search(r"\b(?:and|or|both)\b|&", clause) and verdict is _RIGHT
-                yield _Named(ending[0].start, match.end(), None if joined else ending[0].index)
+            names = self.names_before(match.start(), verdict is wording.RIGHT)
+            if not names or names[-1].end < match.start() - 1:
+                continue
+            last = names[-1]
+            if verdict is wording.WRONG:
+                yield from (Named(name.start, match.end(), name.index) for name in self.list_ending(names))
+                continue
+            if self._is_refused(last) or wording.CONDITIONAL.match(self.text, match.end()):
+                continue
+            if match["word"] and self.whole.get(match["word"].casefold()) == last.index:
+                continue  # "A: True" is a choice with its text
+            others = [name.index for name in names[:-1] if not wording.is_refused(self.text, name.start)]
+            joined = wording.JOINED.search(self.text[names[0].start : match.start()])
+            # "Between B and C, C is correct" names it a second time.
+            several = joined and set(others) - {last.index} and last.index not in others
+            yield Named(last.start, match.end(), None if several else last.index)
 
-    def _letters_in(self, clause: str, offset: int) -> Iterator[_Named]:
-        for match in re.finditer(r"(?<![\w'’])[(\[\"'“]?([A-Z])[)\]\"'”.:,]*(?=\s|$)", clause):
-            yield _Named(offset + match.start(), offset + match.end(), _of_letter(match[1], self.choices))
-
-    def _texts_in(self, clause: str, offset: int) -> Iterator[_Named]:
-        if self._texts is not None:
-            for match in self._texts.finditer(clause):
-                yield _Named(offset + match.start(), offset + match.end(), self._order[(match.lastindex or 1) - 1])
-
-    def named_at(self, position: int) -> _Named | None:
-        """The choice named at a place, behind brackets and quotes; index None if another is named with it."""
-        rest = " ".join(self.text[position:].strip(" .:\n").split()).casefold()
-        if rest in self._whole:
-            return _Named(position, len(self.text), self._whole[rest])
-        opening = re.compile(rf"{_OPEN}(?:(?:both|either|{_NOUN})\s+)?{_OPEN}", re.IGNORECASE).match(
-            self.text, position
-        )
-        start = opening.end() if opening else position
-        named = self._single(start)
-        if named is None:
-            return None
-        also = _ALSO.match(self.text, named.end)
-        second = self._single(also.end()) if also else None
-        if second is not None and second.index != named.index and not _WRONG.match(self.text, second.end):
-            verb = re.match(r"\s+(?:is|are|was|were|has|have|would|can)\b", self.text[second.end :])
-            if verb is None:
-                return _Named(named.start, second.end, None)
-        return named
-
-    def _single(self, start: int) -> _Named | None:
-        if match := _MARKED.match(self.text, start):
-            text = self._text_at(match.end() + len(re.match(r"[)\]}>\"”’'.:,\s–—-]*", self.text[match.end() :])[0]))  # type: ignore[index]
-            index = _of_letter(match[1], self.choices)
-            return _Named(start, match.end(), None if text and text.index != index else index)
-        if text := self._text_at(start):
-            return text
-        if match := _CAPITAL.match(self.text, start):
-            index = _of_letter(match[0], self.choices)
-            text = self._text_at(match.end() + 1)
-            return _Named(start, match.end(), None if text and text.index != index else index)
-        return None
-
-    def _text_at(self, start: int) -> _Named | None:
-        match = self._texts.match(self.text, start) if self._texts is not None else None
-        if match is None or not re.compile(_AFTER_TEXT, re.IGNORECASE).match(self.text, match.end()):
-            return None
-        return _Named(start, match.end(), self._order[(match.lastindex or 1) - 1])
-
-    def labelled(self, answer: str) -> _Named | None:
+    def labelled(self, answer: str) -> Named | None:
         """The label that the answer begins with, or its last line if that is one; None where it lists several."""
+        if ticked := self._only_ticked():
+            return ticked
         start = self.named_at(0)
-        if start is not None and start.index is None:
+        if start is not None and (start.index is None or self._gives_a_reason(start)):
             return start
         sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n", self.text) if sentence.strip()]
-        if len(sentences) > 1 and (alone := _ALONE.fullmatch(sentences[-1])) and not _ALONE.fullmatch(sentences[-2]):
-            index = _of_letter(alone[1], self.choices)
-            if alone[1].isupper() and index is not None:
-                return _Named(0, 0, index)
+        if len(sentences) > 1 and (alone := wording.ALONE.fullmatch(sentences[-1])):
+            index = letter_index(alone[1], self.choices)
+            if alone[1].isupper() and index is not None and not wording.ALONE.fullmatch(sentences[-2]):
+                return Named(0, 0, index)
         lines = [line for line in self.text.split("\n") if line.strip()]
-        labels = [(line, match) for line in lines if (match := _LABEL.match(line))]
+        labels = [(line, match) for line in lines if (match := wording.LABEL.match(line))]
         kept = [
             (line, index)
             for line, match in labels
-            if (index := _of_letter(match[1], self.choices)) is not None and not self._is_denied(line, match.end())
+            if (index := letter_index(match[1], self.choices)) is not None
+            and not self._is_denied(line, match.end(), index)
         ]
         if not kept:
             return None
-        if _ALONE.fullmatch(lines[-1]) and kept[-1][0] is lines[-1]:
-            return _Named(0, 0, kept[-1][1])
+        if wording.ALONE.fullmatch(lines[-1]) and kept[-1][0] is lines[-1]:
+            return Named(0, 0, kept[-1][1])
         if len({index for _, index in kept}) > 1 or len(self._inline_labels()) > 1:
-            return _Named(0, 0, None)
+            return Named(0, 0, None)
         if kept[0][0] is lines[0] or kept[-1][0] is lines[-1]:
-            return _Named(0, 0, kept[0][1])
+            return Named(0, 0, kept[0][1])
         return None
 
-    def _is_denied(self, line: str, start: int) -> bool:
+    def _gives_a_reason(self, named: Named) -> bool:
+        """True if a reason follows, unless it is the choice's text: "because it is cold" may be one."""
+        text = self.cleaned[named.index or 0].casefold()
+        own = text and self.text[named.end :].lstrip(" )].:").casefold().startswith(text)
+        return not own and wording.REASON.match(self.text, named.end) is not None
+
+    def _only_ticked(self) -> Named | None:
+        """Of several labelled lines the only one marked as right: "C) Correct", "C. Paris ✓"."""
+        ticked: list[int] = []
+        count = 0
+        for line in wording.AFTER_SIGN.sub("\n", self.text).split("\n"):
+            label = wording.LABEL.match(line) or wording.SIGNED_LETTER.match(line)
+            index = letter_index(label[1], self.choices) if label else None
+            if label is None or index is None:
+                continue
+            count += 1
+            if wording.TICKED.fullmatch(self._remark(line, label.end(), index)):
+                ticked.append(index)
+        return Named(0, 0, ticked[0]) if count > 1 and len(ticked) == 1 else None
+
+    def _remark(self, line: str, end: int, index: int) -> str:
+        """What a labelled line says behind the label and the choice's text."""
+        rest = line[end:].strip().lstrip(" \t:.)")
+        text = self.cleaned[index]
+        return rest[len(text) :] if text and rest.casefold().startswith(text.casefold()) else rest
+
+    def _is_denied(self, line: str, start: int, index: int) -> bool:
         """True if a labelled line says that its label is wrong, not another letter that it names first."""
-        wrong = _WRONG.search(line, start - 1)
-        return wrong is not None and not any(self._letters_in(line[start : wrong.start()], 0))
+        remark = self._remark(line, start, index)
+        if not remark.strip(" ."):
+            return False  # the label and its text alone, though the text be "False"
+        if wording.CROSSED.fullmatch(remark):
+            return True
+        wrong = wording.WRONG.search(line, start - 1)
+        return wrong is not None and not any(self.letters_in(line[start : wrong.start()], 0))
 
     def _inline_labels(self) -> set[str]:
         return {letter for letter in re.findall(r"(?:^|\s)\(?([A-Z])[.)]\s", self.text) if letter != "I"}
 
-    def mentioned(self, answer: str) -> _Named | None:
+    def mentioned(self, answer: str) -> Named | None:
         """The only choice that the answer mentions and does not deny, by letter in brackets, or by its text."""
         letters = [
-            _Named(match.start(), match.end(), _of_letter(match[match.lastindex or 1], self.choices))
-            for match in _MENTION.finditer(self.text)
+            Named(match.start(), match.end(), letter_index(match[match.lastindex or 1], self.choices))
+            for match in wording.MENTION.finditer(self.text)
         ]
-        denied = {named.index for named in self._before_verdicts(_WRONG)}
-        remaining = {
-            named.index for named in letters if named.index not in denied and not _NO.search(self.text[: named.start])
-        }
+        denied = {named.index for named in self._before_verdicts(wording.WRONG)}
+        remaining = {named.index for named in letters if named.index not in denied and not self._is_refused(named)}
         if letters:
-            return _Named(0, 0, remaining.pop() if len(remaining) == 1 else None)
-        texts = list(self._texts_in(self.text, 0))
-        if len({named.index for named in texts}) != 1:
+            return Named(0, 0, remaining.pop() if len(remaining) == 1 else None)
+        texts = list(self.texts_in(self.text, 0))
+        # "Paris, not Rome" mentions Rome only to deny it; "larger than Rome" decides for neither.
+        refused = [named for named in texts if self._is_refused(named)]
+        left = [n for n in texts if n not in refused or wording.is_compared(self.text, n.start)]
+        if len({n.index for n in left}) != 1 or left[0].index in {n.index for n in refused}:
+            return self._alone_at_start(texts)
+        if any(wording.WRONG.match(self.text, named.end) for named in left):
             return None
-        after = re.compile(_AFTER_TEXT, re.IGNORECASE)
-        for named in texts:
-            if _WRONG.match(self.text, named.end) or _NO.search(self.text[: named.start]):
-                return None
-        stated = [n for n in texts if _BEFORE_TEXT.search(self.text[: n.start]) and after.match(self.text, n.end)]
+        stated = [
+            named
+            for named in left
+            if wording.BEFORE_TEXT.search(self.text, max(0, named.start - 60), named.start)
+            and wording.AFTER_TEXT.match(self.text, named.end)
+        ]
         return stated[0] if stated else None
+
+    def _is_refused(self, named: Named) -> bool:
+        return wording.is_refused(self.text, named.start) or wording.is_doubted(self.text, named.start)
+
+    def _alone_at_start(self, texts: list[Named]) -> Named | None:
+        """A choice that is the answer's first sentence, where the rest only tells something of others."""
+        if (
+            len(texts) < 2
+            or texts[0].start
+            or not re.match(rf"{wording.CLOSE}(?:[.!]\s|\n)", self.text[texts[0].end :])
+        ):
+            return None
+        told = all(wording.TOLD.match(self.text, n.end) for n in texts[1:] if n.index != texts[0].index)
+        return texts[0] if told and not wording.ANY_DENIAL.search(self.text) else None
+
+    def letter_at_end(self) -> int | None:
+        """The letter that a short answer ends with ("Probably C", "Yes, C."), if it names and denies nothing else.
+
+        A letter that stands in another choice's text, as in "vitamin C", may mean that choice.
+        """
+        match = wording.LETTER_AT_END.search(self.text, max(0, len(self.text) - 60))
+        index = letter_index(match[1], self.choices) if match else None
+        if match is None or index is None or wording.ANY_DENIAL.search(self.text):
+            return None
+        if wording.is_doubted(self.text, match.start(1)) or (match[1] == "I" and match[0][0].isalpha()):
+            return None
+        if any(letter[0] != match[1] for letter in wording.LONE_CAPITAL.finditer(self.text)):
+            return None
+        holders = {
+            i for i, text in enumerate(self.cleaned) if re.search(rf"(?<!\w){match[1]}(?!\w)", text.removeprefix("A "))
+        }
+        mentioned = {named.index for named in self.texts_in(self.text, 0)}
+        return None if (holders | mentioned) - {index} else index

@@ -16,7 +16,7 @@ from calibration_tuning.grading.answer_parsing import normal_forms, normalise
 from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.grading.code_sandbox import Outcome, run_program
 from calibration_tuning.grading.list_parsing import items
-from calibration_tuning.grading.math_parsing import final_answer, parts, without_exponents
+from calibration_tuning.grading.math_parsing import final_answer, in_latex, is_quantity, parts, without_exponents
 from calibration_tuning.grading.number_parsing import plain_number, read_number
 from calibration_tuning.grading.program_parsing import program_with
 from calibration_tuning.grading.traces import without_trace
@@ -30,7 +30,8 @@ _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?!\d
 _MARKUP = re.compile(r"\$|\\boxed|\\\(|\\\[")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]*)\}")
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}")
-_SCALED = re.compile(r"\d\s*(?:[²³¹⁰⁴-⁹½⅓⅔¼¾]|(?:dozen|hundred|thousand|million|billion|trillion)\b)", re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"\d\s*(?:\\times|\\cdot|[×·*])\s*10\s*(?:\^|[⁰¹²³⁴-⁹⁻])")
+_WORDS = re.compile(r"[A-Za-z][a-z]+(?: [A-Za-z][a-z]+)*")
 _MATH_SECONDS = 5
 
 
@@ -100,10 +101,14 @@ def math(question: Question, answer: str) -> bool:
     final = without_exponents(final_answer(answer.replace("−", "-")))
     for reference in question.references:
         wanted = without_exponents(reference)
-        texts = [_TEXT_COMMAND.sub(r"\1", text).strip(" $.") for text in (final, wanted)]
+        texts = [_TEXT_COMMAND.sub(r"\1", text).lstrip(" $").rstrip(" $.") for text in (final, wanted)]
         if texts[0] == texts[1]:
             return True
+        if all(map(_WORDS.fullmatch, texts)) and texts[0].lower() == texts[1].lower():
+            return True  # "Yes" is "yes", but "AB" is not "ab"
         needed, proposed = parts(wanted), parts(final)
+        if len(needed) == 1 and is_quantity(final):
+            proposed = [final]  # "5, of course"
         if len(needed) == len(proposed) and _all_match(needed, proposed):
             return True
     return False
@@ -126,11 +131,14 @@ def _math_equal(reference: str, proposed: str) -> bool:
     numbers = [plain_number(text) if "%" not in text else None for text in (reference, proposed)]
     if None not in numbers:
         return numbers[0] == numbers[1]  # math-verify rounds to six digits
-    if numbers[0] is not None and _SCALED.search(proposed):
-        return numbers[0] == read_number(proposed)  # math-verify leaves out what follows the digits
+    plain = _TEXT_COMMAND.sub(r"\1", proposed)
+    if numbers[0] is not None and (is_quantity(plain) or _SCIENTIFIC.search(plain)):
+        return numbers[0] == read_number(plain)
     seconds = _MATH_SECONDS if threading.current_thread() is threading.main_thread() else None
     is_number = _NUMBER.fullmatch(reference.strip()) is not None
-    right, read = (parse(_as_latex(text, is_number), parsing_timeout=seconds) for text in (reference, proposed))
+    right, read = (
+        parse(latex, parsing_timeout=seconds) for latex in (_as_latex(reference, is_number), _as_latex(proposed, False))
+    )
     if not right or not read:
         value = read_number(proposed)
         return value is not None and value == read_number(reference)
@@ -199,7 +207,9 @@ def as_number(reference: str) -> Fraction | None:
 
 def _as_latex(text: str, is_number: bool) -> str:
     """A bare formula between dollar signs, without which math-verify looks in a text for numbers alone."""
-    has_prose = _PROSE.search(_TEXT_COMMAND.sub("", text))
-    if _MARKUP.search(text) or has_prose or (is_number and not re.search(r"[\\^]", text)):
+    formula = in_latex(text)
+    if _MARKUP.search(text):
+        return formula
+    if _PROSE.search(_TEXT_COMMAND.sub("", formula)) or (is_number and not re.search(r"[\\^]", formula)):
         return text
-    return f"${text.rstrip('.')}$"
+    return f"${formula.rstrip('.')}$"

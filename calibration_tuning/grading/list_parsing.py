@@ -7,16 +7,32 @@ from collections.abc import Collection, Iterator
 
 from calibration_tuning.grading.answer_parsing import normal_forms, normalise
 
-_SEPARATOR = re.compile(
-    r"[,;\n\t•◦▪●○‣►、，；|]|\s[&+/·]\s|(?<=[^\W\d_])/(?=[^\W\d_])|\b(?:and|as well as|along with"
-    r"|plus)\b"  # between items
-    r"|(?:^|(?<=\n))\s*[-*–—·]\s|(?:^|(?<=\s))\(?\d{1,2}[.)](?=[ \t])|(?:^"
-    r"|(?<=\n))\s*\(?(?-i:[a-h])[.)](?=[ \t])",  # before one: bullets and numbers
-    re.IGNORECASE,
+# Between items: commas and the like of all scripts, line ends, "and". A dot between two katakana parts a name.
+_BETWEEN = (
+    r"[,;\n\t•◦▪●○‣►、，；|،؛؍]|(?<![ァ-ヿ])・|・(?![ァ-ヿ])|</?(?:br|li|ul|ol|p)\s*/?>|\s[&+/·]\s"
+    r"|(?<=[^\W\d_])/(?=[^\W\d_])|\b(?:and|as well as|along with|plus)\b"
 )
+_LINE = r"(?:^|(?<=\n))[^\S\n]*"
+# Before one: bullets, numbers, letters in brackets. Letters and numerals with a period: see `_without_labels`.
+_BEFORE = (
+    rf"{_LINE}[-+*–—·]\s|(?:^|(?<=\s))\(?\d{{1,2}}[.)](?=[ \t])|[①-⑳]|{_LINE}\(?(?-i:[a-h])[.)](?=[ \t])"
+    r"|(?:^|(?<=[\s,;]))\((?:[a-h]|[ivx]{1,5})\)(?=[ \t])"
+)
+_SEPARATOR = re.compile(rf"{_BETWEEN}|{_BEFORE}", re.IGNORECASE)
+_LABEL = re.compile(r"[ \t]*\(?([A-Za-z]|[IVX]{2,5}|[ivx]{2,5})[.)](?=[ \t])[ \t]*")
+_LETTERS = [chr(ord("A") + number) for number in range(26)]
+_NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
+_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$", re.MULTILINE)
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _BRACKETS = re.compile(r"\([^()\n]*\)")
-_CONJUNCTION = re.compile(r"\s(?:y|e|et|und|og|och|en|or|then|followed by)\s|[和与及と]|또는|과 |와 ", re.IGNORECASE)
+_WRAPPED = re.compile(r"\s*\(((?:[^()]|\([^()]*\))*)\)[\s.]*")
+# Words that join two items, only where both are known: many are also parts of names, or words of other languages.
+_CONJUNCTION = re.compile(
+    r"\s(?:y|e|et|und|og|och|en|or|then|followed by|together with|o|ou|u|oder|eller|i|oraz|a|și|și|si|és|ja|tai|dan"
+    r"|atau|và|va|hoặc|ve|veya|и|та|і|или|або|και|ή|और|तथा|या|এবং|اور|או)\s|\s(?:و|ו)\s?|أو\s|\sو(?=\w)"
+    r"|[和与及と與或や・]|以及|または|および|そして|또는|그리고|하고 |과 |와 |\.\s",
+    re.IGNORECASE,
+)
 _LEAD = re.compile(
     r"^.*(?::|\b(?:are|is|were|was|includes?|including|namely|both|also|either|then|finally|lastly|next|comprise|contains?)\b)\s*",
     re.DOTALL | re.IGNORECASE,
@@ -37,6 +53,7 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
     if whole := _known(answer, known):
         yield whole
         return
+    answer = _bare(answer, known)
     edges = _edges(answer, known)
     pieces = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if answer[a:b].strip(" \t\r.")]
     longest = max((len(item.split()) for item in known), default=1)  # no piece is shorter than a word
@@ -49,6 +66,30 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
         if end > position or not text.rstrip().endswith(":"):
             yield from (item for item in _read(text, known) if item not in _NO_ITEM)
         position = end + 1
+
+
+def _bare(answer: str, known: Collection[str]) -> str:
+    """The answer without code fences, brackets around all of it, and labels before its lines."""
+    answer = _FENCE.sub("", answer).replace("：", ":")
+    if wrapped := _WRAPPED.fullmatch(answer):
+        answer = wrapped[1]
+    return _without_labels(answer, known)
+
+
+def _without_labels(answer: str, known: Collection[str]) -> str:
+    """The answer without "A.", "B." or "I.", "II." before its lines, which are labels where they count from the first.
+
+    One alone may be an initial ("C. S. Lewis", "E. coli"), and so is each where a line is a known item with it.
+    """
+    lines = answer.split("\n")
+    labels = {number: match for number, line in enumerate(lines) if (match := _LABEL.match(line))}
+    names = [match[1].upper() for match in labels.values()]
+    counted = any(names == order[: len(names)] for order in (_LETTERS, _NUMERALS))
+    bare = {number: lines[number][match.end() :] for number, match in labels.items()}
+    items_with_it = any(_known(lines[number], known) and not _known(rest, known) for number, rest in bare.items())
+    if len(names) < 2 or not counted or items_with_it:
+        return answer
+    return "\n".join(bare.get(number, line) for number, line in enumerate(lines))
 
 
 def _edges(answer: str, known: Collection[str]) -> list[int]:
@@ -74,11 +115,14 @@ def _known(text: str, known: Collection[str]) -> str | None:
 def _read(text: str, known: Collection[str]) -> list[str]:
     """The item of a piece: itself, what stands in it without a lead-in or remark, or several that a word joins."""
     lead = _LEAD.sub("", text)
-    after_colon = text.partition(":")[2]
-    for candidate in (text, lead, after_colon, _REST.sub("", text), _REST.sub("", lead), _REST.sub("", after_colon)):
-        if item := _known(candidate, known):
-            return [item]
-    joined = [_known(part, known) for part in _CONJUNCTION.split(lead)]
-    if len(joined) > 1 and all(joined):
-        return [item for item in joined if item]
+    readings = list(dict.fromkeys((text, lead, text.partition(":")[2])))
+    if item := next(filter(None, (_known(reading, known) for reading in readings)), None):
+        return [item]
+    for reading in readings:
+        joined = [_known(part, known) for part in _CONJUNCTION.split(reading.strip()) if part]
+        if len(joined) > 1 and all(joined):
+            return [item for item in joined if item]
+    remarked = [rest for reading in readings if (rest := _REST.sub("", reading)) != reading]
+    if item := next(filter(None, (_known(rest, known) for rest in remarked)), None):
+        return [item]
     return [normalise(lead if ":" in text else text)]

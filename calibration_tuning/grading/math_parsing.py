@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable
+
+
+def _root(match: re.Match[str]) -> str:
+    return rf"\sqrt{{{match[1] or match[2]}}}"
+
 
 _HASHES = re.compile(r"####\s*([-+$€£]?\.?\d[^\n]*)")
 _ANSWER_IS = re.compile(r"\banswer\s*(?:is|:|=)\s*:?\s*([^\n]+?)\.?(?=\s*\n|\s*$|\.\s)", re.IGNORECASE)
-_BETWEEN_BOXES = re.compile(r"\W*(?:and|or)?\W*", re.IGNORECASE)
+# Not the end of a sentence, nor an empty line.
+_BETWEEN_BOXES = re.compile(r"(?!.*(?:[.!?]|\n\s*\n))\W*(?:and|or)?\W*", re.IGNORECASE | re.DOTALL)
 _SEPARATOR = re.compile(
     r"\s*(?:,\s*(?:and|or)\b|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|;|,(?!\d{3}(?!\d)))\s*", re.IGNORECASE
 )
@@ -19,18 +27,35 @@ _LEAD = re.compile(r"^[A-Za-z\s]*\b(?:are|is):?\s+")
 _SCIENTIFIC = re.compile(r"(?<![\w.])([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,3})(?![\w.])")
 _LONGEST_EXPONENT = 400
 
+_VULGAR = {sign: unicodedata.normalize("NFKC", sign).split("⁄") for sign in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
+_LATEX: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(r"∞"), r"\\infty "),
+    (re.compile(r"(?<=[\w)}\]])[²³¹⁰⁴-⁹⁻⁺]+"), lambda match: f"^{{{unicodedata.normalize('NFKC', match[0])}}}"),
+    (re.compile(rf"[{''.join(_VULGAR)}]"), lambda match: r"\frac{{{}}}{{{}}}".format(*_VULGAR[match[0]])),
+    (re.compile(r"(?:(?<![\\A-Za-z])sqrt|√)\s*\(([^()]*)\)|√\s*(\d+(?:\.\d+)?|[A-Za-z])"), _root),
+    (re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])"), r"\\pi "),
+    (re.compile(r"(?<=[\w)])\*\*(?=[\w(])"), "^"),
+    (re.compile(r"(?<![\d/.^] )(?<![\d/.^])(\d+) (\d+)/(\d+)(?![\d/.])"), r"\1\\frac{\2}{\3}"),  # 1 1/2
+]
+_NUMBER = re.compile(r"(?<![A-Za-z\d.])\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?")
+_BESIDE = re.compile(  # a word, a unit of one letter, or a sign that joins
+    r"[A-Za-z]{2,}|\d\s?[°µΩ]?[AVWNJKLTFCHhgmls](?![A-Za-z])|\d\s*[Ω²³¹⁰⁴-⁹½⅓⅔¼¾]|[:_;&|~]|#\d|\+\s*$|\.\."
+)
+_WORKED = re.compile(r"=|\b(?:is|are|so|makes?|gives?|equals?|yields?|totals?|thus|hence|therefore)\b", re.IGNORECASE)
+
 
 def final_answer(answer: str) -> str:
     r"""What a worked solution comes to: its last \boxed, what follows its last "####" or "answer is", or all of it.
 
-    Boxes with nothing but "and", "or" and signs between them are one answer of several parts, joined by "and".
+    Boxes with nothing but "and", "or" and signs between them are one answer of several parts, joined by "and"; a part
+    that is said twice counts once.
     """
     boxes = _boxes(answer)
     if boxes:
         first = len(boxes) - 1
         while first and _BETWEEN_BOXES.fullmatch(answer[boxes[first - 1][1] : boxes[first][0]]):
             first -= 1
-        return " and ".join(content.strip() for _, _, content in boxes[first:])
+        return " and ".join(dict.fromkeys(content.strip() for _, _, content in boxes[first:]))
     matches = _HASHES.findall(answer) or _ANSWER_IS.findall(answer)
     return (matches[-1] if matches else answer).strip()
 
@@ -80,3 +105,23 @@ def without_exponents(text: str) -> str:
         return f"{Decimal(match.group()):f}" if abs(int(match[2])) <= _LONGEST_EXPONENT else match.group()
 
     return _SCIENTIFIC.sub(plain, text)
+
+
+def in_latex(text: str) -> str:
+    """A formula with LaTeX for the signs of Unicode and of programs: √2, x², ½, 1 1/2, ∞, 2*sqrt(3), x**2, pi."""
+    for pattern, replacement in _LATEX:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def is_quantity(text: str) -> bool:
+    """True if a text is one number and words or a unit, or two that words join: "5 km", "5 minus 2", "5:1", "over 5".
+
+    Of these math-verify takes one number and leaves out the rest.
+    """
+    if re.search(r"\\[A-Za-z]|(?:%|\bper ?cent\b)(?!\s+of\b)", text, re.IGNORECASE):
+        return False
+    numbers = [*_NUMBER.finditer(text)]
+    if len(numbers) == 2 and (_WORKED.search(text) or re.search(r"\w", text[: numbers[0].start()])):
+        return False
+    return len(numbers) in (1, 2) and _BESIDE.search(text) is not None

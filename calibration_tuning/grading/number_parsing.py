@@ -5,25 +5,35 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from calibration_tuning.grading.number_context import is_partial
+from calibration_tuning.grading.number_words import PART, SCALE, SCALES, Found, and_parts, factor_before, find_words
+from calibration_tuning.grading.number_words import share as share_of
+
 _CHARACTERS = str.maketrans({**dict.fromkeys("−–‒‐‑﹣－", "-"), **dict.fromkeys("\u00a0\u2007\u2009\u202f", " "),
                              **dict.fromkeys("×⋅·∙", "*"), "⁄": "/", "’": "'", "，": ",", "．": "."})  # fmt: skip
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
            "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅐": "1/7",
     "⅑": "1/9", "⅒": "1/10"}  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_RELATIONS = {"geq": "≥", "ge": "≥", "leq": "≤", "le": "≤", "neq": "≠", "ne": "≠", "gt": ">", "lt": "<", "pm": "±",
+              "mp": "±", "div": "÷", "times": "*", "cdot": "*", "approx": "≈", "ldots": "…", "dots": "…"}  # fmt: skip
+_STYLES = "(?:text|math)(?:bf|it|rm|sf|tt|normal)?|mbox|underline|boldsymbol|bm"
 _REWRITTEN = [
     (re.compile(r"(?<=[\d)])([⁰¹²³⁴-⁹⁻⁺]+)"), lambda match: "^" + match[1].translate(_RAISED)),
-    (re.compile(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}"), lambda match: f" {match[1]}/{match[2]}"),
+    (re.compile(r"\\[dt]?frac(?:\{(-?\d+)\}\{(\d+)\}|\s*(\d)(\d))"), lambda match: " {}/{}".format(*_given(match))),
     (re.compile(r"[½⅓⅔¼¾⅕-⅞⅐⅑⅒]"), lambda match: f" {_VULGAR.get(match[0], '')} "),
-    (re.compile(r"\\times|\\cdot|\*\*\*|(?<=\d)\s*[xX](?=\s*10\s*\^)"), lambda match: "*"),
+    (re.compile(rf"\\({'|'.join(_RELATIONS)})(?:slant)?(?![A-Za-z])"), lambda match: _RELATIONS[match[1]]),
+    (re.compile(r"\*\*\*|(?<=\d)\s*[xX](?=\s*10\s*\^)"), lambda match: "*"),
     (re.compile(r"\^\s*\{?\s*([-+]?\d+)\s*\}?|(?<=\d)\*\*(-?\d+)"), lambda match: f"^{match[1] or match[2]}"),
-    (re.compile(r"\\[,;!$%]|\{,\}"), lambda match: {"{,}": ",", "\\$": "$", "\\%": "%"}.get(match[0], "")),
-    (re.compile(r"\*\*|__|`|\\text|\\mathrm|\\boxed|\\left|\\right|\\[()\[\]]"), lambda match: ""),
+    (re.compile(r"\\[,;!$%&]|\{,\}"), lambda match: "," if match[0] == "{,}" else match[0][1].strip(",;!")),
+    (re.compile(rf"\\(?:{_STYLES})\s*\{{([^{{}}]*)\}}"), lambda match: match[1]),
+    (re.compile(r"\*\*|__|`|\\boxed|\\left|\\right|\\[()\[\]]"), lambda match: ""),
+    (re.compile(r"\bnot\s+\S+,?\s+but\s+", re.IGNORECASE), lambda match: ""),  # not 6 but 5
 ]
 
 _GROUPED = [
-    r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?![\d,])",  # 1,234,567.8
-    r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?(?![\d,])",  # 12,34,567
+    r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d)",  # 1,234,567.8
+    r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?(?!\d|,\d)",  # 12,34,567
     r"\d{1,3}(?:\.\d{3})+,\d+(?!\d)|\d{1,3}(?:\.\d{3}){2,}(?![\d.])",  # 1.234,5 and 1.234.567
     r"\d{1,3}(?:[ ']\d{3})+(?:[.,]\d+)?(?!\d)|\d{1,3}(?:_\d{3})+(?!\d)",  # 1 234 567,8 and 1_000
 ]
@@ -35,66 +45,24 @@ _START = re.compile(
     re.IGNORECASE,
 )
 _FRACTION = re.compile(r"(?:[ -](?P<over>\d{1,4}))?\s?/\s?(?P<under>\d{1,9})(?![\d/]|\.\d)")
-_HALF = re.compile(r"\s+and\s+a\s+half\b", re.IGNORECASE)
+_PARTS = re.compile(rf"[ -](?P<part>(?!half|halves|quarter)(?:{PART}))s\b", re.IGNORECASE)
 _POWER = re.compile(r"\^(?P<power>[-+]?\d{1,2})(?!\d)")
 _TIMES_TEN = re.compile(r"\s?\*\s?10\s?\^(?P<power>[-+]?\d{1,3})(?!\d)")
 _SCALE = re.compile(
-    r"[ -]?(?P<word>hundred|thousand|million|billion|trillion|quadrillion|dozen)s?\b|\s?(?P<short>mn|bn|tn|mio)\b"
-    r"|(?P<letter>[kKMB])(?![\w/^])",
+    rf"[ -]?(?P<word>{SCALE})s?\b|\s?(?P<short>mn|bn|tn|mio|mrd)\b|(?-i:(?P<letter>[kKMBbm]))(?![\w/^])",
     re.IGNORECASE,
 )
-_SCALES = {
-    "dozen": Fraction(12), "hundred": Fraction(100), "thousand": Fraction(10**3), "million": Fraction(10**6),
-    "billion": Fraction(10**9), "trillion": Fraction(10**12), "quadrillion": Fraction(10**15), "k": Fraction(10**3),
-    "m": Fraction(10**6), "b": Fraction(10**9), "mn": Fraction(10**6), "mio": Fraction(10**6), "bn": Fraction(10**9),
-    "tn": Fraction(10**12),
-}  # fmt: skip
+_SHORT = {"k": 10**3, "m": 10**6, "mn": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9, "mrd": 10**9, "tn": 10**12}
 
-# What shows that a number is not the whole of what is said: a range, a list, a ratio, a date, a time, a sum, a name.
-_GOES_ON = re.compile(
-    r"\s*[$€£%]?\s*(?:-|—|to|or|and|through|until|plus or minus|~|/|:|,|;|\+/-|±|\+|\*|\^|x|=)\s*(?:and\s+"
-    r"|or\s+)?[-+]?[$€£]?\.?\d"
-    r"|\s+(?:in|out of)\s+\d{1,2}\b|\s*(?:±|!=|[*^/](?=\w)|\+(?!\w))|[A-Za-z]+\d|s\b|'s\b|\.\d|\s*-\s*[$€£]\d",
-    re.IGNORECASE,
-)
-_NOT_EXACTLY = re.compile(
-    r"(?:[<>≤≥≠±/^:]|\b(?:between|from|(?:more|less|fewer|greater|higher|lower|other|rather) than"
-    r"|at (?:least|most)|up to"
-    r"|over|under|above|below|not|isn't|no (?:more|less|fewer) than|either|exceeds|or|nor))\s*[$€£~≈]?\s*$",
-    re.IGNORECASE,
-)
+_ANSWER_IS = r"\banswer\s*(?:is|:|=|would be|must be)"
+_REST = rf"(?:(?!{_ANSWER_IS})[^\n])*"
 _MARKS = [
     re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
     re.compile(r"####\s*([^\n]+)"),
-    re.compile(r"\banswer\s*(?:is|:|=|would be|must be)\s*:?\s*([^\n]*\d[^\n]*)", re.IGNORECASE),
+    re.compile(rf"{_ANSWER_IS}\s*:?\s*({_REST}\d{_REST})", re.IGNORECASE),
     re.compile(r"=\s*([^=\n]*\d[^=\n]*)(?:$|\n)"),
 ]
-
-_SMALL = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_WORDS = {word: number for number, word in enumerate(_SMALL)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
-_WORD = re.compile(r"[a-z]+")
+_STEPS = re.compile(r"(?:^|[:\n])[ \n]{0,9}\(?1[.)]\s.{0,2000}?\s\(?2[.)]\s", re.DOTALL)
 
 
 def read_number(text: str) -> Fraction | None:
@@ -107,7 +75,7 @@ def read_number(text: str) -> Fraction | None:
     for mark in _MARKS:
         if matches := mark.findall(text):
             return _first(_rewritten(matches[-1]))
-    return _first(_rewritten(text))
+    return None if _STEPS.search(text) else _first(_rewritten(text))
 
 
 def plain_number(reference: str) -> Fraction | None:
@@ -117,38 +85,55 @@ def plain_number(reference: str) -> Fraction | None:
     return _value(match) if match else None
 
 
+def _given(match: re.Match[str]) -> list[str]:
+    return [group for group in match.groups() if group is not None]
+
+
 def _rewritten(text: str) -> str:
     for pattern, replacement in _REWRITTEN:
         text = pattern.sub(replacement, text)
-    return " ".join(text.translate(_CHARACTERS).split())
+    lines = (" ".join(line.split()) for line in text.translate(_CHARACTERS).splitlines())
+    return "\n".join(lines).strip()
 
 
 def _first(text: str) -> Fraction | None:
+    found = _in_digits(text) or find_words(text)
+    if found is None or found.value is None:
+        return None
+    factor, start = factor_before(text, found.start)
+    return None if is_partial(text, start, found.end) else factor * found.value
+
+
+def _in_digits(text: str) -> Found | None:
     match = _START.search(text)
     if match is None:
-        return _in_words(text)
-    value, end = _value(match), match.end()
+        return None
+    start, end = match.end() - len(match[0].lstrip()), match.end()
+    value = _value(match)
+    nothing = Found(None, start, end)
     if fraction := _FRACTION.match(text, end):
         under, over = int(fraction["under"]), fraction["over"]
         if under == 0 or (over is None and value.denominator > 1):
-            return None
+            return nothing
         whole, sign = (0, 1) if over is None else (value, -1 if value < 0 else 1)
         value, end = (value / under if over is None else whole + sign * Fraction(int(over), under)), fraction.end()
-    if half := _HALF.match(text, end):
-        value, end = value + Fraction(1, 2), half.end()
+    more, end = and_parts(text, end)
+    value += more
     if power := _POWER.match(text, end):
         exponent = int(power["power"])
         if (value == 0 and exponent < 0) or len(match[0]) > 9:
-            return None
+            return nothing
         value, end = value**exponent if value >= 0 else -((-value) ** exponent), power.end()
     if times := _TIMES_TEN.match(text, end):
         value, end = value * Fraction(10) ** int(times["power"]), times.end()
-    if scale := _SCALE.match(text, end):
-        name = next(filter(None, scale.group("word", "short", "letter")))
-        value, end = value * _SCALES[name.lower()], scale.end()
-    if _GOES_ON.match(text, end) or _NOT_EXACTLY.search(text, 0, match.start()):
-        return None
-    return value
+    while scale := _SCALE.match(text, end):  # a hundred thousand
+        if scale["letter"] == "m" and not re.search(_CURRENCY, match[0]):
+            break  # $5m is five million, 5m five metres
+        name = next(filter(None, scale.group("word", "short", "letter"))).lower()
+        value, end = value * (SCALES.get(name) or _SHORT[name]), scale.end()
+    if part := _PARTS.match(text, end):
+        value, end = value * share_of(part["part"]), part.end()
+    return Found(value, start, end)
 
 
 def _value(match: re.Match[str]) -> Fraction:
@@ -178,34 +163,3 @@ def _integer(digits: str) -> Fraction:
         part = digits[start : start + 4000]
         value = value * 10 ** len(part) + int(part)
     return Fraction(value)
-
-
-def _in_words(text: str) -> Fraction | None:
-    """A number that is written out in English: "minus twenty-one", "three hundred and five thousand"."""
-    words = _WORD.findall(text.casefold())
-    start = next((i for i, word in enumerate(words) if word in _WORDS or word in ("hundred", "dozen")), None)
-    if start is None:
-        return None
-    total = part = 0
-    end, is_open = start, False  # open: a number below 100 has just been read
-    for position, word in enumerate(words[start:], start):
-        if word in _WORDS:
-            if is_open and not (part % 100 >= 20 and part % 10 == 0 and 0 < _WORDS[word] < 10):
-                return None  # "two, three" is a list
-            part, is_open = part + _WORDS[word], True
-        elif word in ("hundred", "dozen"):
-            part, is_open = max(part, 1) * int(_SCALES[word]), False
-        elif len(word) > 3 and word in _SCALES:
-            total, part, is_open = total + max(part, 1) * int(_SCALES[word]), 0, False
-        elif not (
-            word == "and" and not is_open and words[position + 1 : position + 2] and words[position + 1] in _WORDS
-        ):
-            break
-        end = position + 1
-    before, after = words[max(0, start - 2) : start], words[end : end + 3]
-    if {"than", "between", "least", "most", "not", "or"} & {*before} or any(word in _WORDS for word in after[:2]):
-        return None
-    if after and after[0].rstrip("s") in ("half", "halve", "third", "quarter", "fifth", "tenth"):
-        return None
-    value = total + part + (Fraction(1, 2) if after == ["and", "a", "half"] else 0)
-    return Fraction(-value if before[-1:] in (["minus"], ["negative"]) else value)

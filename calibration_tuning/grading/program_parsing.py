@@ -5,12 +5,22 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 
 PLACE = "<answer>"
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n", re.MULTILINE)
 _PYTHON = frozenset({"python", "py", "python3", "python2", "ipython", "pycon", "{python}", "{.python}", ""})
 _STARTS_CODE = re.compile(r"(?:def|class|import|from|async|if|for|while|with|try|return|print|@|#|\w+\s*=|[ \t]+\S)")
+_LANGUAGE_LINE = re.compile(  # "python" as a first line of code, "[PYTHON]" and "[/PYTHON]" around it
+    r"^[ \t]*\[/?(?:PYTHON|CODE)\][ \t]*\n?|(?:\A\s*|(?<=```\n))(?:python3?|py)[ \t]*:?[ \t\r]*\n",
+    re.MULTILINE | re.IGNORECASE,
+)
+_QUOTE = re.compile(r"^>(?!>)[ \t]?", re.MULTILINE)
+_FENCE_LINE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^\n`]*$", re.MULTILINE)
+_PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?:[ ](.*)|[ \t]*)$", re.MULTILINE)
+_INVISIBLE = re.compile("[\ufeff\u200b\u200c\u200d\u2060]")
+_SPACES = str.maketrans(dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000", " "))
 _ENDS = frozenset({"exit", "quit", "_exit", "abort"})
 
 
@@ -25,23 +35,56 @@ def program_with(program: str, answer: str) -> str:
 
 
 def program_code(answer: str, program: str = PLACE) -> str:
-    """The code of an answer: of its Python blocks the last that defines what `program` needs, with earlier blocks that
+    """The code of an answer: of its Python blocks the last that defines what `program` needs, with other blocks that
     define what it lacks; an answer without blocks as it is, less the prose around it."""
-    blocks = list(_blocks(answer))
+    answer = _LANGUAGE_LINE.sub("", answer.lstrip("\ufeff\u200b"))
+    blocks = list(_blocks(answer)) or list(_blocks(_QUOTE.sub("", answer)))
     if not blocks:
         return _without_prose(answer, program)
     python = [code for info, code in blocks if info in _PYTHON and info] or [code for info, code in blocks if not info]
-    candidates = python or [blocks[0][1]]
+    candidates = [_made_to_parse(code, program) for code in python or [blocks[0][1]]]
     needed = _needed(program)
-    fit = [code for code in candidates if needed & _defined(code)] if needed else []
+    fit = [code for code in candidates if needed & _defined(code)]
+    if not fit and (outside := _before_fence(answer, program, needed)):
+        return outside
     fit = fit or [code for code in candidates if _parses(program.replace(PLACE, code))]
     if not fit:
         return candidates[0]
     chosen = fit[-1] if needed else fit[0]
-    place = candidates.index(chosen)
+    return "\n".join([*_helpers(chosen, candidates, needed), chosen])
+
+
+def _before_fence(answer: str, program: str, needed: set[str]) -> str | None:
+    """The program that stands before the first fence, which then only closes, or shows a use."""
+    fence = _FENCE.search(answer)
+    code = _without_prose(answer[: fence.start()], program) if fence else ""
+    fits = needed & _defined(code) if needed else code.strip() and _parses(program.replace(PLACE, code))
+    return code if fits else None
+
+
+def _helpers(chosen: str, candidates: list[str], needed: set[str]) -> list[str]:
+    """The blocks that define what the chosen one lacks, or what these lack in turn.
+
+    Of the blocks behind it only definitions and imports: other statements there are a use of the program.
+    """
     lacking = (_used(chosen) | needed) - _defined(chosen) - set(dir(builtins))
-    helpers = [code for code in candidates[:place] if _defined(code) & lacking and _parses(code)]
-    return "\n".join([*helpers, chosen])
+    others = [code for code in candidates if code is not chosen and _parses(code)]
+    before = candidates.index(chosen)
+    helpers: list[str] = []
+    while more := [
+        code
+        for code in others
+        if code not in helpers and _defined(code) & lacking and (candidates.index(code) < before or _only_defines(code))
+    ]:
+        helpers += more
+        lacking = set().union(lacking, *map(_used, more)) - set().union(*map(_defined, more)) - set(dir(builtins))
+    return [code for code in others if code in helpers]
+
+
+def _only_defines(code: str) -> bool:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    tree, _ = _tree(code)
+    return tree is not None and all(isinstance(node, kinds) for node in tree.body)
 
 
 def _blocks(answer: str) -> Iterator[tuple[str, str]]:
@@ -61,16 +104,37 @@ def _blocks(answer: str) -> Iterator[tuple[str, str]]:
 
 def _without_prose(answer: str, program: str) -> str:
     """The answer from its first line of code to the last line with which it is a program; as it is if it is none."""
-    if _parses(program.replace(PLACE, answer)):
-        return answer
-    lines = answer.split("\n")
-    start = next((i for i, line in enumerate(lines) if _STARTS_CODE.match(line)), 0)
-    for first in dict.fromkeys((0, start)):
-        for end in range(len(lines), first, -1):
-            code = "\n".join(lines[first:end])
-            if code.strip() and _parses(program.replace(PLACE, code)):
-                return code
+    for text in _cleaned(answer):
+        if _parses(program.replace(PLACE, text)):
+            return text
+        lines = text.split("\n")
+        start = next((i for i, line in enumerate(lines) if _STARTS_CODE.match(line)), 0)
+        for first in dict.fromkeys((0, start)):
+            for end in range(len(lines), first, -1):
+                code = "\n".join(lines[first:end])
+                versions = (code, textwrap.dedent(code)) if lines[first][:1] in (" ", "\t") else (code,)
+                for version in versions:
+                    if code.strip() and _parses(program.replace(PLACE, version)):
+                        return version
     return answer
+
+
+def _made_to_parse(code: str, program: str) -> str:
+    """The code, cleaned as much as it takes to parse in the program; as it is if nothing helps."""
+    return next((text for text in _cleaned(code) if _parses(program.replace(PLACE, text))), code)
+
+
+def _cleaned(code: str) -> Iterator[str]:
+    """The code as it is, and less and less of what surrounds code in chats. Indentation, which the body of a function
+    needs, goes last."""
+    visible = _INVISIBLE.sub("", code).translate(_SPACES)
+    unfenced = _FENCE_LINE.sub("", _QUOTE.sub("", visible))
+    versions = [code, visible, unfenced, re.sub(r"\A\s*`([^`]*)`\s*\Z", r"\1", visible)]
+    if ">>>" in visible:
+        # The lines after prompts alone; then with the lines between them, which are output or the rest of a body.
+        versions.append("\n".join(match[1] or "" for match in _PROMPT.finditer(visible)))
+        versions.append(_PROMPT.sub(lambda match: match[1] or "", visible))
+    yield from dict.fromkeys([*versions, *map(textwrap.dedent, versions)])
 
 
 def without_harm(code: str) -> str:
@@ -110,11 +174,17 @@ def _tree(code: str) -> tuple[ast.Module | None, int]:
 
 
 def _parses(code: str) -> bool:
+    """True for a program, which the body of a function is not, with its "return" outside of one."""
     try:
-        ast.parse(code)
+        return not _returns(ast.parse(code))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return True
+
+
+def _returns(node: ast.AST) -> bool:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.expr)
+    children = [child for child in ast.iter_child_nodes(node) if not isinstance(child, functions)]
+    return any(isinstance(child, ast.Return) or _returns(child) for child in children)
 
 
 def _is_guard(node: ast.stmt) -> bool:

@@ -12,7 +12,7 @@ _SHORTEST_DOUBLED, _SHORTEST_SWAPPED, _SHORTEST_SLIP = 6, 7, 8
 """Letters of the shortest words in which a doubled letter, two letters changed round, and another slip are forgiven: in
 shorter ones they make other words (later, latter; trail, trial; four, for)."""
 _BRITISH = [(re.compile(pattern), american) for pattern, american in (
-    (r"ae|oe", "e"), (r"ph", "f"), (r"(?<=\w{3})our", "or"), (r"(?<=\w{3})tre(?=s?$)", "ter"),
+    (r"ae|oe", "e"), (r"ph", "f"), (r"(?<=\w{3})our", "or"), (r"(?<=\w{2})tre(?=s?$)", "ter"),
     (r"ys(?=e|ing|er)", "yz"),
     (r"is(?=(?:e|ed|es|er|ers|ing|ation"
     r"|ations)$)", "iz"), (r"(?<=[aeiou])ll(?=ed$|ing$|er$)", "l"), (r"gement$", "gment"),
@@ -48,6 +48,8 @@ def _same_word(wanted: str, proposed: str) -> bool:
     if not (_LETTERS.fullmatch(wanted) and _LETTERS.fullmatch(proposed)) or _are_two_words(wanted, proposed):
         return False
     if min(len(wanted), len(proposed)) >= 5 and american(wanted) == american(proposed):
+        return True
+    if {wanted, proposed} == {"grey", "gray"}:  # too short for the rule above
         return True
     if min(len(wanted), len(proposed)) >= _SHORTEST_DOUBLED and _DOUBLED.sub(r"\1", wanted) == _DOUBLED.sub(
         r"\1", proposed

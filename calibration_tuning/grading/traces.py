@@ -12,9 +12,22 @@ TRACES = {
     "<|START_THINKING|>": "<|END_THINKING|>",
 }
 """How a trace of reasoning begins and ends: Qwen3, R1 and many others; Magistral; Seed-OSS; Command A."""
-_TAGS = {**TRACES, "<thinking>": "</thinking>", "<thought>": "</thought>", "<reasoning>": "</reasoning>"}
-"""With those that prompts ask for and no chat template writes."""
+_TAGS = {
+    **TRACES,
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "◁think▷": "◁/think▷",
+    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
+}
+"""With those that prompts ask for or models write unasked, and no chat template writes: OpenThinker; Kimi; gpt-oss."""
 _ANSWER_TAGS = re.compile(r"<answer>(.*?)</answer>\s*\Z", re.DOTALL | re.IGNORECASE)
+_AROUND_ANSWERS = re.compile(
+    r"\A\s*<\|(?:begin_of_solution|START_RESPONSE)\|>\s*|\s*<\|(?:end_of_solution|END_RESPONSE|return)\|>\s*\Z"
+)
+"""Special tokens around what follows a trace; the last may be the end of the turn, and missing."""
+_BETWEEN_CHANNELS = re.compile(r"\s*<\|end\|>\s*<\|start\|>assistant\s*\Z")
 
 
 def _any_of(tags: Iterable[str]) -> re.Pattern[str]:
@@ -35,6 +48,8 @@ def without_trace(reply: str) -> str:
     *_, answer = _END.split(reply)
     if _BEGIN.search(answer):
         return ""
+    if answer != reply:
+        answer = _AROUND_ANSWERS.sub("", answer)
     if wrapped := _ANSWER_TAGS.search(answer):
         answer = wrapped.group(1)
     return answer if answer == reply else answer.strip("\r\n")  # indentation is part of a program
@@ -45,4 +60,4 @@ def trace_of(reply: str) -> str | None:
     *traces, rest = _END.split(reply)
     if not traces and not _BEGIN.search(rest):
         return None
-    return "\n".join(_BEGIN.sub("", part).strip() for part in traces or [rest])
+    return "\n".join(_BETWEEN_CHANNELS.sub("", _BEGIN.sub("", part)).strip() for part in traces or [rest])

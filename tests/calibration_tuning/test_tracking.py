@@ -162,7 +162,12 @@ def test_wandbs_own_variable_counts(
     import wandb
 
     asked: list[str] = []
-    monkeypatch.setattr(wandb, "init", lambda mode, **options: asked.append(mode) or Run())
+
+    def init(mode: str, **options: Any) -> Run:
+        asked.append(mode)
+        return Run()
+
+    monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setenv("WANDB_MODE", variable)
     tracking = config.tracking.model_copy(update={"wandb": setting})
     with tracked(config.model_copy(update={"tracking": tracking}), "train", None):

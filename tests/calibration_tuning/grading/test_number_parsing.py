@@ -20,22 +20,57 @@ READ = {
     "5 million": 5e6, "$1.5 billion": 1.5e9, "5k": 5000, "$5M": 5e6, "2 dozen": 24,
     "5 hundred": 500, "2.5 thousand": 2500,
     "twelve": 12, "twenty-one": 21, "three million": 3e6, "a hundred": 100,
-    "one hundred and five": 105, "minus five": -5,
+    "one hundred and five": 105, "minus five": -5, "a million": 10**6, "one million, two hundred thousand": 1.2e6,
+    "nineteen eighty-four": 1984, "twenty twenty-four": 2024, "nineteen hundred": 1900, "three point one four": 3.14,
+    "half": 0.5, "a quarter": 0.25, "three quarters": 0.75, "five-eighths": 0.625, "5 tenths": 0.5,
+    "two and three quarters": 2.75, "minus two and a half": -2.5, "half of 5": 2.5, "twice 5": 10,
+    "half a dozen": 6, "half a million": 5e5, "a quarter of a million": 250000, "three quarters of a million": 750000,
+    "5 lakh": 500000, "5 crore": 5e7, "5 Mrd.": 5e9, "5 hundred thousand": 500000, r"5 \text{ million}": 5e6,
+    "$5m": 5e6, "1.5bn": 1.5e9, r"\frac72": 3.5, r"3 \frac12": 3.5,
     # units, signs and words around it
     "5 km": 5, "5 km/h": 5, "5 m²": 5, "$5": 5, "5 USD": 5, "5%": 5, "5 °C": 5, "5-year-old": 5,
-    "5th": 5, "#5": 5, "(5)": 5,
+    "5th": 5, "#5": 5, "(5)": 5, "5m": 5, "5 m/s": 5, "5 ft": 5, "5 times": 5, "5 years old": 5, "5 days a week": 5,
+    "5 quarters": 5, "5 books at $3 each": 5, r"5\,\mathrm{kg}": 5, r"\textbf{5}": 5, "5 or so": 5,
+    "5, one of them red": 5, "5 (not 6)": 5, "not 6 but 5": 5, "five apples": 5,
     "**5**": 5, "５": 5, "5.": 5, "5!": 5, ".5": 0.5, "about 10": 10, "~5": 5, "5 (five)": 5, "5 apples and 3 pears": 5,
+    # labels, and commas behind thousands
+    "Total: 5": 5, "**Total:** 5": 5, "The result is: 5": 5, "Speed: 5 km/h": 5, '{"result": 5}': 5, "Total: -5": -5,
+    "Total: $5": 5, "Population: 5 million": 5e6, "结果：5": 5, "1,000, of course": 1000,
+    "1,234,567, not less": 1234567,
     # conclusions
+    "The answer is 5. No, the answer is 6.": 6, "Answer: 5. Correction: Answer: 7": 7,
+    "The answer is 1,000, not 9.": 1000,
+    "The answer is x + 2, where x = 5. So the answer is 7.": 7,
     "5 + 91 = 96": 96, "3 × 4 = 12": 12, "The answer is 5. Not 9.": 5, r"\boxed{4}, no, \boxed{1,000}": 1000,
     "He has 3. #### 72": 72, "5, because 3 + 2 = 5": 5,
 }  # fmt: skip
 REFUSED = [
-    "", "no idea", "half", "1,2,3", "1, 2, 3", "3 and 12", "9 or 10", "two or three", "one, two",
+    "", "no idea", "1,2,3", "1, 2, 3", "3 and 12", "9 or 10", "two or three", "one, two",
     "10-15", "10–15", "10—15",
     "10 - 15", "10 to 15", "between 10 and 15", "from 10 to 15", "10 ± 2", "10+", ">10", "at least 10", "more than 10",
     "fewer than three", "10:30", "3:1", "2020-01-05", "1/2/2020", "3.5.2", "1990s", "B12", "H2O",
     "0x1F", "1e9999", "3 x 4",
-    "20 x 30 cm", "3 in 4", "3 out of 4", "two thirds", "15 plus or minus 2", "not 5", "5/0",
+    "20 x 30 cm", "3 in 4", "3 out of 4", "15 plus or minus 2", "not 5", "5/0",
+    # roots, functions and powers
+    r"\sqrt{5}", "√5", r"\sqrt[3]{5}", r"\log 5", "ln(5)", "the square root of 5", r"\frac{5}{x}",
+    r"\frac{\sqrt{5}}{2}",
+    r"\binom{5}{2}", "5 squared", "five cubed", "5 to the power of 2", "5_8", "a_{5}",
+    # factors, variables and operations
+    "5π", r"5\pi", "5√3", "5x", "5xy", "5i", "5x + 3", "5a + 3", "5 - x", "x - 5", "x + 5", "5(x+1)", "5 minus 2",
+    "ten minus 5", "five plus two", "5 times 3", "5 divided by 2", "5 ÷ 2", r"5 \div 2", "5 less than 8", "20% of 5",
+    # bounds and relations
+    "5 or more", "5 people or fewer", "5 and above", "5 at most", "5 plus", "over five", "under five",
+    "more than about 5",
+    "greater than or equal to 5", "a maximum of 5", r"x \ge 5", r"x \leq 5", r"x \neq 5", "5 < x", r"\pm 5", r"5 \pm 1",
+    # several
+    "5 & 7", "5 | 7", "5..7", "5 till 7", "5 7", "5\n7", "5 or six", "five or 6", "5 km to 7 km", "five, six",
+    "two eggs, three pans", "Apples: 5, pears: 3", "Apples: 5\nPears: 3\nTotal: 8", '{"a": 5, "b": 7}',
+    "Steps: 1. Add 5. 2. Divide.", "Step 5: divide",
+    # quantities of two units, dates, times and odds
+    "5 hours 30 minutes", "5 hours and 30 minutes", "5 feet 6 inches", "5'6\"", "5 dollars and 30 cents", "5 May 2020",
+    "half past five", "one in five", "one out of five", "five to one",
+    # words that may mean another number
+    "five quarters", "twenty-fifth", "a few hundred", "an hour and a half", "two point twenty-five", "two three",
 ]  # fmt: skip
 
 

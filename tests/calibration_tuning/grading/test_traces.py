@@ -1,8 +1,10 @@
 import pytest
 
 from calibration_tuning.grading.graders import GRADERS, grade
-from calibration_tuning.grading.traces import TRACES, without_trace
+from calibration_tuning.grading.traces import TRACES, trace_of, without_trace
 from calibration_tuning.records import Question
+
+HARMONY = "<|channel|>analysis<|message|>Is it Lyon?<|end|><|start|>assistant"
 
 
 @pytest.mark.parametrize(("begin", "end"), TRACES.items())
@@ -38,12 +40,24 @@ def test_the_answer_is_what_follows_the_last_trace(begin: str, end: str, reply: 
         ("R1 writes `<think>` first", "R1 writes `<think>` first"),  # spoken of
         ('The tag is "</think>".', 'The tag is "</think>".'),
         ('<think>It is "Lyon".</think>"Paris"', '"Paris"'),
+        ("<|begin_of_thought|>Lyon?<|end_of_thought|>\n<|begin_of_solution|>Paris<|end_of_solution|>", "Paris"),
+        ("<|begin_of_thought|>Lyon?", ""),
+        ("◁think▷Lyon?◁/think▷Paris", "Paris"),
+        ("<|START_THINKING|>Lyon?<|END_THINKING|><|START_RESPONSE|>Paris<|END_RESPONSE|>", "Paris"),
+        ("<|START_THINKING|>Lyon?<|END_THINKING|><|START_RESPONSE|>Paris", "Paris"),
+        (f"{HARMONY}<|channel|>final<|message|>Paris<|return|>", "Paris"),
+        (f"{HARMONY}<|channel|>final<|message|>Paris", "Paris"),
+        ("<|channel|>analysis<|message|>Is it Lyon?", ""),
         ("I think so", "I think so"),
         ("", ""),
     ],
 )
 def test_other_replies(reply: str, answer: str) -> None:
     assert without_trace(reply) == answer
+
+
+def test_the_trace_of_a_channel_is_bare() -> None:
+    assert trace_of(f"{HARMONY}<|channel|>final<|message|>Paris") == "Is it Lyon?"
 
 
 PROGRAM = "def double(x):\n<answer>\nassert double(4) == 8"
