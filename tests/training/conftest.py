@@ -76,8 +76,9 @@ class Command:
         processes and in float32; None is a single process."""
         if engine is None:
             return ["-m", "training"]
-        # Without an accelerator, accelerate has to be talked into FSDP.
-        module = ["tests/training/fsdp2_on_cpu.py"] if engine == "fsdp2" else ["-m", "training"]
+        # Without an accelerator, accelerate has to be talked into FSDP, and DeepSpeed out of compiling.
+        library = engine.partition("_")[0]
+        module = [f"tests/training/{library}_on_cpu.py"] if library in ("fsdp2", "deepspeed") else ["-m", "training"]
         launch = ["-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / f"{engine}.yaml")]
         return [
             *launch,
