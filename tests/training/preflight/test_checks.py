@@ -116,6 +116,9 @@ def test_only_training_is_split_over_gpus(llama: RunConfig) -> None:
         "ok", "curation and evaluation put the whole model on each GPU: 14.1 of 23.5 GiB"
     )
     paper.gpu = dataclasses.replace(paper.gpu, memory=12.0)
+    assert "ZeRO-3" not in fitting(paper), "the stacked readout needs the whole model after the last step"
+    training = paper.config.training.model_copy(update={"readout": "query"})
+    paper.config = paper.config.model_copy(update={"training": training})
     assert "ZeRO-3" in fitting(paper)
     assert checks.whole_model(paper).status == "fails"
 
