@@ -12,6 +12,8 @@ from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.choosing import likeliest_choices
 from calibration_tuning.lm.generation import Decoding, generate_answers
 from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.query import score_answers
+from calibration_tuning.lm.reading import read_answers
 from calibration_tuning.records import Demonstration
 
 QUESTIONS = ["Why?", "What is the capital of a rather far away country?", "Who is it?", "How many are there in all?"]
@@ -76,6 +78,14 @@ def test_a_long_question_beside_a_short_one_changes_nothing(tiny: Any, window: i
     for i, answer in enumerate(both):
         (alone,) = likeliest_choices(model, prompt, block, [[short, long][i]], [texts[i]], [encoded[i]], 1)
         assert answer.choice_logprobs == pytest.approx(alone.choice_logprobs, abs=1e-3)
+    # Read alone, the long one is longer than the window, so it slides; nothing is refused.
+    longer = [short, (long * 2)[:1090]]
+    judged = score_answers(model, prompt, block, longer, 2).logit
+    states = read_answers(model, block, longer, [[5, 6], [7]], [1, 2], 2).states
+    for i, ids in enumerate(longer):
+        assert judged[i] == pytest.approx(score_answers(model, prompt, block, [ids], 1).logit[0], abs=1e-3)
+        own = read_answers(model, block, [ids], [[[5, 6], [7]][i]], [1, 2], 1).states[0]
+        assert states[i] == pytest.approx(own, abs=1e-4)
 
 
 def test_batches_hold_every_row_once_by_length() -> None:
