@@ -96,7 +96,7 @@ def readouts(train: ReadAnswers, calibration: ReadAnswers, judged: Mapping[str, 
     blends = {name: fit_blend(signals, of, calibration.correct, 0.0) for name, of in kinds.items()}
     apply: dict[str, Callable[[Read], Array]] = {
         **{name: partial(_blended, blend, stacked) for name, blend in blends.items()},
-        "all, foreign or not": lambda read: stacked.record.home(signals_of(read, stacked.probe)),
+        "all, foreign or not": lambda read: stacked.record.with_states(signals_of(read, stacked.probe)),
         "stacked": stacked,
     }
     return {name: {split: read(of.read) for split, of in judged.items()} for name, read in apply.items()}

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from calibration_tuning.readout.likelihood import of_logprob
+from calibration_tuning.readout.penalties import LEAST
 from calibration_tuning.records import GradedAnswer
 from evaluation.findings import Findings
 from evaluation.passes.base import State
-from evaluation.probing import LEAST, scored, states_of
+from evaluation.probing import scored, states_of
 
 
 def density(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, state: State) -> dict[str, np.ndarray]:

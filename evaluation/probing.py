@@ -3,20 +3,17 @@ al. 2022)."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from calibration_tuning.readout.penalties import Folds, balanced_folds, fit_with_best_penalty, unconverged_allowed
 from calibration_tuning.records import GradedAnswer
 from evaluation.findings import Findings
 from evaluation.passes.base import State, unpack
 
 Array = np.ndarray
-Folds = list[tuple[Array, Array]]
-FOLDS = 5
-LEAST = 2 * FOLDS
 PENALTIES = np.logspace(-5, 0, 6).tolist()
 
 
@@ -35,8 +32,7 @@ def probe(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, stat
     features = {split: _hidden(rows_of_split, findings, state) for split, rows_of_split in splits.items()}
     fitted = fit(features["calibration"], rows, folds)
     scores = {split: fitted.decision_function(x) if len(x) else np.zeros(0) for split, x in features.items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with unconverged_allowed():
         scores["calibration"] = cross_val_predict(
             fitted, features["calibration"], _correct(rows), cv=folds, method="decision_function"
         )
@@ -62,31 +58,18 @@ def p_ik(splits: Mapping[str, Sequence[GradedAnswer]], findings: Findings, state
 
 
 def cut(rows: Sequence[GradedAnswer]) -> Folds | None:
-    """Folds that keep groups together. None where there are fewer than ten correct answers, wrong ones or groups, or
-    no folds of which each part has both."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    correct, groups = _correct(rows), np.array([row.group for row in rows])
-    if min(correct.sum(), (~correct).sum()) < LEAST or len(np.unique(groups)) < LEAST:
-        return None
-    folds = [*StratifiedGroupKFold(FOLDS).split(groups, correct, groups)]
-    if any(len(set(correct[part])) < 2 for fold in folds for part in fold):  # all the right answers in one group, say
-        return None
-    return folds
+    """Folds that keep groups together, or None: see `balanced_folds`."""
+    return balanced_folds(_correct(rows), np.array([row.group for row in rows]))
 
 
 def fit(features: Array, rows: Sequence[GradedAnswer], folds: Folds) -> Any:
     """Logistic regression on standardised features [n, H], its ridge penalty chosen by the folds' NLL."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    search = GridSearchCV(plain, {"logisticregression__C": PENALTIES}, cv=folds, scoring="neg_log_loss")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
-        return search.fit(features, _correct(rows)).best_estimator_
+    return fit_with_best_penalty(plain, "logisticregression__C", PENALTIES, features, _correct(rows), folds)
 
 
 def states_of(name: str, rows: Sequence[GradedAnswer], findings: Findings, state: State) -> Array:

@@ -45,8 +45,10 @@ def _readout_of(findings: Findings, state: State) -> StackedReadout:
     assert readout is not None, "measured only where the checkpoint has a stacked readout"
     if state == "after":
         return readout
-    home, abroad = readout.record.untuned
-    return replace(readout, record=readout.record.model_copy(update={"home": home, "abroad": abroad}))
+    with_states, stateless = readout.record.untuned
+    return replace(
+        readout, record=readout.record.model_copy(update={"with_states": with_states, "stateless": stateless})
+    )
 
 
 def _read(rows: Sequence[GradedAnswer], findings: Findings, state: State, reading: str = "reading") -> Read:

@@ -70,8 +70,8 @@ def test_the_record_says_how_it_was_chosen(finished: RunConfig) -> None:
     record = json.loads((finished.checkpoint_dir / "calibration.json").read_text())["readout"]
     assert record["layers"] == [1]
     assert record["n_probe"] == 2 * (40 + 8)
-    assert record["home"]["signals"][-1] == "states"
-    assert "states" not in record["abroad"]["signals"]
+    assert record["with_states"]["signals"][-1] == "states"
+    assert "states" not in record["stateless"]["signals"]
     assert record["left_out"] == {}
     metrics = json.loads((finished.evaluation_dir / "metrics.json").read_text())
     assert metrics["readout"] == record

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from calibration_tuning.lm.likelihood import CHUNK, Continued
 from calibration_tuning.lm.models import float32_logits
+from calibration_tuning.metrics.cross_fitting import FOLDS, grouped_folds
 
 FILE = "token_temperature.safetensors"
 KEPT = 1000
 """Logits of a position, the largest, that fitting looks at one by one; the others count as equal ones."""
 RIDGES = (0.01, 0.03, 0.1, 0.3)
 """Penalties on the squared weights that are tried."""
-FOLDS = 5
 FURTHEST = 2.0
 """Temperatures lie between exp(-2) and exp(2)."""
 
@@ -99,10 +99,7 @@ def fit_token_temperature(
     `n` positions, the `ridge`, and these folds' NLL without and with the head. Raises ValueError for fewer groups than
     folds.
     """
-    _, labels = np.unique(groups, return_inverse=True)
-    if labels.max(initial=-1) + 1 < FOLDS:
-        raise ValueError(f"{labels.max(initial=-1) + 1} groups of references; {FOLDS} are needed")
-    fold_of = torch.from_numpy((np.random.default_rng(0).permutation(labels.max() + 1) % FOLDS)[labels])
+    fold_of = torch.from_numpy(grouped_folds(groups))
     mean, spread = reads.hidden.mean(0), reads.hidden.std(0)
     spread = torch.where(spread > 1e-6, spread, torch.ones(()))
     features = _standardised(reads.hidden, mean, spread)

@@ -49,16 +49,24 @@ def cross_fitted(
     drawn by `seed`. Raises ValueError for fewer groups than folds, and for groups of other examples.
     """
     check_labels("groups", groups, len(logit))
-    _, labels = np.unique(np.arange(len(logit)) if groups is None else np.asarray(groups), return_inverse=True)
-    count = int(labels.max(initial=-1)) + 1
-    if count < folds:
-        raise ValueError(f"{count} independent examples cannot be cut into {folds} folds")
-    fold_of = (np.random.default_rng(seed).permutation(count) % folds)[labels]
+    fold_of = grouped_folds(np.arange(len(logit)) if groups is None else np.asarray(groups), folds, seed)
     confidence = np.empty(len(logit))
     for fold in range(folds):
         left_out = fold_of == fold
         confidence[left_out] = fit(kind, logit[~left_out], correct[~left_out])(logit[left_out])
     return confidence
+
+
+def grouped_folds(groups: Array, folds: int = FOLDS, seed: int = 0) -> Array:
+    """Return the fold [n], counted from 0, of each example; examples of one group (labels [n]) share a fold.
+
+    Raises ValueError for fewer groups than folds.
+    """
+    _, labels = np.unique(groups, return_inverse=True)
+    count = int(labels.max(initial=-1)) + 1
+    if count < folds:
+        raise ValueError(f"{count} independent examples cannot be cut into {folds} folds")
+    return (np.random.default_rng(seed).permutation(count) % folds)[labels]
 
 
 def fit_all(logit: Array, correct: Array) -> dict[str, AnyCalibrator]:

@@ -13,7 +13,7 @@ Array = np.ndarray
 Signals = Mapping[str, Array]
 """Log-odds [n] by the signal's name; NaN where an answer has none (an empty answer has no likelihood)."""
 RIDGE = 0.01
-"""Penalty on the squared weights of standardised signals; it settles how alike signals share their weight."""
+"""Penalty on the squared weights of standardised signals; it decides how similar signals share their weight."""
 
 
 class Blend(BaseModel):

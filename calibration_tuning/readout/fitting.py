@@ -11,16 +11,15 @@ import numpy as np
 
 from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.metrics.calibrators import fit
-from calibration_tuning.metrics.cross_fitting import FOLDS
+from calibration_tuning.metrics.cross_fitting import FOLDS, grouped_folds
 from calibration_tuning.readout.blend import Signals, fit_blend
-from calibration_tuning.readout.left_out import Judged, chosen_trust, leave_sources_out, source_scores
+from calibration_tuning.readout.left_out import HeldOut, chosen_trust, leave_sources_out, source_scores
 from calibration_tuning.readout.read_answers import ReadAnswers, fit_blends
 from calibration_tuning.readout.stacked import (
     QUERY,
     WITHOUT_QUERY,
     StackedReadout,
     StackedRecord,
-    Trust,
     familiarity,
     signals_of,
 )
@@ -42,41 +41,44 @@ def fit_readout(
     """
     probe = fit_probe(train.read.states, train.correct, train.groups, calibration.read.states)
     all_signals = signals_of(calibration.read, probe)
-    home, abroad = fit_blends(all_signals, calibration.correct)
+    with_states, stateless = fit_blends(all_signals, calibration.correct)
     untuned = fit_blends(all_signals | {QUERY: untuned_query}, calibration.correct)
     signals, correct = signals_of(calibration.read, None), calibration.correct
-    without_query, without_states = list(WITHOUT_QUERY), [QUERY, *WITHOUT_QUERY]
-    alone, stateless = (cross_fitted_blend(signals, names, calibration) for names in (without_query, without_states))
+    names = list(WITHOUT_QUERY)
+    likelihood_logit = cross_fitted_blend(signals, names, calibration)
+    stateless_logit = cross_fitted_blend(signals, [QUERY, *names], calibration)
     left_out = leave_sources_out(train, calibration) if probe is not None else {}
-    trust = chosen_trust(_at_home(probe, all_signals, calibration), left_out) if left_out else Trust()
+    cross_fitted_answers = _cross_fitted_blends(probe, all_signals, calibration)
     record = StackedRecord(
         layers=layers,
-        home=home,
-        abroad=abroad,
+        with_states=with_states,
+        stateless=stateless,
         untuned=untuned,
-        trust=trust,
-        abroad_calibrator=fit(calibrator, stateless, correct),
-        likelihood=fit_blend(signals, without_query, correct),
-        likelihood_calibrator=fit(calibrator, alone, correct),
+        trust=chosen_trust(cross_fitted_answers, left_out),
+        stateless_calibrator=fit(calibrator, stateless_logit, correct),
+        likelihood=fit_blend(signals, names, correct),
+        likelihood_calibrator=fit(calibrator, likelihood_logit, correct),
         n_probe=0 if probe is None else len(train.correct),
-        left_out=source_scores(left_out, trust),
+        left_out=source_scores(cross_fitted_answers, left_out),
     )
     return StackedReadout(record, probe)
 
 
 def cross_fitted(readout: StackedReadout, calibration: ReadAnswers, seed: int = 0) -> Array:
     """Log-odds [n] of the calibration split, each by blends fitted on folds that the answer's group is not in."""
-    judged = _at_home(readout.probe, signals_of(calibration.read, readout.probe), calibration, seed)
-    return readout.record.trust(judged.home, judged.abroad, judged.familiar)
+    held_out = _cross_fitted_blends(readout.probe, signals_of(calibration.read, readout.probe), calibration, seed)
+    return readout.record.trust(held_out.with_states, held_out.stateless, held_out.familiar)
 
 
-def _at_home(probe: StateProbe | None, signals: Signals, calibration: ReadAnswers, seed: int = 0) -> Judged:
+def _cross_fitted_blends(
+    probe: StateProbe | None, signals: Signals, calibration: ReadAnswers, seed: int = 0
+) -> HeldOut:
     n = len(calibration.correct)
-    home, abroad = np.empty(n), np.empty(n)
+    with_states, stateless = np.empty(n), np.empty(n)
     for out in _folds(calibration.groups, seed):
         blends = fit_blends(_where(signals, ~out), calibration.correct[~out])
-        home[out], abroad[out] = (blend(_where(signals, out)) for blend in blends)
-    return Judged(calibration.correct, home, abroad, familiarity(probe, calibration.read))
+        with_states[out], stateless[out] = (blend(_where(signals, out)) for blend in blends)
+    return HeldOut(calibration.correct, with_states, stateless, familiarity(probe, calibration.read))
 
 
 def cross_fitted_blend(signals: Signals, names: list[str], calibration: ReadAnswers, seed: int = 0) -> Array:
@@ -89,11 +91,9 @@ def cross_fitted_blend(signals: Signals, names: list[str], calibration: ReadAnsw
 
 def _folds(groups: Array, seed: int) -> list[Array]:
     """Masks [n] of the folds; all answers at once where there are too few groups to cut."""
-    _, labels = np.unique(groups, return_inverse=True)
-    count = int(labels.max(initial=-1)) + 1
-    if count < FOLDS:
+    if len(np.unique(groups)) < FOLDS:
         return [np.ones(len(groups), bool)]
-    fold_of = (np.random.default_rng(seed).permutation(count) % FOLDS)[labels]
+    fold_of = grouped_folds(groups, seed=seed)
     return [fold_of == fold for fold in range(FOLDS)]
 
 

@@ -1,4 +1,4 @@
-"""How the stacked readout does on a source that it was not fitted on, and how far states are to be trusted for that."""
+"""Scores of the stacked readout on sources it was not fitted on, and how far to trust hidden states by these scores."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ LEAST_SOURCES = 3
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Answers, judged by blends that were not fitted on them."""
+class HeldOut:
+    """Log-odds of held-out answers by both blends."""
 
     correct: Array
     """[n]"""
-    home: Array
+    with_states: Array
     """Log-odds [n]."""
-    abroad: Array
+    stateless: Array
     familiar: Array
 
     def brier(self, trust: Trust) -> float:
-        confidence = expit(trust(self.home, self.abroad, self.familiar))
+        confidence = expit(trust(self.with_states, self.stateless, self.familiar))
         return float(np.mean((confidence - self.correct) ** 2))
 
 
 @dataclass(frozen=True)
-class LeftOut(Judged):
+class LeftOut(HeldOut):
     """A source's answers, judged by what was fitted on the other sources."""
 
     base_rate: float
@@ -62,48 +62,60 @@ def _left_out(train: ReadAnswers, calibration: ReadAnswers, source: str) -> Left
         return None
     signals = signals_of(fitted.read, probe)
     signals.pop(QUERY)
-    home, abroad = fit_blends(signals, fitted.correct)
+    with_states, stateless = fit_blends(signals, fitted.correct)
     parts = [part.where(part.sources == source) for part in (train, calibration)]
     first, second = (
-        np.concatenate([blend(signals_of(part.read, probe)) for part in parts]) for blend in (home, abroad)
+        np.concatenate([blend(signals_of(part.read, probe)) for part in parts]) for blend in (with_states, stateless)
     )
     familiar = np.concatenate([probe.familiar(part.read.states) for part in parts])
     correct = np.concatenate([part.correct for part in parts])
     return LeftOut(correct, first, second, familiar, float(fitted.correct.mean()))
 
 
-def chosen_trust(at_home: Judged, left_out: Mapping[str, Judged]) -> Trust:
-    """The trust with the lowest mean of two Brier scores: at home, and over left-out sources, each counting the same.
+def chosen_trust(calibration: HeldOut, left_out: Mapping[str, HeldOut]) -> Trust:
+    """Return the most cautious trust whose score is as good as the best.
 
-    Half of the questions in use are taken to be like those of training. With fewer than three sources it is the
-    default: what holds for unseen questions cannot be told from two.
+    The score is the sum of two Brier scores: of the calibration split, cross-fitted, and the mean over the left-out
+    sources, each counting the same. So half of the questions in use are taken to be like those of training. As good
+    means within one standard error of the difference, over sources (the one-standard-error rule of Breiman et al.
+    1984): few sources cannot tell small differences. Cautious means a low weight of unfamiliar states; of equally
+    cautious ones the best is taken. With fewer than three sources it is the default, since two cannot tell what holds
+    for an unseen one.
     """
     if len(left_out) < LEAST_SOURCES:
         return Trust()
-    tried = [Trust(familiar=familiar, weight=weight) for familiar in FAMILIAR for weight in WEIGHTS]
-    return min(
-        tried, key=lambda trust: at_home.brier(trust) + np.mean([part.brier(trust) for part in left_out.values()])
-    )
+    tried = [Trust(familiar=familiar, weight=weight) for weight in WEIGHTS for familiar in FAMILIAR]
+    by_source = np.array([[part.brier(trust) for part in left_out.values()] for trust in tried])
+    scores = np.array([calibration.brier(trust) for trust in tried]) + by_source.mean(1)
+    best = int(scores.argmin())
+    error = (by_source - by_source[best]).std(1, ddof=1) / np.sqrt(len(left_out))
+    as_good = np.flatnonzero(scores <= scores[best] + error)
+    return tried[min(as_good, key=lambda i: (tried[i].weight, scores[i]))]
 
 
-def source_scores(left_out: Mapping[str, LeftOut], trust: Trust) -> dict[str, SourceScores]:
+def source_scores(calibration: HeldOut, left_out: Mapping[str, LeftOut]) -> dict[str, SourceScores]:
+    """Return each left-out source's scores, those of the readout with a trust that was chosen without the source."""
     return {
         source: SourceScores(
             n=len(part.correct),
             accuracy=float(part.correct.mean()),
             familiar=float(part.familiar.mean()),
-            confidences=_confidences(part, trust),
+            confidences=_confidences(part, chosen_trust(calibration, _without(left_out, source))),
         )
         for source, part in left_out.items()
     }
 
 
+def _without(left_out: Mapping[str, LeftOut], source: str) -> dict[str, LeftOut]:
+    return {name: part for name, part in left_out.items() if name != source}
+
+
 def _confidences(part: LeftOut, trust: Trust) -> dict[str, LeftOutScores]:
     confidences = {
         "base rate": np.full(len(part.correct), part.base_rate),
-        "likelihoods": expit(part.abroad),
-        "likelihoods and states": expit(part.home),
-        "readout": expit(trust(part.home, part.abroad, part.familiar)),
+        "likelihoods": expit(part.stateless),
+        "likelihoods and states": expit(part.with_states),
+        "readout": expit(trust(part.with_states, part.stateless, part.familiar)),
     }
     return {name: _scores(values, part.correct) for name, values in confidences.items()}
 

@@ -35,5 +35,5 @@ class ReadAnswers:
 def fit_blends(signals: Signals, correct: Array) -> tuple[Blend, Blend]:
     """Blends of all signals, and of those without the states."""
     names = [name for name in signals if name != STATES]
-    abroad = fit_blend(signals, names, correct)
-    return (fit_blend(signals, [*names, STATES], correct) if STATES in signals else abroad), abroad
+    stateless = fit_blend(signals, names, correct)
+    return (fit_blend(signals, [*names, STATES], correct) if STATES in signals else stateless), stateless

@@ -1,8 +1,8 @@
 """The stacked readout: one confidence from the uncertainty query, the answer's likelihood and its hidden states.
 
-Two blends share the work. `home` uses every signal; `abroad` leaves the hidden states out, because a probe on them
-fails where questions are unlike those of training. Each answer's familiarity says how far `home` is to be believed (as
-Ren et al. 2023 and Vazhentsev et al. 2023 do with densities).
+Two blends share the work. `with_states` uses every signal; `stateless` leaves the hidden states out, because a probe on
+them fails where questions are unlike those of training. An answer's familiarity says how far `with_states` is to be
+trusted (as Ren et al. 2023 and Vazhentsev et al. 2023 do with densities).
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ class SourceScores(BaseModel):
 
 
 class Trust(BaseModel):
-    """How far the hidden states of an answer are believed, by how familiar they are."""
+    """How far the hidden states of an answer are trusted, by how familiar they are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     familiar: Annotated[float, Field(gt=0)] = 0.25
-    """Familiarity from which on they are believed in full."""
+    """Familiarity at and above which the hidden states are trusted fully."""
     weight: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Weight of `home` for an answer that is not familiar at all."""
+    """Weight of `with_states` for an answer that is not familiar at all."""
 
-    def __call__(self, home: Array, abroad: Array, familiar: Array) -> Array:
-        """Log-odds [n] between those of both blends. `familiar` [n] is in [0, 1]."""
+    def __call__(self, with_states: Array, stateless: Array, familiar: Array) -> Array:
+        """Return log-odds [n] between those of both blends. `familiar` [n] is in [0, 1]."""
         share = self.weight + (1 - self.weight) * np.clip(familiar / self.familiar, 0, 1)
-        return share * home + (1 - share) * abroad
+        return share * with_states + (1 - share) * stateless
 
 
 class StackedRecord(BaseModel):
@@ -77,15 +77,15 @@ class StackedRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["stacked"] = "stacked"
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     layers: tuple[int, ...]
     """Decoder layers, counted from 1, whose states are read."""
-    home: Blend
-    abroad: Blend
+    with_states: Blend
+    stateless: Blend
     untuned: tuple[Blend, Blend]
-    """`home` and `abroad` with the untuned query, to see what tuning adds."""
+    """`with_states` and `stateless` with the untuned query, to see what tuning adds."""
     trust: Trust
-    abroad_calibrator: AnyCalibrator
+    stateless_calibrator: AnyCalibrator
     likelihood: Blend
     """Where only the log-probabilities of an answer's tokens are known."""
     likelihood_calibrator: AnyCalibrator
@@ -109,7 +109,7 @@ class StackedRecord(BaseModel):
         signals = _likelihood_signals(token_logprobs, chosen)
         if query is None:
             return self.likelihood_calibrator(self.likelihood(signals))
-        return self.abroad_calibrator(self.abroad(signals | {QUERY: np.asarray(query, np.float64)}))
+        return self.stateless_calibrator(self.stateless(signals | {QUERY: np.asarray(query, np.float64)}))
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class StackedReadout:
     def __call__(self, read: Read) -> Array:
         """Log-odds [n] of being correct, before the calibrator."""
         signals = self.signals(read)
-        return self.record.trust(self.record.home(signals), self.record.abroad(signals), self.familiar(read))
+        return self.record.trust(self.record.with_states(signals), self.record.stateless(signals), self.familiar(read))
 
 
 def familiarity(probe: StateProbe | None, read: Read) -> Array:
@@ -161,6 +161,7 @@ def _likelihood_signals(token_logprobs: Sequence[Sequence[float]], chosen: Array
 
 
 def save_arrays(probe: StateProbe | None, folder: Path) -> None:
+    """Write the probe's arrays to `readout.safetensors` in `folder`; nothing if there is no probe."""
     from safetensors.numpy import save_file
 
     if probe is not None:

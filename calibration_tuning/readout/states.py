@@ -7,11 +7,12 @@ its familiarity: how far its states lie outside the subspace of the training ans
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from calibration_tuning.readout.penalties import LEAST, Folds, balanced_folds, fit_with_best_penalty
 
 Array = np.ndarray
 DEPTHS = (0.4, 0.5, 0.6)
@@ -20,9 +21,6 @@ COMPONENTS = 64
 """Dimensions, at most, of the subspace of familiar states; at most an eighth of those of the states."""
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 """Inverse strengths of the ridge penalty on standardised states that are tried."""
-FOLDS = 5
-LEAST = 2 * FOLDS
-"""Readings of correct answers and of wrong ones, and groups, that a probe needs, at least."""
 WIDE = 4096
 """Of wider states, the probe is fitted on the principal components, which takes a fraction of the time."""
 PRINCIPAL = 512
@@ -77,17 +75,13 @@ def fit_probe(
     `held_out` [m, W] are states of other answers, by which familiarity is measured. None where there are fewer than
     ten correct answers, wrong answers or groups, or where no folds can be cut that have both.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     right = correct >= 0.5
-    if min(right.sum(), (~right).sum(), len(np.unique(groups)), len(held_out)) < LEAST:
+    folds = balanced_folds(right, groups)
+    if folds is None or len(held_out) < LEAST:
         return None
     mean, spread = states.mean(0), states.std(0)
     spread = np.where(spread > 1e-6, spread, 1.0)
     z = ((states - mean) / spread).astype(np.float32)
-    folds = [*StratifiedGroupKFold(FOLDS).split(z, right, groups)]
-    if any(len(set(right[part])) < 2 for fold in folds for part in fold):
-        return None
     familiar = max(1, min(COMPONENTS, len(z) // 4, z.shape[1] // 8))
     if z.shape[1] > WIDE:
         components = _principal(z, min(PRINCIPAL, len(z)), iterations=2)
@@ -114,21 +108,9 @@ def _principal(z: Array, count: int, iterations: int | str = "auto") -> Array:
     return np.asarray(randomized_svd(z, count, n_iter=iterations, random_state=0)[2])
 
 
-def _logistic_regression(
-    z: Array, right: Array, folds: list[tuple[Array, Array]], penalties: Sequence[float]
-) -> tuple[Array, float]:
-    """Weights [W] and bias, with the penalty of the least NLL over the folds.
-
-    On one thread: its products of a matrix and a vector are so small that several take many times as long.
-    """
+def _logistic_regression(z: Array, right: Array, folds: Folds, penalties: Sequence[float]) -> tuple[Array, float]:
+    """Weights [W] and bias."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV
-    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore")  # weak penalties may not converge; they are not chosen then
-        search = GridSearchCV(
-            LogisticRegression(max_iter=300), {"C": list(penalties)}, cv=folds, scoring="neg_log_loss"
-        )
-        model = search.fit(z, right).best_estimator_
+    model = fit_with_best_penalty(LogisticRegression(max_iter=300), "C", penalties, z, right, folds)
     return model.coef_[0], float(model.intercept_[0])

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from calibration_tuning.readout import states
 from calibration_tuning.readout.fitting import cross_fitted, fit_readout
-from calibration_tuning.readout.left_out import Judged, chosen_trust, leave_sources_out, source_scores
+from calibration_tuning.readout.left_out import HeldOut, LeftOut, chosen_trust, leave_sources_out, source_scores
 from calibration_tuning.readout.likelihood import among_choices, chosen_log_odds
 from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import (
@@ -59,7 +59,7 @@ def test_states_add_to_what_is_said_at_home() -> None:
     readout, calibration = fitted()
     test = answers(1000, 2)
     signals = readout.signals(test.read)
-    assert auroc(readout(test.read), test) > auroc(readout.record.abroad(signals), test) + 0.05
+    assert auroc(readout(test.read), test) > auroc(readout.record.stateless(signals), test) + 0.05
     # What the calibration split is worth to its own blends is what the test split is worth.
     assert auroc(cross_fitted(readout, calibration), calibration) == pytest.approx(
         auroc(readout(test.read), test), abs=0.03
@@ -85,11 +85,11 @@ def test_foreign_answers_are_read_without_their_states() -> None:
     assert readout.familiar(far.read).max() < 0.01
     record = readout.record.model_copy(update={"trust": Trust()})
     readout = type(readout)(record, readout.probe)
-    assert readout(far.read) == pytest.approx(record.abroad(readout.signals(far.read)), abs=0.2)
+    assert readout(far.read) == pytest.approx(record.stateless(readout.signals(far.read)), abs=0.2)
 
 
 def test_trust_goes_from_one_blend_to_the_other() -> None:
-    home, abroad = np.full(4, 2.0), np.full(4, -2.0)
+    with_states, stateless = np.full(4, 2.0), np.full(4, -2.0)
     familiar = np.array([0.0, 0.05, 0.1, 1.0])
     for trust, expected in (
         (Trust(familiar=0.1, weight=0.0), [-2, 0, 2, 2]),
@@ -97,7 +97,7 @@ def test_trust_goes_from_one_blend_to_the_other() -> None:
         (Trust(familiar=0.1, weight=1.0), [2, 2, 2, 2]),
         (Trust(familiar=1.0, weight=0.0), [-2, -1.8, -1.6, 2]),
     ):
-        assert trust(home, abroad, familiar) == pytest.approx(expected)
+        assert trust(with_states, stateless, familiar) == pytest.approx(expected)
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def test_too_little_to_fit_a_probe_on(n: int, correct: float | None) -> None:
     assert readout.record.n_probe == 0
     test = answers(50, 5)
     assert (readout.familiar(test.read) == 1).all()
-    assert np.array_equal(readout(test.read), readout.record.abroad(readout.signals(test.read)))
+    assert np.array_equal(readout(test.read), readout.record.stateless(readout.signals(test.read)))
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_every_source_is_left_out_once() -> None:
     table = leave_sources_out(answers(400, 0), answers(200, 1))
     assert list(table) == [f"source {k}" for k in range(4)]
     assert sum(len(part.correct) for part in table.values()) == 600
-    for source in source_scores(table, Trust(weight=1.0)).values():
+    for source in source_scores(held_out_answers(SURE, UNSURE, (0, 1)), table).values():
         assert set(source.confidences) == {"base rate", "likelihoods", "likelihoods and states", "readout"}
         assert source.confidences["likelihoods and states"].brier < source.confidences["likelihoods"].brier
         assert source.confidences["readout"] == source.confidences["likelihoods and states"]
@@ -160,30 +160,45 @@ def test_every_source_is_left_out_once() -> None:
     assert leave_sources_out(*alone) == {}
 
 
-def judged(home: float, abroad: float, familiar: tuple[float, float]) -> Judged:
-    """Answers whose log-odds are `home` and `abroad` where they are right, and minus that where they are wrong."""
+def held_out_answers(with_states: float, stateless: float, familiar: tuple[float, float]) -> HeldOut:
+    """Their log-odds are `with_states` and `stateless` where they are right, and minus that where they are wrong."""
     draw = np.random.default_rng(0)
     correct = draw.integers(0, 2, 500).astype(float)
-    return Judged(correct, home * (2 * correct - 1), abroad * (2 * correct - 1), draw.uniform(*familiar, 500))
+    return HeldOut(
+        correct, with_states * (2 * correct - 1), stateless * (2 * correct - 1), draw.uniform(*familiar, 500)
+    )
+
+
+def test_a_source_has_no_say_in_how_far_its_own_states_are_trusted() -> None:
+    """Three sources gain by their states and one is misled. Its score is that of full trust, which the others chose."""
+    sources = {"misled": (WRONG, UNSURE, (0, 0.05)), **dict.fromkeys("abc", (SURE, UNSURE, (0, 0.05)))}
+    left_out = {name: LeftOut(**vars(held_out_answers(*of)), base_rate=0.5) for name, of in sources.items()}
+    scores = source_scores(held_out_answers(SURE, UNSURE, (0, 1)), left_out)
+    misled = {name: found.brier for name, found in scores["misled"].confidences.items()}
+    assert misled["readout"] == misled["likelihoods and states"] > misled["likelihoods"]
 
 
 SURE, UNSURE, WRONG = 2.0, 0.5, -2.0
+Answers = tuple[float, float, tuple[float, float]]
+"""Arguments of `held_out_answers`."""
 
 
 @pytest.mark.parametrize(
-    ("at_home", "sources", "trust"),
+    ("calibration", "sources", "trust"),
     [
-        (judged(SURE, UNSURE, (0, 1)), [judged(SURE, UNSURE, (0, 0.05))] * 3, Trust(familiar=0.1, weight=1.0)),
-        (judged(SURE, UNSURE, (0, 1)), [judged(WRONG, UNSURE, (0, 0.05))] * 3, Trust(familiar=0.5, weight=0.0)),
-        (judged(SURE, UNSURE, (0, 1)), [judged(WRONG, UNSURE, (0, 0.3))] * 3, Trust(familiar=1.0, weight=0.0)),
-        (judged(UNSURE, SURE, (0, 1)), [judged(WRONG, SURE, (0, 1))] * 3, Trust(familiar=1.0, weight=0.0)),
-        (judged(SURE, UNSURE, (0, 1)), [judged(SURE, UNSURE, (0, 0.05))] * 2, Trust()),
-        (judged(SURE, UNSURE, (0, 1)), [], Trust()),
+        ((SURE, UNSURE, (0, 1)), [(SURE, UNSURE, (0, 0.05))] * 3, Trust(familiar=0.1, weight=1.0)),
+        ((SURE, UNSURE, (0, 1)), [(WRONG, UNSURE, (0, 0.05))] * 3, Trust(familiar=0.5, weight=0.0)),
+        ((SURE, UNSURE, (0, 1)), [(WRONG, UNSURE, (0, 0.3))] * 3, Trust(familiar=1.0, weight=0.0)),
+        ((UNSURE, SURE, (0, 1)), [(WRONG, SURE, (0, 1))] * 3, Trust(familiar=1.0, weight=0.0)),
+        # One source gains by its states and two lose a little: on average a gain, of less than a standard error.
+        ((SURE, UNSURE, (0, 1)), [(SURE, UNSURE, (0, 0.001)), *[(0.4, UNSURE, (0, 0.001))] * 2], Trust(familiar=0.1)),
+        ((SURE, UNSURE, (0, 1)), [(SURE, UNSURE, (0, 0.05))] * 2, Trust()),
+        ((SURE, UNSURE, (0, 1)), [], Trust()),
     ],
-    ids=["states hold everywhere", "states mislead", "also where familiar", "never", "two sources", "one source"],
 )
-def test_states_are_trusted_as_far_as_they_help(at_home: Judged, sources: list[Judged], trust: Trust) -> None:
-    chosen = chosen_trust(at_home, {str(k): source for k, source in enumerate(sources)})
+def test_states_are_trusted_as_far_as_they_help(calibration: Answers, sources: list[Answers], trust: Trust) -> None:
+    left_out = {str(k): held_out_answers(*source) for k, source in enumerate(sources)}
+    chosen = chosen_trust(held_out_answers(*calibration), left_out)
     assert chosen.weight == trust.weight
     if trust.weight < 1:  # else the familiarity says nothing
         assert chosen.familiar == trust.familiar
