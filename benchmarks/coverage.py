@@ -17,9 +17,10 @@ import numpy as np
 import typer
 from scipy.special import expit, ndtr
 
+from calibration_tuning.metrics.bootstrap import FEWEST
 from calibration_tuning.metrics.calibration_error import bin_index
 from calibration_tuning.metrics.comparison import SIGNIFICANT, Resampled, compared, interval
-from calibration_tuning.metrics.confidence import METRICS, point_metrics
+from calibration_tuning.metrics.confidence import METRICS, point_metrics, units_of_rarer_class
 from calibration_tuning.metrics.scoring_rules import EPSILON
 from calibration_tuning.runs.progress import progress
 
@@ -29,6 +30,8 @@ BINS, RESAMPLES, MANY = 10, 1000, 400_000
 SHOWN = ("brier", "nll", "auroc", "aurc", "prr", "accuracy", "brier_resolution")
 NOISE, MORE_NOISE = 0.6, 1.2
 """Of a confidence, in log-odds: of the first two, and of the third."""
+FEW = 20
+"""A cell is left empty where fewer than one in so many data sets have an interval."""
 SHARED_LUCK = 0.3
 """Latent correlation of two answers of one group, given how difficult they are."""
 
@@ -47,13 +50,14 @@ def eleven_groups(generator: Generator, n: int) -> Array:
     return np.sort(np.arange(n) % generator.integers(10, 13))
 
 
-DESIGNS: dict[str, tuple[Callable[[Generator, int], Array], float]] = {
-    "single answers": (singles, 1.0),
-    "groups of 3 to 7": (groups_of_five, 1.0),
-    "10 to 12 groups": (eleven_groups, 1.0),
-    "single answers, AUROC near 1": (singles, 10.0),
+DESIGNS: dict[str, tuple[Callable[[Generator, int], Array], float, float]] = {
+    "single answers": (singles, -0.5, 1.0),
+    "groups of 3 to 7": (groups_of_five, -0.5, 1.0),
+    "10 to 12 groups": (eleven_groups, -0.5, 1.0),
+    "single answers, AUROC near 1": (singles, -0.5, 10.0),
+    "single answers, one in twenty wrong": (singles, 4.5, 2.0),
 }
-"""How answers are grouped, and the spread of their difficulty in log-odds."""
+"""How answers are grouped, and the middle and the spread of their difficulty in log-odds."""
 
 
 def main(
@@ -66,12 +70,14 @@ def main(
         for design in DESIGNS:
             truth = true_values(design)
             for n in counts:
-                shares = np.zeros((3, len(SHOWN)))
+                shares, known = np.zeros((3, len(SHOWN))), np.zeros((3, len(SHOWN)))
                 for seed in range(repeats):
-                    shares += outcomes(design, n, seed, truth)
+                    found = outcomes(design, n, seed, truth)
+                    shares, known = shares + np.nan_to_num(found), known + ~np.isnan(found)
                     bar.update(1)
-                for rows, share in zip(tables.values(), shares / repeats, strict=True):
-                    rows.append(f"| {design} | {n} | " + " | ".join(f"{cell:.2f}" for cell in share) + " |")
+                for rows, share, count in zip(tables.values(), shares, known, strict=True):
+                    cells = (f"{x / k:.2f}" if k >= repeats / FEW else "" for x, k in zip(share, count, strict=True))
+                    rows.append(f"| {design} | {n} | " + " | ".join(cells) + " |")
     head = ["answers", "n", *(METRICS[name].label for name in SHOWN)]
     for title, rows in tables.items():
         print(f"\n{title}:\n\n| {' | '.join(head)} |\n|---|{'---:|' * (len(head) - 1)}", *rows, sep="\n")
@@ -79,17 +85,17 @@ def main(
 
 def outcomes(design: str, n: int, seed: int, truth: Mapping[str, tuple[float, float]]) -> Array:
     """[3, metrics], 0 or 1 each: is the metric's truth in its interval, that of the difference in the difference's, and
-    is p below 0.05 where there is no difference?"""
+    is p below 0.05 where there is no difference? NaN where there is no interval, as the rarer class has too few."""
     generator = np.random.default_rng(seed)
     groups = DESIGNS[design][0](generator, n)
-    chance = difficulty(generator, groups, DESIGNS[design][1])
+    chance = difficulty(generator, groups, *DESIGNS[design][1:])
     correct = (luck(generator, groups) < chance).astype(np.float64)
     if not 0 < correct.mean() < 1:  # no AUROC: nothing to cover
         correct[0] = 1 - correct[0]
     size = int(groups.max()) + 1
     counts = generator.multinomial(size, np.full(size, 1 / size), RESAMPLES)[:, groups].astype(np.float64)
     first, same, worse = (
-        resampled(noisy(generator, chance, noise), correct, counts, size) for noise in (NOISE, NOISE, MORE_NOISE)
+        resampled(noisy(generator, chance, noise), correct, counts, groups) for noise in (NOISE, NOISE, MORE_NOISE)
     )
     rows = np.zeros((3, len(SHOWN)))
     for column, name in enumerate(SHOWN):
@@ -98,17 +104,19 @@ def outcomes(design: str, n: int, seed: int, truth: Mapping[str, tuple[float, fl
         change, none = compared(quantity, first[name], worse[name]), compared(quantity, first[name], same[name])
         of_first, of_worse = truth[name]
         for row, entry, value in ((0, number, of_first), (1, change, of_worse - of_first)):
-            assert entry.low is not None
-            assert entry.high is not None
-            rows[row, column] = entry.low - 1e-12 <= value <= entry.high + 1e-12
-        rows[2, column] = none.p is not None and none.p < SIGNIFICANT
+            if entry.low is None or entry.high is None:
+                rows[:, column] = np.nan
+            else:
+                rows[row, column] = entry.low - 1e-12 <= value <= entry.high + 1e-12
+        if none.p is not None:
+            rows[2, column] = none.p < SIGNIFICANT
     return rows
 
 
-def difficulty(generator: Generator, groups: Array, spread: float) -> Array:
+def difficulty(generator: Generator, groups: Array, middle: float, spread: float) -> Array:
     """Chances [n] that answers are correct; answers of one group share half of the variance."""
     shared = generator.normal(size=int(groups.max()) + 1)[groups]
-    log_odds = -0.5 + spread * np.sqrt(0.5) * (shared + generator.normal(size=len(groups)))
+    log_odds = middle + spread * np.sqrt(0.5) * (shared + generator.normal(size=len(groups)))
     return np.clip(expit(log_odds), EPSILON, 1 - EPSILON)
 
 
@@ -128,7 +136,7 @@ def true_values(design: str) -> dict[str, tuple[float, float]]:
     """Of each metric, for the first confidence and the third: what 400,000 answers score whose correctness is the
     chance itself, a fraction. Resolution and PRR are put together: their parts are of what is 0 or 1."""
     generator = np.random.default_rng(0)
-    chance = difficulty(generator, np.arange(MANY), DESIGNS[design][1])
+    chance = difficulty(generator, np.arange(MANY), *DESIGNS[design][1:])
     return {
         name: (first, worse)
         for name, first, worse in zip(
@@ -149,19 +157,17 @@ def _expected(confidence: Array, chance: Array) -> list[float]:
     return [values[name] for name in SHOWN]
 
 
-def resampled(confidence: Array, correct: Array, counts: Array, units: int) -> dict[str, Resampled]:
+def resampled(confidence: Array, correct: Array, counts: Array, groups: Array) -> dict[str, Resampled]:
     """The metrics in `SHOWN` with their values on resamples that hold answer i `counts[:, i]` times ([R, n]).
 
     Equal confidences are not expected, and correctness is 0 or 1."""
     values = point_metrics(confidence, correct, BINS, SHOWN)
-    trials = min(correct.sum(), (1 - correct).sum(), units)
+    units, of_pairs = int(groups.max()) + 1, units_of_rarer_class(correct, groups)
+    known = {name: of_pairs if METRICS[name].of_pairs else units for name in SHOWN}
     order = np.argsort(confidence)
     draws = weighted_metrics(confidence[order], correct[order], counts[:, order])
     return {
-        name: Resampled(
-            values[name], [None if np.isnan(x) else float(x) for x in draws[name]], units=units, trials=trials
-        )
-        for name in SHOWN
+        name: Resampled(values[name], draws[name] if known[name] >= FEWEST else (), units=known[name]) for name in SHOWN
     }
 
 

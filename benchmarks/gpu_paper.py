@@ -11,6 +11,7 @@ the fake tensors are on "cuda", otherwise on the CPU, whose attention kernel the
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +29,14 @@ from transformers import AutoModelForCausalLM
 from calibration_tuning.config.training import ObjectiveSettings
 from training.examples import Example
 from training.layout import Batch, Layout
-from training.preflight.machines import GPUS, step_seconds
+from training.preflight.machines import GPUS, MEMORY, PRODUCTS, SECONDS_TO_LAUNCH, Gpu
 from training.preflight.shapes import stated_shape
 from training.query_model import QueryModel
 
 GPU_COUNT, EPOCHS, TOKENS = 8, 3, 8192
 QUERY, ANSWER = 24, 6
+SHORTEST = 3e-6
+"""Seconds of the shortest kernel."""
 FREE = {
     "empty",
     "empty_like",
@@ -166,6 +169,17 @@ def count_step(shape: Any, way: Way, device: str, gpus: list[str]) -> Step:
         tokens,
         {kind: max(value, host) for kind, value in seconds.items()},
     )
+
+
+def step_seconds(gpu: Gpu, kernels: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Return the modelled seconds that the GPU computes and that the host launches, for kernels of so many FLOPs and
+    bytes each. They overlap, so that a step takes the longer of both."""
+    computing, launching = 0.0, 0.0
+    for flops, moved in kernels:
+        of_products, of_memory = flops / (PRODUCTS[0] * gpu.tflops * 1e12), moved / (MEMORY * gpu.bandwidth * 1e12)
+        computing += max(SHORTEST, of_products, of_memory)
+        launching += SECONDS_TO_LAUNCH[0]
+    return computing, launching
 
 
 def made_examples(count: int) -> list[Example]:

@@ -12,7 +12,7 @@ import typer
 from benchmarks.paired import machine, paired, table
 from calibration_tuning.metrics.bootstrap import draws_of, resampled_weights
 from calibration_tuning.metrics.confidence import MAIN, METRICS, point_metrics
-from calibration_tuning.metrics.draws import Draws, in_blocks
+from calibration_tuning.metrics.draws import Resamples, in_blocks
 
 GROUPED = 1.15
 """Answers of each group."""
@@ -42,7 +42,7 @@ def _ways(n: int, names: tuple[str, ...], resamples: int) -> dict[str, Callable[
 
     def at_once() -> list[dict[str, np.ndarray]]:
         weights = resampled_weights(groups, resamples, SEED)
-        blocks = in_blocks(weights, lambda rows: Draws(p, c, rows, NUM_BINS, subjects))
+        blocks = in_blocks(weights, lambda rows: Resamples(p, c, rows, NUM_BINS, subjects))
         return [{name: METRICS[name].on_draws(block) for name in names} for block in blocks]
 
     def of(indices: np.ndarray) -> dict[str, float | None]:

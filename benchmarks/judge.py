@@ -20,7 +20,7 @@ from calibration_tuning.command_line import quiet_libraries, with_errors
 from calibration_tuning.config.engines import JudgeSettings, OpenAIEngine, TransformersEngine
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.grading.graders import grade
-from calibration_tuning.metrics.plots.reliability import wilson
+from calibration_tuning.metrics.bootstrap import wilson
 from calibration_tuning.records import Question
 from data_curation.judge import judge
 

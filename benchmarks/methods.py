@@ -38,7 +38,10 @@ VARIANTS: dict[str, list[str]] = {
     "probe, cross-entropy, 4 epochs": ["training.method=probe", "training.epochs=4"],
 }
 SEEDS = {"lora_prompt, cross-entropy": (0, 1, 2)}
-SPLITS: dict[Split, str] = {"test": "held-out questions of the sets trained on", "evaluation": "a set never trained on"}
+SPLIT_DESCRIPTIONS: dict[Split, str] = {
+    "test": "held-out questions of the sets trained on",
+    "evaluation": "a set never trained on",
+}
 SHOWN = ("brier", "ece", "auroc")
 BATCH = 32
 
@@ -78,7 +81,7 @@ def score(config: RunConfig) -> None:
         return
     checkpoint = load_checkpoint(config.checkpoint_dir).to(default_device())
     curated = CuratedSet.read(config.curation_dir)
-    splits = {name: curated.split(name) for name in (*SPLITS, "calibration")}
+    splits = {name: curated.split(name) for name in (*SPLIT_DESCRIPTIONS, "calibration")}
     block = checkpoint.prompt_format.few_shot_ids(curated.few_shot.query)
 
     def logits(rows: list[QueryExample], probe: Any) -> np.ndarray:
@@ -88,7 +91,7 @@ def score(config: RunConfig) -> None:
     def rated(of: Any, calibrator: Any) -> dict[str, Any]:
         return {
             name: confidence_metrics(calibrator(of(splits[name])), np.array([row.correct for row in splits[name]]))
-            for name in SPLITS
+            for name in SPLIT_DESCRIPTIONS
         }
 
     found = {"tuned": rated(lambda rows: logits(rows, checkpoint.probe), checkpoint.record.calibrator)}
@@ -119,7 +122,7 @@ def markdown(base: RunConfig) -> str:
                     label = variant if side == "tuned" else f"{side}, {base.training.calibrator} scaling"
                     rows[label].append(found)
     lines = []
-    for split, title in SPLITS.items():
+    for split, title in SPLIT_DESCRIPTIONS.items():
         lines += [f"\n{title}\n", "| | Brier | ECE | AUROC |", "|---|---:|---:|---:|"]
         for label, found in rows.items():
             cells = [cell([one[split][metric] for one in found]) for metric in SHOWN]

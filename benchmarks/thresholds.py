@@ -23,7 +23,7 @@ import typer
 from scipy.special import betainc, expit, ndtr
 from scipy.stats import binom
 
-from calibration_tuning.metrics.abstention import find_threshold, last_passed, perfect_record, records, starts
+from calibration_tuning.metrics.abstention import find_threshold, last_passed, perfect_record, starts, threshold_counts
 from calibration_tuning.runs.progress import progress
 
 Array = np.ndarray
@@ -146,7 +146,7 @@ def ours(drawn: Drawn, rate: float, seed: int) -> float | None:
 
 def one_start(score: Array, correct: Array, rate: float) -> float | None:
     """Tests from the highest threshold on that a perfect record could pass, until the first fails."""
-    values, answered, errors = records(score, correct)
+    values, answered, errors = threshold_counts(score, correct)
     least = np.log(1 - SURE) / np.log1p(-rate)
     if not len(answered) or answered[-1] < least:
         return None
@@ -157,7 +157,7 @@ def one_start(score: Array, correct: Array, rate: float) -> float | None:
 
 def by_effective_number(drawn: Drawn, rate: float, seed: int) -> float | None:
     score, correct, groups = drawn
-    values, answered, errors = records(score, correct)
+    values, answered, errors = threshold_counts(score, correct)
     order = np.argsort(-score, kind="stable")
     ranks = np.empty(len(order))
     by_label = np.argsort(groups[order], kind="stable")

@@ -25,13 +25,13 @@ from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.lm.token_temperature import TokenReads, TokenTemperature, fit_token_temperature, together
 from calibration_tuning.lm.token_temperature import read_tokens as reduced
 from calibration_tuning.metrics.token_calibration import TokenCalibration
+from calibration_tuning.records import SPLITS
 from evaluation.tables import number
 from training.token_temperature import read_references
 
 SHOWN = ("full_ece", "nll", "vocabulary_brier", "top1_ece", "accuracy")
 CHANGES = ("full_ece", "nll", "vocabulary_brier")
 PLAIN = "as it is"
-SPLITS = ("train", "validation", "calibration", "test", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def main(
 def _main(config: RunConfig, ridge: float) -> None:
     curated = CuratedSet.read(config.curation_dir)
     model = load_model(config.model, default_device())
-    splits = {name: read(config, curated, name, model) for name in SPLITS if curated.has(name)}  # type: ignore[arg-type]
+    splits: dict[str, Tokens] = {name: read(config, curated, name, model) for name in SPLITS if curated.has(name)}
     show(model, splits, ridge)
 
 

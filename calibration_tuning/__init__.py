@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,15 +9,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CalibratedAnswer", "CalibratedModel"]
 __version__ = "0.1.0"
-_MODEL = ("torch", "transformers", "peft", "safetensors", "huggingface_hub", "tqdm")
-"""Packages of the extra `model`."""
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that the command line and the settings do not wait for torch.
     if name in __all__:
-        if missing := [package for package in _MODEL if find_spec(package) is None]:
-            raise ModuleNotFoundError(f"{name} needs {missing[0]}: pip install 'calibration-tuning[model]'")
+        from calibration_tuning.extras import missing, pip_install
+
+        if package := missing("model"):
+            raise ModuleNotFoundError(f"{name} needs {package}: {pip_install('model')}")
         from calibration_tuning import calibrated_model
 
         return getattr(calibrated_model, name)

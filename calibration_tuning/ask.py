@@ -81,7 +81,7 @@ def main(
     error_rate: ErrorRateOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Ask a tuned checkpoint: an answer, and how probable it is that it is correct.
+    """Ask a checkpoint a question; print its answer and the probability that it is correct.
 
     Example: calibration-tuning ask runs/demo/checkpoint "What is the capital of France?"
     """
@@ -148,7 +148,7 @@ def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:
 
 
 def judged_claims(model: CalibratedModel, row: Row, reply: CalibratedAnswer) -> list[Claim]:
-    """Those of the reply; none where it has no sentence, as an empty one."""
+    """Return the claims of the reply with their confidences; an empty list if it has no sentence."""
     return model.claims(row.asked, reply.text, row.context).claims if claim_spans(reply.text) else []
 
 
@@ -226,7 +226,7 @@ def _file(model: CalibratedModel, rows: list[Row], output: Path | None, claims: 
 
 
 def _told(row: Row, reply: CalibratedAnswer) -> dict[str, Any]:
-    """The row as it was, with what the model says of it (and without what an earlier one said)."""
+    """Return the input row with the model's answer and confidence. Results of an earlier run are removed from it."""
     said = {
         "answer": reply.text,
         "confidence": reply.confidence,
@@ -239,7 +239,7 @@ def _told(row: Row, reply: CalibratedAnswer) -> dict[str, Any]:
 
 
 def _printed(text: str) -> bool:
-    """False where nobody reads any more."""
+    """Print `text`; return False if the reader has closed the pipe."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

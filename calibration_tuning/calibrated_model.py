@@ -59,7 +59,8 @@ class CalibratedAnswer:
 
 
 class CalibratedModel:
-    """The adapter is off while answering, so tuning changes no answer, and on while judging.
+    """Answers questions with a tuned checkpoint and says how probable each answer is to be correct. The adapter is off
+    while answering, so tuning changes no answer, and on while judging.
 
     model = CalibratedModel.from_pretrained("runs/demo/checkpoint")
     model.answer("What is 47 times 83?")  # CalibratedAnswer(text='3428', confidence=0.09, trusted=False)
@@ -155,7 +156,7 @@ class CalibratedModel:
         max_new_tokens: int | None = None,
         messages: Messages | None = None,
     ) -> CalibratedAnswer:
-        """The model's greedy answer, or the likeliest of `choices`, and how probable it is that it is correct."""
+        """Return the model's greedy answer, or the likeliest of `choices`, with the probability that it is correct."""
         return self.answer_batch([as_asked(question, messages)], [choices], [context], max_new_tokens)[0]
 
     def answer_batch(
@@ -165,8 +166,8 @@ class CalibratedModel:
         contexts: Sequence[str | None] | None = None,
         max_new_tokens: int | None = None,
     ) -> list[CalibratedAnswer]:
-        """`choices` [n] holds those of each question, or None for one that is to be answered freely; `contexts` [n] the
-        passages.
+        """Answer n questions. `choices` [n]: the choices of each question, or None to let the model write; `contexts`
+        [n]: the passage of each question, or None.
 
         `max_new_tokens` makes answers shorter than in curation, never longer: the confidence is of such answers.
         """
@@ -196,12 +197,13 @@ class CalibratedModel:
     def confidence_batch(
         self, questions: Sequence[Asked], answers: Sequence[str], contexts: Sequence[str | None] | None = None
     ) -> list[float]:
+        """Return the probability in [0, 1] that each of the n answers is correct. See `judge_batch`."""
         return [judged.confidence for judged in self.judge_batch(questions, answers, contexts)]
 
     def judge_batch(
         self, questions: Sequence[Asked], answers: Sequence[str], contexts: Sequence[str | None] | None = None
     ) -> list[CalibratedAnswer]:
-        """`answers` [n], from anywhere, each with its confidence and whether it is to be trusted."""
+        """Return the n given answers (from any source), each with its confidence and whether to trust it."""
         conversations = as_conversations(questions, contexts)
         if len(conversations) != len(answers):
             raise ValueError(f"{len(questions)} questions, but {len(answers)} answers")

@@ -83,7 +83,7 @@ def claim_spans(answer: str) -> list[Span]:
     spans: list[Span] = []
     for block in _blocks(answer):
         text = answer[block.start : block.end]
-        pieces = [Span(0, len(text))] if text.lstrip().startswith(FENCE) else _sentences(text)
+        pieces = [Span(0, len(text))] if _is_fence(text.splitlines()[0]) else _sentences(text)
         for piece in pieces:
             words = text[piece.start : piece.end]
             start = block.start + piece.start + len(words) - len(words.lstrip())
@@ -100,11 +100,15 @@ def _blocks(answer: str) -> list[Span]:
     start = 0
     for line in answer.splitlines(keepends=True):
         end = start + len(line)
-        is_fence = line.lstrip().startswith(FENCE)
         blocks.append(Span(blocks.pop().start if fenced else start, end))
-        fenced ^= is_fence
+        fenced ^= _is_fence(line)
         start = end
     return blocks
+
+
+def _is_fence(line: str) -> bool:
+    """Whether a line opens or closes a block of code; code that ends on the line it begins on does neither."""
+    return line.lstrip().startswith(FENCE) and line.count(FENCE) % 2 == 1
 
 
 def _sentences(line: str) -> list[Span]:

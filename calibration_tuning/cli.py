@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from calibration_tuning.command_line import (
     with_errors,
 )
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.extras import missing, pip_install
 from calibration_tuning.runs.children import PYTHON, run_child
 from calibration_tuning.runs.launching import STAGES, is_here, launch_commands, stage_command
 from calibration_tuning.shipped_files import import_path, shipped
@@ -39,17 +39,8 @@ FORWARDED: Any = {
     "add_help_option": False,
 }
 """Settings of commands that hand their options on to a module."""
-EXTRA_OF = {"score": "", "monitor": "", "compare": "parquet", "ask": "model", "serve": "serve"}
+EXTRA_OF = {"score": None, "monitor": None, "compare": "parquet", "ask": "model", "serve": "serve"}
 """The extra that a command needs; of the others it is `pipeline`."""
-MODEL = ("torch", "transformers", "peft", "safetensors", "huggingface_hub")
-PACKAGES_OF = {
-    "": (),
-    "parquet": ("pyarrow",),
-    "model": MODEL,
-    "serve": (*MODEL, "fastapi", "uvicorn"),
-    "pipeline": (*MODEL, "accelerate", "datasets", "sklearn", "matplotlib", "datasketch", "math_verify", "rapidfuzz"),
-}
-"""Packages of each extra as they are imported."""
 LaunchOption = Annotated[
     Path | None, typer.Option("--launch", help="accelerate config file, such as launch/accelerate/ddp_8gpu.yaml.")
 ]
@@ -141,7 +132,7 @@ def curate(
     push_to_hub: Annotated[
         str | None, typer.Option(help="Afterwards, publish the set as this data set (ORG/NAME).", show_default=False)
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Publish it publicly (default: private).")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make it public (default: private).")] = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -188,7 +179,7 @@ def init(context: typer.Context) -> None:
 
 @app.command(**FORWARDED)
 def compare(context: typer.Context) -> None:
-    """Paired table of two evaluated runs.
+    """Compare two evaluated runs, paired by question.
 
     Example: calibration-tuning compare runs/demo runs/brier
     """
@@ -215,7 +206,7 @@ def monitor(context: typer.Context) -> None:
 
 @app.command(**FORWARDED)
 def choose(context: typer.Context) -> None:
-    """Which of several trained settings to take, by the validation split.
+    """Choose among several trained runs by their scores on the validation split.
 
     Example: calibration-tuning choose runs/sweep-*
     """
@@ -235,14 +226,14 @@ def preflight(context: typer.Context) -> None:
 def publish(context: typer.Context) -> None:
     """Publish a tuned checkpoint, its card and its numbers on the hub.
 
-    Example: calibration-tuning publish runs/demo --repo me/demo-calibrated --private
+    Example: calibration-tuning publish runs/demo --repo me/demo-calibrated
     """
     _forward("publishing.publish", context)
 
 
 @app.command(**FORWARDED)
 def ask(context: typer.Context) -> None:
-    """Ask a checkpoint: an answer, and how probable it is that it is correct.
+    """Ask a checkpoint a question; print its answer and the probability that it is correct.
 
     Example: calibration-tuning ask runs/demo/checkpoint "What is the capital of France?"
     """
@@ -297,8 +288,8 @@ def _installed(*commands: str) -> None:
     """Raises `UserError` naming the extra to install if a command lacks a package."""
     for name in commands:
         extra = EXTRA_OF.get(name, "pipeline")
-        if missing := [package for package in PACKAGES_OF[extra] if find_spec(package) is None]:
-            raise UserError(f"{name} needs {missing[0]}; pip install 'calibration-tuning[{extra}]'")
+        if extra is not None and (package := missing(extra)):
+            raise UserError(f"{name} needs {package}; {pip_install(extra)}")
 
 
 def _needs_gpu() -> None:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.extras import PACKAGES, pip_install
 
 ConfigArgument = Annotated[Path, typer.Argument(help="YAML file that describes the run.", show_default=False)]
 OverridesArgument = Annotated[
@@ -22,8 +23,6 @@ OverridesArgument = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-EXTRAS = {"torch": "logits", "safetensors": "logits", "matplotlib": "plots", "pyarrow": "parquet"}
-"""Where a package that is not installed comes from, for commands that need it for some inputs only."""
 PROGRAM = "CALIBRATION_TUNING_PROGRAM"
 """Variable with what was typed, for a module that `calibration-tuning` hands a command on to."""
 
@@ -46,9 +45,10 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
         raise typer.Exit(error.exit_code) from None
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if debug or package not in EXTRAS:
+        extra = next((extra for extra, packages in PACKAGES.items() if package in packages), None)
+        if debug or extra is None:
             raise
-        print(f"error: this needs {package}; pip install 'calibration-tuning[{EXTRAS[package]}]'", file=sys.stderr)
+        print(f"error: this needs {package}; {pip_install(extra)}", file=sys.stderr)
         raise typer.Exit(UserError.exit_code) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -85,7 +85,7 @@ class _Once(logging.Filter):
 
 
 def _is_read() -> bool:
-    """Is somebody still there for what is printed?"""
+    """Return False if the reader of stdout has closed the pipe."""
     polled = select.poll()
     polled.register(sys.stdout.fileno(), select.POLLOUT)
     return not any(event & select.POLLERR for _, event in polled.poll(0))

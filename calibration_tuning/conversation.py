@@ -1,4 +1,4 @@
-"""A question as the last message of a conversation, read from a list of messages as chat clients send them."""
+"""A question as the last message of a conversation, read from messages as chat clients send and data sets hold them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from typing import Any
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.records import Demonstration, below
-from calibration_tuning.values import kind_of
+from calibration_tuning.values import NotText, as_text, is_missing, kind_of
 
 Messages = Sequence[Mapping[str, Any]]
-ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
+ROLES = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "system": "system",
+    "developer": "system",
+}
+"""The side that a message is by."""
 
 
 @dataclass(frozen=True)
@@ -45,31 +53,16 @@ class Conversation:
 
     @classmethod
     def of(cls, messages: Messages) -> Conversation:
-        """Read `[{"role": "user", "content": "..."}, ...]`.
-
-        System messages (or `developer`) come first. Then user and assistant take turns, the user first and last;
-        messages in a row by the same side are joined by an empty line. A content is text or a list of text parts. An
-        empty system message counts as none. Raises `UserError` naming the message that does not fit.
-        """
+        """Read messages as `turns_of` does. Raises `UserError` naming the one that does not fit; the user's is last."""
         if not isinstance(messages, Sequence) or isinstance(messages, str):
             raise UserError(f"messages: is {kind_of(messages)}; pass a list of messages with role and content")
-        turns: list[tuple[str, list[str]]] = []
-        for number, message in enumerate(messages):
-            role, text = _read(number, message)
-            if turns and turns[-1][0] == role:
-                turns[-1][1].append(text)
-            elif role == "system" and turns:
-                raise UserError(f"messages.{number}: is a system message after the first turn; put it first")
-            else:
-                turns.append((role, [text]))
-        texts = ["\n\n".join(parts) for _, parts in turns]
-        system = texts.pop(0).strip() or None if turns and turns[0][0] == "system" else None
-        if not texts or turns[-1][0] != "user":
+        try:
+            system, pairs, question = turns_of("messages", messages)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if question is None:
             raise UserError("messages: the last one must be the user's; that is the question")
-        if len(texts) % 2 == 0:
-            raise UserError("messages: the first turn must be the user's, not the assistant's")
-        pairs = zip(texts[::2], texts[1::2], strict=False)  # the last text is the question
-        return cls(texts[-1], tuple(Demonstration(question=q, answer=a) for q, a in pairs), system)
+        return cls(question, tuple(Demonstration(question=q, answer=a) for q, a in pairs), system)
 
 
 Asked = str | Conversation
@@ -77,7 +70,7 @@ Asked = str | Conversation
 
 
 def as_asked(question: Asked | None, messages: Messages | None) -> Asked:
-    """Whichever of the two is given. Raises `UserError` unless it is one of them."""
+    """Return the question, or the conversation in `messages`. Raises `UserError` unless exactly one is given."""
     if (question is None) == (messages is None):
         raise UserError("question: give either a question or messages")
     return Conversation.of(messages) if messages is not None else question  # type: ignore[return-value]
@@ -110,28 +103,62 @@ def as_conversations(questions: Sequence[Asked], contexts: Sequence[str | None] 
     ]
 
 
-def _read(number: int, message: Any) -> tuple[str, str]:
+def turns_of(name: str, messages: Messages) -> tuple[str | None, list[tuple[str, str]], str | None]:
+    """The system message, the questions with their replies, and the last question if it has no reply.
+
+    A message is `{"role": "user", "content": "..."}`, or `{"from": "human", "value": "..."}` as in ShareGPT. System
+    messages come first, and empty ones count as none. Then user and assistant take turns, the user first; messages in a
+    row by the same side are joined by an empty line. A content is text or a list of text parts. Raises `ValueError`
+    naming the message of `name` that does not fit.
+    """
+    turns: list[tuple[str, list[str]]] = []
+    for number, message in enumerate(messages):
+        side, text = _read(f"{name}.{number}", message)
+        if turns and turns[-1][0] == side:
+            turns[-1][1].append(text)
+        elif side == "system" and turns:
+            raise ValueError(f"{name}.{number}: is a system message after the first turn; put it first")
+        else:
+            turns.append((side, [text]))
+    texts = ["\n\n".join(parts) for _, parts in turns]
+    system = texts.pop(0).strip() or None if turns and turns[0][0] == "system" else None
+    if not texts or turns[-len(texts)][0] != "user":
+        raise ValueError(f"{name}: the first turn must be the user's")
+    return system, list(zip(texts[::2], texts[1::2], strict=False)), texts[-1] if len(texts) % 2 else None
+
+
+def side_of(message: Mapping[str, Any]) -> str | None:
+    """Side that a message is by: user, assistant or system; None for others, such as tools."""
+    return ROLES.get(str(_role(message)).casefold())
+
+
+def _role(message: Mapping[str, Any]) -> Any:
+    return message.get("role", message.get("from"))
+
+
+def _read(where: str, message: Any) -> tuple[str, str]:
     """Side and text of a message."""
     if not isinstance(message, Mapping):
-        raise UserError(f"messages.{number}: is {kind_of(message)}; a message has role and content")
-    role = ROLES.get(str(message.get("role")))
-    if role is None:
-        raise UserError(
-            f"messages.{number}.role: {message.get('role')!r}; only messages by system, user and assistant are read"
-        )
+        raise ValueError(f"{where}: is {kind_of(message)}; a message has role and content")
+    side = side_of(message)
+    if side is None:
+        raise ValueError(f"{where}.role: {_role(message)!r}; only messages by system, user and assistant are read")
     if message.get("tool_calls") or message.get("function_call"):
-        raise UserError(f"messages.{number}: calls a tool; calibration is of answers in text, so tools are not read")
-    text = _text(number, message.get("content")).strip()
-    if role == "user" and not text:
-        raise UserError(f"messages.{number}.content: is empty")
-    return role, text
+        raise ValueError(f"{where}: calls a tool; calibration is of answers in text, so tools are not read")
+    text = _text(where, message.get("content", message.get("value")))
+    if side == "user" and not text:
+        raise ValueError(f"{where}.content: is empty")
+    return side, text
 
 
-def _text(number: int, content: Any) -> str:
-    if content is None:
+def _text(where: str, content: Any) -> str:
+    if is_missing(content):
         return ""
-    parts = content if isinstance(content, Sequence) and not isinstance(content, str | bytes) else [{"text": content}]
+    parts = content if isinstance(content, list | tuple) else [content]
     texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
-    if not all(isinstance(text, str) for text in texts):
-        raise UserError(f"messages.{number}.content: must be text, or a list of text parts (images are not read)")
-    return "\n".join(map(str, texts))
+    try:
+        if any(map(is_missing, texts)):
+            raise NotText("is no text part")
+        return "\n".join(map(as_text, texts)).strip()
+    except NotText:
+        raise ValueError(f"{where}.content: must be text, or a list of text parts (images are not read)") from None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from calibration_tuning.conversation import Asked, Conversation
+from calibration_tuning.conversation import Asked, Conversation, side_of
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.question_shapes import QUESTION, choice_texts, recognised
 from calibration_tuning.records import Demonstration
-from calibration_tuning.values import as_text, kind_of
+from calibration_tuning.values import as_text, is_missing, kind_of
 
 LONGEST = 20_000
 """Characters of a question or an answer."""
@@ -38,12 +38,15 @@ class Row(BaseModel):
         """Questions as messages, choices by letter and numbers, in the shapes that curation knows."""
         if not isinstance(values, dict):
             return values
+        values = {
+            name: value for name, value in values.items() if name not in cls.model_fields or not is_missing(value)
+        }
         if _is_asked(values.get("messages")):
             try:
                 return dict(values) | {"question": Conversation.of(values["messages"]).question}
             except UserError as error:
                 raise ValueError(str(error)) from None
-        shape = recognised({name: value for name, value in values.items() if name in QUESTION})
+        shape = recognised(_asking(values))
         told = dict(values) | ({"context": None} if values.get("context") == "" else {})
         if "question" in shape:
             told["question"] = as_text(shape["question"])
@@ -71,15 +74,20 @@ class Row(BaseModel):
         more = self.model_extra or {}
         if (messages := more.get("messages")) and _is_asked(messages):
             return Conversation.of(messages)
-        earlier = recognised({name: value for name, value in more.items() if name in QUESTION}).get("earlier", ())
+        earlier = recognised(_asking(more)).get("earlier", ())
         turns = tuple(Demonstration(question=question, answer=answer) for question, answer in earlier)
         return Conversation(self.question, turns) if turns else self.question
+
+
+def _asking(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row that ask; the others are of its answer."""
+    return {name: value for name, value in row.items() if name in (*QUESTION, "input")}
 
 
 def _is_asked(messages: Any) -> bool:
     """True for a conversation that ends with a question. One that ends with its answer is read as curation reads it."""
     last = messages[-1] if isinstance(messages, list) and messages else None
-    return isinstance(last, dict) and last.get("role") == "user"
+    return isinstance(last, dict) and side_of(last) == "user"
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, Any]]:

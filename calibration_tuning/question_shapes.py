@@ -11,6 +11,7 @@ from itertools import takewhile
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
+from calibration_tuning.conversation import Messages, turns_of
 from calibration_tuning.values import NotText, as_text, is_missing, kind_of, parsed
 
 Row = Mapping[str, Any]
@@ -25,19 +26,25 @@ VALUE = ("value", "text", "answer", "content", "spans")
 """Fields of a struct that hold the answer: TriviaQA, SQuAD and ARC, others."""
 KEY = ("label", "key", "id", "letter")
 """Fields of a choice that name it."""
-ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 
 
 class Misread(ValueError):
     """A row whose `field` cannot be understood, and why."""
 
-    def __init__(self, field: str, what: str) -> None:
+    def __init__(self, field: str, what: str, from_one: str | None = None) -> None:
         super().__init__(what)
         self.field = field
+        self.from_one = from_one
+        """The column whose number is one beyond the last position: its labels may count from 1."""
+        self.others: dict[str, Any] = {}
+        """The fields that are understood."""
 
 
 def recognised(row: Row) -> dict[str, Any]:
-    """Those of question, context, choices, labels, answer and aliases that the row has. Raises `Misread`."""
+    """Those of question, context, choices, answer and aliases that the row has; a conversation has `earlier` turns too.
+
+    Raises `Misread`.
+    """
     columns = {str(name).strip().casefold(): value for name, value in reversed(list(row.items()))}
     fields: dict[str, Any] = {}
     name, question = _first(columns, QUESTION)
@@ -46,7 +53,7 @@ def recognised(row: Row) -> dict[str, Any]:
         question = question.get("stem", question)
     turns = parsed(question)
     if _is_conversation(turns):
-        fields |= conversation(turns, name)
+        fields |= _conversation(turns, name)
     elif name == "instruction" and _text(columns.get("input")):  # Alpaca
         fields["question"] = f"{_text(question)}\n{_text(columns['input'])}"
     elif name:
@@ -59,7 +66,11 @@ def recognised(row: Row) -> dict[str, Any]:
         fields["choices"] = sorted(_text(choice) for choice in [right, *wrong] if _text(choice))
     elif lettered := _lettered(columns):
         fields["choices"] = lettered
-    return fields | _answer(columns, fields)
+    try:
+        return fields | _answer(columns, fields)
+    except Misread as error:
+        error.others = fields
+        raise
 
 
 def _lettered(columns: Row) -> dict[str, Any]:
@@ -80,16 +91,20 @@ def _answer(columns: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
         answer = parsed(answer)
     more: dict[str, Any] = {}
     if _is_conversation(answer):
-        answer = conversation([{"role": "user", "content": "-"}, *answer], name).get("answer")
+        answer = _conversation([{"role": "user", "content": "-"}, *answer], name).get("answer")
     spans = answer if isinstance(answer, list) else [answer]
     if _text(columns.get("context")) and all(isinstance(span, Mapping) and "answer_start" in span for span in spans):
         more["context"] = columns["context"]  # SQuAD, whose questions mean nothing without the passage
+    choices = fields.get("choices")
     try:
-        texts, labels = choice_texts(fields.get("choices"))
+        texts, labels = choice_texts(choices)
     except NotText:  # said where the choices are needed
         texts, labels = [], []
     if len(texts) > 1:
-        answer = _chosen(answer, texts, labels, columns)
+        # MMLU's 2 is a position, also where "2" is a choice; among the numbers 1, 2, 3 it is one of them.
+        is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
+        is_position = is_number and all(isinstance(choice, str) for choice in _raw_choices(choices)[0])
+        answer = _chosen(answer, texts, labels, columns, is_position)
     return more if answer is None else more | {"answer": answer}
 
 
@@ -100,11 +115,14 @@ def _structure(answer: Any) -> Any:
     return structure if isinstance(structure, dict) or is_list else answer
 
 
-def _chosen(answer: Any, texts: Sequence[str], labels: Sequence[str], columns: Row) -> Any:
+def _chosen(answer: Any, texts: Sequence[str], labels: Sequence[str], columns: Row, is_position: bool) -> Any:
     """The right choice's text: by the answer, or by the column that names it. Raises `Misread` where these disagree."""
     text = _text(answer)
     name, label = _first(columns, LABEL)
     named = label_position(label, labels, len(texts)) if name else None
+    place = label_position(answer, labels, len(texts)) if is_position else None
+    if place is not None and (named is None or texts[named] != text):
+        text = texts[place]
     if text in texts:
         if named is not None and texts[named] != text:
             raise Misread("answer", f"{text!r} and {name} {label!r} are not the same choice")
@@ -114,6 +132,10 @@ def _chosen(answer: Any, texts: Sequence[str], labels: Sequence[str], columns: R
     # Without labels "a" may be an answer.
     is_label = text.casefold() in map(str.casefold, labels) or text.isdecimal() or text.isupper()
     position = label_position(answer, labels, len(texts)) if is_label else None
+    source, number = (_first(columns, ANSWER)[0], text) if text else (name, _text(label))
+    if position is None and number == str(len(texts)) and not any(map(str.isdecimal, texts)):
+        last = len(texts) - 1
+        raise Misread("answer", f"{source} {number} is no position from 0 to {last}, and no choice", source)
     return answer if position is None else texts[position]
 
 
@@ -137,24 +159,30 @@ def label_position(label: Any, labels: Sequence[str], count: int) -> int | None:
 
 def choice_texts(value: Any) -> tuple[list[str], list[str]]:
     """Texts and labels of choices: a list of texts, a struct of label to text (MedQA), of `text` and `label` lists
-    (ARC), or a list of such pairs. No labels for a plain list; nothing for what is none of these.
+    (ARC), or a list of such pairs. A plain list has no labels. Any other value gives two empty lists.
 
     Raises `NotText` for a choice that is no text.
     """
+    texts, labels = _raw_choices(value)
+    return list(map(as_text, texts)), list(map(as_text, labels))
+
+
+def _raw_choices(value: Any) -> tuple[list[Any], list[Any]]:
+    """Choices and labels as the row has them, texts or not."""
     if isinstance(value, Mapping):
         texts, labels = value.get("text"), value.get("label", value.get("labels"))
         if isinstance(texts, list | tuple):
             is_labelled = isinstance(labels, list | tuple) and len(labels) == len(texts)  # else it is no name of each
-            return list(map(as_text, texts)), list(map(as_text, labels)) if is_labelled else []
+            return list(texts), list(labels) if is_labelled else []
         pairs = [(key, text) for key, text in value.items() if not is_missing(text)]
-        return [as_text(text) for _, text in pairs], [as_text(key) for key, _ in pairs]
+        return [text for _, text in pairs], [key for key, _ in pairs]
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         return [], []
     parts = list(value)
     if parts and all(isinstance(part, Mapping) for part in parts):
-        texts = [as_text(_first(part, VALUE)[1]) if _first(part, VALUE)[0] else as_text(part) for part in parts]
-        return texts, [as_text(_first(part, KEY)[1]) for part in parts] if _first(parts[0], KEY)[0] else []
-    return list(map(as_text, parts)), []
+        texts = [_first(part, VALUE)[1] if _first(part, VALUE)[0] else part for part in parts]
+        return texts, [_first(part, KEY)[1] for part in parts] if _first(parts[0], KEY)[0] else []
+    return parts, []
 
 
 def answer_texts(value: Any) -> list[str]:
@@ -182,44 +210,16 @@ def _is_conversation(value: Any) -> bool:
     )
 
 
-def conversation(turns: Sequence[Mapping[str, Any]], field: str) -> dict[str, Any]:
-    """The last question of a conversation, its answer, and the turns before it; the system's message is context.
-
-    Messages in a row by the same side are one. Raises `Misread` where user and assistant do not take turns, and for
-    other roles and contents that are no text.
-    """
-    system: list[str] = []
-    said: list[tuple[str, str]] = []
-    for turn in turns:
-        role = str(turn.get("role", turn.get("from"))).casefold()
-        if role not in ROLES:
-            raise Misread("question", f"{field} has a turn by {role!r}; a question needs turns by user and assistant")
-        text = _content(turn.get("content", turn.get("value")), field)
-        if ROLES[role] == "system":
-            system.append(text)
-        elif said and said[-1][0] == ROLES[role]:
-            said[-1] = (ROLES[role], f"{said[-1][1]}\n\n{text}")
-        else:
-            said.append((ROLES[role], text))
-    if not said or said[0][0] != "user":
-        raise Misread("question", f"{field} is a conversation that does not begin with a question")
-    texts = [text for _, text in said]
-    pairs = list(zip(texts[::2], texts[1::2], strict=False))
-    fields: dict[str, Any] = {"context": "\n".join(system)} if any(system) else {}
-    if len(texts) % 2 == 0:
-        fields["answer"] = pairs.pop()[1]
-    if pairs:
-        fields["earlier"] = pairs
-    return fields | {"question": texts[2 * len(pairs)]}
-
-
-def _content(content: Any, field: str) -> str:
-    if isinstance(content, list) and all(isinstance(part, Mapping) and "text" in part for part in content):
-        return "\n".join(as_text(part["text"]) for part in content)
+def _conversation(messages: Messages, name: str) -> dict[str, Any]:
+    """The last question of a conversation, its answer, and the turns before it; the system message is context."""
     try:
-        return as_text(content)
-    except NotText:
-        raise Misread("question", f"{field} has a turn that is no text") from None
+        system, earlier, question = turns_of(name, messages)
+    except ValueError as error:
+        raise Misread("question", str(error)) from None
+    fields: dict[str, Any] = {} if system is None else {"context": system}
+    if question is None:
+        question, fields["answer"] = earlier.pop()
+    return fields | {"earlier": earlier, "question": question}
 
 
 def _text(value: Any) -> str:

@@ -157,6 +157,7 @@ def block_of(question: Question, by: FewShotBy) -> str:
 
 
 def write_records(path: Path, rows: Sequence[QueryExample]) -> None:
+    """Write the examples to a Parquet file with fixed column types, also if there are none."""
     from datasets import Dataset, Features, List, Value, concatenate_datasets
 
     answer = {
@@ -197,7 +198,10 @@ def read_records(path: Path) -> list[QueryExample]:
         except ValidationError as error:
             raise UserError(f"{path}, row {number}{first_problem(error)}; run curate again with --force") from None
     if not records:
-        raise UserError(f"{path}: holds no examples; raise curation.sizes.{path.stem}")
+        remedy = "add a question set with role: evaluation"
+        raise UserError(
+            f"{path}: holds no examples; {remedy if path.stem == 'evaluation' else f'raise curation.sizes.{path.stem}'}"
+        )
     return records
 
 

@@ -1,4 +1,4 @@
-"""`thresholds.json` of a checkpoint: from which confidence on an answer may be given, at a wanted error rate."""
+"""`thresholds.json` of a checkpoint: for each error rate, the lowest confidence at which an answer may be given."""
 
 from __future__ import annotations
 
@@ -33,16 +33,17 @@ class Thresholds(BaseModel):
 
     schema_version: int = 1
     inputs_fingerprint: str
-    """Of the checkpoint that they are for."""
+    """Fingerprint of the checkpoint that these thresholds belong to."""
     confidence: float
-    """How sure each is, over draws of the calibration split."""
+    """Probability that each threshold keeps its error rate, over draws of the calibration split."""
     n_calibration: int
     rates: list[Threshold]
 
     def of(self, error_rate: float | None) -> Threshold | None:
-        """The threshold for this error rate; without a rate that of the lowest rate that the calibration data supports.
+        """Return the threshold for `error_rate`. If it is None, return the one for the lowest error rate that the
+        calibration data supports, or None if it supports none.
 
-        Raises `UserError` for a rate that none was looked for.
+        Raises `UserError` if evaluation did not look for a threshold at that rate.
         """
         if error_rate is None:
             supported = [rate for rate in self.rates if rate.threshold is not None]
@@ -58,7 +59,10 @@ class Thresholds(BaseModel):
 
 
 def read_thresholds(folder: Path, inputs_fingerprint: str) -> Thresholds | None:
-    """None where the checkpoint was not evaluated. Raises `UserError` where the file is broken or of another one."""
+    """Read the thresholds of a checkpoint. Return None if it was not evaluated.
+
+    Raises `UserError` if the file is damaged or belongs to another checkpoint.
+    """
     path = folder / FILE
     if not path.is_file():
         return None

@@ -49,7 +49,7 @@ def as_text(value: Any) -> str:
 def kind_of(value: Any) -> str:
     """What a structure is, in words."""
     if isinstance(value, Mapping):
-        return f"a struct with the fields {', '.join(map(str, value))}"
+        return f"a struct with the fields {', '.join(as_text(str(name)) for name in value)}"
     if isinstance(value, list | tuple | set):
         return "a list"
     name = type(value).__name__
@@ -65,8 +65,7 @@ def _number(value: float) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The value with what tables hold for text and for nothing replaced, at any depth: UTF-8 bytes by their text, NaN
-    by None. Other bytes stay."""
+    """Return the value with UTF-8 bytes replaced by text and NaN by None, at any depth. Other bytes are unchanged."""
     if is_missing(value):
         return None
     if isinstance(value, bytes):

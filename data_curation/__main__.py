@@ -6,12 +6,13 @@ import dataclasses
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.records import SPLITS, FewShot, QueryExample, write_records
+from calibration_tuning.records import SPLITS, FewShot, GradedAnswer, QueryExample, write_records
 from calibration_tuning.runs.checksums import write_sums
 from calibration_tuning.runs.files import fingerprint, whole_folder, write_json, write_text
 from calibration_tuning.runs.locks import lock_folder
@@ -45,24 +46,11 @@ def curate(config: RunConfig, force: bool) -> None:
     requests, results = answered(config, selection, AnswerJournal(work / "answers", f"{process_index()}"))
     graded, ungraded = grade_answers(config, requests, results, identity)
     second = second_grades(config, requests, results, identity)
-    wait_for_everyone()  # none still reads what the first one deletes
+    # The first process deletes the work folder below, so every process must have read it.
+    wait_for_everyone()
     if is_first_process():
-        from calibration_tuning.lm.prompts import load_prompt_format
-        from data_curation.assemble import curated
-        from data_curation.card import data_card
-        from data_curation.manifest import manifest
-
-        prompt_format = load_prompt_format(config.model)
-        assembled = curated(config, prompt_format, selection, graded)
-        gone = [*selection.dropped, *ungraded, *assembled.left_over]
         opinion = agreement(graded, second) if second else None
-        record = manifest(config, inputs, prompt_format, selection, gone, graded, assembled, opinion)
-        with whole_folder(config.curation_dir) as folder:
-            write_set(folder, assembled.few_shot, assembled.rows)
-            write_text(folder / "dropped.jsonl", "".join(json.dumps(dataclasses.asdict(d)) + "\n" for d in gone))
-            write_text(folder / "README.md", data_card(config, record, assembled.few_shot, assembled.rows))
-            write_json(folder / "manifest.json", record)
-            write_sums(folder)
+        record = _write(config, inputs, selection, graded, ungraded, opinion)
         shutil.rmtree(work)
         report(config, record)
     wait_for_everyone()
@@ -97,6 +85,33 @@ def answered(config: RunConfig, selection: Any, journal: Any) -> Any:
 
     first_look = partial(look, config, selection.demonstrations)
     return requests, answer_all(make_engine, requests, journal, "answering", "answers", first_look)
+
+
+def _write(
+    config: RunConfig,
+    inputs: dict[str, Any],
+    selection: Any,
+    graded: Sequence[GradedAnswer],
+    ungraded: Sequence[Any],
+    opinion: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Write the curated set, and return its manifest. `opinion`: how far a second grader agrees."""
+    from calibration_tuning.lm.prompts import load_prompt_format
+    from data_curation.assemble import curated
+    from data_curation.card import data_card
+    from data_curation.manifest import manifest
+
+    prompt_format = load_prompt_format(config.model)
+    assembled = curated(config, prompt_format, selection, graded)
+    gone = [*selection.dropped, *ungraded, *assembled.left_over]
+    record = manifest(config, inputs, prompt_format, selection, gone, graded, assembled, opinion)
+    with whole_folder(config.curation_dir) as folder:
+        write_set(folder, assembled.few_shot, assembled.rows)
+        write_text(folder / "dropped.jsonl", "".join(json.dumps(dataclasses.asdict(d)) + "\n" for d in gone))
+        write_text(folder / "README.md", data_card(config, record, assembled.few_shot, assembled.rows))
+        write_json(folder / "manifest.json", record)
+        write_sums(folder)
+    return record
 
 
 def write_set(folder: Path, few_shot: FewShot, rows: list[QueryExample]) -> None:

@@ -17,13 +17,13 @@ from data_curation.engines import Engine, Failure, Finished
 
 
 class AnswerJournal(Journal):
-    """Answers, and failures that another try would not mend, by the key of their request."""
+    """Answers, and failures that a retry cannot fix, by the key of their request."""
 
     def read(self) -> dict[str, Answer | Failure]:
         return {key: (Failure if "reason" in row else Answer)(**row) for key, row in self.rows().items()}
 
     def append(self, finished: Iterable[Finished]) -> None:
-        """Write lasting results; failures that another try may mend are not written."""
+        """Write lasting results; failures that a retry may fix are not written."""
         self.append_rows(
             {"key": request.key, **dataclasses.asdict(result)}
             for request, result in finished
@@ -48,7 +48,7 @@ def answer_all(
     The engine is only made if there is something to answer. Batches are dealt out to the processes in turn. Raises
     `RunError` if requests are left that another try may answer.
     """
-    done: Mapping[str, object] = journal.rows()
+    done = journal.read()
     failed: Counter[str] = Counter()
     if any(request.key not in done for request in requests):
         failed = _answer_share(make_engine(), requests, done, journal, description, unit, first_look)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ def curated(
         query=block,
         shown=shown_block(fitting, selection, settings.few_shot_by, prompt_format, longest),
     )
-    _check_sizes(config, fitting, len(graded))
+    _check_sizes(config, left, examples, fitting)
     accounted = {row.id for row in rows} | {row.id for row in surplus}
     there = {row.id for row in fitting}
     return Curated(
@@ -60,14 +61,24 @@ def curated(
     )
 
 
-def _check_sizes(config: RunConfig, rows: Sequence[QueryExample], graded: int) -> None:
-    """Raises `RunError` for a split without examples; a split that is short is said."""
+def _check_sizes(
+    config: RunConfig, graded: Sequence[GradedAnswer], placed: Sequence[QueryExample], fitting: Sequence[QueryExample]
+) -> None:
+    """Raises `RunError` for a split without examples: none was `placed` there, or none is `fitting` into the context.
+    A split that is short is said."""
+    groups = Counter(row.group for row in graded)
+    largest = max(groups.values(), default=0)
     for side in SIDES:
-        wanted, count = getattr(config.curation.sizes, side), sum(row.split == side for row in rows)
+        wanted, count = getattr(config.curation.sizes, side), sum(row.split == side for row in fitting)
         if not count:
+            why, remedy = "unanswered, or too long for the uncertainty query", "ask more questions or drop fewer"
+            too_large = largest > wanted or (largest > 1 and len(groups) < len(SIDES))
+            if too_large and not any(row.split == side for row in placed):
+                why = f"groups of related questions, of up to {largest}, are too large for it"
+                remedy = "raise it, or ask more questions about other things"
             raise RunError(
-                f"curation.sizes.{side}: {wanted} examples are wanted, but none of the {graded} graded answers is left "
-                "for it (unanswered, or too long for the uncertainty query); ask more questions or drop fewer"
+                f"curation.sizes.{side}: {wanted} examples are wanted, but none of the {len(graded)} graded answers is "
+                f"left for it ({why}); {remedy}"
             )
         if count < 0.98 * wanted:
             print(f"warning: curation.sizes.{side}: {wanted} are wanted, {count} are there", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
+from huggingface_hub import DatasetCardData
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.lm.prompts import NO, QUERY, YES
@@ -21,7 +21,7 @@ def data_card(config: RunConfig, record: Mapping[str, Any], few_shot: FewShot, r
     return "\n".join(
         [
             "---",
-            yaml.safe_dump(_header(config, splits, len(rows)), sort_keys=False).strip(),
+            _metadata(config, splits, len(rows)).to_yaml(),
             "---",
             f"# {config.name}: is the proposed answer correct?",
             "",
@@ -49,17 +49,17 @@ def data_card(config: RunConfig, record: Mapping[str, Any], few_shot: FewShot, r
     )
 
 
-def _header(config: RunConfig, splits: Sequence[str], size: int) -> dict[str, Any]:
+def _metadata(config: RunConfig, splits: Sequence[str], size: int) -> DatasetCardData:
     licenses = sorted({entry.license or "other" for entry in config.questions})
-    return {
-        "pretty_name": f"{config.name}: graded answers of {config.model.path}",
-        "license": licenses[0] if len(licenses) == 1 else "other",
-        "task_categories": ["text-classification"],
-        "language": ["en"],
-        "size_categories": [next((label for limit, label in SIZES.items() if size < limit), "1M<n<10M")],
-        "tags": ["calibration", "uncertainty", "calibration-tuning"],
-        "configs": [{"config_name": "default", "data_files": [{"split": s, "path": f"{s}.parquet"} for s in splits]}],
-    }
+    return DatasetCardData(
+        pretty_name=f"{config.name}: graded answers of {config.model.path}",
+        license=licenses[0] if len(licenses) == 1 else "other",
+        task_categories=["text-classification"],
+        language=["en"],
+        size_categories=[next((label for limit, label in SIZES.items() if size < limit), "1M<n<10M")],
+        tags=["calibration", "uncertainty", "calibration-tuning"],
+        configs=[{"config_name": "default", "data_files": [{"split": s, "path": f"{s}.parquet"} for s in splits]}],
+    )
 
 
 def _table(name: str, numbers: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from calibration_tuning.records import Question
-from data_curation.duplicates import FORM_LEAST, FORM_SHARE, Dropped, dropped, words
+from data_curation.duplicates import FORM_LEAST, FORM_SHARE, Dropped, dropped
+from data_curation.plain_text import words
 
 # Evaluation questions of fewer words are only compared whole, as duplicates: "what is the capital of" is in too many.
 SHORTEST_NGRAM = 6
@@ -14,15 +15,16 @@ Gram = tuple[str, ...]
 
 
 def decontaminate(
-    train: Sequence[Question], evaluation: Sequence[Question], ngram: int
+    train: Sequence[Question], evaluation: Sequence[Question], ngram: int, system_messages: Container[str] = ()
 ) -> tuple[list[Question], list[Dropped]]:
     """`train` without the questions that share `ngram` words in a row with an evaluation question, passages included
     (Brown et al. 2020, appendix C; a shorter evaluation question must occur whole), or that share a group with one, as
-    those do that are nearly equal. Words that a source puts into all its questions are no overlap.
+    those do that are nearly equal or about the same passage. Words that a source puts into all its questions, and the
+    contexts in `system_messages`, are no overlap.
     """
     if not evaluation:
         return list(train), []
-    overlapping = _same_groups(train, evaluation) | _overlaps(train, evaluation, ngram)
+    overlapping = _same_groups(train, evaluation) | _overlaps(train, evaluation, ngram, system_messages)
     kept = [question for question in train if question.id not in overlapping]
     return kept, [dropped(q, "in_evaluation_set", overlapping[q.id]) for q in train if q.id in overlapping]
 
@@ -32,11 +34,14 @@ def _same_groups(train: Sequence[Question], evaluation: Sequence[Question]) -> d
     return {question.id: groups[question.group] for question in train if question.group in groups}
 
 
-def _overlaps(train: Sequence[Question], evaluation: Sequence[Question], ngram: int) -> dict[str, str]:
-    forms = _forms(evaluation)
+def _overlaps(
+    train: Sequence[Question], evaluation: Sequence[Question], ngram: int, system_messages: Container[str]
+) -> dict[str, str]:
+    texts = [(question, _texts(question, system_messages)) for question in evaluation]
+    forms = _forms(texts)
     index: dict[Gram, str] = {}
-    for question in evaluation:
-        for tokens in _texts(question):
+    for question, own in texts:
+        for tokens in own:
             size = min(ngram, len(tokens))
             if size >= min(SHORTEST_NGRAM, ngram):
                 for gram in _grams(tokens, size):
@@ -52,13 +57,13 @@ def _overlaps(train: Sequence[Question], evaluation: Sequence[Question], ngram: 
     return overlapping
 
 
-def _forms(questions: Sequence[Question]) -> dict[str, set[Gram]]:
+def _forms(texts: Sequence[tuple[Question, list[list[str]]]]) -> dict[str, set[Gram]]:
     """By source: the words in a row that belong to the form which it gives to all its questions."""
     groups: dict[str, dict[Gram, set[str]]] = defaultdict(lambda: defaultdict(set))
     everywhere: dict[str, set[str]] = defaultdict(set)
-    for question in questions:
+    for question, own in texts:
         everywhere[question.source].add(question.group)
-        for tokens in _texts(question):
+        for tokens in own:
             for gram in _grams(tokens, SHORTEST_NGRAM):
                 groups[question.source][gram].add(question.group)
     return {
@@ -71,8 +76,11 @@ def _forms(questions: Sequence[Question]) -> dict[str, set[Gram]]:
     } | {source: set() for source in everywhere if source not in groups}
 
 
-def _texts(question: Question) -> list[list[str]]:
-    return [words(text) for text in (question.background, question.question) if text]
+def _texts(question: Question, system_messages: Container[str]) -> list[list[str]]:
+    background = question.background
+    if question.context in system_messages:
+        background = background.removesuffix(question.context or "")
+    return [words(text) for text in (background, question.question) if text]
 
 
 def _grams(tokens: Sequence[str], size: int) -> Iterator[Gram]:

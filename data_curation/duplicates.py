@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
+from scipy.cluster.hierarchy import DisjointSet
 
 from calibration_tuning.grading.graders import normalise
 from calibration_tuning.records import Question
 from calibration_tuning.runs.progress import progress
+from data_curation.plain_text import plain_text, words
 
 Array = np.ndarray
-_WORD = re.compile(r"\w+|[^\w\s]")
+Contexts = Mapping[str | None, str]
 SHINGLE = 3
 PERMUTATIONS = 128
 # What a fifth of a source's questions (and at least ten) have in common is its form of asking, not what is asked.
 FORM_SHARE, FORM_LEAST = 0.2, 10
+# A context of fewer words is a label, and one that more than half of a source's questions have is its form of asking.
+PASSAGE_WORDS, PASSAGE_SHARE = 6, 0.5
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,6 @@ class Dropped:
 
 def dropped(question: Question, reason: str, detail: str | None = None) -> Dropped:
     return Dropped(question.source, question.id, reason, detail)
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words and symbols."""
-    return _WORD.findall(text.casefold())
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -88,83 +86,128 @@ def _earlier(signatures: Array, bands: int, width: int) -> Iterator[tuple[int, l
 
 
 def drop_duplicates(
-    questions: Sequence[Question], threshold: float, evaluation: Container[str] = ()
+    questions: Sequence[Question],
+    threshold: float,
+    evaluation: Container[str] = (),
+    system_messages: Container[str] = (),
 ) -> tuple[list[Question], list[Dropped]]:
     """Keep the first of the questions that ask the same and have the same answer; those of the sources in `evaluation`
     come first, so a copy elsewhere is the one that goes.
 
     What is nearly equal but has another answer (the same story with other numbers), another question about the same
     passage, or the same group already, is another question; it joins the group, and so stays on one side of a split.
+    The contexts in `system_messages` are no passages.
     """
     gone: list[Dropped] = []
-    groups = _Groups()
+    groups = DisjointSet()
 
     def drop(question: Question, reason: str, first: Question) -> None:
         crosses = first.source in evaluation and question.source not in evaluation
         gone.append(dropped(question, "in_evaluation_set" if crosses else reason, first.id))
 
+    contexts = _contexts(questions)
+    passages = _passages(questions, {raw: text for raw, text in contexts.items() if raw not in system_messages})
     seen: dict[tuple[str, str], Question] = {}
     asked: dict[str, Question] = {}
+    about: dict[str, Question] = {}
     for question in sorted(questions, key=lambda q: q.source not in evaluation):
-        text, _ = key = _key(question)
-        groups.join(asked.setdefault(text, question).group, question.group)
+        text = plain_text(f"{question.background} {question.question}")
+        key = text, normalise(question.references[0])
+        groups.add(question.group)
+        groups.merge(asked.setdefault(text, question).group, question.group)
+        if (context := contexts.get(question.context, "")) in passages:
+            groups.merge(about.setdefault(context, question).group, question.group)
         if seen.setdefault(key, question) is not question:
             drop(question, "duplicate", seen[key])
     unique = list(seen.values())
     nearly: set[int] = set()
     if threshold < 1:
-        alone = _without_form(unique, [shingles(question.question) for question in unique])
-        whole = alone
+        answers = [answer for _, answer in seen]
+        sets, owners = _compared(unique, contexts, passages)
+        alone = sets
         if any(question.background for question in unique):
-            whole = _without_form(unique, [shingles(f"{q.background} {q.question}") for q in unique])
-        for i, j in near_duplicates(whole, threshold):
-            groups.join(unique[i].group, unique[j].group)
-            same_answer = _key(unique[i])[1] == _key(unique[j])[1] and unique[i].group != unique[j].group
+            alone = _without_form([q.source for q in unique], [shingles(q.question) for q in unique])
+        for i, j in near_duplicates(sets, threshold):
+            one, other = owners[i], owners[j]
+            if one is None or other is None:
+                continue
+            groups.merge(one, other)
+            same_answer = j < len(unique) and answers[i] == answers[j] and one != other
             if same_answer and _alike(alone[i], alone[j], threshold) and not {i, j} & nearly:
                 nearly.add(j)
                 drop(unique[j], "near_duplicate", unique[i])
+    first: dict[str, str] = {}  # name of each joined group, whatever the order in which it was joined
+    names = {group: first.setdefault(groups[group], group) for group in groups}
     kept = [
-        q if groups.of(q.group) == q.group else q.model_copy(update={"group": groups.of(q.group)})
+        q if names[q.group] == q.group else q.model_copy(update={"group": names[q.group]})
         for i, q in enumerate(unique)
         if i not in nearly
     ]
     return kept, gone
 
 
-def _without_form(questions: Sequence[Question], sets: Sequence[frozenset[str]]) -> list[frozenset[str]]:
-    """The shingles of each question without those that belong to the form its source gives to all."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
+def _contexts(questions: Sequence[Question]) -> Contexts:
+    """The contexts that are long enough to be read, with their plain texts."""
+    contexts = {question.context for question in questions if question.context}
+    return {context: plain_text(context) for context in contexts if len(words(context)) >= PASSAGE_WORDS}
+
+
+def _passages(questions: Sequence[Question], contexts: Contexts) -> set[str]:
+    """The plain texts that questions are about. One that is the form of asking in every source that has it is none."""
     sizes = Counter(question.source for question in questions)
-    for question, shingles in zip(questions, sets, strict=True):
-        counts[question.source].update(shingles)
+    shares = Counter((contexts[q.context], q.source) for q in questions if q.context in contexts)
+    everywhere: Counter[str] = Counter()
+    for (text, _), count in shares.items():
+        everywhere[text] += count
+    return {
+        text
+        for (text, source), count in shares.items()
+        if count <= PASSAGE_SHARE * sizes[source] or everywhere[text] < FORM_LEAST
+    }
+
+
+def _compared(
+    questions: Sequence[Question], contexts: Contexts, passages: Container[str]
+) -> tuple[list[frozenset[str]], list[str | None]]:
+    """The shingles of each question, then those of each context that questions share; and the group of each.
+
+    A shared context is compared once, and its questions stand without it. Those of a passage are marked, so that they
+    meet no others. A context that is no passage has no group: what is like it has nothing to do with its questions.
+    """
+    below: dict[str, list[Question]] = defaultdict(list)
+    for question in questions:
+        if question.context in contexts:
+            below[contexts[question.context]].append(question)
+    shared = {text: members for text, members in below.items() if len(members) > 1}
+    marks = {text: f"{number} " if text in passages else "" for number, text in enumerate(shared)}
+    own = [marks.get(contexts.get(question.context, "")) for question in questions]
+    texts = [
+        f"{q.background.removesuffix(q.context or '') if mark is not None else q.background} {q.question}"
+        for q, mark in zip(questions, own, strict=True)
+    ]
+    sets = _without_form(
+        [*(q.source for q in questions), *(members[0].source for members in shared.values())],
+        [shingles(text) for text in (*texts, *shared)],
+    )
+    for i, mark in enumerate(own):
+        if mark:
+            sets[i] = frozenset(mark + shingle for shingle in sets[i])
+    owners = [members[0].group if text in passages else None for text, members in shared.items()]
+    return sets, [*(question.group for question in questions), *owners]
+
+
+def _without_form(sources: Sequence[str], sets: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """The shingles of each text without those that belong to the form its source gives to all."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    sizes = Counter(sources)
+    for source, shingles in zip(sources, sets, strict=True):
+        counts[source].update(shingles)
     form = {
         source: {s for s, n in frequency.items() if n >= max(FORM_LEAST, FORM_SHARE * sizes[source])}
         for source, frequency in counts.items()
     }
-    return [shingles - form[question.source] for question, shingles in zip(questions, sets, strict=True)]
+    return [shingles - form[source] for source, shingles in zip(sources, sets, strict=True)]
 
 
 def _alike(first: frozenset[str], second: frozenset[str], threshold: float) -> bool:
     return len(first & second) >= threshold * len(first | second)
-
-
-def _key(question: Question) -> tuple[str, str]:
-    text = " ".join(f"{question.background} {question.question}".casefold().split())
-    return text, normalise(question.references[0])
-
-
-class _Groups:
-    """Disjoint sets of group names; each is known by the name that was there first."""
-
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
-
-    def of(self, name: str) -> str:
-        while name in self._parent:
-            name = self._parent[name]
-        return name
-
-    def join(self, first: str, second: str) -> None:
-        first, second = self.of(first), self.of(second)
-        if first != second:
-            self._parent[second] = first

@@ -18,7 +18,7 @@ from calibration_tuning.runs.processes import is_first_process
 from data_curation.engines import Engine, Finished
 
 REASON = 0.5
-"""Share of the first answers that may begin with reasoning before it is said."""
+"""A warning is printed if more than this share of the first answers contains reasoning."""
 
 
 def look(
@@ -27,13 +27,13 @@ def look(
     engine: Engine,
     finished: Sequence[Finished],
 ) -> None:
-    """Both looks. Raises `UserError` as `look_at_the_query` does."""
+    """Check the first answers for reasoning and for the query. Raises `UserError` as `look_at_the_query` does."""
     look_for_reasoning(config, [answer.text for _, answer in finished if isinstance(answer, Answer)])
     look_at_the_query(config, demonstrations, engine, finished)
 
 
 def look_for_reasoning(config: RunConfig, answers: Sequence[str]) -> None:
-    """Say so where most answers of a model that is not let think begin a trace of reasoning."""
+    """Warn if thinking is off but most answers contain a trace of reasoning."""
     reason = sum(trace_of(answer) is not None for answer in answers)
     if config.model.thinking == "off" and reason > REASON * len(answers) and is_first_process():
         print(
@@ -49,7 +49,7 @@ def look_at_the_query(
     engine: Engine,
     finished: Sequence[Finished],
 ) -> None:
-    """Ask the query about some of the answers in `finished`, and say what of it is amiss.
+    """Ask the query about some of the answers in `finished`, and warn if something is wrong.
 
     Raises `UserError` where the model hardly answers it with one of its two answers (`model.minimal_answer_mass`).
     """

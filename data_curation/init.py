@@ -22,7 +22,7 @@ from calibration_tuning.question_shapes import Misread, recognised
 from calibration_tuning.records import Question
 from calibration_tuning.runs.files import write_text
 from data_curation.duplicates import drop_duplicates
-from data_curation.question_sets import Loaded, load_questions
+from data_curation.question_sets import CountFromOne, Loaded, load_questions, reference
 from data_curation.read_rows import READERS, Row, Unreadable, is_file_path, read_file
 from data_curation.selection import take_demonstrations
 
@@ -79,11 +79,15 @@ def first_config(folder: Path, data: Path, model: str, columns: dict[str, str | 
     if not is_file_path(str(data)):
         raise UserError(f"--data {data}: is none of {', '.join(READERS)} (.gz too)")
     entry = {"path": str(data.resolve()), **_templates(data, columns)}
-    loaded = load_questions(_checked(entry), None)
+    try:
+        loaded = load_questions(_checked(entry), None)
+    except CountFromOne as error:
+        entry["label"] = error.label
+        loaded = load_questions(_checked(entry), None)
     entry |= grading(loaded.questions)
     loaded = load_questions(_checked(entry), None)
     by = few_shot_by(loaded.questions)
-    unique, _ = drop_duplicates(loaded.questions, 0.8, set())
+    unique, _ = drop_duplicates(loaded.questions, 0.8, system_messages=loaded.system_messages)
     askable = take_demonstrations(unique, SHOTS, by, 0)[1]
     sizes = sizes_for(len(askable))
     if sizes is None:
@@ -139,29 +143,38 @@ def _checked(entry: dict[str, Any]) -> MixtureEntry:
 
 def _templates(data: Path, columns: dict[str, str | None]) -> dict[str, str]:
     """Templates of the columns that were given, and of a passage; the others are recognised by their names."""
-    row: Row = next((row for row in read_file(data) if not isinstance(row, Unreadable)), {})
-    names = [str(name) for name in row]
-    for field, name in columns.items():
-        if name is not None and name not in names:
-            raise UserError(f"--{field} {name}: {data} has no such column; {nearest(name, names)}")
     given = {field: name for field, name in columns.items() if name is not None}
-    try:
-        known = recognised(row)
-    except Misread as error:
-        known = {error.field: None}
+    names: list[str] = []
+    known: dict[str, Any] = {}
+    for row in read_file(data):
+        if isinstance(row, Unreadable):
+            continue
+        names += [str(name) for name in row if str(name) not in names]
+        fields = _recognised(row)
+        known = known or fields
+        if {"question", "answer"} <= {*given, *fields}:
+            known = fields
+            break
+    for field, name in given.items():
+        if name not in names:
+            raise UserError(f"--{field} {name}: {data} has no such column; {nearest(name, names)}")
     for field in ("question", "answer"):
         if field not in given and field not in known:
             raise UserError(
                 f"{data}: no column is known to hold the {field}; give --{field}, one of {', '.join(names)}"
             )
     passages = [name for name in names if name.strip().casefold() in PASSAGES]
-    if passages and "context" not in {*given, *known}:
+    # A passage that belongs to the answers is recognised with them only.
+    if passages and "context" not in given and (given or "context" not in known):
         given["context"] = passages[0]
-    return {field: _template(name) for field, name in given.items()}
+    return {field: f"{{{{ {reference(name)} }}}}" for field, name in given.items()}
 
 
-def _template(column: str) -> str:
-    return f"{{{{ {column} }}}}" if re.fullmatch(r"[a-z_]\w*", column) else f"{{{{ row[{column!r}] }}}}"
+def _recognised(row: Row) -> dict[str, Any]:
+    try:
+        return recognised(row)
+    except Misread as error:
+        return error.others | {error.field: None}
 
 
 def _settings(

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from calibration_tuning.command_line import ConfigArgument, OverridesArgument, with_errors
+from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, run_command, with_errors
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
@@ -21,7 +21,7 @@ def show(rows: Sequence[QueryExample], few_shot: FewShot, prompt_format: PromptF
     console.print(legend())
     for row in rows:
         parts = example_parts(prompt_format, few_shot.query, row, row.token_ids, row.correct >= 0.5)
-        console.rule(f"{row.id} ({row.split})", align="left")
+        console.rule(Text(f"{row.id} ({row.split})"), align="left")
         console.print(conversation(parts), soft_wrap=True)
         console.print(Text(f"{token_counts(parts)} (correct = {row.correct:g})", "italic"), soft_wrap=True)
 
@@ -37,12 +37,12 @@ def inspect(config: RunConfig, count: int) -> None:
 def main(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
-    count: Annotated[int, typer.Option(min=1, help="How many.")] = 5,
-    debug: bool = False,
+    count: Annotated[int, typer.Option(min=1, help="Number of examples to print.")] = 5,
+    debug: DebugOption = False,
 ) -> None:
     """Print curated examples exactly as the model sees them, with the tokens that are trained on in colour."""
     with_errors(lambda: inspect(load_run_config(config, overrides or []), count), debug)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

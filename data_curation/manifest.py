@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
+
+from scipy.special import logit
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import SCHEMA_VERSION
@@ -93,7 +94,7 @@ def base_rates(config: RunConfig, graded: Sequence[GradedAnswer], assembled: Cur
     training = {entry.source for entry in config.questions if entry.role == "train"}
     before = summary([row for row in graded if row.source in training])["correct"]
     after = summary([row for row in assembled.rows if row.split == "train"])["correct"]
-    shift = _logit(before) - _logit(after) if 0 < before < 1 and 0 < after < 1 else None
+    shift = float(logit(before) - logit(after)) if 0 < before < 1 and 0 < after < 1 else None
     return {"natural": before, "train": after, "log_odds_shift": shift, "by_source": natural}
 
 
@@ -128,7 +129,3 @@ def _histogram(lengths: Sequence[int]) -> list[int]:
     """How many lengths are in [0, 64), [64, 128), ..."""
     counts = Counter(length // LENGTH_BIN for length in lengths)
     return [counts[i] for i in range(max(counts, default=-1) + 1)]
-
-
-def _logit(p: float) -> float:
-    return math.log(p / (1 - p))

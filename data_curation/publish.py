@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, with_errors
+from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, run_command, with_errors
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import RunError, UserError, reason
@@ -36,9 +36,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
             commit_message=f"{config.name}, fingerprint {curated.fingerprint}",
         )
     except HFValidationError as error:
-        raise UserError(
-            f"{repo}: not a repository name ({str(error).splitlines()[0]}); use organisation/name"
-        ) from None
+        raise UserError(f"{repo}: not a repository name ({str(error).splitlines()[0]}); use ORG/NAME") from None
     except (HTTPError, OSError) as error:
         raise RunError(f"{repo}: upload failed ({reason(error)}); check `hf auth whoami` and run it again") from None
     return str(commit.repo_url)
@@ -46,9 +44,9 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
 
 def main(
     config: ConfigArgument,
-    repo: Annotated[str, typer.Argument(help="organisation/name", show_default=False)],
+    repo: Annotated[str, typer.Argument(help="Repository on the hub: ORG/NAME.", show_default=False)],
     overrides: OverridesArgument = None,
-    public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make the data set public (default: private).")] = False,
     debug: DebugOption = False,
 ) -> None:
     """Publish a curated set on the Hugging Face hub."""
@@ -60,4 +58,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from calibration_tuning.config.questions import MixtureEntry, QuestionSetSettings, last_part
-from calibration_tuning.config.templates import TemplateFailed, compiled
+from calibration_tuning.config.templates import TemplateFailed, compiled, lone_expression
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.graders import as_number
 from calibration_tuning.question_shapes import Misread, answer_texts, choice_texts, label_position, recognised
 from calibration_tuning.records import CHOICE_LETTERS, Demonstration, Question
-from calibration_tuning.runs.files import fingerprint
+from calibration_tuning.runs.files import fingerprint, sha256_file
 from calibration_tuning.values import NotText, as_text, is_missing, parsed, plain
 from data_curation.embedded.arithmetic import arithmetic_rows
 from data_curation.embedded.build import FACTS
 from data_curation.read_rows import Row, Unreadable, is_file_path, read_file
 
 EMBEDDED = "embedded:"
+COMPUTED = re.compile(r"""(?:[^-+*/%('"|]|'[^']*'|"[^"]*")*[-+*/%(]""")
+"""The beginning of an expression with arithmetic or a call before any filter: `choices.label.index(answerKey)`."""
+HUB_ROWS = 1000
+"""Rows of a hub data set that are read at a time."""
 WHOLE_FLOAT = re.compile(r"-?\d+\.0")
 """How pandas writes the whole numbers of a column in which some are missing."""
 WORD_FOR_WORD = ("exact", "case_sensitive", "fuzzy")
@@ -32,9 +38,21 @@ LONGEST_GROUP = 40  # a whole passage may be the key of a group, wherever it com
 class BadRow(Exception):
     """A row that cannot become a question: `field` of the set's settings, and what is wrong."""
 
-    def __init__(self, field: str, what: str) -> None:
+    def __init__(self, field: str, what: str, from_one: str | None = None) -> None:
         super().__init__(f"{field}: {what}")
         self.field = field
+        self.from_one = from_one
+        """The label's template, if the labels count from 1."""
+
+
+class CountFromOne(UserError):
+    """The labels of a set count from 1; `label` is a template that makes positions of them."""
+
+    def __init__(self, settings: QuestionSetSettings, label: str) -> None:
+        super().__init__(
+            f'questions.{settings.source}.label: the labels in {settings.path} count from 1; write label: "{label}"'
+        )
+        self.label = label
 
 
 @dataclass(frozen=True)
@@ -44,39 +62,64 @@ class Loaded:
     questions: list[Question]
     rows: int
     bad: list[tuple[int, str]] = field(default_factory=list)
+    system_messages: set[str] = field(default_factory=set)
+    """The contexts that are system messages of conversations."""
 
 
 def load_questions(settings: QuestionSetSettings, split: str | None) -> Loaded:
     """All questions of one set, in the order of its rows; rows that cannot be used are left out and listed.
 
     Raises `UserError` for a file or data set that cannot be read, and where no row is usable (a missing column).
+    Raises `CountFromOne` if numbers name the choices, never 0 and also the number of choices.
     """
     questions: list[Question] = []
     bad: list[tuple[int, str]] = []
-    ids: set[str] = set()
+    named: list[bool] = []
+    system_messages: set[str] = set()
+    from_one: str | None = None
     number = -1
     for number, row in enumerate(_rows(settings, split)):
         if isinstance(row, Unreadable):
             bad.append((number, str(row)))
             continue
         try:
-            question = render_question(settings, row, number)
+            shape = _shape(settings, row)
+            own_id = _own_id(settings, row, shape)
+            questions.append(_rendered(settings, row, shape, own_id or str(number)))
         except BadRow as error:
             bad.append((number, str(error)))
+            from_one = from_one or error.from_one
         else:
-            # Ids are keys of the journal, so repeated ids of a set are made unique.
-            names = (f"{question.id}+{again}" for again in count(1))
-            own_id = question.id if question.id not in ids else next(name for name in names if name not in ids)
-            ids.add(own_id)
-            questions.append(question if own_id == question.id else question.model_copy(update={"id": own_id}))
+            named.append(bool(own_id))
+            if settings.context is None and "earlier" in shape and (context := questions[-1].context):
+                system_messages.add(context)
+    if from_one and not any(q.choices and q.references[0] == q.choices[0] for q in questions):
+        raise CountFromOne(settings, from_one)
     if not questions:
         what = f"row {bad[0][0]}, {bad[0][1]}" if bad else "no rows"
         raise UserError(f"questions.{settings.source}: none of {settings.path}'s {number + 1} rows is usable ({what})")
+    questions = _with_unique_ids(questions, named)
     if settings.subjects is not None:
         if missing := set(settings.subjects) - {q.subject for q in questions}:
             raise UserError(f"questions.{settings.source}.subjects: {sorted(missing)} not found in {settings.path}")
         questions = [q for q in questions if q.subject in settings.subjects]
-    return Loaded(questions, number + 1, bad)
+    return Loaded(questions, number + 1, bad, system_messages)
+
+
+def _with_unique_ids(questions: Sequence[Question], named: Sequence[bool]) -> list[Question]:
+    """Ids are keys of the journal and of recorded answers: a row without one (not `named`) takes none from another."""
+    own = {question.id for question, is_own in zip(questions, named, strict=True) if is_own}
+    taken: set[str] = set()
+    numbers: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
+    unique = []
+    for question, is_own in zip(questions, named, strict=True):
+        name = question.id
+        if name in taken or (name in own and not is_own):
+            names = (f"{question.id}+{again}" for again in numbers[question.id])
+            name = next(name for name in names if name not in taken and name not in own)
+        taken.add(name)
+        unique.append(question if name == question.id else question.model_copy(update={"id": name}))
+    return unique
 
 
 def local_file(settings: MixtureEntry) -> Path | None:
@@ -89,17 +132,26 @@ def local_file(settings: MixtureEntry) -> Path | None:
 def render_question(settings: QuestionSetSettings, row: Row, number: int) -> Question:
     """The question that a row means. Raises `BadRow`."""
     shape = _shape(settings, row)
+    return _rendered(settings, row, shape, _own_id(settings, row, shape) or str(number))
+
+
+def _own_id(settings: QuestionSetSettings, row: Row, shape: Row) -> str:
+    return _clean("id", _value(settings, row, shape, "id"))
+
+
+def _rendered(settings: QuestionSetSettings, row: Row, shape: Row, name: str) -> Question:
     text = _text(settings, row, shape, "question")
     choices, labels = _choices(settings, row, shape)
     references = _references(settings, row, shape, choices, labels)
     context = _text(settings, row, shape, "context") if settings.context is not None else None
-    if settings.context is None and is_default(settings, "question") and is_default(settings, "answer"):
+    # A system message belongs to the question, SQuAD's passage to its answers.
+    belongs_to = ("question",) if "earlier" in shape else ("question", "answer")
+    if settings.context is None and all(is_default(settings, name) for name in belongs_to):
         context = _clean("context", shape.get("context")) or None
     earlier = _earlier(shape) if is_default(settings, "question") else []
     opening = earlier[0].question if earlier else text
-    own_id = _clean("id", _value(settings, row, shape, "id"))
     return Question(
-        id=f"{settings.source}/{own_id or number}",
+        id=f"{settings.source}/{name}",
         source=settings.source,
         subject=_clean("subject", _value(settings, row, shape, "subject")) or settings.source,
         # All questions of a conversation are of one group.
@@ -128,8 +180,9 @@ def _shape(settings: QuestionSetSettings, row: Row) -> dict[str, Any]:
         return recognised(row)
     except Misread as error:
         if is_default(settings, error.field) and settings.label is None:
-            raise BadRow(error.field, str(error)) from None
-        return {}
+            column = next((str(c) for c in row if str(c).strip().casefold() == error.from_one), None)
+            raise BadRow(error.field, str(error), column and _less_one(reference(column), row[column])) from None
+        return error.others
 
 
 def _rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row | Unreadable]:
@@ -159,7 +212,10 @@ def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row]
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        return map(plain, load_dataset(settings.path, name=settings.name, split=split, revision=settings.revision))
+        rows = load_dataset(settings.path, name=settings.name, split=split, revision=settings.revision)
+        # As tables: images and sounds are not decoded, as no question is made of them.
+        for table in rows.with_format("arrow").iter(HUB_ROWS):
+            yield from map(plain, table.to_pylist())
     except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
         reason = error.__cause__ or error
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
@@ -250,7 +306,7 @@ def _references(
     settings: QuestionSetSettings, row: Row, shape: Row, choices: list[str] | None, labels: list[str]
 ) -> list[str]:
     if settings.label is not None:
-        answers = [_labelled(_value(settings, row, shape, "label"), choices, labels)]
+        answers = [_labelled(settings.label, _value(settings, row, shape, "label"), choices, labels)]
     else:
         answers = _texts("answer", _value(settings, row, shape, "answer"))
         if not answers or not all(answers):
@@ -264,15 +320,28 @@ def _references(
     return list(dict.fromkeys([*answers, *_aliases(_value(settings, row, shape, "aliases"))]))
 
 
-def _labelled(label: Any, choices: list[str] | None, labels: list[str]) -> str:
+def _labelled(template: str, label: Any, choices: list[str] | None, labels: list[str]) -> str:
     if choices is None:
         raise BadRow("label", "the row has no choices for it to name")
-    # A number is a position, such as `choices.label.index(answerKey)`; a text may be one of the row's own labels.
-    position = label_position(label, labels if isinstance(label, str) else (), len(choices))
+    # A number that is computed is a position; what stands in the row may be one of its own labels.
+    own = labels if isinstance(label, str) or not COMPUTED.match(lone_expression(template) or template) else ()
+    position = label_position(label, own, len(choices))
     if position is None:
         last = CHOICE_LETTERS[min(len(choices), len(CHOICE_LETTERS)) - 1]
-        raise BadRow("label", f"{label!r} is neither a letter A-{last} nor a position from 0")
+        lone = lone_expression(template) if str(label) == str(len(choices)) else None
+        what = f"{label!r} is neither a letter A-{last} nor a position from 0"
+        raise BadRow("label", what, lone and _less_one(f"({lone})" if " " in lone else lone, label))
     return choices[position]
+
+
+def _less_one(expression: str, label: Any) -> str:
+    """A template of the label's expression for labels that count from 1."""
+    return f"{{{{ {expression}{' | int' if isinstance(label, str) else ''} - 1 }}}}"
+
+
+def reference(column: str) -> str:
+    """The expression of a column in a template."""
+    return column if re.fullmatch(r"[a-z_]\w*", column) else f"row[{column!r}]"
 
 
 def _texts(field: str, value: Any) -> list[str]:
@@ -294,4 +363,15 @@ def _group(settings: QuestionSetSettings, row: Row, shape: Row) -> str | None:
     if len(key) > LONGEST_GROUP:
         return fingerprint(key)
     # A short key, such as a number, means something within its data only; the embedded sets share their keys.
-    return key if settings.path.startswith(EMBEDDED) else f"{last_part(settings.path)}:{key}"
+    return key if settings.path.startswith(EMBEDDED) else f"{_data_key(settings.path)}:{key}"
+
+
+def _data_key(path: str) -> str:
+    """Names a file by its content, wherever it lies, and a data set by its whole name."""
+    is_file = is_file_path(path) and Path(path).is_file()
+    return f"{last_part(path)}-{_content(path, Path(path).stat().st_mtime_ns) if is_file else fingerprint(path)[:8]}"
+
+
+@cache
+def _content(path: str, changed: int) -> str:
+    return sha256_file(Path(path))[:8]

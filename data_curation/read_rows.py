@@ -42,7 +42,7 @@ def read_file(path: Path) -> Iterator[Row | Unreadable]:
     # pyarrow's own errors are among these
     except (OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: cannot be read as {kind} ({first}); mend the file") from None
+        raise UserError(f"{path}: cannot be read as {kind} ({first}); fix the file") from None
 
 
 def is_file_path(path: str) -> bool:
@@ -157,7 +157,7 @@ def _separated(delimiter: str) -> Callable[[IO[bytes]], Iterator[Row | Unreadabl
         quoting: Any = csv.QUOTE_MINIMAL
         if delimiter == "\t" and _whole_rows(text, csv.QUOTE_MINIMAL) < _whole_rows(text, csv.QUOTE_NONE):
             quoting = csv.QUOTE_NONE
-        reader = csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True)
+        reader = _readable(csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True))
         names = [name.strip() for name in next(reader, [])]
         twice = sorted({name for name in names if name and names.count(name) > 1})
         for row in filter(None, reader):
@@ -171,6 +171,17 @@ def _separated(delimiter: str) -> Callable[[IO[bytes]], Iterator[Row | Unreadabl
                 yield dict(zip(names, map(unwrapped, row), strict=True))
 
     return rows
+
+
+def _readable(reader: Any) -> Iterator[list[str]]:
+    """The rows of a csv reader. Raises `csv.Error` naming the line in which a row begins that cannot be read."""
+    begin = 1
+    try:
+        for row in reader:
+            yield row
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise csv.Error(f"{error} in the row that begins in line {begin}") from None
 
 
 def _whole_rows(text: io.TextIOWrapper, quoting: Any) -> int:

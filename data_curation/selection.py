@@ -1,12 +1,13 @@
-"""Which questions are asked: loaded, freed of duplicates and evaluation questions, and drawn to the wanted mixture."""
+"""Select the questions to ask: load them, remove duplicates and overlap with evaluation sets, draw the mixture."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from statistics import median_low
 from typing import TypeVar
 
@@ -43,17 +44,29 @@ class Selection:
 def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]], bool]) -> Selection:
     """`fits(question, demonstrations)` says whether a question's prompt is within the model's context."""
     settings = config.curation
+    near, ngram = settings.near_duplicates, settings.decontamination_ngram
     selection = Selection([], [], {})
     held_out = {entry.source for entry in config.questions if entry.role == "evaluation"}
-    read = _read(config, selection)
-    unique, repeated = drop_duplicates(read, settings.near_duplicates, held_out)
-    _note(selection, "distinct", unique, repeated)
+    system_messages: set[str] = set()
+    read = _read(config, selection, system_messages)
+    pools = _few_shot_pools(config, system_messages)
+    together, repeated = drop_duplicates([*read, *chain(*pools.values())], near, held_out, system_messages)
+    pooled = {question.id for question in chain(*pools.values())}
+    unique = [question for question in together if question.id not in pooled]
+    _note(selection, "distinct", unique, [gone for gone in repeated if gone.id not in pooled])
     evaluation = [question for question in unique if question.source in held_out]
     train = [question for question in unique if question.source not in held_out]
-    train, contaminated = decontaminate(train, evaluation, settings.decontamination_ngram)
+    train, contaminated = decontaminate(train, evaluation, ngram, system_messages)
     _note(selection, "decontaminated", [*train, *evaluation], contaminated)
 
-    left = _demonstrations(config, selection, [*train, *evaluation], read)
+    originals = _originals(together, repeated)
+    separate = {}
+    for source, pool in pools.items():
+        asked = [question for question in unique if question.source == source or question.source in held_out]
+        separate[source] = decontaminate(_distinct(pool, originals, source), asked, ngram, system_messages)[0]
+        if not separate[source]:
+            print(f"warning: {source}: no demonstrations are left in its few-shot split", file=sys.stderr)
+    left = _demonstrations(config, selection, [*train, *evaluation], separate)
 
     def in_context(question: Question) -> bool:
         return fits(question, selection.demonstrations.get(block_of(question, settings.few_shot_by), []))
@@ -80,38 +93,37 @@ def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]]
     return selection
 
 
-def _read(config: RunConfig, selection: Selection) -> list[Question]:
+def _read(config: RunConfig, selection: Selection, system_messages: set[str]) -> list[Question]:
+    """Those of a set in an order of their own, as of near-duplicates the first is kept. Adds to `system_messages`."""
     everything: list[Question] = []
     with progress(len(config.questions), "reading", "sets") as bar:
         for entry in config.questions:
             loaded = load_questions(entry, entry.split)
             _report_bad_rows(entry, loaded, selection)
             selection.read[entry.source] = fingerprint([[q.id, q.shown, q.references] for q in loaded.questions])
-            everything += loaded.questions
+            everything += shuffled(loaded.questions, config.seed)
+            system_messages |= loaded.system_messages
             bar.update(1)
     return everything
 
 
 def _demonstrations(
-    config: RunConfig, selection: Selection, questions: Sequence[Question], read: Sequence[Question]
+    config: RunConfig, selection: Selection, questions: Sequence[Question], separate: Mapping[str, Sequence[Question]]
 ) -> list[Question]:
-    """Put the demonstrations of every block into `selection`; the questions that are left to be asked.
+    """Choose the demonstrations of every block, store them in `selection`, and return the questions that remain to be
+    asked.
 
-    They are drawn from the set's own few-shot split where it has one, freed of evaluation questions and of the set's
-    own (`read`: all as they were read), and otherwise from the questions themselves, which then are not asked.
+    If a set has a few-shot split, they come from it (`separate`, by source). Otherwise they come from `questions`.
+    Questions of their groups are not asked.
     """
-    held_out = {entry.source for entry in config.questions if entry.role == "evaluation"}
     shots, by, seed = config.curation.answer_few_shot, config.curation.few_shot_by, config.seed
-    separate: dict[str, list[Question]] = {}
-    for entry in config.questions if shots else ():
-        if split := _few_shot_split(entry):
-            near = [q for q in read if q.source == entry.source or q.source in held_out]
-            separate[entry.source] = _few_shot_pool(entry, split, near, config)
-    shown, left = take_demonstrations([q for q in questions if q.source not in separate], shots, by, seed)
-    taken = {question.group for question in questions if question.source not in separate} - {q.group for q in left}
-    left += [question for question in questions if question.source in separate and question.group not in taken]
-    for members in separate.values():
-        shown |= take_demonstrations(members, shots, by, seed)[0]
+    shown: dict[str, list[Demonstration]] = {}
+    taken: set[str] = set()
+    for members in [[q for q in questions if q.source not in separate], *separate.values()]:
+        own, rest = take_demonstrations(members, shots, by, seed)
+        shown |= own
+        taken |= {question.group for question in members} - {question.group for question in rest}
+    left = [question for question in questions if question.group not in taken]
     selection.demonstrations = {block: shown[block] for block in sorted(shown)}
     asked = {question.id for question in left}
     _note(selection, "askable", left, [dropped(q, "demonstration") for q in questions if q.id not in asked])
@@ -235,28 +247,46 @@ def _few_shot_split(entry: MixtureEntry) -> str | None:
     return None if split == entry.split or local_file(entry) is not None else split
 
 
-def _few_shot_pool(entry: MixtureEntry, split: str, asked: Sequence[Question], config: RunConfig) -> list[Question]:
-    """Candidates for demonstrations, none of them nearly a question of `asked`."""
-    pool: list[Question] = []
-    counts: Counter[str] = Counter()
-    # Enough to choose from: a whole training split need not be compared with everything.
-    for question in shuffled(load_questions(entry, split).questions, config.seed):
-        block = block_of(question, config.curation.few_shot_by)
-        if counts[block] < CANDIDATES * config.curation.answer_few_shot:
-            counts[block] += 1
-            pool.append(
-                question.model_copy(update={"id": f"{question.id} ({split})", "source": f"{entry.source} {split}"})
-            )
-    sources = {question.source for question in asked}
-    kept, _ = drop_duplicates([*asked, *pool], config.curation.near_duplicates, sources)
-    free, _ = decontaminate(
-        [question for question in kept if question.source not in sources],
-        [question for question in kept if question.source in sources],
-        config.curation.decontamination_ngram,
-    )
-    if not free:
-        print(f"warning: {entry.source}: no demonstrations are left in its split {split}", file=sys.stderr)
-    return [question.model_copy(update={"source": entry.source}) for question in free]
+def _few_shot_pools(config: RunConfig, system_messages: set[str]) -> dict[str, list[Question]]:
+    """By source: candidates for demonstrations from a split of their own. Adds to `system_messages`."""
+    shots = config.curation.answer_few_shot
+    pools: dict[str, list[Question]] = {}
+    for entry in config.questions if shots else ():
+        if (split := _few_shot_split(entry)) is None:
+            continue
+        loaded = load_questions(entry, split)
+        system_messages |= loaded.system_messages
+        # Enough to choose from: a whole training split need not be compared with everything.
+        counts: Counter[str] = Counter()
+        pool = pools[entry.source] = []
+        for question in shuffled(loaded.questions, config.seed):
+            block = block_of(question, config.curation.few_shot_by)
+            if counts[block] < CANDIDATES * shots:
+                counts[block] += 1
+                names = {"id": f"{question.id} ({split})", "source": f"{entry.source} {split}"}
+                pool.append(question.model_copy(update=names))
+    return pools
+
+
+def _originals(kept: Sequence[Question], gone: Sequence[Dropped]) -> dict[str, Question]:
+    """By id: the question that is kept, in place of one that repeats it too."""
+    originals = {question.id: question for question in kept}
+    firsts = {repeated.id: repeated.detail or "" for repeated in gone}
+    for name in firsts:
+        first = firsts[name]
+        while first in firsts:
+            first = firsts[first]
+        originals[name] = originals[first]
+    return originals
+
+
+def _distinct(pool: Sequence[Question], originals: Mapping[str, Question], source: str) -> list[Question]:
+    """Candidates of `source` that say different things, each in the group of what it repeats."""
+    distinct: dict[str, Question] = {}
+    for question in pool:
+        original = originals[question.id]
+        distinct.setdefault(original.id, question.model_copy(update={"source": source, "group": original.group}))
+    return list(distinct.values())
 
 
 def _note(selection: Selection, step: str, left: Sequence[Question], gone: Sequence[Dropped]) -> None:

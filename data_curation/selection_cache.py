@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.lm.models import context_length, load_model_config, model_identity
+from calibration_tuning.lm.identity import model_identity
+from calibration_tuning.lm.models import context_length, load_model_config
 from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.records import Demonstration, Question
 from calibration_tuning.runs.files import sha256_file, write_text
@@ -53,11 +54,17 @@ def planned(config: RunConfig, work: Path) -> Selection:
 
 
 def _is_whole(path: Path) -> bool:
-    """A damaged plan is made again: it follows from the settings and the question files."""
+    """A plan that is damaged, or of another version, is made again from the settings and the question files."""
     if not path.is_file():
         return False
     digest, _, selection = path.read_bytes().partition(b"\n")
-    return hashlib.sha256(selection).hexdigest().encode() == digest
+    if hashlib.sha256(selection).hexdigest().encode() != digest:
+        return False
+    try:
+        _ADAPTER.validate_json(selection)
+    except ValidationError:
+        return False
+    return True
 
 
 def prompt_fits(config: RunConfig) -> Callable[[Question, Sequence[Demonstration]], bool]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from calibration_tuning.config.model import NOT_INPUTS
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.config.training import HOW_IT_RUNS
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.identity import training_identity
 from calibration_tuning.runs.files import (
     fingerprint,
     read_json,
@@ -41,6 +44,7 @@ def evaluate(config: RunConfig, force: bool) -> None:
         raise UserError(
             f"{config.checkpoint_dir}: was trained on another curated set than {config.curation_dir}; train again"
         )
+    check_settings(config, trained)
     inputs = inputs_of(config, trained)
     # Held until this function returns or the process dies. `already_made` holds the other processes back until then.
     lock = lock_folder(config.findings_dir) if is_first_process() else None
@@ -60,9 +64,33 @@ def evaluate(config: RunConfig, force: bool) -> None:
         lock.close()
 
 
+def check_settings(config: RunConfig, trained: CalibrationRecord) -> None:
+    """Raise `UserError` if the checkpoint was trained with other settings or on other files of the model, as its
+    confidences would then be reported under those. Settings of how training runs may differ."""
+    made = {"model": trained.model.model_dump(mode="json"), "training": trained.training}
+    changed = [
+        f"{part}.{name}"
+        for part, settings in config.training_inputs().items()
+        for name in sorted({*settings, *made[part]} - NOT_INPUTS - HOW_IT_RUNS)
+        if settings.get(name) != made[part].get(name)
+    ]
+    if changed:
+        raise UserError(
+            f"{config.checkpoint_dir}: was trained with other settings ({', '.join(changed)}); set them back, or train "
+            "again"
+        )
+    if trained.inputs_fingerprint != training_identity(config, trained.curation_fingerprint):
+        raise UserError(
+            f"{config.checkpoint_dir}: was trained on other files of {config.model.path} than are there now, or by an "
+            "earlier version of calibration-tuning; put them back (model.revision pins a model on the hub), or train "
+            "again"
+        )
+
+
 def _recover(config: RunConfig, inputs: str) -> None:
-    """Clear away a report that was killed before thresholds and tracking had it too, and one whose thresholds went with
-    the checkpoint, which was trained again and is the same. Its measurements are kept elsewhere."""
+    """Remove an incomplete report so that it is written again: one killed before its thresholds and tracker were
+    written, or one whose thresholds were deleted when the same checkpoint was trained again. The measurements in
+    `.findings` are kept."""
     folder = config.evaluation_dir
     recover_folder(folder)
     if not (folder / "metrics.json").is_file():

@@ -18,30 +18,27 @@ def best_other(evidence: Evidence) -> Side | None:
 
     A probe is left out: its scores on that split are of other fits than those on the test split.
     """
-    return _best(evidence, [side for side in evidence.scores if side[0] not in (evidence.readout[0], "probe")])
+    scores = _candidates(evidence, [side for side in evidence.scores if side[0] not in (evidence.readout[0], "probe")])
+    return min(scores, key=lambda side: scores[side]) if scores else None
 
 
-def best_untuned(evidence: Evidence) -> Side | None:
-    """As `best_other`, among every confidence of the untuned model, the query and the probe included.
+def untuned_candidates(evidence: Evidence) -> dict[Side, float]:
+    """The Brier scores by which `best_other` chooses, of every confidence of the untuned model that is there for every
+    answer, the query and the probe included; empty where there are too few groups to fold.
 
     A probe's scores on the calibration split are of folds that have not seen the answer, so they may choose it.
     """
-    return _best(evidence, untuned(evidence))
+    return _candidates(evidence, [side for side in evidence.scores if side[1] == "before"])
 
 
-def untuned(evidence: Evidence) -> list[Side]:
-    return [side for side in evidence.scores if side[1] == "before"]
-
-
-def _best(evidence: Evidence, sides: Sequence[Side]) -> Side | None:
+def _candidates(evidence: Evidence, sides: Sequence[Side]) -> dict[Side, float]:
     whole = (
         side
         for side in sides
         if not any(np.isnan(evidence.scores[side][split]).any() for split in ("calibration", "test"))
     )
     scores = {side: cross_fitted_brier(evidence, side) for side in whole}
-    defined = {side: score for side, score in scores.items() if score is not None}
-    return min(defined, key=lambda side: defined[side]) if defined else None
+    return {side: score for side, score in scores.items() if score is not None}
 
 
 def cross_fitted_brier(evidence: Evidence, side: Side) -> float | None:

@@ -11,7 +11,7 @@ import typer
 from calibration_tuning.command_line import DebugOption, run_command, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.runs.files import write_json
-from evaluation.schema import Changes, Numbers, Record, read_metrics, with_differences
+from evaluation.schema import Changes, Numbers, Record, read_metrics, with_corrected
 
 FILE = "per_example.parquet"
 SUFFIX = "_calibrated"
@@ -128,8 +128,7 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> RunComparison:
     if not confidences:
         raise UserError(f"{run_a} and {run_b} share only {len(shared)} {split} questions, too few for {bins} bins")
     family = [(METRICS[name], entry.difference[name]) for entry in confidences.values() for name in SHOWN]
-    corrected = zip(family, holm_corrected(family), strict=True)
-    confidences = with_differences(confidences, {id(old): new for (_, old), new in corrected})
+    confidences = with_corrected(confidences, [difference for _, difference in family], holm_corrected(family))
     names = (run_a.name, run_b.name) if run_a.name != run_b.name else (str(run_a), str(run_b))
     return RunComparison(a=names[0], b=names[1], split=split, n=len(shared), confidences=confidences, left_out=left_out)
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from calibration_tuning.checkpoint import CalibrationRecord
 from calibration_tuning.config.evaluation import READOUT, EstimatorName, EvaluationSettings
@@ -16,7 +17,14 @@ from calibration_tuning.config.training import CalibratorName
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.metrics.comparison import Resampled
-from calibration_tuning.metrics.confidence import METRICS, BeforeAfter, resampled_metrics, side_by_side, with_intervals
+from calibration_tuning.metrics.confidence import (
+    METRICS,
+    BeforeAfter,
+    confidence_metrics,
+    resampled_metrics,
+    side_by_side,
+    with_intervals,
+)
 from calibration_tuning.metrics.cross_fitting import apply, fit_all
 from calibration_tuning.records import GradedAnswer
 from evaluation.baselines import subject_accuracy
@@ -95,7 +103,7 @@ class Evidence:
         """[n], NaN where an answer has none; as it is, or by a kind of calibrator."""
         logit = self.scores[side][split]
         if calibrator is None:
-            return 1 / (1 + np.exp(-logit))
+            return expit(logit)
         fitted = self.fits[side].get(calibrator)
         return np.full(len(logit), np.nan) if fitted is None else apply(fitted, logit)
 
@@ -127,6 +135,16 @@ class Evidence:
     ) -> dict[str, Interval]:
         """`confidence_metrics` of confidences [n] on a split, or on those of its answers where `mask` [n] is true."""
         return with_intervals(self._resampled(confidence, split, only, mask))
+
+    def rated_against(
+        self, confidence: Array, correct: Array, groups: Array, only: Collection[str]
+    ) -> dict[str, Interval]:
+        """`confidence_metrics` of confidences [n] in answers that are no split: whether they are correct, [n], and
+        which are resampled together, [n]."""
+        settings = self.config.evaluation
+        return confidence_metrics(
+            confidence, correct, settings.num_bins, self.config.seed, settings.bootstrap_samples, groups, only
+        )
 
     def compared(
         self, before: Array, after: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None

@@ -1,4 +1,5 @@
-"""Test answers by what tuning did to their confidence: mended, still too sure, newly too sure, wrongly doubted."""
+"""Test answers grouped by how tuning changed their confidence: no longer, still or newly overconfident, and those that
+are underconfident."""
 
 from __future__ import annotations
 
@@ -47,13 +48,15 @@ def example_lists(evidence: Evidence) -> list[ExampleList]:
         examples = [_example(evidence, int(i), before, after) for i in shown]
         return ExampleList(title, meaning, kind, len(places), of, examples)
 
-    mended = "These were given 50% or more before, and are not now."
-    newly = "These were doubted before, and are given 50% or more now."
+    fixed = "Wrong answers with a confidence of 50% or more before tuning and less than 50% after."
+    still = "Wrong answers with a confidence of 50% or more before tuning and after."
+    newly = "Wrong answers with a confidence of less than 50% before tuning and 50% or more after."
+    under = "Right answers with a confidence of less than 50% after tuning."
     return [
-        made("Mended", mended, "wrong", ~right & was & ~now, before - after),
-        made("Still too sure", "These are given 50% or more, before and now.", "wrong", ~right & was & now, after),
-        made("Newly too sure", newly, "wrong", ~right & ~was & now, after - before),
-        made("Wrongly doubted", "These are given less than 50% now.", "right", right & ~now, -after),
+        made("No longer overconfident", fixed, "wrong", ~right & was & ~now, before - after),
+        made("Still overconfident", still, "wrong", ~right & was & now, after),
+        made("Newly overconfident", newly, "wrong", ~right & ~was & now, after - before),
+        made("Underconfident", under, "right", right & ~now, -after),
     ]
 
 

@@ -1,8 +1,9 @@
-"""metrics.json: every section, and Holm's correction over the tables of the headline."""
+"""metrics.json: every section, and Holm's correction over the tables of the headline; no verdict is uncorrected."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +13,7 @@ from calibration_tuning.metrics.confidence import METRICS
 from calibration_tuning.metrics.token_calibration import TOKEN_METRICS
 from calibration_tuning.runs.progress import progress
 from evaluation.evidence import Evidence
-from evaluation.schema import SCHEMA_VERSION, Metrics, with_differences
+from evaluation.schema import SCHEMA_VERSION, Metrics, with_corrected, with_differences
 from evaluation.sections import SECTIONS
 
 PACKAGES = ("calibration-tuning", "torch", "transformers", "peft", "numpy", "scipy", "scikit-learn", "relplot")
@@ -28,7 +29,7 @@ def metrics_of(evidence: Evidence) -> Metrics:
     metrics = Metrics(
         schema_version=SCHEMA_VERSION,
         name=config.name,
-        model=config.model.path,
+        model=evidence.record.model.path,
         method=evidence.record.method,
         readout=evidence.record.readout,
         calibrator=evidence.record.calibrator,
@@ -45,15 +46,21 @@ def metrics_of(evidence: Evidence) -> Metrics:
     )
     for split in ("test", *(("evaluation",) if metrics.headline.evaluation else ())):
         metrics = _corrected(metrics, split)
-    return metrics
+    # The primary comparison is tested by itself.
+    return with_differences(metrics, _judged_if_corrected).model_copy(update={"primary": metrics.primary})
+
+
+def _judged_if_corrected(difference: Difference) -> Difference:
+    """The difference without a verdict where its p-value is not corrected for the others of a table."""
+    return difference if difference.p_holm is not None else replace(difference, verdict="")
 
 
 def _corrected(metrics: Metrics, split: str) -> Metrics:
     family = [*differences(metrics, split)]
     corrected = holm_corrected(family)
-    changes = {id(old): new for (_, old), new in zip(family, corrected, strict=True)}
     counts = {split: sum(difference.p_holm is not None for difference in corrected)}
-    return with_differences(metrics, changes).model_copy(update={"comparisons": metrics.comparisons | counts})
+    metrics = with_corrected(metrics, [difference for _, difference in family], corrected)
+    return metrics.model_copy(update={"comparisons": metrics.comparisons | counts})
 
 
 def differences(metrics: Metrics, split: str) -> Iterator[tuple[Quantity, Difference]]:

@@ -46,7 +46,11 @@ def main(
     ] = DEFAULT_COLUMNS[1],
     time: Annotated[
         str | None,
-        typer.Option(help="Column with times, as ISO 8601 or numbers (default: the file's order).", show_default=False),
+        typer.Option(
+            help="Column with the times at which labels arrived, as ISO 8601 or numbers (default: the file's order). "
+            "Sorted by when they were asked, late labels would change the past and could take back an alarm.",
+            show_default=False,
+        ),
     ] = None,
     group: Annotated[
         str | None, typer.Option(help="Column that says which rows belong together.", show_default=False)
@@ -60,7 +64,7 @@ def main(
 
     You can repeat the test after every new label. Without drift, the chance that it ever raises the alarm is 5%.
 
-    Example: calibration-tuning monitor answers.jsonl --evaluation runs/demo --time asked_at
+    Example: calibration-tuning monitor answers.jsonl --evaluation runs/demo --time labelled_at
     """
     settings = {"num_bins": 10, "bootstrap_samples": bootstrap, "seed": seed}
     with_errors(
@@ -119,10 +123,10 @@ def sentence(drift: Drift, labels: int, has_evaluation: bool) -> str:
     if drift.visible is None:
         if not drift.evaluation_suffices:
             return (
-                "Nothing can be said, however many labels come: the evaluation's answers are too few for how sure they "
-                f"are; evaluate on more questions. {gaps[0].upper()}{gaps[1:]}."
+                "No test is possible, however many labels arrive: the evaluation has too few answers. Evaluate on more "
+                f"questions. {gaps[0].upper()}{gaps[1:]}."
             )
-        return f"Nothing can be said yet: {labels} labelled answers are too few for how sure they are; {gaps}."
+        return f"Too early to test: at these confidences, {labels} labelled answers are too few; {gaps}."
     return (
         f"No drift seen: {gaps} (largest e-value {drift.largest:.2g}, alarm at {1 / drift.rate:.0f}). With {labels} "
         f"labelled answers, a common shift of less than {100 * drift.visible:.0f} points would not be noticed."
@@ -151,7 +155,7 @@ def remarks(now: Monitored, then: Monitored | None, time: str | None) -> list[st
                 f"{now.confidence.mean():.2f}; the labels may not be a fair sample."
             )
     if time is None:
-        said.append("Answers are taken in the order of the file; --time COLUMN orders them by time.")
+        said.append("Labels are taken in the order of the file; --time COLUMN orders them by when they arrived.")
     return said
 
 

@@ -11,6 +11,7 @@ from calibration_tuning.grading.graders import grade
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.question_rows import json_lines
 from calibration_tuning.records import SPLITS, GradedAnswer, read_records
+from calibration_tuning.values import as_text
 from evaluation.passes.writing import can_be_graded
 
 THIS_MODEL = "own"
@@ -28,7 +29,7 @@ def other_splits(
     file does not answer are left out. Raises `UserError` for a file that cannot be read, or answers nothing."""
     splits_of_others: dict[str, list[GradedAnswer]] = {}
     for other in others:
-        answers = read_answers(other)
+        answers = other_answers_of(other)
         asked = [row for row in splits["test"] if row.id in answers]
         if asked and not any(can_be_graded(row) for row in asked):
             raise UserError(f"evaluation.other_answers: {other.name}: all sets need the judge, which runs in curation")
@@ -45,7 +46,7 @@ def other_splits(
     return splits_of_others
 
 
-def read_answers(other: OtherAnswers) -> dict[str, str]:
+def other_answers_of(other: OtherAnswers) -> dict[str, str]:
     """Answer by question id; of several to one question the first."""
     if other.path.is_dir():
         return _curated_answers(other)
@@ -54,7 +55,7 @@ def read_answers(other: OtherAnswers) -> dict[str, str]:
         for field in ("id", "answer"):
             if not isinstance(row, dict) or not isinstance(row.get(field), str):
                 raise UserError(f"{other.path}, line {number}, {field}: missing, or not text")
-        answers.setdefault(row["id"], row["answer"])
+        answers.setdefault(as_text(row["id"]), as_text(row["answer"]))
     return answers
 
 

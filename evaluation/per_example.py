@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluation.evidence import Evidence
 
-SPLITS = ("test", "evaluation")
+REPORTED_SPLITS = ("test", "evaluation")
 ABOUT = ("id", "source", "subject", "group", "question", "references", "answer", "correct")
 
 
@@ -17,7 +17,7 @@ def columns(evidence: Evidence) -> dict[str, list[Any]]:
     """`confidence_before` and `confidence_after` are the headline's, `confidence_as_loaded` that of a loaded checkpoint
     for the same answers; `ESTIMATOR_STATE` and `ESTIMATOR_STATE_calibrated`
     those of every estimator (null where an answer has none); `reanswered` what the tuned model answers itself."""
-    splits = [split for split in SPLITS if split in evidence.splits]
+    splits = [split for split in REPORTED_SPLITS if split in evidence.splits]
     rows = [(split, row) for split in splits for row in evidence.splits[split]]
     table: dict[str, list[Any]] = {"split": [split for split, _ in rows]}
     table |= {field: [getattr(row, field) for _, row in rows] for field in ABOUT}

@@ -52,7 +52,9 @@ def run_passes(config: RunConfig, curated: CuratedSet, record: CalibrationRecord
     wait_for_everyone()
     done = {name: journal.rows() for name, journal in pass_journals.items()}
     if missing := [unit.name for unit in everything if not unit.is_in(done)]:
-        raise RunError(f"evaluating: measurements of {missing[0]} are missing; the same command makes just these")
+        raise RunError(
+            f"evaluating: measurements of {missing[0]} are missing; run the same command to make only the missing ones"
+        )
     if is_first_process():
         drop_outdated(config.findings_dir, pass_journals)
     return Findings(done, record.method)
@@ -97,7 +99,7 @@ def _run_share(context: PassContext, tasks: Tasks, done: Done, pass_journals: Ma
     waiting = [unit for unit in dealt if not unit.is_in(done)]
     total, left = (sum(len(unit.rows) for unit in some) for some in (dealt, waiting))
     if left < total:
-        print(f"evaluating: {total - left:,} of {total:,} measurements are there already")
+        print(f"evaluating: {total - left:,} of {total:,} measurements already exist")
     with progress(left, "evaluating", "measurements") as bar:
         for unit in waiting:
             bar.set_postfix_str(f"{unit.name} {unit.state}", refresh=False)

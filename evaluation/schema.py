@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,14 +17,14 @@ from calibration_tuning.metrics.calibrators import AnyCalibrator
 from calibration_tuning.readout.stacked import StackedRecord
 from calibration_tuning.runs.files import read_json
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 MADE_BY = "calibration-tuning evaluate CONFIG"
 State = Literal["before", "after"]
 
 Number = Annotated[Interval, PlainSerializer(Interval.as_dict)]
 """A number with its 95% interval."""
 Change = Annotated[Difference, PlainSerializer(Difference.as_dict)]
-"""After minus before, with interval, p-value and verdict."""
+"""After minus before, with interval, p-value and, where the p-value is corrected, a verdict."""
 Numbers = dict[str, Number]
 """By metric."""
 Changes = dict[str, Change]
@@ -67,7 +67,7 @@ class Primary(Record):
     """The best untuned confidence (`sequence_likelihood/before`), chosen on the calibration split."""
     label: str
     candidates: int
-    """Untuned confidences that it was chosen from."""
+    """Untuned confidences that it was chosen from: those that every answer has."""
     n: int
     untuned: Number
     tuned: Number
@@ -345,7 +345,7 @@ class Grader(Record):
 
 
 class Metrics(Record):
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     name: str
     model: str
     method: str
@@ -395,19 +395,25 @@ class Metrics(Record):
 T = TypeVar("T")
 
 
-def with_differences(value: T, corrected: Mapping[int, Difference]) -> T:
-    """A copy of a record, dict or list in which the differences whose `id` is a key are replaced."""
+def with_differences(value: T, replaced: Callable[[Difference], Difference]) -> T:
+    """A copy of a record, dict or list in which every difference is what `replaced` makes of it."""
     copy: Any = value
     if isinstance(value, Difference):
-        copy = corrected.get(id(value), value)
+        copy = replaced(value)
     elif isinstance(value, BaseModel):
-        parts = {name: with_differences(getattr(value, name), corrected) for name in value.model_fields_set}
+        parts = {name: with_differences(getattr(value, name), replaced) for name in value.model_fields_set}
         copy = value.model_copy(update=parts)
     elif isinstance(value, dict):
-        copy = {name: with_differences(part, corrected) for name, part in value.items()}
+        copy = {name: with_differences(part, replaced) for name, part in value.items()}
     elif isinstance(value, list):
-        copy = [with_differences(part, corrected) for part in value]
+        copy = [with_differences(part, replaced) for part in value]
     return copy
+
+
+def with_corrected(value: T, old: Sequence[Difference], new: Sequence[Difference]) -> T:
+    """A copy of a record, dict or list in which each of the `old` differences in it is the `new` one."""
+    changes = {id(before): after for before, after in zip(old, new, strict=True)}
+    return with_differences(value, lambda difference: changes.get(id(difference), difference))
 
 
 def read_metrics(path: Path) -> Metrics:

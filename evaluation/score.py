@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from calibration_tuning.command_line import DebugOption, run_command, with_errors
@@ -16,7 +17,7 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.comparison import Quantity
 from calibration_tuning.runs.files import whole_folder, write_json
-from evaluation.score_files import DEFAULT_COLUMNS, TABLES, TENSORS, TokenNotes, read_pairs, token_chunks
+from evaluation.score_files import DEFAULT_COLUMNS, TABLES, TENSORS, Pairs, TokenNotes, read_pairs, token_chunks
 
 if TYPE_CHECKING:
     from calibration_tuning.metrics.token_bins import Binning
@@ -110,39 +111,25 @@ def _pairs(
     seed: int,
     output: Path | None,
 ) -> None:
-    import numpy as np
-
     from calibration_tuning.metrics.calibrators import CALIBRATORS
-    from calibration_tuning.metrics.comparison import holm_corrected
-    from calibration_tuning.metrics.confidence import METRICS, before_and_after, confidence_metrics
-    from calibration_tuning.metrics.cross_fitting import calibrate as calibrated_by
+    from calibration_tuning.metrics.confidence import METRICS, confidence_metrics
 
     if calibrate is not None and calibrate not in CALIBRATORS:
         raise UserError(f"--calibrate {calibrate}: not a calibrator; known: {', '.join(CALIBRATORS)}")
     pairs = read_pairs(file, *names)
     if pairs.note is not None:
         print(f"{file.name}: {pairs.note}")
-    common = (bins, seed, bootstrap, pairs.groups)
-    sides = {PLAIN: pairs.confidence}
-    columns: dict[str, Mapping[str, Interval]]
-    if calibrate is None:
-        columns = {PLAIN: confidence_metrics(pairs.confidence, pairs.correct, *common, subjects=pairs.subjects)}
-    else:
-        kind: CalibratorName = calibrate  # type: ignore[assignment]
-        try:
-            sides[kind] = calibrated_by(pairs.confidence, pairs.correct, kind, pairs.groups, seed=seed)
-        except ValueError as error:
-            raise UserError(f"{file}: {error}; leave --calibrate out") from None
-        both = before_and_after(pairs.confidence, sides[kind], pairs.correct, *common, subjects=pairs.subjects)
-        corrected = holm_corrected([(METRICS[name], difference) for name, difference in both.difference.items()])
-        differences = dict(zip(both.difference, corrected, strict=True))
-        columns = {PLAIN: both.before, kind: both.after, "difference": differences}
     n = len(pairs.correct)
     groups = n if pairs.groups is None else len(np.unique(pairs.groups))
     title = f"{file.name}: {n} answers" + (f" in {groups} groups" if groups < n else "")
+    sides = {PLAIN: pairs.confidence}
+    columns: dict[str, Mapping[str, Interval]]
     if calibrate is None:
+        common = (bins, seed, bootstrap, pairs.groups)
+        columns = {PLAIN: confidence_metrics(pairs.confidence, pairs.correct, *common, subjects=pairs.subjects)}
         _print(title, columns, METRICS)
     else:
+        sides[calibrate], columns = _calibrated(file, pairs, calibrate, bins, bootstrap, seed)
         _print_compared(title, columns, calibrate)
     for name, numbers in columns.items():
         if (warning := numbers["ece"].warning) is not None:
@@ -158,6 +145,26 @@ def _pairs(
             write_json(folder / "metrics.json", settings | tables)
             save_png(plot_reliability(panels, bins), folder / "reliability.png")
         print(f"numbers and reliability diagram: {output}")
+
+
+def _calibrated(
+    file: Path, pairs: Pairs, calibrate: str, bins: int, bootstrap: int, seed: int
+) -> tuple[np.ndarray, dict[str, Mapping[str, Interval]]]:
+    """The calibrated confidences [n], and the metrics as they are, calibrated, and of the difference."""
+    from calibration_tuning.metrics.comparison import holm_corrected
+    from calibration_tuning.metrics.confidence import METRICS, before_and_after
+    from calibration_tuning.metrics.cross_fitting import calibrate as calibrated_by
+
+    kind: CalibratorName = calibrate  # type: ignore[assignment]
+    try:
+        after = calibrated_by(pairs.confidence, pairs.correct, kind, pairs.groups, seed=seed)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}; leave --calibrate out") from None
+    common = (bins, seed, bootstrap, pairs.groups)
+    both = before_and_after(pairs.confidence, after, pairs.correct, *common, subjects=pairs.subjects)
+    corrected = holm_corrected([(METRICS[name], difference) for name, difference in both.difference.items()])
+    differences = dict(zip(both.difference, corrected, strict=True))
+    return after, {PLAIN: both.before, kind: both.after, "difference": differences}
 
 
 def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None) -> None:
@@ -195,8 +202,6 @@ def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, outp
 def _text(
     model: str, text: TextSettings, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None
 ) -> None:
-    import numpy as np
-
     from calibration_tuning.command_line import quiet_libraries
     from calibration_tuning.config.model import ModelSettings
     from calibration_tuning.metrics.bootstrap import FEWEST

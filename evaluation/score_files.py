@@ -93,21 +93,29 @@ def _separated(delimiter: str) -> Callable[[Path], Table]:
 
 
 def _json(file: Path) -> Table:
-    """A list of rows, or an object of columns that are lists or objects (pandas' `columns`), or UQLM's with `data`."""
+    """A list of rows, or an object of columns that are all lists or all objects by row (pandas' `columns`), or UQLM's
+    with `data`."""
     value = json.loads(file.read_text(encoding="utf-8-sig"))
     if isinstance(value, dict) and isinstance(value.get("data"), dict) and {*value} <= {"data", "metadata"}:
         value = value["data"]
     if isinstance(value, list):
         return _by_column(value)
-    columns = {
-        name: list(part.values()) if isinstance(part, dict) else part
-        for name, part in (value.items() if isinstance(value, dict) else ())
-    }
+    columns = value if isinstance(value, dict) else {}
+    if all(isinstance(part, dict) for part in columns.values()):
+        columns = _by_key(columns)
     if not columns or not all(isinstance(part, list) for part in columns.values()):
         raise ValueError("neither a list of rows nor lists by column")
     if len({len(part) for part in columns.values()}) > 1:
         raise ValueError("its columns differ in length")
     return columns
+
+
+def _by_key(columns: dict[str, dict[str, Any]]) -> Table:
+    """The values of each column in the order of the first one's keys."""
+    keys = list(next(iter(columns.values()), {}))
+    if other := [name for name, part in columns.items() if part.keys() != {*keys}]:
+        raise ValueError(f"its column {other[0]!r} has other keys than {next(iter(columns))!r}")
+    return {name: [part[key] for key in keys] for name, part in columns.items()}
 
 
 def _json_lines(file: Path) -> Table:

@@ -182,7 +182,9 @@ def _headline(metrics: Metrics) -> str:
 
 
 def _relative(before: float | None, after: float | None) -> str:
-    return f" ({after / before - 1:+.0%})" if before and after is not None else ""
+    if before is None or after is None or before < 0.0005:  # shown as 0.000, of which there is no share
+        return ""
+    return f" ({after / before - 1:+.0%})"
 
 
 def rivals_sentence(metrics: Metrics) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibration_tuning.metrics.abstention import answers_needed
+from calibration_tuning.metrics.abstention import FEWEST, answers_needed
 from calibration_tuning.metrics.bootstrap import Difference
 from evaluation.schema import Metrics, Rate, ThresholdResult
 from evaluation.sentences import number_of, percent
@@ -96,8 +96,13 @@ def _held(rate: Rate, side: ThresholdResult) -> str:
 def _needed(metrics: Metrics, rate: Rate) -> str:
     decisions, curve = metrics.decisions, metrics.decisions.curves["after"]
     n = metrics.headline.test.n
-    needed = answers_needed(curve.coverage, curve.risk, n, rate.error_rate, decisions.confidence)
     begin = f"No threshold holds errors at {rate.error_rate:.0%} yet:"
+    if n < FEWEST:
+        return (
+            f"{begin} {n} test answers are too few to say how many calibration answers are needed. Curate more of both "
+            "(curation.sizes)."
+        )
+    needed = answers_needed(curve.coverage, curve.risk, n, rate.error_rate, decisions.confidence)
     if needed is None:
         return (
             f"{begin} even the surest test answers are wrong more often. More calibration answers will not help; a "

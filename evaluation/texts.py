@@ -53,7 +53,8 @@ def read_documents(settings: TextSettings) -> Iterator[str]:
 def windows(
     documents: Iterable[str], encode: Callable[[str], list[int]], settings: TextSettings, room: int | None = None
 ) -> list[GradedAnswer]:
-    """Windows of at most `settings.window` tokens, `settings.tokens` in all or as many as there are.
+    """Windows of at most `settings.window` tokens, `settings.tokens` in all or as many as there are; one more where the
+    last window would be a single token, which has nothing to predict.
 
     The first window of every document comes first, then the second ones, and so on, so that there are many documents:
     they are what intervals resample. A window has the form of an answer to an empty question, for that is what passes
@@ -79,7 +80,7 @@ def windows(
     total = 0
     for start in range(0, max(map(len, kept)), settings.window):
         for number, ids in enumerate(kept):
-            part = ids[start : start + settings.window]
+            part = ids[start : start + settings.window][: max(2, settings.tokens - total)]
             if len(part) >= 2 and total < settings.tokens:
                 rows.append(_window(number, start, part))
                 total += len(part)

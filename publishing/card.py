@@ -10,8 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from calibration_tuning.lm.models import PYPI
-from calibration_tuning.lm.pypi_source import WHEELS
+from calibration_tuning.lm.pypi_source import PYPI, WHEELS
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.confidence import METRICS
 from evaluation import sentences, story, tables
@@ -20,7 +19,10 @@ from publishing.bundle import Bundle
 
 TEMPLATES = Path(__file__).parent
 SHOWN = ("brier", "ece", "ace", "nll", "auroc", "auroc_within_subjects", "aurc", "prr")
-SPLITS = {"test": "held-out questions of the sets trained on", "evaluation": "question sets never trained on"}
+SPLIT_DESCRIPTIONS = {
+    "test": "held-out questions of the sets trained on",
+    "evaluation": "question sets never trained on",
+}
 TASK = ("question-answering", "Is the proposed answer correct?")
 
 
@@ -132,7 +134,7 @@ def _result(entry: Interval, kind: str, label: str, split: str, n: int) -> Itera
         task_type=TASK[0],
         task_name=TASK[1],
         dataset_type="custom",
-        dataset_name=SPLITS[split],
+        dataset_name=SPLIT_DESCRIPTIONS[split],
         dataset_split=split,
         metric_type=kind,
         metric_name=label,

@@ -17,7 +17,7 @@ CARD = "README.md"
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of an evaluated run, such as runs/demo.", show_default=False)],
     repo: Annotated[str, typer.Option(help="Repository on the hub: ORG/NAME.", show_default=False)],
-    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make it public (default: private).")] = False,
     base_model: Annotated[
         str | None,
         typer.Option(help="ORG/NAME of the base model on the hub, if the run used a local folder.", show_default=False),
@@ -32,12 +32,12 @@ def main(
 ) -> None:
     """Publish a tuned checkpoint on the Hugging Face hub.
 
-    Example: calibration-tuning publish runs/demo --repo me/demo-calibrated --private
+    Example: calibration-tuning publish runs/demo --repo me/demo-calibrated
     """
-    with_errors(lambda: _publish(run, repo, private, base_model, license, dry_run), debug)
+    with_errors(lambda: _publish(run, repo, public, base_model, license, dry_run), debug)
 
 
-def _publish(run: Path, repo: str, private: bool, base_model: str | None, license: str | None, dry_run: bool) -> None:
+def _publish(run: Path, repo: str, public: bool, base_model: str | None, license: str | None, dry_run: bool) -> None:
     quiet_libraries()
     from publishing.bundle import collect
     from publishing.card import card, is_hub_id
@@ -58,25 +58,24 @@ def _publish(run: Path, repo: str, private: bool, base_model: str | None, licens
         print(f"\n{bytes(files[CARD]).decode() if isinstance(files[CARD], bytes) else ''}")
         print(f"nothing was uploaded; without --dry-run, these {len(files)} files would go to {repo}")
         return
-    print(f"published: {upload(repo, files, private, f'{bundle.config.name}: adapter, calibrator and evaluation')}")
+    print(f"published: {upload(repo, files, public, f'{bundle.config.name}: adapter, calibrator and evaluation')}")
 
 
-def upload(repo: str, files: dict[str, Path | bytes], private: bool, message: str) -> str:
-    """Create the repository if it does not exist, upload all files in one commit, and return the address.
+def upload(repo: str, files: dict[str, Path | bytes], public: bool, message: str) -> str:
+    """Create the repository, private unless `public`, upload all files in one commit, and return the address.
 
     Weights that an interrupted upload has sent are not sent again, because the hub knows them by their hash. Raises
-    `UserError` if the name is wrong or if the repository is public and `private` is set. Raises `RunError` if the hub
-    refuses or cannot be reached; no file is published then.
+    `UserError` if the name is wrong, or if the repository is public already and `public` is false. Raises `RunError` if
+    the hub refuses or cannot be reached; no file is published then.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError of the client in use
 
     api = HfApi()
     try:
-        # None leaves the visibility of a new repository to the default of its organisation.
-        address = api.create_repo(repo, private=private or None, exist_ok=True)
-        if private and api.repo_info(repo).private is False:
-            raise UserError(f"--private: {repo} already exists and is public; make it private or use another name")
+        address = api.create_repo(repo, private=not public, exist_ok=True)
+        if not public and api.repo_info(repo).private is False:
+            raise UserError(f"{repo}: already exists and is public; pass --public to publish there")
         operations = [CommitOperationAdd(name, content) for name, content in files.items()]
         api.create_commit(repo, operations, commit_message=message)
     except HFValidationError as error:

@@ -1,11 +1,15 @@
-"""What a stage needs, imported when this is, with the kernel of Full-ECE compiled: for processes that others are forked
-from. Importing takes longer than a stage on the tiny model, and each would compile the kernel again."""
+"""What a stage needs, imported when this is, for processes that others are forked from.
+
+Importing takes longer than a stage on the tiny model. The kernel of Full-ECE is compiled and our own sources are read,
+which each process would do again.
+"""
 
 from __future__ import annotations
 
 import importlib
 
 from calibration_tuning.metrics.kernels import cpu
+from calibration_tuning.runs.source_code import source_fingerprint
 
 HEAVY = (
     *("accelerate", "accelerate.commands.launch", "peft", "datasets", "matplotlib.pyplot", "relplot", "scipy.stats"),
@@ -18,3 +22,5 @@ HEAVY = (
 for module in HEAVY:
     importlib.import_module(module)
 cpu.library()
+for stage in ("data_curation.__main__", "evaluation.passes"):
+    source_fingerprint(stage)

@@ -79,6 +79,8 @@ def test_leaves_the_folder_that_is_promised(finished: tuple[Path, Path, str]) ->
     assert expected <= found
     # What the model was asked in evaluation is kept for other reports; nothing else is left over.
     assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [".findings"]
+    assert "<svg" in (run / "evaluation/report.html").read_text()
+    assert "| train | 24 |" in (run / "curation/README.md").read_text()
 
 
 @slow
@@ -106,6 +108,7 @@ def test_metrics_have_their_stated_shape(finished: tuple[Path, Path, str]) -> No
         assert set(metrics["query_tokens"][side]) == TOKEN_METRICS
         for binning in ("equal_width", "log", "equal_mass"):
             assert set(metrics["tokens"][binning][side]) == TOKEN_METRICS
+    assert test["before"]["brier"]["value"] != test["after"]["brier"]["value"]
     assert test["difference"]["accuracy"]["value"] == 0
     assert {"p", "p_holm", "verdict"} <= set(test["difference"]["brier"])
     assert 0 < metrics["headline"]["answer_token_mass"]["after"]["value"] < 1

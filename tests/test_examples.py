@@ -27,7 +27,7 @@ def test_every_example_is_run_here() -> None:
 
 
 @pytest.mark.slow
-def test_scoring_shows_what_calibrating_mends(tmp_path: Path) -> None:
+def test_scoring_shows_what_calibrating_fixes(tmp_path: Path) -> None:
     printed = run("score_confidences.py", folder=tmp_path)
     before, after = map(float, re.findall(r"ece ([\d.]+)", printed))
     assert after < 0.5 * before

@@ -7,7 +7,8 @@ from typing import Any
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.runs.files import fingerprint, whole_folder, write_text
+from calibration_tuning.lm.identity import training_identity
+from calibration_tuning.runs.files import whole_folder, write_text
 from calibration_tuning.runs.locks import lock_folder
 from calibration_tuning.runs.processes import is_first_process, leave, process_count, wait_for_everyone
 from calibration_tuning.runs.stage import already_made, run_stage
@@ -17,7 +18,7 @@ from calibration_tuning.tracking.artifacts import checkpoint, dataset
 
 def train(config: RunConfig, force: bool) -> None:
     curated = CuratedSet.read(config.curation_dir)
-    identity = fingerprint([config.training_inputs(), curated.fingerprint])
+    identity = training_identity(config, curated.fingerprint)
     work = config.training_dir
     # A forced training that was interrupted resumes like any other, whether or not --force is given again.
     forced = work / "forced"

@@ -54,7 +54,7 @@ class State(BaseModel):
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainingCheckpoint:
     folder: Path
     state: State
 
@@ -89,11 +89,11 @@ def write_checkpoint(folder: Path, state: State, tensors: dict[str, dict[str, Te
         ) from None
 
 
-def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkpoint | None:
+def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> TrainingCheckpoint | None:
     """Return the newest intact checkpoint, or None. Damaged checkpoints are skipped with a warning.
 
-    Half-written checkpoints have other names. Raises `UserError` if the checkpoint belongs to other settings or to
-    another curated set.
+    Half-written checkpoints have other names. Raises `UserError` if the checkpoint belongs to other settings,
+    to another model or to another curated set.
     """
     for folder in sorted(work.glob("step-*"), reverse=True):
         checkpoint = _read(folder)
@@ -103,16 +103,16 @@ def find_checkpoint(work: Path, inputs_fingerprint: str | None = None) -> Checkp
             continue
         if inputs_fingerprint is not None and checkpoint.state.inputs_fingerprint != inputs_fingerprint:
             raise UserError(
-                f"{work}: holds an unfinished training with other settings or on another curated set; --force starts "
-                "over, name=NEW keeps both"
+                f"{work}: holds an unfinished training with other settings, of another model or on another curated "
+                "set; --force starts over, name=NEW keeps both"
             )
         return checkpoint
     return None
 
 
 def set_aside(work: Path, step: int) -> None:
-    """Checkpoints after `step`, which were passed over as damaged, get names that are not looked at: the ones written
-    from here on would be the older ones otherwise, and removed."""
+    """Rename the damaged checkpoints after `step` to `damaged-...`. Otherwise they would count as the newest, and
+    checkpoints written from now on would be removed."""
     for folder in work.glob("step-*"):
         if folder > step_folder(work, step):
             aside = folder.with_name(f"damaged-{folder.name}")
@@ -120,7 +120,7 @@ def set_aside(work: Path, step: int) -> None:
             folder.rename(aside)
 
 
-def best_checkpoint(work: Path, state: State) -> Checkpoint:
+def best_checkpoint(work: Path, state: State) -> TrainingCheckpoint:
     folder = best_folder(work, state.best_step or 0)
     checkpoint = _read(folder)
     if checkpoint is None:
@@ -145,13 +145,13 @@ def best_folder(work: Path, step: int) -> Path:
     return work / f"best-{step:08d}"
 
 
-def _read(folder: Path) -> Checkpoint | None:
+def _read(folder: Path) -> TrainingCheckpoint | None:
     state = _state(folder)
     try:
         is_whole = (folder / SUMS).is_file() and damaged(folder) is None
     except OSError:
         return None
-    return Checkpoint(folder, state) if state is not None and is_whole else None
+    return TrainingCheckpoint(folder, state) if state is not None and is_whole else None
 
 
 def _state(folder: Path) -> State | None:

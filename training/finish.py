@@ -26,10 +26,10 @@ from training.choose import FILE as VALIDATION
 from training.examples import query_example
 from training.loop import Run
 from training.readout import fit_stacked
-from training.setup import SPLITS, Inputs
+from training.setup import TRAINING_SPLITS, Inputs
 from training.token_temperature import fit_references
 from training.untuned import untuned
-from training.validation import judge
+from training.validation import score_queries
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     rows = inputs.splits["calibration"]
     examples = [query_example(row, inputs.prompt_format) for row in rows]
     with progress(len(rows), "calibrating", "examples") as bar:
-        logits = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update).logits
+        logits = score_queries(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update).logits
     correct = np.array([row.correct for row in rows])
     readout = None
     if config.training.readout == "stacked":
         with untuned(run.strategy.accelerator.unwrap_model(run.strategy.model)):
-            before = judge(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
+            before = score_queries(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
         readout, logits = fit_stacked(config, run, inputs, inputs.few_shot.shown, logits, before)
     calibrator = fit(config.training.calibrator, logits, correct)
     calibrated_on = {
@@ -95,7 +95,7 @@ def save_checkpoint(
         validation=state.history,
         inputs_fingerprint=state.inputs_fingerprint,
         curation_fingerprint=curation_fingerprint,
-        splits_sha256={split: sha256_file(config.curation_dir / f"{split}.parquet") for split in SPLITS},
+        splits_sha256={split: sha256_file(config.curation_dir / f"{split}.parquet") for split in TRAINING_SPLITS},
         training=config.training.model_dump(mode="json") | {"seed": config.training_seed},
         versions={p: version(p) for p in ("calibration-tuning", "torch", "transformers", "peft", "accelerate")},
     )
@@ -125,6 +125,8 @@ def write_validation(config: RunConfig, run: Run) -> None:
 
 
 def save_weights(config: RunConfig, folder: Path, model: Any, values: dict[str, Tensor]) -> None:
+    """Write the adapter and the probe to `folder`, as far as the model has them. `values`: the trained parameters by
+    their names in the model."""
     if model.has_adapter:
         # Record the name of the base model, not its folder in this machine's cache.
         adapter_config = model.lm.peft_config["default"]

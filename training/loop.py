@@ -31,11 +31,24 @@ from training.reference import KeptReference
 from training.step_order import StepOrder
 from training.stopping import Stopped
 from training.strategy import Strategy
-from training.validation import judge
+from training.validation import score_queries
 from training.watch import Watch
 
 LOGGED = 200
 """Approximate number of points in the curves of a run."""
+
+
+@dataclass
+class Window:
+    """A `Window` collects what this process will log: sums over steps, and the z and target of every example."""
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    norm: float = 0.0
+    parts: dict[str, Tensor] = field(default_factory=dict)
+    z: list[Tensor] = field(default_factory=list)
+    correct: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -59,26 +72,13 @@ class Run:
     watch: Watch
     reference: KeptReference | None = None
     """The reference's states of the training examples; None if they are read in every pass."""
-    window: Window = field(default_factory=lambda: Window())
+    window: Window = field(default_factory=Window)
     asked_to_stop: Event = field(default_factory=Event)
 
     @property
     def lm(self) -> Any:
         """The language model under training, with its adapter."""
         return self.strategy.accelerator.unwrap_model(self.strategy.model).lm
-
-
-@dataclass
-class Window:
-    """A `Window` collects what this process will log: sums over steps, and the z and target of every example."""
-
-    steps: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    norm: float = 0.0
-    parts: dict[str, Tensor] = field(default_factory=dict)
-    z: list[Tensor] = field(default_factory=list)
-    correct: list[float] = field(default_factory=list)
 
 
 class _Share(NamedTuple):
@@ -152,7 +152,7 @@ def one_step(run: Run, step: int) -> None:
 
 def validate(run: Run) -> bool:
     """Score the validation split. Returns true if the score is the best so far. Every process calls it."""
-    logits, mass = judge(run.strategy, run.layout, run.validation, run.settings.tokens_per_batch)
+    logits, mass = score_queries(run.strategy, run.layout, run.validation, run.settings.tokens_per_batch)
     if not run.state.history:
         check_answer_mass(run, mass)
     correct = np.array([example.correct for example in run.validation])

@@ -34,15 +34,22 @@ CHUNK = 256
 
 
 def cross_entropy(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
+    """Return the loss [B] in nats.
+
+    `z` [B, 2]: logits of the answers No and Yes; `correct` [B] in [0, 1]; `gamma` is used by `focal` only.
+    """
     log_no, log_yes = z.log_softmax(-1).unbind(-1)
     return -(correct * log_yes + (1 - correct) * log_no)
 
 
 def brier(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
+    """Return the squared error [B] in [0, 1] between P(Yes) and `correct`. Arguments as of `cross_entropy`."""
     return (z.softmax(-1)[:, 1] - correct) ** 2
 
 
 def focal(z: Tensor, correct: Tensor, gamma: float) -> Tensor:
+    """Return the cross-entropy [B] in nats, each answer's term weighted by the probability of the other answer to the
+    power `gamma` (Lin et al. 2017). Arguments as of `cross_entropy`."""
     log_no, log_yes = z.log_softmax(-1).unbind(-1)
     return -(correct * log_no.exp() ** gamma * log_yes + (1 - correct) * log_yes.exp() ** gamma * log_no)
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from calibration_tuning.config.training import TrainingSettings
 from calibration_tuning.errors import RunError
-from calibration_tuning.runs.files import unwritable
+from calibration_tuning.runs.files import nearest_existing, unwritable
 from calibration_tuning.runs.processes import is_first_process
 from calibration_tuning.runs.progress import progress
 from training.checkpoints import write_file
@@ -62,7 +62,7 @@ def why_not_kept(settings: TrainingSettings, examples: Sequence[Example], lm: An
     size = states_size(examples, lm.config.get_text_config().hidden_size, lm.dtype.itemsize)
     if size > MOST:
         return f"its states would take {size / GIB:.0f} GiB of the disk, more than {MOST / GIB:.0f}"
-    parent = next(path for path in [work.absolute(), *work.absolute().parents] if path.exists())
+    parent = nearest_existing(work)
     if shutil.disk_usage(parent).free < SPARE * size:
         return f"its states take {size / GIB:.1f} GiB, and the disk of {parent} has too little room"
     return None

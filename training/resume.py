@@ -14,8 +14,8 @@ from calibration_tuning.runs.processes import is_first_process
 from training.checkpoints import (
     OPTIMIZER,
     TRAINED,
-    Checkpoint,
     State,
+    TrainingCheckpoint,
     best_folder,
     find_checkpoint,
     rotate,
@@ -26,11 +26,13 @@ from training.checkpoints import (
 from training.strategy import Strategy
 
 
-def resumed(config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str) -> tuple[State, Checkpoint | None]:
+def resumed(
+    config: RunConfig, accelerator: Accelerator, inputs_fingerprint: str
+) -> tuple[State, TrainingCheckpoint | None]:
     """Return the state to resume from and its checkpoint, or a new state and None. Every process calls it.
 
     Raises `RunError` if the processes see different checkpoints, and `UserError` if the checkpoint belongs to other
-    settings or to another curated set.
+    settings, to another model or to another curated set.
     """
     accelerator.wait_for_everyone()  # the first process may be removing old checkpoints
     checkpoint = find_checkpoint(config.training_dir, inputs_fingerprint)

@@ -26,8 +26,8 @@ from calibration_tuning.tracking import Tracker
 from training.checkpoints import (
     OPTIMIZER,
     TRAINED,
-    Checkpoint,
     State,
+    TrainingCheckpoint,
 )
 from training.examples import query_example, training_examples
 from training.layout import layout_of
@@ -40,7 +40,7 @@ from training.step_order import StepOrder
 from training.strategy import Strategy, loads_onto, start_strategy
 from training.watch import Watch
 
-SPLITS: tuple[Split, ...] = ("train", "validation", "calibration")
+TRAINING_SPLITS: tuple[Split, ...] = ("train", "validation", "calibration")
 """The splits that training reads. It never reads the test split."""
 
 
@@ -67,7 +67,7 @@ def load_inputs(config: RunConfig, curated: CuratedSet) -> Inputs:
     return Inputs(
         load_prompt_format(config.model),
         curated.few_shot,
-        {split: curated.split(split) for split in SPLITS},
+        {split: curated.split(split) for split in TRAINING_SPLITS},
     )
 
 
@@ -76,7 +76,7 @@ def build_run(
     inputs: Inputs,
     accelerator: Accelerator,
     state: State,
-    checkpoint: Checkpoint | None,
+    checkpoint: TrainingCheckpoint | None,
     tracker: Tracker,
 ) -> Run:
     settings = config.training

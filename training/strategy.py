@@ -188,8 +188,7 @@ class Strategy:
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 for moment in MOMENTS:
-                    target = parameter if self.is_deepspeed else self.raw_optimizer.state[parameter][moment]
-                    self._put(parameter, target, moments[f"{name}.{moment}"], moment)
+                    self._put(parameter, self._moment(parameter, moment), moments[f"{name}.{moment}"], moment)
 
     def _optimized(self) -> list[Tensor]:
         """The tensors that the optimizer updates. Under ZeRO they are flat shares of many parameters."""

@@ -26,8 +26,11 @@ def untuned(model: QueryModel) -> Iterator[None]:
 
 @contextmanager
 def untuned_model(config: RunConfig, run: Run) -> Iterator[Any]:
-    """Yield the untuned model, whole and in evaluation mode: the one under training with its adapter off, since a
-    second one might not fit beside it. It is loaded anew where training splits, compiles or (for 4 bits) changes it."""
+    """Yield the complete untuned model in evaluation mode.
+
+    Usually it is the model under training with its adapter off, because a second copy might not fit on the GPU. It is
+    loaded again if training shards it, compiles it, or changes it for 4-bit weights.
+    """
     if loads_anew(config, loads_onto(run.strategy.accelerator) is None):
         yield load_model(config.model, default_device())
         return

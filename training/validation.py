@@ -1,4 +1,4 @@
-"""`judge` scores answers with the model under training. The processes share the work."""
+"""`score_queries` asks the model under training about answers. The processes share the work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.layout import Layout, to_device
 from training.strategy import Strategy, evaluation_mode
 
 
-class Judged(NamedTuple):
+class QueryScores(NamedTuple):
     """What the model says of n answers, both float64 [n]."""
 
     logits: np.ndarray
@@ -21,14 +21,14 @@ class Judged(NamedTuple):
     """Probability of the query's two answer tokens together, over the whole vocabulary; nan with a probe."""
 
 
-def judge(
+def score_queries(
     strategy: Strategy,
     layout: Layout,
     examples: Sequence[Example],
     tokens_per_batch: int,
     advance: Callable[[int], object] = lambda n: None,
-) -> Judged:
-    """Judge the answers. Every process calls it, and each gets all judgements.
+) -> QueryScores:
+    """Ask the query about every answer. Every process calls it, and each gets all scores.
 
     `advance` is called after every round with the number of examples that it scored.
     """
@@ -43,8 +43,8 @@ def judge(
             mass = [np.nan] * len(z) if log_mass is None else log_mass.double().exp().tolist()
             scored += zip(share, (z[:, 1] - z[:, 0]).double().tolist(), mass, strict=False)
             advance(sum(map(len, shares)))
-    judged = np.full((2, len(examples)), np.nan)
+    scores = np.full((2, len(examples)), np.nan)
     for scored_by_process in strategy.gather(scored):
         for index, *values in scored_by_process:
-            judged[:, index] = values
-    return Judged(*judged)
+            scores[:, index] = values
+    return QueryScores(*scores)

@@ -48,9 +48,9 @@ class OpenAIEngine(Settings):
     """Name of the model at the endpoint; by default `model.path`."""
     concurrency: PositiveInt = 32
     timeout: PositiveFloat = 120
-    """Seconds until one request is given up and tried again."""
+    """Seconds after which a request is cancelled and retried."""
     max_retries: NonNegativeInt = 6
-    """Tries after the first, with exponential backoff, for timeouts, 408, 409, 429 and 5xx."""
+    """Retries after the first attempt, with exponential backoff, for timeouts, 408, 409, 429 and 5xx."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key; the key itself is never written anywhere."""
 

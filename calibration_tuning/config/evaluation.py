@@ -74,7 +74,8 @@ class EvaluationSettings(Settings):
     """Confidences that are measured, before and after tuning; `query` always is. Verbalised ones make the model write,
     the sampling ones need `samples`."""
     adapter_on_answers: NonNegativeInt = 200
-    """Test questions answered again with the adapter on, to see whether tuning changes answers; 0 skips it."""
+    """At most this many test questions, drawn by the seed, are answered again with the adapter on, to see whether
+    tuning changes answers; 0 skips it."""
     samples: NonNegativeInt = 0
     """Sampled answers a question for self-consistency, semantic entropy and the curve over samples; those of
     `curation.samples` are used first."""

@@ -8,8 +8,9 @@ from pydantic import PositiveInt, SerializerFunctionWrapHandler, field_validator
 
 from calibration_tuning.config.settings import Fraction, Settings
 
-CHECKS_ONLY = {"minimal_answer_mass"}
-"""Settings of a model that change what is refused, but not what it says."""
+NOT_INPUTS = {"minimal_answer_mass", "revision"}
+"""Settings of a model that results are not known by: one changes what is refused only, and the other is known by the
+commit or the files that it led to (`lm/identity.py`)."""
 
 
 class ModelSettings(Settings):

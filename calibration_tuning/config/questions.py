@@ -58,11 +58,11 @@ class QuestionSetSettings(Settings):
     """Hub split that demonstrations are drawn from; by default `train_split`."""
     question: Template = "{{ question }}"
     context: Template | None = None
-    """A passage shown above the question."""
+    """A passage shown above the question. Questions about one passage never stand on two sides of a split."""
     choices: Template | list[Template] | None = "{{ choices | default(none) }}"
     """A template that gives a list, or a list of templates."""
     label: Template | None = None
-    """Which choice is right: its position from 0, or its letter. Instead of `answer`."""
+    """Which choice is right: its label in the row, its position from 0, or its letter. Instead of `answer`."""
     answer: Template = "{{ answer }}"
     """The right answer's text, or a list of which the first is canonical and all are accepted."""
     aliases: Template | None = "{{ aliases | default(none) }}"
@@ -107,6 +107,11 @@ class QuestionSetSettings(Settings):
     def _belong_together(self) -> Self:
         if self.style != "open_ended" and self.choices is None:
             raise ValueError(f"style: {self.style} needs choices")
+        if self.style == "choice" and self.grader not in ("choice", "judge"):
+            raise ValueError(
+                f"style: choice is answered with a letter, which grader: {self.grader} does not read; "
+                "use grader: choice, or style: cloze or open_ended"
+            )
         if self.grader == "code" and (self.program is None or "<answer>" not in self.program):
             raise ValueError("grader: code needs a program that holds <answer>")
         return self

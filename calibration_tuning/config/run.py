@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from calibration_tuning.config.curation import CurationSettings
 from calibration_tuning.config.engines import SPEED_ONLY
 from calibration_tuning.config.evaluation import SAMPLING, EvaluationSettings
-from calibration_tuning.config.model import CHECKS_ONLY, ModelSettings
+from calibration_tuning.config.model import NOT_INPUTS, ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
 from calibration_tuning.config.settings import Seed, Settings, load_settings, read_yaml
 from calibration_tuning.config.tracking import TrackingSettings
@@ -111,14 +111,14 @@ class RunConfig(Settings):
             for setting in SPEED_ONLY & engine.keys():
                 engine.pop(setting)
         for model in [inputs["model"], *([judge["model"]] if judge else [])]:
-            for setting in CHECKS_ONLY:
+            for setting in NOT_INPUTS:
                 model.pop(setting)
         return inputs
 
     def training_inputs(self) -> dict[str, Any]:
         """The settings that decide what training produces from a given curated set."""
         inputs = self.model_dump(mode="json", include={"model", "training"})
-        inputs["model"] = {k: v for k, v in inputs["model"].items() if k not in CHECKS_ONLY}
+        inputs["model"] = {k: v for k, v in inputs["model"].items() if k not in NOT_INPUTS}
         inputs["training"] = {k: v for k, v in inputs["training"].items() if k not in HOW_IT_RUNS}
         inputs["training"]["seed"] = self.training_seed
         return inputs

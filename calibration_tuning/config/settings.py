@@ -33,8 +33,9 @@ Y = TypeVar("Y", dict, list)
 def load_settings(path: str | Path, overrides: list[str], schema: type[S]) -> S:
     """Read `path`, apply `key.path=value` overrides and validate against `schema`.
 
-    Override values are parsed as YAML, so `training.learning_rate=1e-4` and `questions.0.limit=null` mean what
-    they say. Raises `UserError` naming every wrong field with its value, and the nearest valid name of unknown keys.
+    Override values are parsed as YAML, so `training.learning_rate=1e-4` and `questions.0.count=null` have
+    the types they look like. Raises `UserError` naming every wrong field with its value, and the nearest valid name of
+    unknown keys.
     """
     values = read_settings(Path(path))
     for override in overrides:

@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from calibration_tuning.values import as_text, is_missing
 
-_EXPRESSION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
+_EXPRESSION = re.compile(r"\{\{[-+]?((?:(?!\{\{|\}\}).)*?)[-+]?\}\}", re.DOTALL)
 
 REGEX_SECONDS = 2  # a pattern can take for ever on an unlucky row
 
@@ -48,6 +48,12 @@ def _replaced(text: Any, pattern: str, by: str = "") -> str:
     return regex.sub(pattern, by, str(text), timeout=REGEX_SECONDS)
 
 
+def lone_expression(template: str) -> str | None:
+    """Return the expression of a template that is one `{{ expression }}` and nothing else; None for other templates."""
+    lone = _EXPRESSION.fullmatch(template.strip())
+    return lone and lone[1].strip()
+
+
 @cache
 def compiled(template: str) -> Callable[[Row], Any]:
     """A function from a row to what the template says: the value of a lone `{{ expression }}`, otherwise text.
@@ -55,11 +61,11 @@ def compiled(template: str) -> Callable[[Row], Any]:
     Raises `TemplateSyntaxError` for one that cannot be parsed. The function raises `TemplateFailed`, in words, where
     the row lacks a column or the expression cannot be computed.
     """
-    lone = _EXPRESSION.fullmatch(template.strip())
+    lone = lone_expression(template)
     render: Callable[..., Any]
     try:
-        if lone:
-            render = _environment().compile_expression(lone.group(1).strip(), undefined_to_none=False)
+        if lone is not None:
+            render = _environment().compile_expression(lone, undefined_to_none=False)
         else:
             render = _environment().from_string(template).render
     except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets 1,000 deep
@@ -67,7 +73,7 @@ def compiled(template: str) -> Callable[[Row], Any]:
 
     def value(row: Row) -> Any:
         try:
-            rendered = render({"row": row, **row})
+            rendered = render({**row, "row": row})
             if isinstance(rendered, Undefined):
                 rendered = str(rendered)  # StrictUndefined: raises and says what is missing
         except TemplateError as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Literal
 
 from calibration_tuning.config.settings import Settings
 from calibration_tuning.errors import UserError
+from calibration_tuning.extras import PACKAGES, missing, pip_install
 
 TrackerName = Literal["wandb", "tensorboard", "trackio", "none"]
-EXTRAS = ("tensorboard", "trackio")
-"""Packages that are not installed unless asked for; the extra is named after the package."""
 
 
 class TrackingSettings(Settings):
@@ -24,8 +22,7 @@ class TrackingSettings(Settings):
 
 def check_installed(settings: TrackingSettings) -> None:
     """Raises `UserError` if the package that `settings.to` needs is missing."""
-    if settings.to in EXTRAS and find_spec(settings.to) is None:
+    if settings.to in PACKAGES and missing(settings.to):  # the extra is named after the package
         raise UserError(
-            f"tracking.to: {settings.to} is not installed; pip install 'calibration-tuning[{settings.to}]', or choose "
-            "tracking.to=none"
+            f"tracking.to: {settings.to} is not installed; {pip_install(settings.to)}, or choose tracking.to=none"
         )

@@ -21,8 +21,8 @@ HOW_IT_RUNS = {
     "keep_checkpoints",
     "resume",
 }
-"""Settings that change speed, memory and safety, and the result by rounding (and by which draws of dropout go where): a
-run may go on under others."""
+"""Settings that change speed, memory and safety. They change the result only by rounding and by the order of dropout
+draws, so a run may resume with other values."""
 
 
 class LoraSettings(Settings):
@@ -104,11 +104,11 @@ class TrainingSettings(Settings):
     torch_compile: bool = False
     """Compile the decoder layers; pays off after some hundred steps."""
     evaluations: PositiveInt = 5
-    """How often, evenly over training, the validation split is scored."""
+    """Number of times the validation split is scored, evenly spaced over training."""
     select_by: Literal["brier", "nll"] = "brier"
     """The proper score on the validation split by which the best adapter is kept."""
     checkpoints: PositiveInt = 20
-    """How often, evenly over training, everything needed to go on is written."""
+    """Number of checkpoints to resume from, evenly spaced over training."""
     keep_checkpoints: PositiveInt = 2
     """How many of these stay on disk, beside the best."""
     resume: Literal["auto", "never"] = "auto"

@@ -54,7 +54,7 @@ def _same_number(reference: str, answer: str) -> bool:
 
 
 def case_sensitive(question: Question, answer: str) -> bool:
-    """The answer is a reference, letter for letter but for a period at its end: for symbols, where Co and CO differ."""
+    """True if every character of the answer matches a reference, except a final period. For symbols: Co is not CO."""
     proposed = _as_written(answer)
     return bool(proposed) and proposed in map(_as_written, question.references)
 

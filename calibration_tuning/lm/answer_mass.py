@@ -17,8 +17,8 @@ EXAMPLES = 16
 
 
 def mass_warning(mass: Sequence[float] | np.ndarray, settings: ModelSettings) -> str | None:
-    """A warning, or None where the untuned model answers the query with one of its two answers, or may do what it likes
-    (`model.minimal_answer_mass` 0).
+    """Return a warning if the untuned model gives the query's two answers little probability. Return None if it gives
+    them enough, or if `model.minimal_answer_mass` is 0 (no check).
 
     `mass`: for each of n answers, the probability of the two answer tokens together over the whole vocabulary, in
     [0, 1]. Raises `UserError` where the mean is under `model.minimal_answer_mass`.

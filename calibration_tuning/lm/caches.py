@@ -121,6 +121,6 @@ def check_window(config: Any, tokens: int) -> None:
     window = shortest_window(config)
     if window is not None and tokens > window:
         raise UserError(
-            f"model.path: some layers of this model see {window} tokens, but block and question have {tokens}; take "
-            "fewer demonstrations or leave long questions out"
+            f"model.path: some layers of this model see {window} tokens, but block and question have {tokens}; use "
+            "fewer demonstrations or remove long questions"
         )

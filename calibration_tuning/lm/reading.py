@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad, within_window
 from calibration_tuning.lm.caches import Prefix, encode_prefix
-from calibration_tuning.lm.models import decoder, float32_logits
+from calibration_tuning.lm.likelihood import Continued, token_logprobs
+from calibration_tuning.lm.models import decoder
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,11 @@ def read_batch(
     output = decoder(model)(**inputs, output_hidden_states=True)
     chosen = torch.stack([output.hidden_states[layer] for layer in layers], dim=2)  # [B, T, layers, H]
     states = [row[-max(1, len(a)) :].float().mean(0).flatten() for row, a in zip(chosen, answers, strict=True)]
-    logprobs = [
-        _logprobs(model, row[-len(a) - 1 : -1], a) if a else []
-        for row, a in zip(output.last_hidden_state, answers, strict=True)
-    ]
+    hidden = [row[-len(a) - 1 : -1] for row, a in zip(output.last_hidden_state, answers, strict=True)]
+    targets = torch.tensor([token for a in answers for token in a], dtype=torch.long, device=model.device)
+    continued = Continued(torch.cat(hidden), targets, [[len(a)] for a in answers])
+    logprobs = [list(part) for [part] in continued.split(token_logprobs(model, continued))]
     return Reading(logprobs, torch.stack(states).cpu().numpy())
-
-
-def _logprobs(model: Any, hidden: torch.Tensor, answer: Sequence[int]) -> list[float]:
-    targets = torch.tensor(list(answer), device=hidden.device)
-    return [float(v) for v in -F.cross_entropy(float32_logits(model, hidden), targets, reduction="none")]
 
 
 def read_answers(

@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from calibration_tuning.extras import missing, pip_install
+
 if TYPE_CHECKING:
     from calibration_tuning.metrics.abstention import find_threshold
     from calibration_tuning.metrics.bootstrap import Difference, Interval
@@ -47,12 +49,8 @@ _MODULES = {
     "token_calibration": ("TOKEN_METRICS", "TokenCalibration", "full_ece"),
     "trainer_metrics": ("TrainerMetrics",),
 }
-_EXTRAS = {
-    "plots.reliability": ("matplotlib", "plots"),
-    "token_calibration": ("torch", "logits"),
-    "trainer_metrics": ("torch", "logits"),
-}
-"""Package that a module needs besides numpy and scipy, and the extra that brings it."""
+_EXTRAS = {"plots.reliability": "plots", "token_calibration": "logits", "trainer_metrics": "logits"}
+"""The extra that a module needs."""
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
@@ -85,13 +83,13 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = _HOME[name]
-    package, extra = _EXTRAS.get(module, ("", ""))
     try:
         value = getattr(import_module(f"{__name__}.{module}"), name)
-    except ModuleNotFoundError as error:
-        if not package or (error.name or "").partition(".")[0] != package:
+    except ModuleNotFoundError:
+        extra = _EXTRAS.get(module)
+        if extra is None or (package := missing(extra)) is None:
             raise
-        raise ModuleNotFoundError(f"{name} needs {package}: pip install 'calibration-tuning[{extra}]'") from None
+        raise ModuleNotFoundError(f"{name} needs {package}: {pip_install(extra)}") from None
     globals()[name] = value
     return value
 

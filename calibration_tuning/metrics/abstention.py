@@ -6,14 +6,18 @@ An answer is right if its correctness is at least 0.5 (a set that is half comple
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 Array = np.ndarray
 SHARE_AT_START = 0.2
-"""Of all answers: what the first threshold that is tested lets through."""
+"""Share of all answers that pass the first threshold tested (more if a perfect record needs more)."""
 BET = 0.9
-"""Of the largest share that can be bet on a group (see `p_values`); `python -m benchmarks thresholds` compares."""
+"""Fraction of the largest possible bet that is placed on each group (see `p_values`).
+`python -m benchmarks thresholds` compares others."""
+FEWEST = 20
+"""Test answers without which a share of them says nothing about how often such answers are wrong."""
 
 
 def unavoidable_abstention(accuracy: float, error_rate: float) -> float:
@@ -24,7 +28,11 @@ def unavoidable_abstention(accuracy: float, error_rate: float) -> float:
 
 
 def find_threshold(
-    score: Array, correct: Array, groups: Array | None = None, error_rate: float = 0.1, sure: float = 0.9
+    score: Array | Sequence[float],
+    correct: Array | Sequence[float],
+    groups: Array | Sequence[Any] | None = None,
+    error_rate: float = 0.1,
+    sure: float = 0.9,
 ) -> float | None:
     """The lowest threshold t such that answers with score >= t are wrong at most `error_rate` of the time, with
     probability `sure` over draws of the groups of these n calibration answers; None if the answers support none.
@@ -36,9 +44,22 @@ def find_threshold(
     `p_values`. Tests start at two places, with half of 1 - `sure` each, so that a few errors at the very top do not end
     the search; a chain of passed tests that reaches the second start brings its half along (fallback procedure, Wiens
     and Dmitrienko 2005). The starts depend on scores alone. Valid for new questions of the same kind only.
+
+    Raises ValueError unless `score`, `correct` and `groups` are of one length, scores are no NaN, `correct` is in
+    [0, 1], and `error_rate` and `sure` lie between 0 and 1.
     """
-    groups = np.arange(len(score)) if groups is None else groups
-    values, answered, _ = records(score, correct)
+    score, correct = np.asarray(score, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    groups = np.arange(len(score)) if groups is None else np.asarray(groups)
+    for name, share in (("error_rate", error_rate), ("sure", sure)):
+        if not 0 < share < 1:
+            raise ValueError(f"{name} is {share}; it must be between 0 and 1")
+    if score.ndim != 1 or not score.shape == correct.shape == groups.shape:
+        raise ValueError(f"score {score.shape}, correct {correct.shape}, groups {groups.shape}: must be of one length")
+    if np.isnan(score).any():
+        raise ValueError(f"score[{int(np.isnan(score).argmax())}] is NaN")
+    if (bad := ~((correct >= 0) & (correct <= 1))).any():
+        raise ValueError(f"correct[{int(bad.argmax())}] is {correct[bad][0]}, outside [0, 1]")
+    values, answered, _ = threshold_counts(score, correct)
     _, sizes = np.unique(groups, return_counts=True)
     least = perfect_record(int(sizes.max(initial=1)), error_rate, (1 - sure) / 2)
     passed = last_passed(p_values(score, correct, groups, error_rate), starts(answered, least), 1 - sure)
@@ -54,7 +75,7 @@ def p_values(score: Array, correct: Array, groups: Array, error_rate: float) -> 
     the expectation of each factor is at most 1, so P(W_t >= 1/p) <= p (Markov), however the answers of a group depend
     on each other.
     """
-    _, answered, errors = records(score, correct)
+    _, answered, errors = threshold_counts(score, correct)
     _, labels, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if sizes.max(initial=1) == 1:
         from scipy.stats import binom  # slow to import
@@ -73,17 +94,18 @@ def p_values(score: Array, correct: Array, groups: Array, error_rate: float) -> 
 
 
 def perfect_record(largest: int, error_rate: float, level: float) -> float:
-    """How many answers, none of them wrong, pass at this level where the largest group has `largest`."""
+    """Number of answers without a single error that are needed to pass at `level`, if the largest group has `largest`
+    answers."""
     gain = -np.log1p(-error_rate) if largest == 1 else np.log1p(_bet(largest, error_rate) * error_rate)
     return float(-np.log(level) / gain)
 
 
 def _bet(largest: int, error_rate: float) -> float:
-    """The share that a group of nothing but errors does not quite ruin."""
+    """The stake per group, small enough that a group of only errors cannot lose all the wealth."""
     return BET / ((1 - error_rate) * largest)
 
 
-def records(score: Array, correct: Array) -> tuple[Array, Array, Array]:
+def threshold_counts(score: Array, correct: Array) -> tuple[Array, Array, Array]:
     """The different scores from high to low, how many answers have at least each, and how many of these are wrong."""
     values, position = np.unique(-score, return_inverse=True)
     answered = np.cumsum(np.bincount(position, minlength=len(values)))
@@ -125,12 +147,12 @@ def answers_needed(
     out of six.
 
     `coverage` and `risk` are points of a risk-coverage curve of n other answers, whose errors stand for those to come;
-    shares of fewer than twenty answers are left out. None if no share of them is wrong less than `error_rate`, or a
+    shares of fewer than `FEWEST` answers are left out. None if no other share is wrong less than `error_rate`, or a
     million answers would not do.
     """
     from scipy.stats import binom  # slow to import
 
-    level, points = (1 - sure) / 2, [(c, r) for c, r in zip(coverage, risk, strict=True) if c * n >= 20]
+    level, points = (1 - sure) / 2, [(c, r) for c, r in zip(coverage, risk, strict=True) if c * n >= FEWEST]
     least = float(np.log(level) / np.log1p(-error_rate))
     for count in np.unique(np.geomspace(max(1.0, least), 1e6, 300).round().astype(int)):
         answered = np.array([np.floor(c * count) for c, _ in points])

@@ -5,11 +5,12 @@ The same resamples serve every metric and both sides of a comparison, so differe
 say nothing about others like them: there are no intervals then.
 
 There are four kinds of interval. Means (Brier, NLL), AURC and PRR take percentiles of the resampled values.
-Shares (accuracy, AUROC) take Wilson's interval with the resamples' variance. Resolution and calibration errors are
-raised by noise, and a resample has the noise twice, so percentiles lie beside the truth (for the ECE of a calibrated
-model at n = 500 they never contain it): see `bias_corrected_interval` and `error_interval`. A bootstrap of few groups
-is too narrow by itself, so all take more extreme percentiles, and p-values a t distribution. docs/evaluation.md shows
-how often intervals contain the truth (`python -m benchmarks coverage`, `python -m benchmarks interval_coverage`).
+Shares (accuracy, AUROC, overall and in subjects) take Wilson's interval with the resamples' variance. Resolution and
+calibration errors are raised by noise, and a resample has the noise twice, so percentiles lie beside the truth (for the
+ECE of a calibrated model at n = 500 they never contain it): see `bias_corrected_interval` and `error_interval`. A
+bootstrap of few groups is too narrow by itself, so all take more extreme percentiles, and p-values a t distribution.
+docs/evaluation.md shows how often intervals contain the truth (`python -m benchmarks coverage`, `python -m benchmarks
+interval_coverage`).
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes as lo
 Array = np.ndarray
 Point = Mapping[str, float | None]
 LEVEL = 0.95
-Draws = Array | Sequence[float | None]
+ResampledValues = Array | Sequence[float | None]
 """A number's values on resamples; None or NaN where a resample does not define it."""
 FEWEST = 10
-"""Groups without which there is no interval."""
+"""Groups without which there is no interval; of AUROC, groups that hold the rarer class."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ def draws_of(
     return draws
 
 
-def percentile_interval(value: float, draws: Draws, level: float = LEVEL, units: int | None = None) -> Interval:
+def percentile_interval(
+    value: float, draws: ResampledValues, level: float = LEVEL, units: int | None = None
+) -> Interval:
     """Percentiles of the draws around `value`; those of draws of few `units` (groups) are expanded.
 
     A resample of G groups has a variance that is too small by (G - 1) / G, and its spread is itself uncertain: the tail
@@ -143,7 +146,7 @@ def percentile_interval(value: float, draws: Draws, level: float = LEVEL, units:
     return Interval(float(value), float(low), float(high))
 
 
-def bias_corrected_interval(value: float, draws: Draws, units: int | None = None) -> Interval:
+def bias_corrected_interval(value: float, draws: ResampledValues, units: int | None = None) -> Interval:
     """An interval of a number that noise pushes to one side; resamples, which have the noise twice, as far again.
 
     Around 2 value - mean of the draws it reaches, on each side, as far as the draws' percentile or t standard
@@ -159,21 +162,32 @@ def bias_corrected_interval(value: float, draws: Draws, units: int | None = None
     return Interval(float(value), min(low, value), max(high, value))
 
 
-def share_interval(value: float, draws: Draws, trials: float, units: int | None = None) -> Interval:
+def share_interval(value: float, draws: ResampledValues, units: int) -> Interval:
     """Wilson's interval (1927) of a share in [0, 1]; AUROC is a share of pairs.
 
     The number of trials is the effective one, value (1 - value) / variance of the draws, as in surveys (Korn and
-    Graubard 1998); `trials` where the draws do not vary, at 0 and 1. Percentiles are too narrow near those.
+    Graubard 1998). Percentiles are too narrow near 0 and 1; at 0 and 1, where draws do not vary, it is the number of
+    `units`. A share between 0 and 1 whose draws do not vary, as the AUROC of equal confidences, is certain: the
+    interval is [value, value]. Without draws there is no interval.
     """
     kept = _defined(draws)
     if not len(kept):
         return Interval(float(value))
     variance = float(kept.var()) * _widening(units) ** 2
-    z = _quantile(units, LEVEL)
-    n = value * (1 - value) / variance if 0 < value < 1 and variance > 1e-12 else trials
-    middle = (value + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
-    return Interval(float(value), min(value, float(middle - half)), max(value, float(middle + half)))
+    if variance <= 1e-12 and 0 < value < 1:
+        return Interval(float(value), float(value), float(value))
+    n = value * (1 - value) / variance if 0 < value < 1 else units
+    return Interval(float(value), *wilson(float(value), n, _quantile(units, LEVEL)))
+
+
+def wilson(share: float, n: float, z: float = float(ndtri((1 + LEVEL) / 2))) -> tuple[float, float]:
+    """The interval (Wilson 1927) of a share in [0, 1] of n answers that reaches z standard deviations: 95% as it is.
+
+    Part marks are allowed: share * n need not be whole.
+    """
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
+    return min(share, middle - half), max(share, middle + half)
 
 
 def mean_interval(values: Array, groups: Array | int, count: int, seed: int, level: float = LEVEL) -> Interval:
@@ -192,7 +206,7 @@ def mean_interval(values: Array, groups: Array | int, count: int, seed: int, lev
 
 def error_interval(
     value: float,
-    draws: Draws,
+    draws: ResampledValues,
     null: Array | Sequence[float] = (),
     smallest: float = 0.0,
     largest: float = np.inf,
@@ -214,7 +228,7 @@ def error_interval(
     return Interval(float(value), float(min(max(low, smallest), value)), float(max(min(high, largest), value)))
 
 
-def p_value(value: float, draws: Draws, units: int | None = None) -> float | None:
+def p_value(value: float, draws: ResampledValues, units: int | None = None) -> float | None:
     """Two-sided p-value of "no difference": that of a t distribution with G - 1 degrees of freedom for G `units`
     (groups), the standard deviation that of the resampled differences times sqrt(G / (G - 1)); a normal without
     `units`.
@@ -259,6 +273,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def _defined(draws: Draws) -> Array:
+def _defined(draws: ResampledValues) -> Array:
     values = np.asarray(draws, dtype=np.float64)
     return values[~np.isnan(values)]

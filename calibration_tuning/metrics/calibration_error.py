@@ -35,7 +35,10 @@ def sparse_bins(confidence: Array, num_bins: int) -> str | None:
 
 
 def ece(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
-    """Expected calibration error: sum_m n_m/n |acc_m - conf_m| over equal-width bins (Guo et al. 2017)."""
+    """Expected calibration error: sum_m n_m/n |acc_m - conf_m| over equal-width bins (Guo et al. 2017).
+
+    `confidence` [n] and `correct` [n] in [0, 1]. The result is in [0, 1]; None for fewer answers than bins.
+    """
     if len(confidence) < num_bins:
         return None
     _, gaps, _ = _bins(confidence, correct, num_bins)
@@ -43,7 +46,10 @@ def ece(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
 
 
 def mce(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
-    """Maximum calibration error: the largest |acc_m - conf_m| (Naeini et al. 2015)."""
+    """Maximum calibration error: the largest |acc_m - conf_m| (Naeini et al. 2015).
+
+    `confidence` [n] and `correct` [n] in [0, 1]. The result is in [0, 1]; None for fewer answers than bins.
+    """
     if len(confidence) < num_bins:
         return None
     counts, gaps, _ = _bins(confidence, correct, num_bins)
@@ -54,8 +60,10 @@ def debiased_ece(confidence: Array, correct: Array, num_bins: int = 10) -> float
     """ECE less its bias: 2 ECE - E[ECE of resampled labels], after Kumar, Liang and Ma (2019).
 
     acc_m varies by s_m = sqrt(variance of `correct` in bin m / n_m), which is acc_m (1 - acc_m) / n_m for 0 and 1; the
-    mean of |N(gap_m, s_m^2)| is that of a folded normal, which they simulate. May be slightly negative where ECE is no
-    more than noise.
+    mean of |N(gap_m, s_m^2)| is that of a folded normal, which they simulate.
+
+    `confidence` [n] and `correct` [n] in [0, 1]. The result is at most 1 and may be slightly negative if ECE is only
+    noise; None for fewer answers than bins.
     """
     if len(confidence) < num_bins:
         return None
@@ -78,7 +86,8 @@ def mean_folded_normal(mean: Array, spread: Array) -> Array:
 def ace(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
     """Adaptive calibration error: bins of equal mass (Nixon et al. 2019).
 
-    Equal confidences may straddle a bin edge; sharing their gap evenly first makes the value independent of order.
+    `confidence` [n] and `correct` [n] in [0, 1]. The result is in [0, 1]; None for fewer answers than bins. Equal
+    confidences may straddle a bin edge; sharing their gap evenly first makes the value independent of order.
     """
     if len(confidence) < num_bins:
         return None
@@ -91,7 +100,10 @@ def ace(confidence: Array, correct: Array, num_bins: int = 10) -> float | None:
 
 def smooth_ece(confidence: Array, correct: Array) -> float | None:
     """Smooth ECE, without bins: the error after kernel smoothing, at the bandwidth that equals it (Błasiok and Nakkiran
-    2023), by the authors' own relplot. None where relplot is not installed."""
+    2023), by the authors' relplot.
+
+    `confidence` [n] and `correct` [n] in [0, 1]. The result is in [0, 1]; None if relplot is not installed.
+    """
     if find_spec("relplot") is None:
         return None
     import relplot

@@ -9,8 +9,8 @@ import numpy as np
 
 from calibration_tuning.metrics.bootstrap import (
     Difference,
-    Draws,
     Interval,
+    ResampledValues,
     bias_corrected_interval,
     error_interval,
     holm,
@@ -47,12 +47,11 @@ class Resampled:
     """A number, its values on resamples and, of a calibration error, what a calibrated model scores by chance."""
 
     value: float | None
-    draws: Draws
+    draws: ResampledValues
     null: np.ndarray | Sequence[float] = ()
     units: int | None = None
-    """Groups that the draws are resamples of; without them, as if there were very many."""
-    trials: float = 1.0
-    """Of a share: how many there are where resamples do not vary."""
+    """Number of groups that were resampled, or of those that hold the rarer class if only pairs of both classes count;
+    None, which a share may not have, makes no correction for few groups."""
     warning: str | None = None
     """Why the interval may be too narrow."""
 
@@ -68,7 +67,8 @@ def _interval(quantity: Quantity, number: Resampled, value: float) -> Interval:
     if quantity.raised_by_noise:
         return bias_corrected_interval(value, number.draws, number.units)
     if quantity.share:
-        return share_interval(value, number.draws, number.trials, number.units)
+        assert number.units is not None
+        return share_interval(value, number.draws, number.units)
     if not quantity.calibration_error:
         return percentile_interval(value, number.draws, units=number.units)
     smallest = min(0.0, value)
@@ -83,16 +83,19 @@ def compared(quantity: Quantity, before: Resampled, after: Resampled) -> Differe
 
     The plug-in difference of two calibration errors is biased, as the better one has more noise in it, and that of two
     shares near 1 is skewed: theirs is put together from the two intervals and the correlation of the draws (Zou 2007,
-    "MOVER"), and its p-value is that of the interval's half-width on the side of 0. Without resamples there is neither
-    p-value nor verdict.
+    "MOVER"), and its p-value is that of the interval's half-width on the side of 0. Without resamples of both sides
+    there is neither interval nor p-value nor verdict. Where the sides have different numbers of units, the smaller one
+    counts.
     """
     if before.value is None or after.value is None:
         return Difference(None, undefined=quantity.undefined)
     value = after.value - before.value
+    if not len(before.draws) or not len(after.draws):
+        return Difference(value)
     pairs = np.array([before.draws, after.draws], dtype=np.float64)
     pairs = pairs[:, ~np.isnan(pairs).any(0)]
     changes = pairs[1] - pairs[0]
-    units = after.units
+    units = None if before.units is None or after.units is None else min(before.units, after.units)
     if (quantity.calibration_error or quantity.share) and len(changes) and np.ptp(changes) > 1e-12:
         low, high = _mover(value, interval(quantity, before), interval(quantity, after), _correlation(*pairs))
         width = value - low if value > 0 else high - value
@@ -143,5 +146,4 @@ def _arms(entry: Interval) -> tuple[float, float]:
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    spread = x.std() * y.std()
-    return float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 1e-15 else 0.0
+    return float(np.corrcoef(x, y)[0, 1]) if x.std() * y.std() > 1e-15 else 0.0

@@ -18,24 +18,27 @@ from calibration_tuning.metrics.bootstrap import FEWEST, Difference, Interval, r
 from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import ace, debiased_ece, ece, mce, smooth_ece, sparse_bins
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, interval
-from calibration_tuning.metrics.draws import Draws, in_blocks
+from calibration_tuning.metrics.draws import Resamples, in_blocks
 from calibration_tuning.metrics.ranking import auprc, aurc, auroc, auroc_within, prr
 from calibration_tuning.metrics.scoring_rules import brier, brier_parts, brier_skill, nll
 
 Array = np.ndarray
 Values = Array | Sequence[float]
 SIMULATED = 5
-"""Labels are drawn once for so many resamples, to see what chance alone would score, and at least a hundred times."""
+"""One set of labels is simulated for every five resamples, and at least `LEAST_SIMULATED` sets, to measure what chance
+alone would score."""
 LEAST_SIMULATED = 100
 
 
 @dataclass(frozen=True)
 class Metric(Quantity):
     compute: Callable[[Array, Array, int], float | None] | None = field(default=None, kw_only=True)
-    on_draws: Callable[[Draws], Array] = field(kw_only=True)
+    on_draws: Callable[[Resamples], Array] = field(kw_only=True)
     """The same [B] on each of B resamples or simulated labels, NaN where that one is None."""
     binned: bool = False
     """Of bins of equal width, which may hold few answers."""
+    of_pairs: bool = False
+    """Of pairs of a right and a wrong answer, so that the rarer class says how much is known."""
     compute_within: Callable[[Array, Array, Array], float | None] | None = None
     """In place of `compute`, of a metric that needs the answers' subjects [n] instead of a number of bins."""
 
@@ -84,11 +87,19 @@ METRICS: dict[str, Metric] = {
         "MCE (worst bin)", calibration_error=True, binned=True, undefined=FEW, compute=mce, on_draws=draws.mce
     ),
     "auroc": Metric(
-        "AUROC", 1, share=True, undefined=ONE_CLASS, compute=lambda p, c, m: auroc(p, c), on_draws=draws.auroc
+        "AUROC",
+        1,
+        share=True,
+        of_pairs=True,
+        undefined=ONE_CLASS,
+        compute=lambda p, c, m: auroc(p, c),
+        on_draws=draws.auroc,
     ),
     "auroc_within_subjects": Metric(
         "AUROC within subjects",
         1,
+        share=True,
+        of_pairs=True,
         undefined=NO_SUBJECT,
         compute_within=lambda p, c, s: auroc_within(p, c, s),
         on_draws=draws.auroc_within,
@@ -169,6 +180,9 @@ def confidence_metrics(
 ) -> dict[str, Interval]:
     """Every metric of `METRICS`, each with a 95% bootstrap interval.
 
+    With fewer than ten groups no metric has an interval. AUROC has none, either, with fewer than ten groups that hold
+    an answer of the rarer class; within subjects, only answers in subjects that have both classes count for that.
+
     confidence: [n], the probability in [0, 1] that each answer is correct.
     correct: [n], whether it is, in [0, 1]; a fraction is part of a mark.
     num_bins: of the binned calibration errors, at least 2.
@@ -226,6 +240,7 @@ def paired_difference(
 
 
 def with_intervals(metrics: Mapping[str, Resampled]) -> dict[str, Interval]:
+    """Return each metric with its 95% interval, by name."""
     return {name: interval(METRICS[name], number) for name, number in metrics.items()}
 
 
@@ -301,33 +316,44 @@ def _resampled(
     independent = units_of(units)
     defined = [name for name in only if values[name] is not None]
     weights = resampled_weights(units, count if independent >= FEWEST else 0, seed)
-    on_resamples = _on(defined, in_blocks(weights, lambda rows: Draws(p, c, rows, num_bins, subjects)))
+    on_resamples = _on(defined, in_blocks(weights, lambda rows: Resamples(p, c, rows, num_bins, subjects)))
     if_calibrated: dict[str, Array] = {}
     if errors := [name for name in defined if METRICS[name].calibration_error]:
         labels = labels_if_calibrated(p, c, units, max(LEAST_SIMULATED, count // SIMULATED), seed)
-        if_calibrated = _on(errors, in_blocks(labels, lambda rows: Draws(p, rows, np.ones_like(rows), num_bins)))
-    trials, sparse = _trials(c, independent), sparse_bins(p, num_bins)
+        if_calibrated = _on(errors, in_blocks(labels, lambda rows: Resamples(p, rows, np.ones_like(rows), num_bins)))
+    sparse, known = sparse_bins(p, num_bins), dict.fromkeys(only, independent)
+    for name in defined:
+        if METRICS[name].of_pairs:
+            known[name] = units_of_rarer_class(c, units, subjects if METRICS[name].compute_within else None)
     return {
         name: Resampled(
             values[name],
-            on_resamples.get(name, ()),
+            on_resamples.get(name, ()) if known[name] >= FEWEST else (),
             if_calibrated.get(name, ()),
-            independent,
-            trials,
+            known[name],
             sparse if METRICS[name].binned else None,
         )
         for name in only
     }
 
 
-def _on(names: Sequence[str], blocks: Iterable[Draws]) -> dict[str, Array]:
+def _on(names: Sequence[str], blocks: Iterable[Resamples]) -> dict[str, Array]:
     """Each metric on every row of the blocks, NaN where a row does not define it; nothing without blocks."""
     parts = [{name: METRICS[name].on_draws(block) for name in names} for block in blocks]
     return {name: np.concatenate([part[name] for part in parts]) for name in names} if parts else {}
 
 
-def _trials(correct: Array, units: int) -> float:
-    """What a share that is 0 or 1 throughout is a share of: the answers of the rarer class, as pairs are no more, or
-    all answers where there is one class only; groups where those are fewer."""
-    rarer = min(correct.sum(), (1 - correct).sum())
-    return float(min(rarer or len(correct), units))
+def units_of_rarer_class(correct: Array, groups: Array | int, subjects: Array | None = None) -> int:
+    """How many groups hold an answer of the rarer class: AUROC is known by these, however many others there are.
+
+    `correct` is [n] in [0, 1]; a part mark counts in part for each class, and a group once at most. `groups` are labels
+    [n], or n for answers that are a group each. With `subjects` (whole numbers [n]) only answers in subjects that have
+    both classes count, as no others are compared. 0 for one class.
+    """
+    labels = np.arange(groups) if isinstance(groups, int) else np.unique(groups, return_inverse=True)[1]
+    right, wrong = correct, 1 - correct
+    if subjects is not None:
+        is_mixed = (np.bincount(subjects, right) * np.bincount(subjects, wrong) > 0)[subjects]
+        right, wrong = right * is_mixed, wrong * is_mixed
+    held = (np.minimum(np.bincount(labels, side), 1).sum() for side in (right, wrong))
+    return int(min(held) + 1e-9)  # part marks that add up to a whole number do so but for rounding

@@ -25,7 +25,7 @@ ALL_EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
-class Draws:
+class Resamples:
     """B resamples, or B simulated labels, of the same n answers."""
 
     confidence: Array
@@ -83,7 +83,7 @@ class Draws:
         return np.where(self.size < self.num_bins, np.nan, values)
 
 
-def in_blocks(rows: Iterable[Array], draws: Callable[[Array], Draws]) -> Iterator[Draws]:
+def in_blocks(rows: Iterable[Array], draws: Callable[[Array], Resamples]) -> Iterator[Resamples]:
     """`draws` of many rows [n], weights or simulated labels, in blocks [B, n] of bounded size."""
     several = iter(rows)
     for first in several:
@@ -91,16 +91,16 @@ def in_blocks(rows: Iterable[Array], draws: Callable[[Array], Draws]) -> Iterato
         yield draws(np.stack([first, *more]))
 
 
-def brier(draws: Draws) -> Array:
+def brier(draws: Resamples) -> Array:
     return draws.mean((draws.confidence - draws.correct) ** 2)
 
 
-def brier_skill(draws: Draws) -> Array:
+def brier_skill(draws: Resamples) -> Array:
     variance = _variance(draws)
     return 1 - _divided(brier(draws), np.where(variance > ALL_EQUAL, variance, 0.0))
 
 
-def brier_parts(draws: Draws) -> tuple[Array, Array, Array]:
+def brier_parts(draws: Resamples) -> tuple[Array, Array, Array]:
     counts = draws.answers_in_bins
     gaps = draws.in_bins(draws.confidence - draws.correct)
     reliability = np.divide(gaps**2, counts, out=np.zeros_like(gaps), where=counts > 0).sum(1) / draws.size
@@ -108,23 +108,23 @@ def brier_parts(draws: Draws) -> tuple[Array, Array, Array]:
     return reliability, reliability + uncertainty - brier(draws), uncertainty
 
 
-def nll(draws: Draws) -> Array:
+def nll(draws: Resamples) -> Array:
     p, c = np.clip(draws.confidence, EPSILON, 1 - EPSILON), draws.correct
     return -draws.mean(c * np.log(p) + (1 - c) * np.log1p(-p))
 
 
-def ece(draws: Draws) -> Array:
+def ece(draws: Resamples) -> Array:
     gaps = draws.in_bins(draws.correct - draws.confidence)
     return draws.enough(np.abs(gaps).sum(1) / draws.size)
 
 
-def mce(draws: Draws) -> Array:
+def mce(draws: Resamples) -> Array:
     counts = draws.answers_in_bins
     gaps = np.abs(draws.in_bins(draws.correct - draws.confidence))
     return draws.enough(np.divide(gaps, counts, out=np.zeros_like(gaps), where=counts > 0).max(1))
 
 
-def debiased_ece(draws: Draws) -> Array:
+def debiased_ece(draws: Resamples) -> Array:
     counts = draws.answers_in_bins
     gaps = draws.in_bins(draws.correct - draws.confidence)
     hits, squares = (draws.in_bins(values) for values in (draws.correct, draws.correct**2))
@@ -134,7 +134,7 @@ def debiased_ece(draws: Draws) -> Array:
     return draws.enough((counts * (2 * gap - folded)).sum(1) / draws.size)
 
 
-def ace(draws: Draws) -> Array:
+def ace(draws: Resamples) -> Array:
     counts, hits = draws.by_confidence
     # Summed from the least confidence on, gaps are a line through each distinct confidence, whose answers share theirs.
     gaps = hits - counts * np.unique(draws.confidence)
@@ -154,7 +154,7 @@ def ace(draws: Draws) -> Array:
     return draws.enough(error / draws.size)
 
 
-def auroc(draws: Draws) -> Array:
+def auroc(draws: Resamples) -> Array:
     counts, positives = draws.by_confidence
     negatives = counts - positives
     below = np.cumsum(negatives, axis=1) - negatives
@@ -162,7 +162,7 @@ def auroc(draws: Draws) -> Array:
     return _divided((positives * (below + negatives / 2)).sum(1), pairs)
 
 
-def auroc_within(draws: Draws) -> Array:
+def auroc_within(draws: Resamples) -> Array:
     assert draws.subjects is not None, "defined of answers with subjects alone"
     _, subject = np.unique(draws.subjects, return_inverse=True)
     values, rank = np.unique(draws.confidence, return_inverse=True)
@@ -176,25 +176,25 @@ def auroc_within(draws: Draws) -> Array:
     return _divided((positives * (below + negatives / 2)).sum(1), (right * wrong).sum(1))
 
 
-def auprc(draws: Draws) -> Array:
+def auprc(draws: Resamples) -> Array:
     counts, positives = (side[:, ::-1] for side in draws.by_confidence)
     precision = _divided(np.cumsum(positives, axis=1), np.cumsum(counts, axis=1))
     value = _divided((positives * np.nan_to_num(precision)).sum(1), positives.sum(1))
     return np.where((counts - positives).sum(1) > 0, value, np.nan)
 
 
-def aurc(draws: Draws) -> Array:
+def aurc(draws: Resamples) -> Array:
     return _area(draws, *draws.by_confidence)
 
 
-def prr(draws: Draws) -> Array:
+def prr(draws: Resamples) -> Array:
     random = 1 - draws.mean(draws.correct)
     best = _area(draws, *draws.by_value(draws.correct))
     gain = random - best
     return _divided(random - aurc(draws), np.where(gain > ALL_EQUAL, gain, 0.0))
 
 
-def _area(draws: Draws, counts: Array, positives: Array) -> Array:
+def _area(draws: Resamples, counts: Array, positives: Array) -> Array:
     """[B]: area under the risk-coverage curve of answers in this order. `counts` and `positives` are [B, V]."""
     # With e the share of wrong ones among the m at one confidence, a answers and E wrong ones above it, the risks
     # (E + j e) / (a + j) add up, over j = 1..m, to m e + (E - a e) (H(a + m) - H(a)), H being harmonic numbers.
@@ -208,7 +208,7 @@ def _area(draws: Draws, counts: Array, positives: Array) -> Array:
     return (wrong + (wrong_above - above * share) * gained).sum(1) / draws.size
 
 
-def _variance(draws: Draws) -> Array:
+def _variance(draws: Resamples) -> Array:
     """[B]: of `correct` in each resample; 0 but for rounding where all are equal."""
     mean = draws.mean(draws.correct)
     return (draws.weight * (draws.correct - mean[:, None]) ** 2).sum(1) / draws.size

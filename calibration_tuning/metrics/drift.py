@@ -10,7 +10,13 @@ and Grünwald 2021). Looking after every answer therefore costs no correction.
 Two such factors are averaged, which keeps the guarantee: one of all answers together (calibration in the large), and
 one of five bins that had equally many answers at the evaluation (the shape). The guarantee is asymptotic: a bin takes
 part once five of its answers are expected to go against their confidence (be wrong where it is above 0.5, right where
-it is below), if confidences are exactly right; so must five have been at the evaluation.
+it is below), if confidences are exactly right; so must five have been at the evaluation. Confidences near 0 or 1 would
+never get there. Of n answers of the evaluation, none of which went against its confidence, up to 5 / n may be expected
+to (with 99% certainty), so at least that share of a bin, and at least 1% (`SUREST`), is expected to, and the variance
+is at least that of such a share.
+
+An e-value depends on the answers up to its own alone, those of a group so far being one unit. Later answers therefore
+never take back an alarm.
 """
 
 from __future__ import annotations
@@ -30,6 +36,8 @@ SHIFT = 0.1
 BINS = 5
 EXPECTED = 5.0
 """Least number of answers of a bin that must be expected to go against their confidence."""
+SUREST = 0.01
+"""Least share of the answers of a bin that is expected to go against their confidence, however sure they are."""
 FEWEST_GROUPS = 50
 """Groups in a bin without which the variance between them is not known well enough."""
 ABSENT = 1e9
@@ -66,7 +74,8 @@ class Drift:
     tested_from: int | None
     """How many answers it took until the test could begin; None where it could not, so that nothing is known."""
     evaluation_suffices: bool
-    """False where the evaluation's answers are too few for how sure they are. The test then never begins."""
+    """False where the evaluation has fewer than ten answers, or fewer than 50 groups of several answers. The test then
+    never begins."""
     gap_then: float
     """Accuracy minus mean confidence at the evaluation; 0 where there is none to compare with."""
     gap_now: float
@@ -81,7 +90,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Cumulative sums over units (an answer, or the answers of one group) in the order in which they came."""
+    """Of the first t answers, for each t. A unit is an answer, or those of one group so far."""
 
     units: Array
     """[t] units so far."""
@@ -90,7 +99,7 @@ class _Sums:
     residuals: Array
     """[t, B]"""
     chance: Array
-    """[t, B] sums of p (1 - p): the variance of calibrated labels that are 0 or 1."""
+    """[t, B] sums of p (1 - p): the variance of calibrated labels that are 0 or 1, the largest of any in [0, 1]."""
     rarer: Array
     """[t, B] units that are expected to go against their confidence."""
     present: Array
@@ -109,13 +118,17 @@ def calibration_drift(
     groups_then: Sequence[Any] | None = None,
     rate: float = 0.05,
 ) -> Drift:
-    """Test for drift of the calibration of answers, [n] in the order in which they came, since an evaluation.
+    """Test for drift of the calibration of answers, [n] in the order in which their labels came, since an evaluation.
 
     confidence, correct: [n], in [0, 1], as for `confidence_metrics`.
     then: (confidence, correct) at the evaluation; without it the test is against confidences that are exactly right.
-    groups, groups_then: labels of answers that are right or wrong together. A group counts once, where its first answer
-    stands.
+    groups, groups_then: labels of answers that are right or wrong together. A group counts once, by its answers so far.
+    With `groups`, 50 of them are needed in a bin, even if each has a single answer.
     rate: the share of models without drift that may raise an alarm, over all looks.
+
+    The result for the first answers of a stream is the same whatever comes later: an alarm stays raised as long as
+    new answers are appended. An answer whose label comes late must therefore stand where its label came, not where it
+    was asked. Confidences of exactly 0 or 1 are tested, too, as if at least 1% of them were expected to be off.
 
     Raises ValueError for lists of other shapes or values, for NaN and for an empty input.
     """
@@ -123,19 +136,18 @@ def calibration_drift(
         raise ValueError(f"rate is {rate}; it must be between 0 and 1")
     now, before = check(confidence, correct), None if then is None else check(*then)
     units = _units(groups, len(now[0]))
-    units_before = None if before is None else _units(groups_then, len(before[0]))
-    edges = _edges((now if before is None else before)[0])
-    whole = _factors(now, units, before, units_before, np.array([0.0, 1.0]))
-    parts = _factors(now, units, before, units_before, edges)
-    e_values, seen = (whole.factors + parts.factors) / 2, np.cumsum(np.bincount(units))
+    old = None if before is None else (*before, _units(groups_then, len(before[0])))
+    edges = np.linspace(0, 1, BINS + 1) if before is None else _edges(before[0])
+    whole, parts = (_factors((*now, units), old, ends, groups is not None) for ends in (np.array([0.0, 1.0]), edges))
+    e_values = (whole.factors + parts.factors) / 2
     alarms = np.flatnonzero(e_values >= 1 / rate)
     began = np.flatnonzero(whole.variances[:, 0] < ABSENT)
     return Drift(
         rate=rate,
         e_value=float(e_values[-1]),
         largest=float(max(1.0, e_values.max())),
-        alarm_at=int(seen[alarms[0]]) if len(alarms) else None,
-        tested_from=int(seen[began[0]]) if len(began) else None,
+        alarm_at=int(alarms[0]) + 1 if len(alarms) else None,
+        tested_from=int(began[0]) + 1 if len(began) else None,
         evaluation_suffices=whole.evaluation_suffices,
         gap_then=0.0 if before is None else float(np.mean(before[1] - before[0])),
         gap_now=float(np.mean(now[1] - now[0])),
@@ -154,16 +166,21 @@ class _Factors:
     """In every bin."""
 
 
-def _factors(
-    now: tuple[Array, Array], units: Array, before: tuple[Array, Array] | None, units_before: Array | None, edges: Array
-) -> _Factors:
-    """The Bayes factor for drift after each unit, over the bins between `edges`."""
-    sums = _sums(*now, units, edges)
-    means, covariance, takes_part = _moments(sums, _binary(now[1]))
-    suffices = True
-    if before is not None and units_before is not None:
-        old = _sums(*before, units_before, edges)
-        old_means, old_covariance, has_enough = (values[-1:] for values in _moments(old, _binary(before[1])))
+Answers = tuple[Array, Array, Array]
+"""Confidences, correctness and numbers of units, [n] each."""
+
+
+def _factors(now: Answers, before: Answers | None, edges: Array, has_groups: bool) -> _Factors:
+    """The Bayes factor for drift after each answer, over the bins between `edges`."""
+    sums, suffices = _sums(*now, edges), True
+    if before is None:
+        means, covariance, takes_part = _moments(sums, SUREST, has_groups)
+    else:
+        old = _sums(*before, edges)
+        surest = np.clip(EXPECTED / np.maximum(old.present[-1], 1), SUREST, 0.5)
+        means, covariance, takes_part = _moments(sums, surest, has_groups)
+        of_old = _moments(old, surest, len(before[0]) > old.units[-1])
+        old_means, old_covariance, has_enough = (values[-1:] for values in of_old)
         means, covariance, takes_part = means - old_means, covariance + old_covariance, takes_part & has_enough
         suffices = bool(has_enough.all())
     means = np.where(takes_part, means, 0.0)
@@ -178,35 +195,52 @@ def _factors(
 
 
 def _sums(confidence: Array, correct: Array, units: Array, edges: Array) -> _Sums:
-    bins, size = len(edges) - 1, int(units.max()) + 1
-    index = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
+    bins = len(edges) - 1
+    inside = np.eye(bins)[np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)]
+    by_answer = (np.ones(len(units)), correct - confidence, np.minimum(confidence, 1 - confidence))
+    m, r, against = (_of_unit(inside * values[:, None], units) for values in by_answer)
 
-    def per_unit(values: Array) -> Array:
-        return np.bincount(units * bins + index, weights=values, minlength=size * bins).reshape(size, bins)
+    def total(values: Array) -> Array:
+        return np.cumsum(values[1] - values[0], axis=0)
 
-    m, r = per_unit(np.ones(len(confidence))), per_unit(correct - confidence)
-    rarer = per_unit(np.minimum(confidence, 1 - confidence)) / np.maximum(m, 1)
-    by_unit = (m, r, per_unit(confidence * (1 - confidence)), rarer, m > 0)
-    products = [np.cumsum(a[:, :, None] * b[:, None, :], axis=0) for a, b in ((r, r), (r, m), (m, m))]
-    return _Sums(np.arange(1, size + 1), *(np.cumsum(values, axis=0) for values in by_unit), *products)
+    return _Sums(
+        units=np.cumsum(m[0].sum(1) == 0),
+        counts=total(m),
+        residuals=total(r),
+        chance=np.cumsum(inside * (confidence * (1 - confidence))[:, None], axis=0),
+        rarer=total(against / np.maximum(m, 1)),
+        present=total(np.minimum(m, 1)),
+        rr=total(r[..., :, None] * r[..., None, :]),
+        rm=total(r[..., :, None] * m[..., None, :]),
+        mm=total(m[..., :, None] * m[..., None, :]),
+    )
 
 
-def _moments(sums: _Sums, is_binary: bool) -> tuple[Array, Array, Array]:
+def _of_unit(values: Array, units: Array) -> Array:
+    """[2, n, B]: of each answer, the sums of `values` [n, B] over the earlier answers of its unit; and with itself."""
+    order = np.argsort(units, kind="stable")
+    earlier = np.cumsum(values[order], axis=0) - values[order]
+    so_far = np.empty_like(values)
+    so_far[order] = earlier - earlier[np.searchsorted(units[order], units[order])]
+    return np.stack([so_far, so_far + values])
+
+
+def _moments(sums: _Sums, surest: Array | float, has_groups: bool) -> tuple[Array, Array, Array]:
     """Mean residuals [t, B], their covariance [t, B, B] by the sums of units (linearised, as of ratios), and which bins
-    have enough answers [t, B]. A variance is never below that of calibrated labels that are 0 or 1: few answers, all of
-    them right, vary too little."""
+    have enough answers [t, B]. A variance is never below that of calibrated labels that are 0 or 1, nor below that of a
+    share `surest` [B] of them: few answers, all of them right, vary too little."""
     n = np.maximum(sums.counts, 1.0)
     means = sums.residuals / n
     cross = means[:, None, :] * sums.rm
     centred = sums.rr - cross - cross.transpose(0, 2, 1) + means[:, :, None] * means[:, None, :] * sums.mm
     few = sums.units / np.maximum(sums.units - 1, 1)
     covariance = centred / (n[:, :, None] * n[:, None, :]) * few[:, None, None]
-    if is_binary:
-        diagonal = np.arange(n.shape[1])
-        covariance[:, diagonal, diagonal] = np.maximum(covariance[:, diagonal, diagonal], sums.chance / n**2)
-    has_groups = sums.counts[-1].sum() > sums.units[-1]
-    takes_part = (sums.rarer >= EXPECTED) & (sums.present >= (FEWEST_GROUPS if has_groups else 1))
-    return means, covariance + 1e-12 * np.eye(n.shape[1]), takes_part
+    diagonal = np.arange(n.shape[1])
+    least = np.maximum(sums.chance / n, surest * (1 - surest)) / n
+    covariance[:, diagonal, diagonal] = np.maximum(covariance[:, diagonal, diagonal], least)
+    rarer = np.maximum(sums.rarer, surest * sums.present) + 1e-9
+    enough = (rarer >= EXPECTED) & (sums.present >= (FEWEST_GROUPS if has_groups else 1))
+    return means, covariance + 1e-12 * np.eye(n.shape[1]), np.logical_or.accumulate(enough, axis=0)
 
 
 def _squared(means: Array, covariance: Array) -> Array:
@@ -222,7 +256,7 @@ def _visible(variance: float, rate: float) -> float:
 
 
 def _units(groups: Sequence[Any] | None, n: int) -> Array:
-    """Number of each answer's unit [n], counted in the order of the first answers."""
+    """Number of each answer's unit [n]."""
     if groups is None:
         return np.arange(n)
     if len(groups) != n:
@@ -232,9 +266,10 @@ def _units(groups: Sequence[Any] | None, n: int) -> Array:
 
 
 def _edges(confidence: Array) -> Array:
-    """Ends of bins with equally many of these confidences; fewer bins where many are equal."""
-    inner = np.unique(np.quantile(confidence, np.arange(1, BINS) / BINS))
-    return np.array([0.0, *inner[(inner > 0) & (inner < 1)], 1.0])
+    """Ends of bins with equally many of these confidences; fewer bins where many are equal. Where many are exactly 0 or
+    1, these are a bin of their own."""
+    inner = np.quantile(confidence, np.arange(1, BINS) / BINS)
+    return np.array([0.0, *np.unique(np.where(inner > 0, inner, np.nextafter(0, 1))), 1.0])
 
 
 def _bins(now: tuple[Array, Array], before: tuple[Array, Array] | None, edges: Array) -> tuple[BinDrift, ...]:
@@ -248,7 +283,3 @@ def _bins(now: tuple[Array, Array], before: tuple[Array, Array] | None, edges: A
         (then, gap_then), (count, gap_now) = gaps
         rows.append(BinDrift(float(low), float(high), then, count, gap_then, gap_now))
     return tuple(rows)
-
-
-def _binary(correct: Array) -> bool:
-    return bool(((correct == 0) | (correct == 1)).all())

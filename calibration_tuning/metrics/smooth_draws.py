@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import irfft, rfft
 
-from calibration_tuning.metrics.draws import Draws
+from calibration_tuning.metrics.draws import Resamples
 
 Array = np.ndarray
 EPSILON, HALVINGS = 0.001, 10
@@ -14,7 +14,7 @@ FLOOR = 0.0001
 """That relplot adds to a density."""
 
 
-def smooth_ece(draws: Draws) -> Array:
+def smooth_ece(draws: Resamples) -> Array:
     """[B]: the error at the bandwidth that equals it (Błasiok and Nakkiran 2023)."""
     residuals = draws.weight * (draws.confidence - draws.correct)
     spectra: dict[int, tuple[Array, Array]] = {}

@@ -45,7 +45,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def unwritable(reason: str | None) -> str:
-    return f"cannot be written ({reason}); what was finished is kept; make room and run the same command again"
+    return f"cannot be written ({reason}); finished work is kept; free some disk space and run the same command again"
 
 
 def _disk_fault(error: Exception) -> str | None:
@@ -69,6 +69,11 @@ def recover_folder(target: Path) -> None:
 
 def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.previous")
+
+
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
 
 
 def write_text(path: Path, text: str) -> None:

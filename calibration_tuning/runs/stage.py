@@ -69,5 +69,5 @@ def already_made(
             f"{folder}: was made with other settings or from other files; --force overwrites it, name=NEW keeps both"
         )
     if is_first_process():
-        print(f"{folder} is up to date (--force makes it again)")
+        print(f"{folder} is up to date (--force rebuilds it)")
     return True

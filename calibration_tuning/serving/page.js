@@ -40,11 +40,11 @@ async function post(path, body) {
   try {
     reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
   } catch {
-    throw new Error("The server does not answer. See that it still runs, then ask again.");
+    throw new Error("No reply from the server. Check that it is running, then ask again.");
   }
-  const found = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Error(sentence((found.error && found.error.message) || "the server replies " + reply.status));
-  return found;
+  const content = await reply.json().catch(() => ({}));
+  if (!reply.ok) throw new Error(sentence((content.error && content.error.message) || "the server replies " + reply.status));
+  return content;
 }
 
 function sentence(text) {
@@ -114,6 +114,6 @@ fetch("about").then((reply) => reply.json()).then((found) => {
     at("picture").hidden = false;
   }
 }).catch(() => {
-  at("problem").textContent = "The server does not say what it serves. See that it still runs, then load this page again.";
+  at("problem").textContent = "Cannot reach the server. Check that it is running, then reload this page.";
   at("problem").hidden = false;
 });

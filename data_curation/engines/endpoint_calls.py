@@ -20,13 +20,18 @@ NEUTRAL: dict[str, Any] = {
     "min_p": 0.0,
     "repetition_penalty": 1.0,
 }
-"""Sampling from the model's own probabilities. Servers apply a generation_config's settings unless they are told so.
-The last three are not OpenAI's; vLLM and SGLang know them."""
+"""Sampling from the model's own probabilities. Servers apply a generation_config's settings unless they are told so."""
+FOREIGN = ("top_k", "min_p", "repetition_penalty", "chat_template_kwargs")
+"""Parameters that are not of OpenAI's protocol; vLLM and SGLang know them."""
+OLDER = {"max_completion_tokens": "max_tokens"}
+"""What servers that do not know a parameter called it before."""
 SCORING: dict[str, dict[str, Any]] = {
     "echo": {"echo": True, "logprobs": 1},
     "prompt_logprobs": {"prompt_logprobs": 0},
 }
 """Ways to ask for the log-probabilities of a prompt: OpenAI's first protocol (vLLM, SGLang, Together); vLLM's own."""
+LONGEST_SHOWN = 300
+"""Characters of a server's words that are repeated."""
 _UNKNOWN = re.compile(
     r"unrecogni[sz]ed|unknown|unexpected|not permitted|(extra|additional|unsupported) "
     r"(argument|field|input|parameter|propert)",
@@ -44,42 +49,48 @@ class Endpoint:
         self._key = key
         self._tokenizer = prompt_format.tokenizer
         self._neutral = dict(NEUTRAL)
+        self._untaken: set[str] = set()
+        """Parameters that the server does not take."""
         if prompt_format.style == "chat" and ChatTemplate(prompt_format.tokenizer).can_think:
             # The server renders the template; it must switch reasoning as the other engines do.
             switch = prompt_format.thinking == "on"
             self._neutral["chat_template_kwargs"] = dict.fromkeys(SWITCHES, switch)
         self._scoring: str | None = None
 
-    async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The reply as parsed JSON. Neutral sampling parameters that the server rejects are left out, with a warning.
+    async def post(self, path: str, body: dict[str, Any], optional: dict[str, Any] | None = None) -> Any:
+        """The reply as parsed JSON. Neutral sampling parameters and those of `optional` are left out, with a warning,
+        if the server rejects them. A parameter of `OLDER` that it rejects is sent under its older name.
 
         Raises `NoAnswer` for a reply that is not JSON, and the client library's errors.
         """
         import httpx
         from openai import APIStatusError
 
-        neutral = dict(self._neutral)
+        optional = {**self._neutral, **(optional or {})}
+        untaken = set(self._untaken)
         rejected = ""
         while True:
+            taken = {name: value for name, value in optional.items() if name not in untaken}
+            needed = {OLDER[name] if name in OLDER and name in untaken else name: body[name] for name in body}
             try:
-                response = await self._client.post(path, cast_to=httpx.Response, body={**body, **neutral})
+                response = await self._client.post(path, cast_to=httpx.Response, body={**needed, **taken})
             except APIStatusError as error:
-                names = _blamed(error, neutral)
+                names = _blamed(error, [*taken, *(name for name in needed if name in OLDER)])
                 if not names:
                     raise
-                neutral = {name: value for name, value in neutral.items() if name not in names}
+                untaken |= {*names}
                 rejected = rejected or self.told(error)
                 continue
-            self._leave_out([name for name in self._neutral if name not in neutral], rejected)
+            self._learn(untaken - self._untaken, rejected)
             try:
                 return whole(response.json())
             except (ValueError, RecursionError):
                 what = said(response.text) or "empty"
                 raise NoAnswer(f"the endpoint's reply is not of its protocol ({what})", lasting=False) from None
 
-    def _leave_out(self, names: Sequence[str], reason: str) -> None:
-        if names:
-            self._neutral = {name: value for name, value in self._neutral.items() if name not in names}
+    def _learn(self, untaken: set[str], reason: str) -> None:
+        self._untaken |= untaken
+        if names := sorted(untaken - OLDER.keys()):
             print(
                 f"warning: curation.engine: {self.name} does not take {', '.join(names)} ({reason}); "
                 "the server's defaults apply",
@@ -129,11 +140,12 @@ class Endpoint:
             )
 
     def told(self, error: Any) -> str:
-        """What the server said, without the key."""
-        return whole(self.hidden(said(error.body if error.body else error.response.text) or "without a word"))
+        """What the server said, as `shown` has it."""
+        return self.shown(whole(said(error.body if error.body else error.response.text) or "without a word"))
 
-    def hidden(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+    def shown(self, text: str) -> str:
+        """The beginning of a text, without the key: the key goes first, as a part of it would no longer be found."""
+        return (text.replace(self._key, "***") if self._key else text)[:LONGEST_SHOWN]
 
 
 def whole(value: Any) -> Any:
@@ -152,10 +164,9 @@ def _body(error: Any) -> str:
 def _blamed(error: Any, sent: Iterable[str]) -> list[str]:
     """Which of the parameters `sent` a server's refusal is about: those it names; if it complains of a parameter that
     it does not name, those that are not of OpenAI's protocol."""
-    if error.status_code not in REFUSED:
+    if error.status_code not in (*REFUSED, 403):  # 403: OpenAI, of log-probabilities that a model does not give
         return []
     text = _body(error)
-    if named := [name for name in sent if re.search(rf"\b{name}\b", text)]:
+    if named := [name for name in sent if re.search(rf"\b{name}\b", text, re.IGNORECASE)]:
         return named
-    foreign = [name for name in sent if name not in ("top_p", "presence_penalty", "frequency_penalty")]
-    return foreign if _UNKNOWN.search(text) else []
+    return [name for name in sent if name in FOREIGN] if _UNKNOWN.search(text) else []

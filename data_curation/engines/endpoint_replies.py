@@ -11,8 +11,6 @@ from typing import Any
 
 from calibration_tuning.grading.traces import trace_of, without_trace
 
-LONGEST_SAID = 300
-"""Characters of a server's words that are repeated."""
 WORDS = ("error", "message", "detail", "msg", "errors", "reason")
 """Where servers put what they have to say: OpenAI and vLLM, TGI, FastAPI, others."""
 ASIDE = ("reasoning_content", "reasoning", "thinking")
@@ -44,7 +42,7 @@ class Written:
 
 def said(body: Any) -> str:
     """A server's own words in an error's body, in one line; the whole body where they are nowhere to be seen."""
-    return " ".join(_words(body, depth=0).split())[:LONGEST_SAID]
+    return " ".join(_words(body, depth=0).split())
 
 
 def _words(body: Any, depth: int) -> str:

@@ -19,8 +19,8 @@ from data_curation.engines.endpoint_calls import Endpoint
 from data_curation.engines.endpoint_replies import REFUSED, NoAnswer, Written, written_answer
 
 GIVE_UP = 8
-"""So many requests in a row without a reply, or one from each worker, and the endpoint counts as gone. So many
-refusals without a single answer, and it is the settings that are refused."""
+"""After this many requests in a row with neither an answer nor a refusal (or one per worker, if there are more), the
+run stops: the endpoint is down. If it ends with this many refusals and not one answer, the settings are wrong."""
 
 # Statuses that say something is wrong with the settings, not with one question.
 WRONG_SETTINGS = {401: "the key is not accepted", 403: "access is denied", 404: "not found there"}
@@ -110,8 +110,8 @@ class OpenAI:
                         done.put([(request, answer)])
                         if in_a_row >= max(settings.concurrency, GIVE_UP):
                             raise RunError(
-                                f"curation.engine: {settings.base_url} answers no longer: {answer.reason}, "
-                                f"{in_a_row} requests in a row; see that it runs, then run the same command again"
+                                f"curation.engine: {settings.base_url} no longer answers: {answer.reason}, {in_a_row} "
+                                "requests in a row; check that it is running, then run the same command again"
                             )
 
             async with asyncio.TaskGroup() as group:
@@ -120,7 +120,7 @@ class OpenAI:
         if not answered and len(refused) >= GIVE_UP:
             raise RunError(
                 f"curation.engine: {settings.base_url} ({self._model}) answers none of {len(requests)} requests: "
-                f"{refused[0][1].reason}; mend the settings or the endpoint, then run the same command again"
+                f"{refused[0][1].reason}; fix the settings or the endpoint, then run the same command again"
             )
         done.put(refused)
 
@@ -130,7 +130,7 @@ class OpenAI:
         try:
             return await (self._chosen if cloze else self._written)(endpoint, request)
         except NoAnswer as error:
-            return Failure(endpoint.hidden(str(error)), error.lasting)
+            return Failure(endpoint.shown(str(error)), error.lasting)
         except errors.APITimeoutError:
             return Failure(f"no reply within {self._settings.timeout:g} s, {self._tries} times", lasting=False)
         except errors.APIConnectionError as error:
@@ -158,28 +158,28 @@ class OpenAI:
         common = {
             "model": self._model,
             "temperature": self._job.temperature if request.sample else 0.0,
-            "seed": int(uniforms(request, self._job.seed)[0] * 2**31),
         }
+        optional = {"seed": int(uniforms(request, self._job.seed)[0] * 2**31)}
         if prompt_format.style == "chat":
             asked = {
                 "messages": prompt_format.answer_messages(demonstrations, question),
                 "max_completion_tokens": request.max_new_tokens + prompt_format.trace_room,
-                "logprobs": True,
             }
-            return self._answer(request, written_answer(await endpoint.post("/chat/completions", {**common, **asked})))
+            reply = await endpoint.post("/chat/completions", common | asked, optional | {"logprobs": True})
+            return self._answer(request, written_answer(reply))
         asked = {
             "prompt": prompt_format.answer_text(demonstrations, question),
             "max_tokens": request.max_new_tokens,
-            "logprobs": 1,
             "stop": [prompt_format.stop_text(question.multiline) or "\n"],
         }
-        return self._answer(request, written_answer(await endpoint.post("/completions", {**common, **asked})))
+        reply = await endpoint.post("/completions", common | asked, optional | {"logprobs": 1})
+        return self._answer(request, written_answer(reply))
 
     async def _chosen(self, endpoint: Endpoint, request: Request) -> Answer:
         """The likeliest of the given choices, each read after the very token ids that the other engines read."""
         prompt_format = self._job.prompt_format
         block = prompt_format.few_shot_ids(self._job.blocks.get(request.block, []))
-        prompt = [*block, *prompt_format.question_ids(request.question)]
+        prompt = [*block, *prompt_format.answering_ids(request.question)]
         choices = list(request.question.choices or ())
         ids = [prompt_format.answer_ids(choice) for choice in choices]
         logprobs = [await endpoint.continuation_logprobs(self._model, prompt, tokens) for tokens in ids]
@@ -191,7 +191,7 @@ class OpenAI:
         answer = written.text.strip()
         ids = prompt_format.answer_ids(answer) if answer else []
         count, room = self._trace_tokens(written), request.max_new_tokens
-        if written.trace is not None and len(ids) > room:  # what a short trace left of its room went into the answer
+        if len(ids) > room:  # what a short trace left of its room, or a server that knows no limit by this name
             answer = str(prompt_format.tokenizer.decode(ids[:room])).strip()
             ids = prompt_format.answer_ids(answer)[:room]
         # One by one, as another split can have the same length; tokenizers differ in whether they show leading spaces.

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, FiniteFloat, NonNegativeInt, ValidationError
 
 from calibration_tuning.config.engines import RecordedEngine
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.lm.answering import Request
 from calibration_tuning.lm.generation import Answer
+from calibration_tuning.values import as_text, parsed
 from data_curation.engines import Failure, Finished, Job
 from data_curation.read_rows import READERS, Unreadable, is_file_path, read_file
 
 BATCH = 1000
-
-
-def _given(value: Any) -> Any:
-    """Csv files hold lists as JSON text, and nothing where there is none."""
-    return json.loads(value or "[]") if isinstance(value, str) else value or []
+Text = Annotated[str, BeforeValidator(lambda value: value if value is None else as_text(value))]
+"""Read as a question's own id and text are; one that is missing is refused."""
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(coerce_numbers_to_str=True)
-
-    id: str
-    answer: str
+    id: Text
+    answer: Text
     sample: Annotated[NonNegativeInt, BeforeValidator(lambda value: value or 0)] = 0
-    token_logprobs: Annotated[list[FiniteFloat], BeforeValidator(_given)] = []
+    # Csv files hold lists as text, and nothing where there is none.
+    token_logprobs: Annotated[list[FiniteFloat], BeforeValidator(lambda value: parsed(value) or [])] = []
 
 
 class Recorded:
@@ -50,14 +46,13 @@ class Recorded:
         self._answers: dict[str, Answer] = {}
         for number, line in enumerate(read_file(path)):
             row = _checked(line, f"{path}, row {number}")
-            text = row.answer.strip()
-            ids = job.prompt_format.answer_ids(text) if text else []
+            ids = job.prompt_format.answer_ids(row.answer)
             if row.token_logprobs and len(row.token_logprobs) != len(ids):
                 raise UserError(
                     f"{path}, row {number}, token_logprobs: {len(row.token_logprobs)} values, but the answer has "
-                    f"{len(ids)} tokens with this model's tokenizer; mend them or leave them out"
+                    f"{len(ids)} tokens with this model's tokenizer; fix them or leave them out"
                 )
-            key, answer = f"{row.id}#{row.sample}", Answer(text, ids, row.token_logprobs)
+            key, answer = f"{row.id}#{row.sample}", Answer(row.answer, ids, row.token_logprobs)
             if self._answers.setdefault(key, answer) != answer:
                 raise UserError(
                     f"{path}, row {number}, id: {row.id!r} has another answer above; remove one of the rows"
@@ -90,8 +85,8 @@ class Recorded:
 
 def _checked(row: dict[str, Any] | Unreadable, where: str) -> _Row:
     if isinstance(row, Unreadable):
-        raise UserError(f"{where}: {row}; mend or remove the row")
+        raise UserError(f"{where}: {row}; fix or remove the row")
     try:
         return _Row.model_validate(row)
     except ValidationError as error:
-        raise UserError(f"{where}{first_problem(error)}; mend or remove the row") from None
+        raise UserError(f"{where}{first_problem(error)}; fix or remove the row") from None

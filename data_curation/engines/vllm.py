@@ -14,7 +14,8 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.answering import Request, uniforms
 from calibration_tuning.lm.generation import Answer, end_tokens, finished, with_trace
 from calibration_tuning.lm.likelihood import cloze_answer
-from calibration_tuning.lm.models import cpu_multiplies_bfloat16, resolve_model_path
+from calibration_tuning.lm.models import cpu_multiplies_bfloat16
+from calibration_tuning.lm.pypi_source import resolve_model_path
 from calibration_tuning.runs.processes import process_count
 from data_curation.engines import Failure, Finished, Job
 

@@ -6,12 +6,11 @@ switched off, `after` on.
 
 from __future__ import annotations
 
-from calibration_tuning.records import GradedAnswer
 from evaluation.passes import choices, expressed, query, reading, reasoning, samples, states, text, tokens, writing
-from evaluation.passes.base import Pass, PassContext, State
+from evaluation.passes.base import Pass
 from evaluation.passes.rows import (
     every_answer,
-    first_test_answers,
+    reanswered_test_answers,
     some_answers,
     some_test_answers,
     with_other_models,
@@ -85,11 +84,11 @@ PASSES: dict[str, Pass] = {
     "reanswered": Pass(
         writing.answer_again,
         block=tokens.answer_block,
-        rows=first_test_answers,
+        rows=reanswered_test_answers,
         applies=writing.can_be_graded,
         kind=writing.kind,
         runs=lambda s: bool(s.adapter_on_answers),
     ),
 }
 
-__all__ = ["PASSES", "GradedAnswer", "Pass", "PassContext", "State"]
+__all__ = ["PASSES"]

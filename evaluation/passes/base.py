@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from calibration_tuning.lm.caches import Prefix, encode_prefix
 from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 from evaluation.passes.rows import Answers
+from evaluation.schema import State as State
 
-State = Literal["before", "after"]
 BOTH: tuple[State, ...] = ("before", "after")
 Finding = dict[str, Any]
 """What a pass found about one answer in one state of the model, as JSON-like values."""

@@ -48,9 +48,10 @@ def some_test_answers(answers: Answers) -> list[GradedAnswer]:
     return list(_some_of(answers, "test"))
 
 
-def first_test_answers(answers: Answers) -> list[GradedAnswer]:
-    """The first `evaluation.adapter_on_answers` of the test split."""
-    return list(answers.splits["test"][: answers.settings.adapter_on_answers])
+def reanswered_test_answers(answers: Answers) -> list[GradedAnswer]:
+    """A sample of the test split, at most `evaluation.adapter_on_answers`. Its first answers would be those of the
+    largest groups, which splits begin with."""
+    return list(drawn(answers.splits["test"], answers.settings.adapter_on_answers, answers.seed))
 
 
 def _some_of(answers: Answers, split: str) -> Sequence[GradedAnswer]:

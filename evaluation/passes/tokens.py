@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
 
-from calibration_tuning.lm.likelihood import CHUNK, continue_rows, token_entropies, token_logprobs
+from calibration_tuning.lm.likelihood import CHUNK, Continued, continue_rows, token_entropies, token_logprobs
 from calibration_tuning.lm.models import float32_logits
-from calibration_tuning.metrics.token_bins import BINNINGS
+from calibration_tuning.metrics.token_bins import BINNINGS, Binning
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from calibration_tuning.records import Demonstration, FewShot, GradedAnswer
 from evaluation.passes.base import Finding, PassContext, State, pack
@@ -47,26 +46,7 @@ def measure(
     places = continued.split(range(len(continued.targets)))
     at_answers = [place for parts in places if len(parts) > 1 for place in parts[1]]
     entropies = iter(token_entropies(context.model, continued.hidden[at_answers]))
-    mine = [place for parts in places for place in parts[0]]
-    owners = np.array([i for i, reference in enumerate(references) for _ in reference])
-    first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
-    by_binning = {binning: TokenCalibration(context.settings.num_bins, binning) for binning in BINNINGS}
-    scan = {t: TokenCalibration(context.settings.num_bins) for t in TEMPERATURES}
-    head = partial(float32_logits, context.model)
-    temperature = context.checkpoint.token_temperature if state == "before" else None
-    adaptive = TokenCalibration(context.settings.num_bins)
-    for start in range(0, len(mine), CHUNK):
-        part = slice(start, start + CHUNK)
-        logits, targets = head(continued.hidden[mine[part]]), continued.targets[mine[part]]
-        for tokens in by_binning.values():
-            tokens.update(logits, targets, owners[part])
-        if temperature is not None:
-            by = temperature(continued.hidden[mine[part]]).unsqueeze(1)
-            adaptive.update(logits.float() / by, targets, owners[part])
-        scanned = first[part].to(logits.device)
-        some, their_targets, their_owners = logits[scanned], targets[scanned], owners[part][first[part].numpy()]
-        for t, tokens in scan.items():
-            tokens.update(some / t, their_targets, their_owners)
+    by_binning, scan, adaptive = _reference_calibration(context, state, continued, [parts[0] for parts in places])
     return [
         {
             "answer_logprobs": list(parts[1]) if len(parts) > 1 else [],
@@ -74,7 +54,35 @@ def measure(
             "vocabulary": by_binning["equal_width"].vocabulary,
             "tokens": {binning: pack(tokens.sums[i]) for binning, tokens in by_binning.items()},
             "scan": [pack(tokens.sums[i]) for tokens in scan.values()],
-            **({} if temperature is None else {"adaptive": pack(adaptive.sums[i])}),
+            **({} if adaptive is None else {"adaptive": pack(adaptive.sums[i])}),
         }
         for i, parts in enumerate(logprobs)
     ]
+
+
+def _reference_calibration(
+    context: PassContext, state: State, continued: Continued, references: Sequence[Sequence[int]]
+) -> tuple[dict[Binning, TokenCalibration], dict[float, TokenCalibration], TokenCalibration | None]:
+    """The sums over the references' tokens, by binning, by temperature of the scan, and with the checkpoint's token
+    temperature. `references`: the places of each one's tokens in `continued`."""
+    places = [place for reference in references for place in reference]
+    owners = np.array([i for i, reference in enumerate(references) for _ in reference])
+    first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
+    bins = context.settings.num_bins
+    by_binning = {binning: TokenCalibration(bins, binning) for binning in BINNINGS}
+    scan = {t: TokenCalibration(bins) for t in TEMPERATURES}
+    temperature = context.checkpoint.token_temperature if state == "before" else None
+    adaptive = None if temperature is None else TokenCalibration(bins)
+    for start in range(0, len(places), CHUNK):
+        part = slice(start, start + CHUNK)
+        hidden, targets = continued.hidden[places[part]], continued.targets[places[part]]
+        logits = float32_logits(context.model, hidden)
+        for tokens in by_binning.values():
+            tokens.update(logits, targets, owners[part])
+        if temperature is not None and adaptive is not None:
+            adaptive.update(logits.float() / temperature(hidden).unsqueeze(1), targets, owners[part])
+        scanned = first[part].to(logits.device)
+        some, their_targets, their_owners = logits[scanned], targets[scanned], owners[part][first[part].numpy()]
+        for t, tokens in scan.items():
+            tokens.update(some / t, their_targets, their_owners)
+    return by_binning, scan, adaptive

@@ -87,6 +87,7 @@ _DENIALS = frozenset(
     ]
 )
 _WRONG = re.compile(r"(?: \w+){0,4} (?:not|incorrect|wrong|false|untrue|mistaken|to fail)\b")
+_UNSAID = re.compile(r"(?: for \w+)? to (?:say|tell|know|determine|judge|assess|estimate|verify|be (?:sure|certain))\b")
 
 _SIGNS = str.maketrans(dict.fromkeys("−–—‐‑", "-"))
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d{1,2}(?!\d))")
@@ -125,8 +126,8 @@ def read_percent(reply: str) -> float | None:
 def read_words(reply: str) -> float | None:
     """The probability of the phrase that a reply chooses, the longest where several begin at one place.
 
-    None for no phrase, for phrases of different probability, and where a phrase is denied, graded or said of being
-    wrong ("not likely", "somewhat likely", "likely incorrect").
+    None for no phrase, for phrases of different probability, and where a phrase is denied, graded, or said of being
+    wrong or of judging at all ("not likely", "somewhat likely", "likely incorrect", "impossible to say").
     """
     stated = set()
     for clause in re.split(r"[.,;:!?\n(]+", without_trace(reply).casefold()):
@@ -135,7 +136,9 @@ def read_words(reply: str) -> float | None:
             before = text[: match.start()].split()
             if _DENIALS & {*before}:
                 continue
-            if (before and before[-1] not in _NEUTRAL) or _WRONG.match(text, match.end()):
+            if (before and before[-1] not in _NEUTRAL) or any(
+                after.match(text, match.end()) for after in (_WRONG, _UNSAID)
+            ):
                 return None
             stated.add(WORDS[match.group()])
     return stated.pop() if len(stated) == 1 else None

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from calibration_tuning.lm.models import load_tokenizer
-from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.records import GradedAnswer
 from evaluation.evidence import Evidence
 from evaluation.passes.base import BOTH, State
-from evaluation.schema import Code, CodeRow, Numbers
+from evaluation.schema import Code, CodeRow
 
 SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
 LEAST = 10
@@ -45,8 +44,10 @@ def _state(evidence: Evidence, state: State, rows: list[GradedAnswer], tokenizer
     lines = np.array([value for lines in by_row for value in lines])
     return CodeRow(
         lines=len(lines),
-        program={name: _rated(evidence, np.array(values), correct, groups) for name, values in whole.items()},
-        line=_rated(evidence, lines, correct[owner], groups[owner]),
+        program={
+            name: evidence.rated_against(np.array(values), correct, groups, SHOWN) for name, values in whole.items()
+        },
+        line=evidence.rated_against(lines, correct[owner], groups[owner], SHOWN),
     )
 
 
@@ -66,10 +67,3 @@ def line_confidences(tokenizer: Any, row: GradedAnswer, logprobs: list[float]) -
         by_line.setdefault(line, []).append(float(np.exp(logprob)))
     shown = [number for number, line in enumerate(text.split("\n")) if line.strip()]
     return [float(np.mean(by_line[number])) for number in shown if number in by_line]
-
-
-def _rated(evidence: Evidence, confidence: np.ndarray, correct: np.ndarray, groups: np.ndarray) -> Numbers:
-    settings = evidence.config.evaluation
-    return confidence_metrics(
-        confidence, correct, settings.num_bins, evidence.config.seed, settings.bootstrap_samples, groups, SHOWN
-    )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from calibration_tuning.metrics.confidence import confidence_metrics
 from calibration_tuning.metrics.cross_fitting import apply
-from calibration_tuning.records import GradedAnswer
 from evaluation.agreement import majority
 from evaluation.evidence import TUNED_QUERY, Evidence
-from evaluation.schema import Compute, Numbers, ReasoningPoint, SamplePoint
+from evaluation.schema import Compute, ReasoningPoint, SamplePoint
 
 SHOWN = ("accuracy", "brier", "ece", "auroc", "mean_confidence")
 
@@ -29,12 +25,13 @@ def _samples(evidence: Evidence) -> list[SamplePoint]:
     drawn = [(row, finding["samples"]) for row, finding in findings if finding and finding["samples"]]
     if not drawn:
         return []
+    groups = np.array([row.group for row, _ in drawn])
     most = min(len(samples) for _, samples in drawn)
     points = []
     for count in [k for k in (1, 2, 4, 8, 16, 32, 64) if k < most] + [most]:
         correct, share = np.array([majority(row, samples[:count]) for row, samples in drawn]).T
         tokens = float(np.mean([sum(sample["tokens"] for sample in samples[:count]) for _, samples in drawn]))
-        rated = _rated(evidence, [row for row, _ in drawn], correct, share)
+        rated = evidence.rated_against(share, correct, groups, SHOWN)
         points.append(SamplePoint(samples=count, tokens=tokens, n=len(drawn), vote_share=rated))
     return points
 
@@ -42,28 +39,21 @@ def _samples(evidence: Evidence) -> list[SamplePoint]:
 def _reasoning(evidence: Evidence) -> list[ReasoningPoint]:
     findings = ((row, evidence.findings.of("reasoning", "after", row)) for row in evidence.splits["test"])
     asked = [(row, finding["budgets"]) for row, finding in findings if finding]
-    rows = [row for row, _ in asked]
+    groups = np.array([row.group for row, _ in asked])
     points = []
     for number in range(len(asked[0][1]) if asked else 0):
         answers = [budgets[number] for _, budgets in asked]
         correct, probability, logit = (
             np.array([answer[name] for answer in answers]) for name in ("correct", "token_probability", "query_logit")
         )
+        tuned = apply(evidence.fits[TUNED_QUERY][evidence.kind], logit)
         points.append(
             ReasoningPoint(
                 budget=answers[0]["budget"],
                 tokens=float(np.mean([answer["tokens"] for answer in answers])),
-                n=len(rows),
-                token_probability=_rated(evidence, rows, correct, probability),
-                query=_rated(evidence, rows, correct, apply(evidence.fits[TUNED_QUERY][evidence.kind], logit)),
+                n=len(asked),
+                token_probability=evidence.rated_against(probability, correct, groups, SHOWN),
+                query=evidence.rated_against(tuned, correct, groups, SHOWN),
             )
         )
     return points
-
-
-def _rated(evidence: Evidence, rows: Sequence[GradedAnswer], correct: np.ndarray, confidence: np.ndarray) -> Numbers:
-    settings = evidence.config.evaluation
-    groups = np.array([row.group for row in rows])
-    return confidence_metrics(
-        confidence, correct, settings.num_bins, evidence.config.seed, settings.bootstrap_samples, groups, SHOWN
-    )

@@ -9,7 +9,7 @@ from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import MAIN, METRICS
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import Evidence, Side
-from evaluation.schema import EstimatorRow, RatedConfidence, State, with_differences
+from evaluation.schema import EstimatorRow, RatedConfidence, State, with_corrected
 
 LEAST = 20
 """Fewer answers with a confidence than this are not worth a row."""
@@ -59,4 +59,4 @@ def _corrected(table: Table) -> Table:
     sides = [side for row in table.values() for side in row.states.values()]
     differences = [side.against_query["brier"] for side in sides if side.against_query is not None]
     corrected = holm_corrected([(METRICS["brier"], difference) for difference in differences])
-    return with_differences(table, {id(old): new for old, new in zip(differences, corrected, strict=True)})
+    return with_corrected(table, differences, corrected)

@@ -9,7 +9,7 @@ from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import METRICS
 from evaluation.evidence import BEFORE, Evidence
 from evaluation.other_answers import THIS_MODEL, split_of
-from evaluation.schema import OtherModel, with_differences
+from evaluation.schema import OtherModel, with_corrected
 
 SHOWN = ("brier", "brier_skill", "ece", "auroc", "accuracy", "mean_confidence")
 
@@ -25,7 +25,7 @@ def other_models(evidence: Evidence) -> dict[str, OtherModel] | None:
     table = {name: _model(evidence, name, [THIS_MODEL, *names]) for name in [THIS_MODEL, *names]}
     differences = [row.difference["brier"] for row in table.values()]
     corrected = holm_corrected([(METRICS["brier"], difference) for difference in differences])
-    return with_differences(table, {id(old): new for old, new in zip(differences, corrected, strict=True)})
+    return with_corrected(table, differences, corrected)
 
 
 def _model(evidence: Evidence, name: str, everyone: list[str]) -> OtherModel:

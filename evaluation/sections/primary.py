@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.best_other import best_untuned, untuned
+from evaluation.best_other import untuned_candidates
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import Evidence
 from evaluation.schema import Primary
@@ -16,9 +16,10 @@ def primary(evidence: Evidence) -> Primary | None:
     Its p-value is tested by itself at 5%. All other comparisons are corrected apart from it. None where the calibration
     split has too few groups to choose a confidence on.
     """
-    side = best_untuned(evidence)
-    if side is None:
+    scores = untuned_candidates(evidence)
+    if not scores:
         return None
+    side = min(scores, key=lambda side: scores[side])
     confidence = evidence.confidence(side, "test", evidence.kind)
     if np.isnan(confidence).any():
         return None
@@ -26,7 +27,7 @@ def primary(evidence: Evidence) -> Primary | None:
     return Primary(
         other="/".join(side),
         label=ESTIMATORS[side[0]].label,  # type: ignore[index]
-        candidates=len(untuned(evidence)),
+        candidates=len(scores),
         n=len(confidence),
         untuned=both.before["brier"],
         tuned=both.after["brier"],

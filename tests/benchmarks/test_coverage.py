@@ -17,7 +17,7 @@ def test_resampled_values_are_those_of_the_library() -> None:
     y = (generator.random(60) < p).astype(float)
     drawn = list(resamples(groups, 20, 1))
     counts = np.array([np.bincount(indices, minlength=60) for indices in drawn], dtype=float)
-    found = resampled(p, y, counts, 20)
+    found = resampled(p, y, counts, groups)
     for row, indices in enumerate(drawn):
         expected = point_metrics(p[indices], y[indices], BINS, SHOWN)
         assert {name: found[name].draws[row] for name in SHOWN} == pytest.approx(expected)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from benchmarks.gpu_paper import WAYS, Counts, Step, count_layers, count_step, made_examples
+from benchmarks.gpu_paper import SHORTEST, WAYS, Counts, Step, count_layers, count_step, made_examples, step_seconds
 from training.layout import Layout
-from training.preflight.machines import GPUS, LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, SHORTEST, seconds, step_seconds
+from training.preflight.machines import GPUS, LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, seconds
 from training.preflight.shapes import stated_shape
 
 pytestmark = pytest.mark.slow

@@ -128,7 +128,7 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
         ("[" * 200_000 + "\n", "line 1: not JSON"),
         (
             '{"question": "a", "answer": "b", "messages": [{"role": "tool", "content": "c"}]}\n',
-            "line 1: messages has a turn by 'tool'",
+            "line 1: messages.0.role: 'tool'; only messages by",
         ),
     ],
 )
@@ -154,6 +154,9 @@ def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) 
             ("a", None, ["b", "c"]),
         ),
         ('{"messages": [{"role": "user", "content": "a"}]}', ("a", None, None)),
+        ('{"instruction": "Translate.", "input": "Hello", "output": "Salut"}', ("Translate.\nHello", None, None)),
+        ('{"question": "a", "answer": NaN, "choices": NaN, "context": NaN}', ("a", None, None)),
+        ('{"messages": [{"role": "user", "content": "a"}], "question": NaN, "answer": NaN}', ("a", None, None)),
         ('{"prompt": [{"role": "user", "content": [{"type": "text", "text": "a"}]}], "answer": "b"}', ("a", "b", None)),
     ],
 )

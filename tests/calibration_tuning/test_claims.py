@@ -23,6 +23,11 @@ from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim
         ("numbers within a line", "1. It is Oslo. 2. It is old.", ["It is Oslo.", "2. It is old."]),
         ("a heading and a rule", "# Norway\n\n---\nIt is cold.", ["Norway", "It is cold."]),
         ("code", "So:\n```python\nx = 1. \n\ny = 2\n```\nDone.", ["So:", "```python\nx = 1. \n\ny = 2\n```", "Done."]),
+        (
+            "code on one line",
+            "```print(1)``` is Python.\nIt is Oslo. It is old.\n\nThe sun is cold.",
+            ["```print(1)``` is Python.", "It is Oslo.", "It is old.", "The sun is cold."],
+        ),
         ("code without an end", "```\nx = 1\ny", ["```\nx = 1\ny"]),
         ("windows line ends", "One.\r\nTwo.\r\n", ["One.", "Two."]),
         ("Japanese", "京都は日本にある。古い町だ。", ["京都は日本にある。", "古い町だ。"]),

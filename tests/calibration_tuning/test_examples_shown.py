@@ -57,7 +57,10 @@ def test_shapes_of_an_example(row: Any, shown: tuple[str, str]) -> None:
         ([{"question": "q", "answer": "r", "correct": "false"}], "example 1, correct: is false"),
         ([Demonstration(question="q", answer="r", correct=False)], "example 1, correct: is False"),
         ([{"messages": [USER, ASSISTANT, USER], "answer": "s"}], "example 1: is a conversation of several turns"),
-        ([{"messages": [{"role": "tool", "content": "q"}], "answer": "r"}], "example 1: messages has a turn by 'tool'"),
+        (
+            [{"messages": [{"role": "tool", "content": "q"}], "answer": "r"}],
+            "example 1: messages.0.role: 'tool'; only messages by",
+        ),
         ([{"question": [USER, ASSISTANT, USER], "answer": "s"}], "example 1: is a conversation of several turns"),
     ],
 )

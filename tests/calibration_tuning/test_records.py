@@ -33,10 +33,14 @@ def test_rows_survive_parts_of_any_size(part: int, tmp_path: Path, monkeypatch: 
     assert pq.read_schema(tmp_path / "test.parquet").field("choices").type == pa.list_(pa.string())
 
 
-def test_a_split_without_rows(tmp_path: Path) -> None:
-    write_records(tmp_path / "validation.parquet", [])
-    with pytest.raises(UserError, match=r"holds no examples; raise curation\.sizes\.validation"):
-        read_records(tmp_path / "validation.parquet")
+@pytest.mark.parametrize(
+    ("split", "remedy"),
+    [("validation", "raise curation.sizes.validation"), ("evaluation", "add a question set with role: evaluation")],
+)
+def test_a_split_without_rows(split: str, remedy: str, tmp_path: Path) -> None:
+    write_records(tmp_path / f"{split}.parquet", [])
+    with pytest.raises(UserError, match=f"holds no examples; {remedy}$"):
+        read_records(tmp_path / f"{split}.parquet")
 
 
 def test_a_bad_row_is_named_by_its_place_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

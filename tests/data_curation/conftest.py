@@ -145,13 +145,13 @@ class Endpoint:
     def _chat(self, body: dict[str, Any]) -> dict[str, Any]:
         text = self.tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
         ids = self.tokenizer.encode(text, add_special_tokens=False)
-        text, tokens, logprobs = self._complete(ids, body, body["max_completion_tokens"])
+        text, tokens, logprobs = self._complete(ids, body, body.get("max_completion_tokens") or body["max_tokens"])
         content: list[dict[str, Any]] = [
             {"token": token, "logprob": value, "bytes": None, "top_logprobs": []}
             for token, value in zip(tokens, logprobs, strict=True)
         ]
         message = {"role": "assistant", "content": text}
-        offered = {"content": content} if body["logprobs"] else None
+        offered = {"content": content} if body.get("logprobs") else None
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": offered}
         return {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
 

@@ -143,9 +143,10 @@ def test_examples_are_shown_exactly_as_the_model_sees_them(run: RunConfig) -> No
         assert "".join(part.text for part in parts) == prompt_format.tokenizer.decode(ids)
         assert parts[2].token_ids == row.token_ids
     coloured = Console(record=True, force_terminal=True, color_system="standard", width=200, file=io.StringIO())
-    show(rows[:1], few_shot, prompt_format, coloured)
+    row = rows[0].model_copy(update={"id": "w[/a]0"})  # no markup
+    show([row], few_shot, prompt_format, coloured)
     said = coloured.export_text(styles=True)
-    row = rows[0]
+    assert "w[/a]0 (train)" in said
     parts = example_parts(prompt_format, few_shot.query, row.text, row.token_ids, row.correct >= 0.5)
     assert f"\x1b[1;32m{parts[4].text}\x1b[0m" in said
     before = sum(len(part.token_ids) for part in parts[:4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from calibration_tuning.config.engines import OpenAIEngine
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import RunError
-from calibration_tuning.lm.answering import Request
+from calibration_tuning.lm.answering import Answerer, Request
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.prompts import PromptFormat
 from data_curation.answering import AnswerJournal, answer_all
@@ -20,6 +21,7 @@ from data_curation.engines import Failure, Job
 from data_curation.engines.endpoint_calls import NEUTRAL
 from data_curation.engines.openai import OpenAI
 from tests.data_curation.asking import BLOCKS, CHOICES, answers, ask, in_this_process
+from tests.families.templates import TEMPLATES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FOREIGN = ("top_k", "min_p", "repetition_penalty")
@@ -166,6 +168,63 @@ def test_a_refusal_for_another_reason_leaves_nothing_out(endpoint: Any, capsys: 
     assert results["Was?#0"] == Failure("the endpoint refuses it (Unknown language)", lasting=True)
     assert endpoint.seen[-1].body.keys() >= NEUTRAL.keys()
     assert "does not take" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("untaken", "status", "message"),
+    [
+        (("logprobs",), 403, "You are not allowed to request {} from this model"),
+        (("logprobs",), 400, "Logprobs is not enabled for models/tiny"),
+        (("seed", "max_completion_tokens", *FOREIGN), 422, '{{"loc": ["body", "{}"], "type": "extra_forbidden"}}'),
+        (("max_completion_tokens",), 400, "Unsupported parameter: '{}'"),
+    ],
+)
+def test_a_server_may_lack_log_probabilities_a_seed_and_newer_names(
+    endpoint: Any,
+    capsys: pytest.CaptureFixture[str],
+    words: Callable[[str], None],
+    untaken: tuple[str, ...],
+    status: int,
+    message: str,
+) -> None:
+    words("")
+
+    def strict(seen: Any) -> Any:
+        first = next((name for name in untaken if name in seen.body), None)
+        return None if first is None else refusal(endpoint, message.format(first), status)
+
+    endpoint.script = strict
+    requests = [ask(f"Who is {i}?") for i in range(10)]
+    results = answers(engine_for(endpoint, "chat", concurrency=1), requests)
+    expected = in_this_process((endpoint.model, endpoint.tokenizer), requests, "chat")
+    assert {key: a.text for key, a in results.items()} == {key: a.text for key, a in expected.items()}
+    assert any(answer.token_logprobs for answer in results.values()) == ("logprobs" not in untaken)
+    limit = "max_tokens" if "max_completion_tokens" in untaken else "max_completion_tokens"
+    assert endpoint.seen[-1].body[limit] == 5
+    assert len(endpoint.seen) == 10 + len(untaken)  # what is learnt holds for all
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "does not take" in line]
+    assert len(warnings) == (untaken != ("max_completion_tokens",))
+
+
+def test_an_answer_is_no_longer_than_allowed_whatever_the_server_makes_of_the_limit(endpoint: Any) -> None:
+    tokens = ["the", *[" capital"] * 40]
+    logprobs = {"content": [{"token": token, "logprob": -float(i)} for i, token in enumerate(tokens)]}
+    endpoint.script = lambda seen: endpoint.reply(body=message_of("".join(tokens), logprobs=logprobs))
+    (answer,) = answers(engine_for(endpoint, "chat"), [ask("Who?")]).values()
+    assert answer.text == "the capital capital capital capital"
+    assert (len(answer.token_ids), answer.token_logprobs) == (5, [0.0, -1.0, -2.0, -3.0, -4.0])
+
+
+def test_a_thinking_models_choices_are_scored_behind_an_empty_trace(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint.tokenizer, "chat_template", TEMPLATES["Qwen3"].text)
+    thinks = PromptFormat(endpoint.tokenizer, "chat", thinking="on", thinking_tokens=7)
+    engine = engine_for(endpoint, "chat")
+    engine._job = dataclasses.replace(engine._job, prompt_format=thinks)
+    expected = answers(Answerer(endpoint.model, thinks, BLOCKS, 8), cloze(3))
+    for key, answer in answers(engine, cloze(3)).items():
+        assert answer.choice_logprobs == pytest.approx(expected[key].choice_logprobs, abs=1e-4)
 
 
 def message_of(content: Any, ended: str = "stop", logprobs: Any = None, **more: Any) -> bytes:

@@ -87,6 +87,54 @@ def test_the_yaml_curates_the_file(
     assert len(selection.asked) >= config.curation.sizes.total >= FEWEST
 
 
+FOUR = ["lime", "plum", "pear", "fig"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rows", "columns", "entry", "asked"),
+    [
+        (
+            lambda i, p: {"question": ASKED.format(p), "answer": p if i else None, **({"note": 1} if i else {})},
+            {},
+            {"question": "{{ question }}", "grader": "fuzzy"},
+            ASKED.format(PLACES[1]),
+        ),
+        (
+            lambda i, p: {
+                "context": LONG.format(p), "question": ASKED.format(p), "short": p,
+                "answers": {"text": [LONG.format(p)], "answer_start": [0]},
+            },
+            {"answer": "short"},
+            {"context": "{{ context }}", "answer": "{{ short }}"},
+            f"{LONG.format(PLACES[0])}\n{ASKED.format(PLACES[0])}",
+        ),
+        (
+            lambda i, p: {"row": i, "the question": ASKED.format(p), "answer": p},
+            {"question": "the question"},
+            {"question": "{{ row['the question'] }}"},
+            ASKED.format(PLACES[0]),
+        ),
+        (
+            lambda i, p: {"question": ASKED.format(p), "choices": FOUR, "answer": 1 + i % 4},
+            {},
+            {"label": "{{ answer - 1 }}", "grader": "choice", "style": "choice"},
+            f"{ASKED.format(PLACES[0])}\nA. lime\nB. plum\nC. pear\nD. fig",
+        ),
+    ],
+    ids=["first row without an answer", "squad", "a column named row", "labels from 1"],
+)  # fmt: skip
+def test_rows_that_are_not_plain(
+    tmp_path: Path, rows: Any, columns: dict[str, str], entry: dict[str, str], asked: str
+) -> None:
+    (tmp_path / "run.yaml").write_text(
+        first_config(tmp_path / "mine", write(tmp_path / "x.jsonl", rows), "org/model", NONE | columns)[0]
+    )
+    written = load_run_config(tmp_path / "run.yaml", []).questions[0]
+    assert {name: getattr(written, name) for name in entry} == entry
+    assert load_questions(written, None).questions[0].text == asked
+
+
 @pytest.mark.parametrize(
     ("askable", "expected"),
     [

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from benchmarks.judge import main, read_cases
-from calibration_tuning.config.engines import JudgeSettings, OpenAIEngine
+from calibration_tuning.config.engines import JudgeSettings, OpenAIEngine, RecordedEngine
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.lm.prompts import QUERY
 from calibration_tuning.records import Question
+from calibration_tuning.runs.files import fingerprint
 from data_curation.judge import PROMPT, judge
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -218,6 +219,30 @@ def test_a_refused_prompt_has_no_verdict(endpoint: Any, settings: Callable[..., 
     honest = endpoint.script
     endpoint.script = lambda seen: endpoint.reply(status=400) if "answer: he" in seen.prompt else honest(seen)
     assert judge(settings(), [pair("me"), pair("he")], "run") == [1.0, None]
+    endpoint.script = honest  # the server is fixed
+    assert judge(settings(), [pair("me"), pair("he")], "run") == [1.0, 0.0]
+    assert len(endpoint.seen) == 3
+
+
+def test_recorded_verdicts_are_known_by_what_they_are(settings: Callable[..., JudgeSettings], tmp_path: Path) -> None:
+    values = {"question": "Who?", "references": "me; I", "answer": "me"}
+    prompt = PROMPT.read_text().strip()
+    for field, value in values.items():
+        prompt = prompt.replace(f"{{{field}}}", value)
+    path = tmp_path / "verdicts.jsonl"
+    for verdict, expected in (("yes", 1.0), ("no", 0.0)):
+        path.write_text(json.dumps({"id": fingerprint(prompt), "answer": verdict}))
+        assert judge(settings(engine=RecordedEngine(path=path)), [pair("me")], "run") == [expected]
+
+
+def test_an_answer_that_is_longer_than_the_judge_reads_has_no_verdict(
+    cache: Path, tiny_model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ModelSettings(path=str(tiny_model_path), dtype="float32", prompt_format="text")
+    assert judge(JudgeSettings(model=model), [pair("me " * 600), pair("you")], "run")[0] is None
+    assert "1 of 2 answers get no verdict" in capsys.readouterr().err
+    [file] = cache.rglob("*.jsonl")
+    assert len(file.read_text().splitlines()) == 1  # it was not asked
 
 
 def test_a_judge_in_this_process(cache: Path, tiny_model_path: Path) -> None:

@@ -160,9 +160,10 @@ def spoken(text: Any, tokens: Any = None, values: Any = None) -> dict[str, Any]:
 @pytest.mark.parametrize("text", ["Zürich – 東京 🗼", "naïve\u2028line", "", "\ud83d\ude00", "<|im_end|>"])
 def test_any_text_is_an_answer(endpoint: Any, tmp_path: Path, text: str) -> None:
     endpoint.change = lambda reply: spoken(f" {text} ", [f" {text}"], [-1.0])
-    found = answer_all(
-        lambda: engine_for(endpoint), [ask("Who?")], AnswerJournal(tmp_path, "0"), "answering", "answers"
-    )["Who?#0"]
+    request = ask("Who?", tokens=30)
+    found = answer_all(lambda: engine_for(endpoint), [request], AnswerJournal(tmp_path, "0"), "answering", "answers")[
+        "Who?#0"
+    ]
     assert isinstance(found, Answer)
     assert found.text == text.encode("utf-16", "surrogatepass").decode("utf-16")
     assert len(found.token_ids) == 0 if not text else found.token_ids
@@ -339,7 +340,7 @@ def test_a_refused_question_fails_for_good_and_alone(
 def test_a_setting_that_is_refused_uses_up_no_question(endpoint: Any, tmp_path: Path) -> None:
     body = b'{"error": {"message": "logprobs is not supported"}}'
     endpoint.script = lambda seen: endpoint.reply(status=400, body=body)
-    with pytest.raises(RunError, match=r"\(tiny\) answers none of 12 requests: .*logprobs is not supported.*; mend"):
+    with pytest.raises(RunError, match=r"\(tiny\) answers none of 12 requests: .*logprobs is not supported.*; fix"):
         run(endpoint, tmp_path, MANY)
     assert AnswerJournal(tmp_path, "0").read() == {}
     endpoint.script = lambda seen: None
@@ -386,7 +387,7 @@ def test_a_server_that_is_gone_ends_the_run_and_what_is_finished_stays(
 
     endpoint.script = gone_after_thirty
     requests = [ask(f"What is {n}?") for n in range(200)]
-    with pytest.raises(RunError, match=r"answers no longer: no connection .*see that it runs"):
+    with pytest.raises(RunError, match=r"no longer answers: no connection .*check that it is running"):
         run(endpoint, tmp_path, requests, concurrency=concurrency, max_retries=1)
     kept = AnswerJournal(tmp_path, "0").read()
     assert 30 - concurrency <= len(kept) <= 30
@@ -413,7 +414,7 @@ def test_failures_here_and_there_do_not_end_the_run(endpoint: Any, tmp_path: Pat
 def test_no_server_at_all(endpoint: Any, tmp_path: Path) -> None:
     endpoint.close()
     with pytest.raises(
-        RunError, match=r"127\.0\.0\.1.* answers no longer: no connection \(.*\), 3 times, 8 requests in"
+        RunError, match=r"127\.0\.0\.1.* no longer answers: no connection \(.*\), 3 times, 8 requests in"
     ):
         run(endpoint, tmp_path, MANY)
     with pytest.raises(RunError, match=r"3 of 3 answers failed, the first for question What is 0\? \(no connection"):
@@ -439,6 +440,27 @@ def assert_key_is_nowhere(folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     assert not any(KEY.encode() in path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": f"{'x' * 290} {KEY}"}}),
+        (200, {"error": {"message": f"{'x' * 290} {KEY}"}}),
+        (200, {"choices": [{"message": {"refusal": f"{'x' * 290} {KEY}"}}]}),
+        (200, f"{'x' * 290} {KEY}"),
+    ],
+)
+def test_not_even_a_part_of_the_key_is_shown(
+    endpoint: Any, monkeypatch: pytest.MonkeyPatch, status: int, body: Any
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    content = body if isinstance(body, str) else json.dumps(body)
+    endpoint.script = lambda seen: endpoint.reply(status=status, body=content.encode())
+    (failure,) = answers(engine_for(endpoint, "chat"), [ask("Who?")]).values()
+    assert "xxx" in failure.reason
+    assert KEY[:4] not in failure.reason
+    assert len(failure.reason) < 400
 
 
 @pytest.mark.parametrize("given", [f"{KEY}\nx", f"{KEY}\u00e9", f"{KEY}\x07"])

@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,19 @@ def test_a_data_set_by_name_in_the_hubs_layout(tmp_path: Path) -> None:
         load(tmp_path / "repo", "dev")
 
 
+def test_an_image_of_a_hub_data_set_is_not_decoded(tmp_path: Path) -> None:
+    """A damaged one among them costs nothing."""
+    from datasets import Features, Image, List, Value
+
+    (tmp_path / "repo/data").mkdir(parents=True)
+    texts = dict.fromkeys(("question", "answer", "subject"), Value("string"))
+    features = Features({**texts, "aliases": List(Value("string")), "picture": Image()})
+    rows = [row | {"picture": {"bytes": b"no image", "path": None}} for row in ROWS]
+    table = pa.Table.from_pylist(rows, schema=features.arrow_schema)
+    pq.write_table(table, tmp_path / "repo/data/train-00000-of-00001.parquet")
+    assert [q.question for q in load(tmp_path / "repo")] == ["Who?", "Where?"]
+
+
 def embedded(name: str, **values: Any) -> list[Question]:
     return load_questions(MixtureEntry.model_validate({"set": name, **values}), None).questions
 
@@ -136,8 +150,23 @@ def test_only_these_subjects() -> None:
 def test_ids_that_a_set_repeats_are_made_unique(tmp_path: Path) -> None:
     rows = [row | {"id": 7} for row in ROWS]
     assert [q.id for q in load(write(tmp_path / "q.jsonl", rows))] == ["set/7", "set/7+1"]
-    rows = [{"question": f"{i}?", "answer": "x", "id": name} for i, name in enumerate(["a", "a", "a+1"])]
-    assert [q.id for q in load(write(tmp_path / "q.jsonl", rows))] == ["set/a", "set/a+1", "set/a+1+1"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["a", "a", "a+1"], ["a", "a+2", "a+1"]),
+        ([None, None, "1"], ["0", "1+1", "1"]),
+        (["3", "1", "2", None], ["3", "1", "2", "3+1"]),
+        (["0", "0", None], ["0", "0+1", "2"]),
+    ],
+)
+def test_an_id_of_the_file_is_never_that_of_another_row(
+    tmp_path: Path, ids: list[str | None], expected: list[str]
+) -> None:
+    """Recorded answers are found by it."""
+    rows = [{"question": f"{i}?", "answer": "x", "id": name} for i, name in enumerate(ids)]
+    assert [q.id for q in load(write(tmp_path / "q.jsonl", rows))] == [f"set/{name}" for name in expected]
 
 
 def test_a_reference_that_is_no_number_is_refused_for_the_numeric_grader(tmp_path: Path) -> None:
@@ -148,9 +177,15 @@ def test_a_reference_that_is_no_number_is_refused_for_the_numeric_grader(tmp_pat
 
 
 def test_short_group_keys_mean_something_within_one_file_only(tmp_path: Path) -> None:
-    rows = [row | {"group": 3} for row in ROWS]
-    groups = {q.group for name in ("one", "two") for q in load(write(tmp_path / f"{name}.jsonl", rows))}
-    assert groups == {"one:3", "two:3"}
+    """Also of files of one name; the same file on another machine has the same groups."""
+    groups = {}
+    for name, answer in (("a/q", "x"), ("b/q", "y"), ("copy/q", "x"), ("one", "x")):
+        path = tmp_path / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        (groups[name],) = {q.group for q in load(write(path, [row | {"group": 3, "answer": answer} for row in ROWS]))}
+    assert groups["a/q"] == groups["copy/q"]
+    assert len(set(groups.values())) == 3
+    assert all(re.fullmatch(r"(q|one)-[0-9a-f]{8}:3", group) for group in groups.values())
 
 
 @pytest.mark.parametrize("name", ["q.jsonl", "q.json", "list.json"])
@@ -172,6 +207,8 @@ def test_half_an_emoji_becomes_a_question_mark_everywhere(tmp_path: Path) -> Non
 def test_columns_with_other_names_than_python_are_in_row(tmp_path: Path) -> None:
     path = write(tmp_path / "q.jsonl", [{"The question": "Who?", "answer": "me"}])
     assert load(path, question="{{ row['The question'] }}")[0].question == "Who?"
+    path = write(tmp_path / "q.jsonl", [{"The question": "Who?", "answer": "me", "row": 7}])
+    assert load(path, question="{{ row['The question'] }} {{ row.row }}")[0].question == "Who? 7"
 
 
 @pytest.mark.slow
@@ -221,7 +258,7 @@ def test_a_bad_row_is_left_out_and_named(tmp_path: Path, good: dict, bad: dict, 
 def test_an_answer_that_is_not_a_choice(tmp_path: Path) -> None:
     row = {"question": "x", "answer": "c", "choices": ["a", "b"]}
     with pytest.raises(UserError, match=r"none of .*q\.jsonl's 1 rows is usable \(row 0, answer: 'c' is not one"):
-        load(write(tmp_path / "q.jsonl", [row]), style="choice")
+        load(write(tmp_path / "q.jsonl", [row]), style="choice", grader="choice")
     assert load(write(tmp_path / "q.jsonl", [row]))[0].references == ["c"]
 
 
@@ -323,6 +360,11 @@ def test_an_unknown_set_names_the_nearest() -> None:
     ("values", "message"),
     [
         ({"path": "x", "style": "cloze", "choices": None}, "cloze needs choices"),
+        (
+            {"path": "x", "style": "choice"},
+            "answered with a letter, which grader: exact does not read; use grader: choice",
+        ),
+        ({"path": "x", "style": "choice", "grader": "set"}, "grader: set does not read"),
         ({"path": "x", "grader": "code"}, "needs a program"),
         ({"path": "x", "grader": "code", "program": "no place"}, "needs a program"),
         ({"path": "x", "grader": "gues"}, "grader: Input should be"),

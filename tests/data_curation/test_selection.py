@@ -157,6 +157,95 @@ def test_training_never_holds_an_evaluation_question(tmp_path: Path) -> None:
     assert set(found.demonstrations) == {"a/a", "b/b"}
 
 
+def words(name: str, count: int) -> str:
+    return " ".join(f"{name}{i}" for i in range(count))
+
+
+def test_training_holds_no_question_about_an_evaluation_passage(tmp_path: Path) -> None:
+    """Also where the evaluation set has few passages, so that each is in much of it."""
+    passages = [words(f"p{c}w", 40) for c in range(5)]
+    rows = {
+        "train": [
+            *({"context": passages[n % 5], "question": words(f"t{n}q", 8), "answer": "x"} for n in range(15)),
+            *({"context": words(f"other{n}w", 40), "question": words(f"o{n}q", 8), "answer": "x"} for n in range(30)),
+        ],
+        "ev": [{"context": passages[n % 5], "question": words(f"e{n}q", 8), "answer": "x"} for n in range(60)],
+    }
+    train, held_out = ({"path": jsonl(tmp_path / f"{name}.jsonl", own), "context": "{{ context }}"}
+                       for name, own in rows.items())  # fmt: skip
+    config = run(tmp_path, [train, {**held_out, "role": "evaluation"}], answer_few_shot=0)
+    found = select(config, lambda question, shown: True)
+    assert found.counts["train"]["decontaminated"] == 30
+    assert {(d.source, d.reason) for d in found.dropped} == {("train", "in_evaluation_set")}
+
+
+def test_conversations_under_one_system_message_have_nothing_else_in_common(tmp_path: Path) -> None:
+    prompts = [words(f"prompt{n}w", 25) for n in range(6)]
+
+    def chats(name: str, count: int) -> list[dict[str, Any]]:
+        said = (("system", prompts[n % 6], "user", words(f"{name}{n}q", 8)) for n in range(count))
+        return [{"messages": [{"role": a, "content": b}, {"role": c, "content": d}], "answer": "x"}
+                for a, b, c, d in said]  # fmt: skip
+
+    paths = [jsonl(tmp_path / f"{name}.jsonl", chats(name, 60)) for name in ("train", "ev")]
+    config = run(tmp_path, [{"path": paths[0]}, {"path": paths[1], "role": "evaluation"}], answer_few_shot=0)
+    found = select(config, lambda question, shown: True)
+    assert not found.dropped
+    assert len({q.group for q in found.asked}) == len(found.asked) == 18
+
+
+def test_groups_of_files_with_one_name_are_not_the_same(tmp_path: Path) -> None:
+    entries = []
+    for folder, role in (("a", "train"), ("b", "evaluation")):
+        (tmp_path / folder).mkdir()
+        rows = [{"question": words(f"{folder}{n}q", 8), "answer": "x", "group": n} for n in range(40)]
+        path = jsonl(tmp_path / folder / "questions.jsonl", rows)
+        entries.append({"source": folder, "path": path, "role": role})
+    found = selected(run(tmp_path, entries, answer_few_shot=0))
+    assert (len(found.asked), len(found.evaluation), found.dropped) == (18, 40, [])
+    assert str(tmp_path) not in "".join(q.group for q in found.asked)
+
+
+def test_the_order_of_the_rows_does_not_change_what_is_asked(tmp_path: Path) -> None:
+    """Though of near-duplicates one is kept."""
+    rows = [*TRAIN[:20]]
+    for n in range(20):
+        text = words(f"n{n}w", 30)
+        rows += [{"question": f"{text} {end}?", "answer": "x"} for end in ("one", "two")]
+    asked = []
+    for name, own in (("a", rows), ("b", rows[::-1])):
+        (tmp_path / name).mkdir()
+        found = selected(run(tmp_path, [{"path": jsonl(tmp_path / name / "q.jsonl", own)}], answer_few_shot=0))
+        assert found.counts["q"]["distinct"] == 40
+        asked.append({q.question for q in found.asked})
+    assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("copied", ["the same", "nearly the same"])
+def test_a_demonstration_of_a_few_shot_split_is_not_asked_in_another_set(tmp_path: Path, copied: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "repo/data").mkdir(parents=True)
+    own = {name: [{"question": words(f"{name}{n}q", 20), "answer": "x"} for n in range(count)]
+           for name, count in (("test", 8), ("dev", 3))}  # fmt: skip
+    for split, rows in own.items():
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"repo/data/{split}-00000-of-00001.parquet")
+    end = " please" if copied != "the same" else ""
+    copies = [{**row, "question": row["question"] + end} for row in own["dev"]]
+    entries = [
+        {"source": "a", "path": jsonl(tmp_path / "a.jsonl", [*TRAIN, *copies])},
+        {"source": "b", "path": str(tmp_path / "repo"), "role": "evaluation", "train_split": None,
+         "evaluation_split": "test", "few_shot_split": "dev"},
+    ]  # fmt: skip
+    sizes = {"train": 32, "validation": 2, "calibration": 2, "test": 4}
+    found = selected(run(tmp_path, entries, sizes=sizes))
+    (shown,) = (d.question for d in found.demonstrations["b/b"])
+    assert shown in {row["question"] for row in own["dev"]}
+    assert shown + end not in {q.question for q in found.asked}
+    assert len(found.evaluation) == 8
+
+
 def test_bad_rows_are_counted_listed_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.jsonl"
     jsonl(path, TRAIN)

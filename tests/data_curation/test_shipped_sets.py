@@ -173,6 +173,13 @@ OTHERS: dict[str, list[str | None]] = {
 }
 
 # Further fields of some rows.
+
+
+def key_in(path: str, key: str) -> str:
+    """A short group key, which means something within one data set only."""
+    return f"{path.partition('/')[2]}-{fingerprint(path)[:8]}:{key}"
+
+
 DETAILS: dict[tuple[str, int], dict[str, Any]] = {
     ("anli", 0): {
         "id": "anli/r1-0001",
@@ -187,7 +194,7 @@ DETAILS: dict[tuple[str, int], dict[str, Any]] = {
             "If it is dry, water it. Drain the pot. Move on.",
             "Buy a fish.",
         ],
-        "group": "hellaswag:wikihow~17",
+        "group": key_in("Rowan/hellaswag", "wikihow~17"),
     },
     ("math_qa", 1): {
         "choices": ["40 km / h", "60 km / h", "360 km / h", "1 , 200 km / h", "30 km / h"],
@@ -196,32 +203,32 @@ DETAILS: dict[tuple[str, int], dict[str, Any]] = {
     ("math_qa", 2): {"choices": ["4", "4.5", "5", "9", "18"]},
     ("mmlu", 0): {"subject": "high_school_physics", "references": ["momentum"]},
     ("mmlu_pro", 1): {"id": "mmlu_pro/71", "choices": ["4", "7", "9"], "subject": "math"},
-    ("multirc", 1): {"id": "multirc/7-40-202", "group": "super_glue:multirc:7"},
+    ("multirc", 1): {"id": "multirc/7-40-202", "group": key_in("aps/super_glue", "multirc:7")},
     ("nq_open", 0): {"references": ["eight", "8"], "choices": None},
     ("pop_qa", 0): {
         "id": "pop_qa/4222362",
         "references": ["politician", "political leader", "pol"],
         "subject": "occupation",
-        "group": "PopQA:1850297",
+        "group": key_in("akariasai/PopQA", "1850297"),
     },
     ("simple_qa", 1): {"subject": "TV shows"},
     ("simple_qa", 0): {"subject": "Science and technology"},
     ("trivia_qa", 0): {
         "references": ["Adriatic Sea", "The Adriatic", "Adriatic", "adriatic", "adriatic sea"],
-        "group": "trivia_qa:tc_9001",
+        "group": key_in("mandarjoshi/trivia_qa", "tc_9001"),
     },
     ("truthful_qa", 0): {"choices": ["Arthritis sets in", "Nothing in particular happens", "Your hands shrink"]},
     ("web_questions", 0): {
         "references": ["German", "French", "Italian", "Romansh"],
         "group": fingerprint("http://www.freebase.com/view/en/switzerland"),
     },
-    ("winogrande", 0): {"choices": ["trophy", "case"], "group": "winogrande:case/trophy"},
-    ("winogrande", 1): {"choices": ["case", "trophy"], "group": "winogrande:case/trophy"},
+    ("winogrande", 0): {"choices": ["trophy", "case"], "group": key_in("allenai/winogrande", "case/trophy")},
+    ("winogrande", 1): {"choices": ["case", "trophy"], "group": key_in("allenai/winogrande", "case/trophy")},
     ("wsc", 2): {"context": "Tom gave Bill the ball and he thanked *him.*"},
 }
 
 # Splits whose labels are public: (training, evaluation).
-SPLITS = {
+READ_SPLITS = {
     "anli": ("train_r1", "test_r1"),
     **dict.fromkeys(("arc_challenge", "arc_easy", "gsm8k", "math_qa", "mbpp", "openbookqa"), ("train", "test")),
     **dict.fromkeys(("sciq", "snli", "trec", "web_questions"), ("train", "test")),
@@ -253,7 +260,7 @@ def question(name: str, number: int = 0) -> Question:
 def test_every_set_is_shown_here() -> None:
     names = [path.stem for path in SETS]
     assert len(names) == 35
-    assert names == shipped_sets() == sorted(FIRST) == sorted(SPLITS)
+    assert names == shipped_sets() == sorted(FIRST) == sorted(READ_SPLITS)
     hub = [name for name in names if not settings(name).path.startswith("embedded:")]
     assert hub == sorted(OTHERS) == sorted(path.stem for path in FIXTURES.glob("*.jsonl"))
 
@@ -266,7 +273,7 @@ def test_set_files_are_alike(path: Path) -> None:
     assert {"description", "license", "path", "grader", "style"} <= set(values)
     chosen = settings(path.stem)
     assert chosen.source == path.stem
-    assert (chosen.train_split, chosen.evaluation_split) == SPLITS[path.stem]
+    assert (chosen.train_split, chosen.evaluation_split) == READ_SPLITS[path.stem]
     assert (chosen.grader == "choice") == (chosen.style != "open_ended")
 
 

@@ -15,7 +15,7 @@ from evaluation.agreement import agreement, clusters, majority, same_answer, sem
 from evaluation.estimators import ESTIMATORS
 from evaluation.findings import Findings, key
 from evaluation.passes.base import pack, unpack
-from evaluation.passes.rows import Answers, some_answers
+from evaluation.passes.rows import Answers, reanswered_test_answers, some_answers
 
 
 def row(**changes: Any) -> GradedAnswer:
@@ -239,3 +239,11 @@ def test_written_questions_are_drawn_by_their_ids_alone() -> None:
     assert {one.id for one in drawn(rows[::-1], 50, seed=1)} == {one.id for one in chosen}
     assert {one.id for one in drawn(rows, 50, seed=2)} != {one.id for one in chosen}
     assert drawn(rows, None, 1) == drawn(rows, 200, 1) == rows
+
+
+def test_the_questions_answered_again_are_from_all_over_the_test_split() -> None:
+    """Large groups come first in a split, and so would be all of the first answers."""
+    rows = [row(id=f"q{i}") for i in range(200)]
+    chosen = reanswered_test_answers(Answers({"test": rows}, {}, EvaluationSettings(adapter_on_answers=50), 1))
+    assert len(chosen) == 50
+    assert 15 < sum(int(one.id[1:]) < 100 for one in chosen) < 35

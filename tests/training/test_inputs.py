@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ import torch
 
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.config.training import ObjectiveSettings
+from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.lm.identity import training_identity
 from calibration_tuning.records import QueryExample, Sample, read_records
 from calibration_tuning.runs.files import read_json, write_json
 from training.__main__ import train
@@ -70,8 +74,6 @@ def test_nothing_is_cut_off(rows: list[QueryExample], tiny: tuple) -> None:
 
 
 def test_answers_of_another_model_are_refused(curated: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "curation"
     shutil.copytree(curated.parent / "runs/tiny/curation", folder)
     manifest = read_json(folder / "manifest.json", "curate")
@@ -80,6 +82,24 @@ def test_answers_of_another_model_are_refused(curated: Path, tmp_path: Path) -> 
     (folder / "SHA256SUMS").unlink()
     config = load_run_config(curated, [f"output_dir={tmp_path}", f"curated={folder}"])
     with pytest.raises(UserError, match="token ids of someone/else"):
+        train(config, False)
+
+
+def test_a_finished_training_is_of_the_models_files(
+    curated: Path, tmp_path: Path, tiny_model_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, folder = tmp_path / "model", curated.parent / "runs/tiny/curation"
+    shutil.copytree(tiny_model_path, model)
+    config = load_run_config(curated, [f"output_dir={tmp_path}", f"curated={folder}", f"model.path={model}"])
+    identity = training_identity(config, CuratedSet.read(folder).fingerprint)
+    config.checkpoint_dir.mkdir(parents=True)
+    write_json(config.checkpoint_dir / "calibration.json", {"inputs_fingerprint": identity})
+    train(config, False)
+    assert "is up to date" in capsys.readouterr().out
+    with (model / "model.safetensors").open("r+b") as weights:
+        weights.seek(-8, os.SEEK_END)
+        weights.write(b"\1" * 8)
+    with pytest.raises(UserError, match="made with other settings or from other files"):
         train(config, False)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +35,24 @@ WRITTEN = {
 }
 
 
+@pytest.fixture(scope="module")
+def trained(curated: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunConfig]:
+    """A finished training by each method."""
+
+    @cache
+    def by(method: str) -> RunConfig:
+        folder = tmp_path_factory.mktemp(method)
+        config = config_of(curated, folder, f"training.method={method}", "training.readout=query")
+        train(config, False)
+        return config
+
+    return by
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_a_checkpoint_is_read_as_it_was_trained(curated: Path, tmp_path: Path, method: str) -> None:
-    config = config_of(curated, tmp_path, f"training.method={method}", "training.readout=query")
-    train(config, False)
+def test_a_checkpoint_is_read_as_it_was_trained(trained: Callable[[str], RunConfig], method: str) -> None:
+    config = trained(method)
     folder = config.checkpoint_dir
     weights = {path.name for path in folder.iterdir() if "adapter" in path.name or path.suffix == ".safetensors"}
     assert weights == WRITTEN[method]
@@ -151,17 +167,16 @@ def test_four_bits_need_a_gpu(curated: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_downloaded_record_cannot_let_code_run(
-    curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Callable[[str], RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from calibration_tuning import checkpoint
 
-    config = config_of(curated, tmp_path)
-    train(config, False)
-    path = config.checkpoint_dir / "calibration.json"
+    folder = Path(shutil.copytree(trained("lora_prompt").checkpoint_dir, tmp_path / "checkpoint"))
+    path = folder / "calibration.json"
     record = json.loads(path.read_text())
     record["model"]["trust_remote_code"] = True
     path.write_text(json.dumps(record))
-    (config.checkpoint_dir / "SHA256SUMS").unlink()
+    (folder / "SHA256SUMS").unlink()
     asked: list[bool] = []
     real = checkpoint.load_model
 
@@ -170,7 +185,7 @@ def test_a_downloaded_record_cannot_let_code_run(
         return real(settings, device)
 
     monkeypatch.setattr(checkpoint, "load_model", load)
-    CalibratedModel.from_pretrained(config.checkpoint_dir)
+    CalibratedModel.from_pretrained(folder)
     assert asked == [False]
 
 
@@ -186,10 +201,9 @@ def test_float16_is_refused(curated: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_curves_are_kept_without_wandb(curated: Path, tmp_path: Path) -> None:
-    config = config_of(curated, tmp_path)
-    train(config, False)
-    rows = [json.loads(line) for line in (config.run_dir / "training.jsonl").read_text().splitlines()]
+def test_curves_are_kept_without_wandb(trained: Callable[[str], RunConfig]) -> None:
+    path = trained("lora_prompt").run_dir / "training.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["step"] for row in rows if "train/loss" in row] == [1, 2, 3]
     assert next(row["step"] for row in rows if "validation/brier" in row) == 0
     assert all(row["train/tokens_per_second"] > 0 for row in rows if "train/loss" in row)

@@ -134,4 +134,3 @@ def test_trackio_has_the_curves_pictures_examples_and_the_checkpoint(training: C
 def test_none_leaves_the_files_of_the_run_alone(curated: Path, tmp_path: Path) -> None:
     config = trained_here(curated, tmp_path, "none")
     assert {path.name for path in config.run_dir.iterdir()} == {"checkpoint", "training.jsonl", "validation.json"}
-    assert [row["step"] for row in rows_of(config.run_dir) if "train/loss" in row] == [1, 2, 3]

@@ -10,8 +10,8 @@ from typing import Literal
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.lm.answering import Request
-from calibration_tuning.lm.models import resolve_model_path
 from calibration_tuning.lm.prompts import load_prompt_format
+from calibration_tuning.lm.pypi_source import resolve_model_path
 from calibration_tuning.records import Demonstration, Question
 from data_curation.engines import Job
 from data_curation.question_sets import load_questions

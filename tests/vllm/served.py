@@ -26,7 +26,8 @@ from calibration_tuning.config.engines import OpenAIEngine
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.grading.traces import trace_of, without_trace
-from calibration_tuning.lm.models import adapter_off, resolve_model_path
+from calibration_tuning.lm.models import adapter_off
+from calibration_tuning.lm.pypi_source import resolve_model_path
 from data_curation.engines import build_engine
 from tests.vllm.asking import MODEL, RUNS, Style, cloze, job, run_config, sampled, thinking_model, written
 from tests.vllm.comparison import CONFIDENCES_WITHIN, Checks, answers

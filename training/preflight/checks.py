@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.lm.models import PYPI, context_length
+from calibration_tuning.lm.models import context_length
+from calibration_tuning.lm.pypi_source import PYPI
+from calibration_tuning.runs.files import nearest_existing
 from calibration_tuning.tracking.wandb_tracker import wandb_mode
 from training.memory import GIB, counts
 from training.preflight import surroundings
@@ -157,20 +159,16 @@ def disk(paper: Paper) -> CheckResult:
         wanted[Path(HF_HUB_CACHE)] = paper.file_bytes
     disks: dict[int, float] = defaultdict(float)
     for folder, size in wanted.items():
-        disks[existing(folder).stat().st_dev] += size
+        disks[nearest_existing(folder).stat().st_dev] += size
     details, is_short = [], False
     for folder, size in wanted.items():
-        free = shutil.disk_usage(existing(folder)).free
-        is_short |= free <= SPARE * disks[existing(folder).stat().st_dev]
+        free = shutil.disk_usage(nearest_existing(folder)).free
+        is_short |= free <= SPARE * disks[nearest_existing(folder).stat().st_dev]
         details.append(f"{free / GIB:.0f} GiB free at {folder}, about {size / GIB:.1f} GiB needed")
     if is_short:
         hint = "free some space, or move output_dir or the hub's cache (HF_HOME) to a larger disk"
         return CheckResult("fails", f"{'; '.join(details)}, {SPARE:g} times as much must be free; {hint}")
     return CheckResult("ok", "; ".join(details))
-
-
-def existing(folder: Path) -> Path:
-    return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
 
 
 def _is_here(model: str) -> bool:
@@ -221,7 +219,7 @@ CHECKS: dict[str, Callable[[Paper], CheckResult]] = {
     "batch": batch,
     "memory": memory,
     "whole model": whole_model,
-    "host memory": passing(surroundings.host_memory),
+    "planned host memory": passing(surroundings.planned_host_memory),
     "disk": disk,
     "W&B": wandb,
     "hub": hub,

@@ -23,13 +23,13 @@ from calibration_tuning.lm.caches import shares_block
 from calibration_tuning.lm.models import default_device
 from calibration_tuning.metrics.row_statistics import KERNELS
 from calibration_tuning.runs.devices import require_accelerator
-from calibration_tuning.runs.files import whole_folder, write_text
+from calibration_tuning.runs.files import nearest_existing, whole_folder, write_text
 from calibration_tuning.runs.locks import NO_LOCKS
 from training.examples import Example
 from training.layout import Layout, to_device
 from training.memory import GIB
 from training.methods import METHODS
-from training.preflight.checks import CheckResult, existing, passing
+from training.preflight.checks import CheckResult, passing
 from training.preflight.machines import CONTEXT
 from training.preflight.paper import Paper
 from training.query_model import QueryModel
@@ -58,10 +58,12 @@ def gpu_memory(paper: Paper) -> CheckResult:
     return CheckResult("ok", detail)
 
 
-def machine_memory(paper: Paper) -> str:
+def free_host_memory(paper: Paper) -> CheckResult:
     free, needed = psutil.virtual_memory().available / GIB, paper.gpus * paper.file_bytes / GIB
-    fits = "is enough for" if free > needed else "is too little for"
-    return f"{free:.0f} GiB of host memory is free; that {fits} FSDP2's {needed:.0f} GiB, and others need little"
+    detail = f"{free:.0f} GiB; FSDP2 needs up to {needed:.0f} GiB, and others need little"
+    if free < needed:
+        return CheckResult("warning", f"{detail}; train with another strategy than FSDP2")
+    return CheckResult("ok", detail)
 
 
 def collectives(paper: Paper) -> str:
@@ -102,7 +104,7 @@ def kernels(paper: Paper) -> CheckResult:
 
 def output_folder(paper: Paper) -> CheckResult:
     """Whether folders can be replaced and files locked where the run writes."""
-    parent = existing(paper.config.output_dir)
+    parent = nearest_existing(paper.config.output_dir)
     try:
         with tempfile.TemporaryDirectory(dir=parent) as scratch:
             for text in ("first", "second"):
@@ -164,7 +166,7 @@ def _attention(paper: Paper) -> str | None:
 HERE: dict[str, Callable[[Paper], CheckResult]] = {
     "GPUs": passing(gpus),
     "GPU memory": gpu_memory,
-    "machine's memory": passing(machine_memory),
+    "free host memory": free_host_memory,
     "collectives": passing(collectives),
     "kernels": kernels,
     "output folder": output_folder,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -62,8 +61,8 @@ gradients, by its operations; `python -m benchmarks gpu_paper` counts them."""
 MOVED = 14.0
 """About how many bytes the kernels that are no products move for each FLOP of the products, times the model's width:
 products grow with the width squared, and norms, activations and LoRA with the width. `gpu_paper` counts these too."""
-MEMORY, SHORTEST = 0.8, 3e-6
-"""The share of its bandwidth that a kernel reaches that only moves memory, and the seconds of the shortest kernel."""
+MEMORY = 0.8
+"""The share of its bandwidth that a kernel reaches that only moves memory."""
 CONTEXT = 1.5
 """About how many GiB CUDA's context, kernels and communication buffers take."""
 
@@ -86,14 +85,3 @@ def fast_and_slow(gpu: Gpu, flops: float, width: int, launches: float) -> tuple[
         for share, launch in zip(PRODUCTS, SECONDS_TO_LAUNCH, strict=True)
     )
     return fast, slow
-
-
-def step_seconds(gpu: Gpu, kernels: Iterable[tuple[float, float]]) -> tuple[float, float]:
-    """Return the modelled seconds that the GPU computes and that the host launches, for kernels of so many FLOPs and
-    bytes each. They overlap, so that a step takes the longer of both."""
-    computing, launching = 0.0, 0.0
-    for flops, moved in kernels:
-        of_products, of_memory = flops / (PRODUCTS[0] * gpu.tflops * 1e12), moved / (MEMORY * gpu.bandwidth * 1e12)
-        computing += max(SHORTEST, of_products, of_memory)
-        launching += SECONDS_TO_LAUNCH[0]
-    return computing, launching

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
-from calibration_tuning.lm.models import load_ends, load_model_config, load_tokenizer
-from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.models import load_model_config, load_tokenizer
+from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.records import QueryExample, Split
 from training.examples import Example, query_example
 from training.layout import Layout, layout_of
@@ -29,7 +29,7 @@ from training.untuned import loads_anew
 
 ASSUMED_LENGTH = 200
 """The number of tokens that an example and the few-shot block are assumed to have before curation."""
-SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
+PLANNED_SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 QUANTIZED = 0.53
 """Bytes per weight in NF4 with double quantization (Dettmers et al. 2023)."""
 
@@ -88,10 +88,7 @@ class Paper:
 
     @cached_property
     def prompt_format(self) -> PromptFormat:
-        settings, tokenizer = self.config.model, self.tokenizer
-        ends, thinking = load_ends(settings), settings.thinking
-        length, system = settings.thinking_tokens, settings.system_prompt
-        return PromptFormat.of(tokenizer, settings.prompt_format, ends, thinking, length, system)
+        return load_prompt_format(self.config.model, tokenizer=self.tokenizer)
 
     @property
     def is_curated(self) -> bool:
@@ -103,7 +100,7 @@ class Paper:
 
     @cached_property
     def rows(self) -> dict[str, list[QueryExample]]:
-        return {split: self.curated.split(split) for split in SPLITS}
+        return {split: self.curated.split(split) for split in PLANNED_SPLITS}
 
     @cached_property
     def evaluation_rows(self) -> list[QueryExample]:
@@ -124,7 +121,7 @@ class Paper:
         if self.is_curated:
             return {split: [len(e.input_ids) for e in examples] for split, examples in self.examples.items()}
         sizes = self.config.curation.sizes
-        return {split: [ASSUMED_LENGTH] * getattr(sizes, split) for split in SPLITS}
+        return {split: [ASSUMED_LENGTH] * getattr(sizes, split) for split in PLANNED_SPLITS}
 
     @property
     def block_length(self) -> int:

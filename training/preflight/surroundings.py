@@ -76,7 +76,7 @@ def driver(paper: Paper) -> str:
     return driver_floor()
 
 
-def host_memory(paper: Paper) -> str:
+def planned_host_memory(paper: Paper) -> str:
     one = paper.file_bytes / GIB
     return (
         f"weights are read straight onto the GPUs; with FSDP2 {paper.gpus} processes hold them on the CPU first, up to "

@@ -10,7 +10,8 @@ import torch
 
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm.answer_mass import EXAMPLES, mass_warning
-from calibration_tuning.lm.models import PYPI, default_device, load_model
+from calibration_tuning.lm.models import default_device, load_model
+from calibration_tuning.lm.pypi_source import PYPI
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.shown_prompt import Part, example_parts
 from training.memory import GIB, counts

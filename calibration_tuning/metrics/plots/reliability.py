@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import binom, norm
 
+from calibration_tuning.metrics.bootstrap import wilson
 from calibration_tuning.metrics.calibration_error import bin_index
 from calibration_tuning.metrics.confidence import check
 from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, LINE, MUTED, figure, themed
@@ -64,14 +65,6 @@ def prepare_reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: i
             band = [float(np.clip(norm.ppf(q, mean, np.sqrt(variance / n)), 0, 1)) for q in (0.025, 0.975)]
         rows.append((m, mean, share, low, high, n, *band))
     return Reliability(*(np.array(column) for column in zip(*rows, strict=True)))
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """The 95% interval (Wilson 1927) of a share of n answers. Part marks are allowed: share * n need not be whole."""
-    z = float(norm.ppf(0.975))
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return min(share, middle - half), max(share, middle + half)
 
 
 def plot_reliability(sides: dict[str, Reliability], num_bins: int) -> Figure:

@@ -97,6 +97,14 @@ def test_what_only_changes_the_speed_is_no_input_of_curation(tmp_path: Path) -> 
     assert inputs[0] == inputs[1] != inputs[2]
 
 
+def test_a_revision_is_no_input(tmp_path: Path) -> None:
+    """The commit that it leads to is: see `model_identity`. So a finished run may be pinned afterwards."""
+    path = write(tmp_path, MINIMAL)
+    plain, pinned = (load_run_config(path, overrides) for overrides in ([], ["model.revision=abc123"]))
+    assert plain.curation_inputs() == pinned.curation_inputs()
+    assert plain.training_inputs() == pinned.training_inputs()
+
+
 def test_a_mixture_may_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "mixture.yaml").write_text("- {set: countries, weight: 2}\n- {set: arithmetic, role: evaluation}\n")
     config = load_run_config(write(tmp_path, MINIMAL | {"questions": str(tmp_path / "mixture.yaml")}), [])

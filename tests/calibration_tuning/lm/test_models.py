@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from transformers.integrations import deepspeed
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.lm import models
 from calibration_tuning.lm.caches import encode_prefix
+from calibration_tuning.lm.identity import model_identity
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.lm.models import float32_logits, vocabulary_logits
 from calibration_tuning.lm.prompts import PromptFormat
@@ -75,7 +77,7 @@ def test_the_difference_of_two_logits_is_not_rounded(quirk: dict[str, float], bi
     model, hidden = Model(bias, **quirk), states()
     expected = in_double(model, hidden)
     rounded = vocabulary_logits(model, hidden)
-    assert (log_odds(rounded) - log_odds(expected)).abs().max() > 0.02, "what is mended here"
+    assert (log_odds(rounded) - log_odds(expected)).abs().max() > 0.02, "this is what the fix is for"
     assert quirk or len(log_odds(rounded).unique()) < 100
     whole = vocabulary_logits(model, hidden, exact=None)
     for logits in (vocabulary_logits(model, hidden, exact=TOKENS), float32_logits(model, hidden), whole):
@@ -124,7 +126,7 @@ def test_likelihoods_of_answer_tokens_are_not_rounded_and_neither_are_divergence
     expected = divergence(lambda part: in_double(model, part))
     rounded = divergence(lambda part: vocabulary_logits(model, part))
     whole = divergence(lambda part: vocabulary_logits(model, part, exact=None))
-    assert (rounded - expected).abs().mean() > 0.1 * expected.mean(), "what is mended here"
+    assert (rounded - expected).abs().mean() > 0.1 * expected.mean(), "this is what the fix is for"
     torch.testing.assert_close(whole, expected.float(), atol=1e-4, rtol=1e-3)
 
 
@@ -211,6 +213,21 @@ def test_confidences_and_likelihoods_of_a_model_in_bfloat16(tiny: tuple[Any, Any
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["chat_template.jinja", "tokenizer_config.json", "generation_config.json", "tokenizer.model", "modeling_own.py"],
+)
+def test_a_folder_is_another_model_when_a_file_beside_its_weights_changes(tmp_path: Path, name: str) -> None:
+    settings = ModelSettings(path=str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / name).write_text("a")
+    before = model_identity(settings)
+    (tmp_path / "README.md").write_text("not read by the model")
+    assert model_identity(settings) == before
+    (tmp_path / name).write_text("b")
+    assert model_identity(settings) != before
+
+
+@pytest.mark.parametrize(
     ("device", "installed", "expected"),
     [
         (None, True, None),
@@ -247,6 +264,15 @@ def test_weights_are_read_straight_onto_the_gpu(
     models.load_model(ModelSettings(path=str(tiny_model_path)), where)
     assert told["device_map"] == expected
     assert told.get("to") == where
+
+
+@pytest.mark.parametrize(("trusted", "ends"), [(True, (5, 7)), (False, ())])
+def test_ends_in_a_configuration_with_code_of_its_own(tmp_path: Path, trusted: bool, ends: tuple[int, ...]) -> None:
+    own = {"auto_map": {"AutoConfig": "own.Own"}, "model_type": "own", "eos_token_id": [7, 5]}
+    (tmp_path / "config.json").write_text(json.dumps(own))
+    code = "from transformers import PretrainedConfig\nclass Own(PretrainedConfig):\n    model_type = 'own'\n"
+    (tmp_path / "own.py").write_text(code)
+    assert models.load_ends(ModelSettings(path=str(tmp_path), trust_remote_code=trusted)) == ends
 
 
 @pytest.mark.parametrize(("device", "in_shares"), [(None, True), (torch.device("cpu"), False)])

@@ -58,7 +58,7 @@ def test_calibrated_logits_are_left_alone() -> None:
 
 
 def test_few_groups_are_refused() -> None:
-    with pytest.raises(ValueError, match="4 groups of references; 5 are needed"):
+    with pytest.raises(ValueError, match="4 independent examples cannot be cut into 5 folds"):
         fit_token_temperature(made_up(40, 0)[0], np.arange(40) % 4)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,28 @@ def test_too_few_answers_vouch_for_nothing() -> None:
     assert find_threshold(np.full(21, 0.9), np.ones(21), alone(21), 0.1) is None
     assert find_threshold(np.full(22, 0.9), np.ones(22), alone(22), 0.1) == 0.9
     assert find_threshold(np.zeros(0), np.zeros(0), alone(0), 0.1) is None
+
+
+def test_lists_are_taken_too() -> None:
+    assert find_threshold([0.9] * 22, [1] * 22, list("abcdefghijklmnopqrstuv"), 0.1) == 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.9, 0.8], [1]), r"score \(2,\), correct \(1,\)"),
+        (([0.9, 0.8], [1, 0], ["a"]), r"groups \(1,\): must be of one length"),
+        (([0.9, float("nan")], [1, 0]), r"score\[1\] is NaN"),
+        (([0.9, 0.8], [float("nan"), 0]), r"correct\[0\] is nan, outside"),
+        (([0.9, 0.8], [1, 2]), r"correct\[1\] is 2.0, outside"),
+        (([0.9], [1], None, 20), "error_rate is 20; it must be between 0 and 1"),
+        (([0.9], [1], None, 0.0), "error_rate is 0.0"),
+        (([0.9], [1], None, 0.1, 90), "sure is 90"),
+    ],
+)
+def test_thresholds_of_wrong_input_are_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        find_threshold(*arguments)
 
 
 def test_log_odds_are_scores_too() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,14 @@ from calibration_tuning.metrics.bootstrap import (
 )
 from calibration_tuning.metrics.calibration_error import ece
 from calibration_tuning.metrics.comparison import Quantity, Resampled, compared, holm_corrected, verdict
-from calibration_tuning.metrics.confidence import confidence_metrics, paired_difference
+from calibration_tuning.metrics.confidence import (
+    METRICS,
+    before_and_after,
+    confidence_metrics,
+    paired_difference,
+    resampled_metrics,
+    units_of_rarer_class,
+)
 
 
 def test_resamples_are_the_same_for_the_same_seed() -> None:
@@ -97,19 +106,21 @@ def test_bias_corrected_interval_by_hand() -> None:
 def test_share_interval_by_hand() -> None:
     # Draws with the variance of 20 trials at 0.8, 0.8 * 0.2 / 20 = 0.008: Wilson's interval of 16 in 20.
     draws = (0.8 + np.sqrt(0.008) * np.array([1.0, -1.0] * 50)).tolist()
-    found = share_interval(0.8, draws, trials=7)
+    found = share_interval(0.8, draws, 1_000_000)
     assert (found.low, found.high) == (pytest.approx(0.5840, abs=1e-4), pytest.approx(0.9193, abs=1e-4))
-    # All of 10 right: 10 / (10 + 1.96^2).
-    sure = share_interval(1.0, [1.0] * 50, trials=10)
-    assert (sure.low, sure.high) == (pytest.approx(0.7225, abs=1e-4), 1.0)
-    assert share_interval(0.8, [], trials=10) == Interval(0.8)
+    # All of 10 right: 10 / (10 + t^2), t = 2.2622 for 9 degrees of freedom.
+    sure = share_interval(1.0, [1.0] * 50, 10)
+    assert (sure.low, sure.high) == (pytest.approx(0.6615, abs=1e-4), 1.0)
+    assert share_interval(0.8, [], 10) == Interval(0.8)
+    assert share_interval(0.5, [0.5] * 50, 10) == Interval(0.5, 0.5, 0.5)
 
 
 def test_a_perfect_auroc_is_not_certain() -> None:
     p, y = np.array([*[0.9] * 12, *[0.1] * 30]), np.array([*[1.0] * 12, *[0.0] * 30])
     found = confidence_metrics(p, y, bootstrap_samples=200, only=("auroc", "accuracy"))
     assert (found["auroc"].value, found["auroc"].high) == (1.0, 1.0)
-    assert 0.7 < found["auroc"].low < 0.8  # of 12 trials, the rarer class
+    # Of 12 trials, the rarer class, and t = 2.2010 of 11 degrees of freedom: 12 / (12 + t^2).
+    assert found["auroc"].low == pytest.approx(0.7124, abs=1e-4)
     right = confidence_metrics(p, np.ones(42), bootstrap_samples=200, only=("accuracy",))["accuracy"]
     assert 0.9 < right.low < 0.93  # of 42
 
@@ -163,7 +174,7 @@ def test_intervals_of_ece_hold_the_truth_in_groups() -> None:
 @pytest.mark.parametrize(("size", "known"), [(9, False), (10, True)])
 def test_few_groups_have_no_interval_and_no_verdict(size: int, known: bool) -> None:
     generator = np.random.default_rng(0)
-    p, y = generator.random(200), (np.arange(200) % 2).astype(float)
+    p, y = generator.random(200), (np.arange(200) // size % 2).astype(float)  # both classes in every group
     found = paired_difference(p, y * 0.9, y, groups=np.arange(200) % size, bootstrap_samples=100)
     for name in ("brier", "ece", "auroc", "smooth_ece"):
         assert (found[name].low is not None) == (found[name].p is not None) == known, name
@@ -278,6 +289,58 @@ def test_no_difference_is_seldom_found() -> None:
         for name in found:
             found[name] += change[name].verdict != "unclear"
     assert max(found.values()) <= 8, found  # of 60; 3 expected
+
+
+def test_an_auroc_is_known_by_the_groups_of_the_rarer_class() -> None:
+    correct = np.array([0.0, 0, 0, 1, 1, 1])
+    assert units_of_rarer_class(correct, 6) == 3
+    assert units_of_rarer_class(np.ones(6), 6) == 0
+    # Groups a, a, b hold the wrong answers, b, b, b the right ones: two and one.
+    assert units_of_rarer_class(correct, np.array([*"aabbbb"])) == 1
+    # Of 20 answers, each 0.3 of a right one, 6 are right; in one group they are one.
+    assert units_of_rarer_class(np.full(20, 0.3), 20) == 6
+    assert units_of_rarer_class(np.full(20, 0.3), np.zeros(20)) == 1
+    # Subject 0 has one wrong and two right answers, subject 1 right ones alone, subject 2 wrong ones alone.
+    assert units_of_rarer_class(np.array([0.0, 1, 1, 1, 1, 0]), 6, np.array([0, 0, 0, 1, 1, 2])) == 1
+
+
+@pytest.mark.parametrize(("wrong", "known"), [(9, False), (10, True)])
+def test_a_rare_class_gives_no_interval_of_auroc(wrong: int, known: bool) -> None:
+    generator = np.random.default_rng(0)
+    p, other, y = generator.random(200), generator.random(200), (np.arange(200) >= wrong).astype(float)
+    rated = before_and_after(p, other, y, bootstrap_samples=100, only=("auroc", "brier"))
+    assert (rated.after["auroc"].low is not None) == known
+    assert (rated.difference["auroc"].p is not None) == bool(rated.difference["auroc"].verdict) == known
+    assert rated.after["brier"].low is not None
+    assert rated.difference["brier"].p is not None
+    # Two models, of which one is nearly always right: as many units as the side with fewer has.
+    two = paired_difference(p, other, (np.arange(200) >= 30).astype(float), correct_after=y, only=("auroc",))["auroc"]
+    assert (two.low is not None) == (two.p is not None) == known
+
+
+def test_a_difference_of_aurocs_has_as_many_units_as_the_rarer_class() -> None:
+    generator = np.random.default_rng(1)
+    y = (np.arange(500) >= 12).astype(float)
+    sides = [resampled_metrics(generator.random(500) * (1 + y) / 2, y, only=("auroc",))["auroc"] for _ in range(2)]
+    assert [side.units for side in sides] == [12, 12]
+    change = compared(METRICS["auroc"], *sides)
+    many = compared(METRICS["auroc"], *(replace(side, units=500) for side in sides))
+    assert change.p > many.p
+
+
+def test_one_pair_within_a_subject_says_nothing() -> None:
+    """60 answers, of which one right and one wrong one have the same subject: the only pair."""
+    subjects, y = np.r_[0, np.arange(59)], np.r_[1.0, 0.0, np.ones(58)]
+    before, after = np.full(60, 0.5), np.full(60, 0.5)
+    before[:2], after[:2] = (0.1, 0.9), (0.9, 0.1)
+    name = "auroc_within_subjects"
+    rated = before_and_after(before, after, y, subjects=subjects, bootstrap_samples=200, only=(name,))
+    assert rated.difference[name] == Difference(1.0)
+    assert (rated.before[name], rated.after[name]) == (Interval(0.0), Interval(1.0))
+    # Ten such subjects: 10 / (10 + 2.2622^2), as of ten answers that are all right.
+    many = [np.tile(x[:2], 10) for x in (after, y)]
+    found = confidence_metrics(*many, subjects=np.arange(20) // 2, bootstrap_samples=200, only=(name,))[name]
+    assert (found.low, found.high) == (pytest.approx(0.6615, abs=1e-4), 1.0)
 
 
 def test_undefined_sides_have_no_difference() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from calibration_tuning.metrics.calibrators import CALIBRATORS, fit
-from calibration_tuning.metrics.cross_fitting import apply, calibrate, cross_fitted, fit_all
+from calibration_tuning.metrics.cross_fitting import apply, calibrate, cross_fitted, fit_all, grouped_folds
 
 
 def data(n: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -44,6 +44,15 @@ def test_groups_share_a_fold() -> None:
     assert (second[:10] == first[:10]).all()
     with pytest.raises(ValueError, match="3 independent examples cannot be cut into 5 folds"):
         cross_fitted("platt", logit[:30], correct[:30], np.arange(30) // 10)
+
+
+def test_folds_of_a_seed_are_the_same_and_of_equal_size() -> None:
+    groups = np.repeat(["a", "b", "c", "d", "e"], [1, 2, 3, 4, 5])
+    folds = grouped_folds(groups, seed=1)
+    assert (folds == grouped_folds(groups, seed=1)).all()
+    assert (folds != grouped_folds(groups, seed=2)).any()
+    # Five groups in five folds: each group is one.
+    assert len({*zip(groups, folds, strict=True)}) == len({*folds}) == 5
 
 
 def test_missing_scores_stay_missing() -> None:

@@ -11,7 +11,7 @@ from calibration_tuning.metrics import draws
 from calibration_tuning.metrics.bootstrap import resampled_weights, resamples
 from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.confidence import METRICS, point_metrics
-from calibration_tuning.metrics.draws import Draws, in_blocks
+from calibration_tuning.metrics.draws import Resamples, in_blocks
 
 COUNT, COUNT_OF_SLOW = 15, 4
 """Resamples; fewer where relplot takes a quarter of a second for one."""
@@ -41,7 +41,7 @@ KINDS: dict[str, Data] = {
 }
 
 
-def _at_once(name: str, blocks: list[Draws]) -> np.ndarray:
+def _at_once(name: str, blocks: list[Resamples]) -> np.ndarray:
     return np.concatenate([METRICS[name].on_draws(block) for block in blocks])
 
 
@@ -59,7 +59,7 @@ def test_resamples_at_once_are_those_one_by_one(
     for units in (len(p), groups):
         one_by_one = [point_metrics(p[i], c[i], 10, [name], subjects[i])[name] for i in resamples(units, COUNT, seed=3)]
         weights = resampled_weights(units, COUNT, seed=3)
-        blocks = [*in_blocks(weights, lambda rows: Draws(p, c, rows, 10, subjects))]
+        blocks = [*in_blocks(weights, lambda rows: Resamples(p, c, rows, 10, subjects))]
         assert _at_once(name, blocks) == pytest.approx(np.array(one_by_one, dtype=float), abs=1e-12, nan_ok=True)
 
 
@@ -70,7 +70,7 @@ def test_simulated_labels_at_once_are_those_one_by_one(name: str, kind: str) -> 
     count = COUNT_OF_SLOW if name == "smooth_ece" else COUNT
     labels = [*labels_if_calibrated(p, c, groups, count, seed=1)]
     one_by_one = [point_metrics(p, drawn, 10, [name])[name] for drawn in labels]
-    blocks = [*in_blocks(labels, lambda rows: Draws(p, rows, np.ones_like(rows), 10))]
+    blocks = [*in_blocks(labels, lambda rows: Resamples(p, rows, np.ones_like(rows), 10))]
     assert _at_once(name, blocks) == pytest.approx(np.array(one_by_one, dtype=float), abs=1e-12, nan_ok=True)
 
 
@@ -78,13 +78,13 @@ def test_smooth_ece_at_once_is_relplots_at_every_bandwidth() -> None:
     # Well calibrated confidences of many answers have an error, and so a bandwidth, below 0.01, where grids grow.
     p, c, *_ = _data(20_000, lambda g: g.random(20_000))
     for confidence in (p, p**4, np.round(p)):
-        block = next(in_blocks(resampled_weights(len(p), 2, seed=3), lambda rows, p=confidence: Draws(p, c, rows)))
+        block = next(in_blocks(resampled_weights(len(p), 2, seed=3), lambda rows, p=confidence: Resamples(p, c, rows)))
         one_by_one = [METRICS["smooth_ece"].compute(confidence[i], c[i], 10) for i in resamples(len(p), 2, seed=3)]
         assert METRICS["smooth_ece"].on_draws(block) == pytest.approx(np.array(one_by_one), abs=1e-12)
 
 
 def test_blocks_hold_all_rows_in_order() -> None:
     rows = np.arange(5 * (draws.CELLS // 2)).reshape(5, -1).astype(float)
-    blocks = [*in_blocks(rows, lambda part: Draws(rows[0], rows[0], part))]
+    blocks = [*in_blocks(rows, lambda part: Resamples(rows[0], rows[0], part))]
     assert [len(block.weight) for block in blocks] == [2, 2, 1]
     assert (np.concatenate([block.weight for block in blocks]) == rows).all()

@@ -87,17 +87,86 @@ def test_drift_without_a_shift_of_the_mean_shows_in_the_bins() -> None:
     assert sum(row.now for row in found.bins) == sum(row.then for row in found.bins) == 2000
 
 
-def test_the_factor_of_one_bin_by_hand() -> None:
+@pytest.mark.parametrize("correct", [[1.0] * 70 + [0.0] * 30, [0.7] * 100], ids=["0 or 1", "part marks"])
+def test_the_factor_of_one_bin_by_hand(correct: list[float]) -> None:
     """All confidences 0.5: one bin, so both factors are the same. 100 answers, 70 right; no evaluation.
 
     D = 0.2; the variance of the mean is 0.21 / 99 by the residuals, below 0.25 / 100 of calibrated labels, so
-    V = 0.0025; W = V + 0.01 = 0.0125; sqrt(V / W) exp(D^2 / 2 (1 / V - 1 / W)) = sqrt(0.2) exp(6.4).
+    V = 0.0025 (part marks of 0.7 do not vary at all); W = V + 0.01 = 0.0125;
+    sqrt(V / W) exp(D^2 / 2 (1 / V - 1 / W)) = sqrt(0.2) exp(6.4).
     """
-    correct = [1.0] * 70 + [0.0] * 30
     found = calibration_drift([0.5] * 100, correct)
     assert found.e_value == pytest.approx(math.sqrt(0.2) * math.exp(6.4), rel=1e-4)
     assert found.gap_now == pytest.approx(0.2)
-    assert len(found.bins) == 2
+    assert [row.now for row in found.bins] == [0, 0, 100, 0, 0]
+
+
+def test_one_part_mark_does_not_make_alarms_false() -> None:
+    """Few answers, all of them right, vary too little. An alarm in 2 of 30 streams or more has a probability of 45% at
+    5%; where one part mark removed the least variance, 3 had one."""
+    generator, alarms = np.random.default_rng(0), 0
+    for _ in range(30):
+        p, c = answers(generator, 600, spread=(20, 1))
+        alarms += calibration_drift(p, np.r_[0.5, c[1:]]).has_drifted
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize("with_evaluation", [False, True])
+def test_what_comes_later_takes_no_alarm_back(with_evaluation: bool) -> None:
+    """300 answers in 100 groups, in random order: the first t say the same whatever the groups get later."""
+    generator = np.random.default_rng(5)
+    then = answers(generator, 400) if with_evaluation else None
+    p, c = answers(generator, 300, -0.35)
+    groups = generator.integers(0, 100, 300).tolist()
+    found = calibration_drift(p, c, then, groups)
+    t = found.alarm_at
+    assert t is not None
+    assert t < 250
+    assert calibration_drift(p[:t], c[:t], then, groups[:t]).alarm_at == t
+    before = calibration_drift(p[: t - 1], c[: t - 1], then, groups[: t - 1])
+    assert before.alarm_at is None
+    assert before.largest < 20 <= found.largest
+
+
+def test_whether_there_are_groups_is_known_from_the_start() -> None:
+    """45 answers in 45 groups are no stream of single answers that ends when a group gets its second answer."""
+    p, c, groups = [0.5] * 46, [0] * 46, [*range(45), 0]
+    assert calibration_drift(p, c).has_drifted
+    for n in (45, 46):
+        assert calibration_drift(p[:n], c[:n], groups=groups[:n]).alarm_at is None
+
+
+def sure(generator: np.random.Generator, n: int, right: float, share: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences of 1 (a `share`) of which so many are right, and of 0.5."""
+    p = np.where(generator.random(n) < share, 1.0, 0.5)
+    return p, (generator.random(n) < np.where(p == 1, right, 0.5)).astype(float)
+
+
+def test_confidences_of_exactly_one_are_tested() -> None:
+    generator = np.random.default_rng(6)
+    then = sure(generator, 400, 1.0)
+    found = calibration_drift(*sure(generator, 800, 0.6), then)
+    assert found.has_drifted
+    assert (found.bins[-1].low, found.bins[-1].then) == (1.0, int((then[0] == 1).sum()))
+    assert found.bins[-1].gap_now == pytest.approx(-0.4, abs=0.1)
+    p, c = then  # confidences of 0 the same way
+    mirrored = calibration_drift(1 - p, 1 - c, (1 - p, 1 - c))
+    assert [row.then for row in mirrored.bins if row.then] == [int((p == 1).sum()), int((p == 0.5).sum())]
+    alone = calibration_drift([1.0] * 600, [1.0, 0.0, 1.0] * 200, ([1.0] * 300, [1.0] * 300))
+    assert alone.has_drifted
+    # As if five of 300 had been expected to be wrong: 300 new answers have five of them.
+    assert alone.tested_from == 300
+    # Without an evaluation as if one in a hundred were.
+    assert calibration_drift([1.0] * 600, [1.0] * 600).tested_from == 500
+
+
+def test_confidences_of_one_make_no_false_alarms() -> None:
+    """True shares around the least one expected, which is 5 in 120 of the evaluation's. Of 40 streams at 5%, 6 or more
+    have an alarm with a probability of 1.4%."""
+    generator, alarms = np.random.default_rng(7), 0
+    for right in (1.0, 0.98, 0.96, 0.94) * 10:
+        alarms += calibration_drift(*sure(generator, 600, right), sure(generator, 400, right)).has_drifted
+    assert alarms <= 5
 
 
 def test_what_is_visible_is_where_the_alarm_begins() -> None:
@@ -115,7 +184,7 @@ def test_groups_count_once() -> None:
     wrongly = calibration_drift(np.repeat(p, 5), np.repeat(c, 5))
     assert repeated.visible == pytest.approx(single.visible, rel=0.1)
     assert wrongly.visible < 0.6 * single.visible
-    assert repeated.tested_from == 5 * 50
+    assert repeated.tested_from == 5 * 49 + 1  # the first answer of the fiftieth group
 
 
 def test_too_few_say_nothing() -> None:
@@ -125,9 +194,9 @@ def test_too_few_say_nothing() -> None:
 
 def test_few_of_the_evaluation_say_nothing() -> None:
     p, c = answers(np.random.default_rng(0), 500, -0.3)
-    found = calibration_drift(p, c, (p[:6], c[:6]))
+    found = calibration_drift(p, c, (p[:9], c[:9]))
     assert (found.tested_from, found.has_drifted, found.evaluation_suffices) == (None, False, False)
-    assert calibration_drift(p, c, (p, c)).evaluation_suffices
+    assert calibration_drift(p, c, (p[:10], c[:10])).evaluation_suffices
 
 
 def test_the_alarm_stays_raised() -> None:

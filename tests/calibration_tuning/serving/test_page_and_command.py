@@ -135,7 +135,7 @@ def test_a_server_that_is_gone_is_told_in_a_sentence(browser: Any) -> None:
         page.get_by_label("Question").fill("Why?")
         page.get_by_label("Question").press("Enter")
         page.get_by_role("alert").wait_for()
-        assert page.get_by_role("alert").inner_text().startswith("The server does not answer.")
+        assert page.get_by_role("alert").inner_text().startswith("No reply from the server.")
         page.unroute("**/v1/**")
         page.route("**/v1/**", lambda route: route.fulfill(status=502, body="<html>Bad gateway</html>"))
         page.get_by_label("Question").press("Enter")

@@ -23,6 +23,7 @@ GOOD = {"question": "Fine?", "answer": "yes"}
         ({"question": ["a", "b"], "answer": "x"}, {}, "question: is a list, not text"),
         ({"question": {"text": "a"}, "answer": "x"}, {}, "question: is a struct with the fields text, not text"),
         ({"question": "a", "answer": {"first": "x"}}, {}, "answer: is a struct with the fields first; name one"),
+        ({"question": "a", "answer": {"\ud83d": "x"}}, {}, "answer: is a struct with the fields ?; name one"),
         ({"question": "a", "answer": []}, {}, "answer: is empty"),
         ({"question": "a", "answer": {"value": None, "aliases": []}}, {}, "answer: is a struct"),
         ({"question": "a", "answer": "x", "aliases": [{"odd": 1}]}, {}, "aliases: is a struct with the fields odd"),
@@ -38,7 +39,7 @@ GOOD = {"question": "Fine?", "answer": "yes"}
         (
             {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}], "answer": "x"},
             {},
-            "question: messages is a conversation that does not begin with a question",
+            "question: messages: the first turn must be the user's",
         ),
         (
             {"messages": [{"role": role, "content": text} for role, text in TURNS], "answer": "x"},
@@ -48,12 +49,17 @@ GOOD = {"question": "Fine?", "answer": "yes"}
         (
             {"messages": [{"role": "tool", "content": "a"}], "answer": "x"},
             {},
-            "question: messages has a turn by 'tool'",
+            "question: messages.0.role: 'tool'; only messages by",
         ),
         (
             {"prompt": [{"role": "user", "content": [{"type": "image"}]}], "answer": "x"},
             {},
-            "question: prompt has a turn that is no text",
+            "question: prompt.0.content: must be text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": {"value": "a"}}]}], "answer": "x"},
+            {},
+            "question: messages.0.content: must be text",
         ),
         (
             {"question": "a", "answer": "b", "choices": [{"text": ["c"]}, {"text": "b"}]},

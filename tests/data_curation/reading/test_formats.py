@@ -134,6 +134,21 @@ def test_lists_in_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('question,answer\n"two\nlines",x\n"a" b,y\nc,z\n', 4),
+        ('question,answer\na,x\n"b,y\nc,z\n', 3),  # the quote swallows the rest of the file
+        ('question,"answer\na,x\n', 1),
+    ],
+)
+def test_a_stray_quote_in_a_csv_is_named_by_its_line(tmp_path: Path, content: str, line: int) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=rf"cannot be read as csv \(.* in the row that begins in line {line}\)"):
+        load(path)
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("q.csv", "question,answer,answer\nWhere?,Paris,Lyon\n"),
@@ -160,7 +175,7 @@ def test_many_choices(tmp_path: Path) -> None:
     (question,) = load(lines(tmp_path, row), style="cloze").questions
     assert len(question.choices or ()) == 40
     with pytest.raises(UserError, match="choices: has 40; between 2 and 26 are needed"):
-        load(lines(tmp_path, row), style="choice")
+        load(lines(tmp_path, row), style="choice", grader="choice")
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the handed cases are not here")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from data_curation.question_sets import CountFromOne
 from tests.data_curation.reading.files import LETTERS, lines, load, parquet
 
 FRUIT = ["lime", "plum", "pear"]
@@ -81,6 +82,26 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, list[str] | None, list[str]]]
     "mmlu_pro": (
         {"question": "Which?", "options": FRUIT, "answer": "C", "answer_index": 2},
         ("Which?", FRUIT, ["pear"]),
+    ),
+    "mmlu, a position that is a choice too": (
+        {"question": "1 + 3?", "choices": ["2", "3", "4", "12"], "answer": 2},
+        ("1 + 3?", ["2", "3", "4", "12"], ["4"]),
+    ),
+    "mmlu, a position in a column with missing values": (
+        {"question": "1 + 3?", "choices": ["2", "3", "4", "12"], "answer": 2.0},
+        ("1 + 3?", ["2", "3", "4", "12"], ["4"]),
+    ),
+    "a number that is no position": (
+        {"question": "3 * 4?", "choices": ["2", "3", "4", "12"], "answer": 12},
+        ("3 * 4?", ["2", "3", "4", "12"], ["12"]),
+    ),
+    "a number and the letter that says it is no position": (
+        {"question": "1 + 1?", "options": {"A": "2", "B": "3", "C": "4"}, "answer": 2, "answer_idx": "A"},
+        ("1 + 1?", ["2", "3", "4"], ["2"]),
+    ),
+    "a choice written as text": (
+        {"question": "1 + 1?", "choices": ["2", "3", "4"], "answer": "2"},
+        ("1 + 1?", ["2", "3", "4"], ["2"]),
     ),
     "numbers to choose from": (
         {"question": "1 + 1?", "choices": [1, 2, 3], "answer": 2},
@@ -189,3 +210,70 @@ def test_a_rows_own_labels_come_before_positions(tmp_path: Path, templates: dict
     row = {"question": "q", "choices": {"text": FRUIT, "label": list(labels)}, "answerKey": labels[1]}
     (question,) = load(lines(tmp_path, row), style="choice", grader="choice", **templates).questions
     assert question.references == ["plum"]
+
+
+@pytest.mark.parametrize(
+    ("row", "label", "expected"),
+    [
+        # Own labels, as they stand in the row.
+        ({"choices": [{"id": 1, "text": "lime"}, {"id": 2, "text": "plum"}], "gold": 1}, "{{ gold }}", "lime"),
+        ({"choices": {"text": FRUIT, "label": [1, 2, 3]}, "gold": 3}, "{{ row['gold'] }}", "pear"),
+        ({"choices": {"text": FRUIT, "label": ["1", "2", "3"]}, "gold": 2}, "{{ gold }}", "plum"),
+        ({"choices": {"text": FRUIT, "label": [1, 2, 3]}, "the gold-id": 2}, "{{ row['the gold-id'] }}", "plum"),
+        # Positions, which are computed.
+        ({"choices": {"text": FRUIT, "label": [1, 2, 3]}, "gold": 2}, "{{- gold -}}", "plum"),
+        ({"choices": {"text": FRUIT, "label": [1, 2, 3]}, "gold": 2}, "{{ gold | default(none) }}", "plum"),
+        ({"choices": {"text": FRUIT, "label": [1, 2, 3]}, "gold": 2}, "{{ choices.label.index(gold) }}", "plum"),
+        ({"choices": {"text": FRUIT, "label": [1, 2, 3]}, "gold": 2}, "{{ gold - 1 }}", "plum"),
+        ({"choices": FRUIT, "gold": 1}, "{{ gold }}", "plum"),
+    ],
+)
+def test_a_number_that_stands_in_the_row_may_be_a_label_of_it(
+    tmp_path: Path, row: dict[str, Any], label: str, expected: str
+) -> None:
+    (question,) = load(lines(tmp_path, {"question": "q", **row}), grader="choice", label=label).questions
+    assert question.references == [expected]
+
+
+FOUR = ["lime", "plum", "pear", "fig"]
+LETTERED = dict(zip(("opa", "opb", "opc", "opd"), FOUR, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("row", "templates", "label"),
+    [
+        (lambda n: {"choices": FOUR, "answer": n}, {}, "{{ answer - 1 }}"),
+        (lambda n: {"choices": FOUR, " Answer": n}, {}, "{{ row[' Answer'] - 1 }}"),
+        (lambda n: {**LETTERED, "cop": n}, {}, "{{ cop - 1 }}"),
+        (lambda n: {"choices": FOUR, "answer": str(n)}, {}, "{{ answer | int - 1 }}"),
+        (lambda n: {"choices": FOUR, "gold": n}, {"label": "{{ gold }}"}, "{{ gold - 1 }}"),
+        (lambda n: {"choices": FOUR, "gold": [n]}, {"label": "{{ gold | first }}"}, "{{ (gold | first) - 1 }}"),
+    ],
+)
+@pytest.mark.parametrize("style", ["choice", "open_ended"])
+def test_labels_that_count_from_one_are_refused_and_the_advice_helps(
+    tmp_path: Path, row: Any, templates: dict[str, str], label: str, style: str
+) -> None:
+    path = lines(tmp_path, *({"question": f"q{n}", **row(1 + n % 4)} for n in range(8)))
+    how = {**templates, "style": style, "grader": "choice"}
+    with pytest.raises(CountFromOne) as error:
+        load(path, **how)
+    assert str(error.value) == f'questions.set.label: the labels in {path} count from 1; write label: "{label}"'
+    loaded = load(path, **{**how, "label": label})
+    assert [q.references for q in loaded.questions] == [[FOUR[n % 4]] for n in range(8)]
+    assert not loaded.bad
+
+
+@pytest.mark.parametrize("templates", [{}, {"label": "{{ answer }}"}])
+def test_a_number_beyond_the_choices_costs_its_row(tmp_path: Path, templates: dict[str, str]) -> None:
+    """Where others count from 0."""
+    rows = [{"question": f"q{n}", "choices": FOUR, "answer": n} for n in (1, 4, 0)]
+    loaded = load(lines(tmp_path, *rows), grader="choice", style="choice", **templates)
+    assert [q.references for q in loaded.questions] == [["plum"], ["lime"]]
+    assert [number for number, _ in loaded.bad] == [1]
+
+
+def test_a_system_message_stays_where_the_answer_is_a_template(tmp_path: Path) -> None:
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where?"}]
+    (question,) = load(lines(tmp_path, {"messages": turns, "gold": "Japan"}), answer="{{ gold }}").questions
+    assert (question.text, question.references) == ("Be brief.\nWhere?", ["Japan"])

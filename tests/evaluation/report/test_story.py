@@ -10,7 +10,7 @@ from calibration_tuning.metrics.bootstrap import Difference
 from calibration_tuning.metrics.calibrators import Calibrator
 from evaluation import sentences, story
 from evaluation.evidence import Evidence
-from evaluation.schema import Comparison, Headline, Primary
+from evaluation.schema import Comparison, Curve, Decisions, Headline, Primary, Rate
 from evaluation.sections import SECTIONS
 from tests.evaluation.report.parts import parts
 
@@ -64,6 +64,22 @@ def test_what_is_advised_agrees_with_the_verdicts(
     )
     assert step in story._which_confidence(metrics)
     assert credit in sentences.credit_sentence(metrics)
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [(19, "19 test answers are too few to say"), (20, "even the surest test answers are wrong more often")],
+)
+def test_too_few_test_answers_say_nothing_of_what_a_threshold_needs(n: int, said: str) -> None:
+    curve = Curve(coverage=[0.5, 1.0], risk=[0.0, 0.5])  # the surer half is right, but fewer than twenty
+    decisions = Decisions.model_construct(curves={"after": curve}, confidence=0.9, n_groups=10, n_calibration=10)
+    metrics = parts(decisions=decisions, headline=Headline.model_construct(test=Comparison.model_construct(n=n)))
+    assert said in story._needed(metrics, Rate.model_construct(error_rate=0.1))
+
+
+def test_nothing_is_a_share_of_nothing() -> None:
+    assert sentences._relative(0.1, 0.05) == " (-50%)"
+    assert sentences._relative(1e-12, 0.2) == sentences._relative(0.0, 0.2) == sentences._relative(None, 0.2) == ""
 
 
 @pytest.mark.parametrize(

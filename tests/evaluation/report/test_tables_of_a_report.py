@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.calibrators import Calibrator
 from evaluation import sentences, story, tables
@@ -87,20 +88,21 @@ def test_no_gain_is_claimed_that_knowing_the_subject_gives_as_well(make_evidence
 def test_examples_are_counted_and_sorted(evidence: Evidence) -> None:
     """Counted by hand, answer by answer."""
     before, after, correct = evidence.before("test"), evidence.after("test"), evidence.correct("test")
-    expected = {"Mended": 0, "Still too sure": 0, "Newly too sure": 0, "Wrongly doubted": 0}
+    titles = ("No longer overconfident", "Still overconfident", "Newly overconfident", "Underconfident")
+    expected = dict.fromkeys(titles, 0)
     for was, now, right in zip(before, after, correct, strict=True):
         if right and now < 0.5:
-            expected["Wrongly doubted"] += 1
+            expected["Underconfident"] += 1
         elif not right and was >= 0.5:
-            expected["Still too sure" if now >= 0.5 else "Mended"] += 1
+            expected["Still overconfident" if now >= 0.5 else "No longer overconfident"] += 1
         elif not right and now >= 0.5:
-            expected["Newly too sure"] += 1
+            expected["Newly overconfident"] += 1
     lists = {shown.title: shown for shown in example_lists(evidence)}
     assert {title: shown.n for title, shown in lists.items()} == expected
     assert {shown.of for shown in lists.values()} == {int(correct.sum()), int((1 - correct).sum())}
-    mended = lists["Mended"].examples
-    assert len(mended) == min(6, expected["Mended"])
-    falls = [row.before - row.after for row in mended]
+    fixed = lists["No longer overconfident"].examples
+    assert len(fixed) == min(6, expected["No longer overconfident"])
+    falls = [row.before - row.after for row in fixed]
     assert falls == sorted(falls, reverse=True)
     assert falls[0] == max((before - after)[(correct < 0.5) & (before >= 0.5) & (after < 0.5)])
 
@@ -165,6 +167,37 @@ def test_corrected_p_values_are_no_smaller(report: tuple[Path, Metrics]) -> None
     # Token tables are of the same family: confidence metrics, 3 x Brier, 5 of the tokens, 3 more Full-ECE.
     assert metrics.comparisons == {"test": len(corrected) + 3 + 5 + 3}
     assert metrics.tokens.log.difference["full_ece"].p_holm is not None
+
+
+def differences_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Every difference in metrics.json."""
+    if isinstance(value, dict) and "verdict" in value:
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from differences_in(part)
+
+
+def test_nothing_uncorrected_is_better_or_worse(report: tuple[Path, Metrics]) -> None:
+    values = report[1].as_json()
+    primary = values.pop("primary")
+    assert primary["difference"]["verdict"] == "better"
+    found = list(differences_in(values))
+    assert all(one["verdict"] == "" for one in found if "p_holm" not in one)
+    assert any("p_holm" not in one and (one["p"] or 1) < 0.05 for one in found)
+    assert {one["verdict"] for one in found if "p_holm" in one} > {"better"}
+
+
+def test_what_no_answer_may_lack_is_what_is_chosen_from(make_evidence: Callable[..., Evidence]) -> None:
+    made = make_evidence()
+    before = SECTIONS["primary"](made).candidates
+    made.scores["query_zero_shot", "before"]["calibration"][0] = np.nan
+    assert SECTIONS["primary"](made).candidates == before - 1
+
+
+def test_the_model_is_that_of_the_checkpoint(evidence: Evidence) -> None:
+    settings = evidence.config.model_copy(update={"model": ModelSettings(path="another")})
+    assert metrics_of(replace(evidence, config=settings)).model == "m"
 
 
 def test_rows_of_the_tables_name_every_metric_once(report: tuple[Path, Metrics]) -> None:

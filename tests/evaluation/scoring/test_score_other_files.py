@@ -54,6 +54,15 @@ def test_samples_of_the_harness_are_read_as_they_are(tmp_path: Path) -> None:
     assert "samples of lm-evaluation-harness" in result.output
 
 
+def test_log_likelihoods_without_the_question_are_left_out(tmp_path: Path) -> None:
+    """With `acc_mutual_info` the harness asks for each choice without the question too, after all choices with it."""
+    row = harness_row(0, [np.log(3) - 7, -7.0, -1.0, -1.0], 1.0, acc_mutual_info=1.0)
+    assert read_pairs(harness_file(tmp_path, row), "confidence", "correct").confidence.tolist() == pytest.approx([0.75])
+    row = harness_row(0, [-7.0, -1.0], 1.0, acc_mutual_info=1.0)
+    with pytest.raises(UserError, match="not the log-likelihoods of several choices"):
+        read_pairs(harness_file(tmp_path, row), "confidence", "correct")
+
+
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
@@ -82,9 +91,19 @@ def test_results_of_uqlm_are_read_as_they_are(tmp_path: Path) -> None:
     assert pairs.correct.tolist() == [1.0, 0.0]
 
 
+def test_columns_with_keys_are_paired_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    columns = {"confidence": {"q1": 0.9, "q2": 0.1, "q3": 0.8}, "correct": {"q3": 1, "q2": 0, "q1": 0}}
+    path.write_text(json.dumps(columns))
+    pairs = read_pairs(path, "confidence", "correct")
+    assert (pairs.confidence.tolist(), pairs.correct.tolist()) == ([0.9, 0.1, 0.8], [0.0, 0.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ('{"confidence": {"a": 0.5}, "correct": {"b": 1}}', "its column 'correct' has other keys than 'confidence'"),
+        ('{"confidence": {"a": 0.5}, "correct": [1]}', "neither a list of rows nor lists by column"),
         ("[1]", "a row is int, not an object"),
         ("[null]", "a row is NoneType, not an object"),
         ("3", "neither a list of rows nor lists by column"),

@@ -94,7 +94,9 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
     found = dict(checks.findings(Paper(missing, 1, GPU)))
     assert found["model"].status == "fails"
     assert "/nowhere/model" in found["model"].detail
-    after = [found[name] for name in ("answer tokens", "context", "memory", "host memory", "whole model", "disk")]
+    after = [
+        found[name] for name in ("answer tokens", "context", "memory", "planned host memory", "whole model", "disk")
+    ]
     assert {*after} == {checks.CheckResult("skipped", "it needs what fails at 'model'")}, "a cause is said once"
     assert tried == ["/nowhere/model"], "a hub out of reach keeps one waiting, so it is asked once"
     monkeypatch.undo()
@@ -209,7 +211,7 @@ def test_packages_that_are_missing_fail(
     run: RunConfig, monkeypatch: pytest.MonkeyPatch, overrides: list[str], message: str
 ) -> None:
     monkeypatch.setattr("training.preflight.surroundings.find_spec", lambda name: None if name != "wandb" else name)
-    monkeypatch.setattr("calibration_tuning.config.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("calibration_tuning.extras.find_spec", lambda name: None)
     found = surroundings_of(changed(run, *overrides))
     assert found.status == "fails"
     assert message in found.detail

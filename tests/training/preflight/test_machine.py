@@ -69,6 +69,14 @@ def test_an_output_folder_without_locks_is_warned_of(run: RunConfig, monkeypatch
     assert found.detail.endswith("has no file locks, so two runs in one folder are not noticed")
 
 
+def test_too_little_host_memory_for_fsdp2_is_warned_of(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert here.free_host_memory(Paper(run, 1, GPU)).status == "ok"
+    free = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    found = here.free_host_memory(Paper(run, 1, GPU))
+    assert (found.status, found.detail.startswith("0 GiB; FSDP2 needs up to ")) == ("warning", True)
+
+
 def test_fewer_gpus_than_planned_fail(run: RunConfig, on_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
     found = dict(checks.findings(Paper(run, 8, GPU), {"GPUs": here.HERE["GPUs"]}))["GPUs"]

@@ -1,0 +1,34 @@
+"""Packages that not every installation has: which extra brings them, and what is missing here."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+_LOGITS = ("torch", "safetensors")
+_MODEL = (*_LOGITS, "transformers", "peft", "huggingface_hub", "tqdm", "sentencex")
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "plots": ("matplotlib",),
+    "logits": _LOGITS,
+    "parquet": ("pyarrow",),
+    "model": _MODEL,
+    "serve": (*_MODEL, "fastapi", "uvicorn"),
+    "pipeline": (
+        *_MODEL,
+        *("matplotlib", "pyarrow"),
+        *("accelerate", "datasets", "sklearn", "psutil", "datasketch", "math_verify", "rapidfuzz"),
+    ),
+    "tensorboard": ("tensorboard",),
+    "trackio": ("trackio",),
+}
+"""Packages of each extra as they are imported. The pipeline also runs without gguf, wandb and relplot, which are asked
+for where they are used."""
+
+
+def missing(extra: str) -> str | None:
+    """The first package of an extra that is not installed; None if all are."""
+    return next((package for package in PACKAGES[extra] if find_spec(package) is None), None)
+
+
+def pip_install(extra: str) -> str:
+    """The command that installs an extra."""
+    return f"pip install 'calibration-tuning[{extra}]'"
