@@ -89,7 +89,7 @@ def test_claims_of_a_long_answer(address: str, model: CalibratedModel) -> None:
             "/v1/chat/completions",
             {"messages": [{"role": "system", "content": "a"}]},
             400,
-            "the last one must be the user's",
+            "the first turn must be the user's",
         ),
         ("/v1/chat/completions", chat(n=2), 400, "n: "),
         ("/v1/chat/completions", chat(max_tokens=0), 400, "max_tokens: "),
