@@ -101,7 +101,7 @@ def test_metrics_have_their_stated_shape(finished: tuple[Path, Path, str]) -> No
     _, run, _ = finished
     metrics = json.loads((run / "evaluation/metrics.json").read_text())
     test = metrics["headline"]["test"]
-    assert (metrics["schema_version"], test["n"]) == (3, 16)
+    assert (metrics["schema_version"], test["n"]) == (4, 16)
     for side in ("before", "after", "difference"):
         assert {"brier", "ece", "ace", "nll", "auroc", "accuracy"} <= set(test[side])
         assert {"value", "low", "high"} <= set(test[side]["brier"])

@@ -50,7 +50,7 @@ def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
         assert title == "Temperature on the token logits" or f">{title}</a>" in html, "in the list of contents"
     assert html.count("<svg") == len(list((folder / "plots").glob("*.png"))) == 9
     assert html.count("</svg>") == 9
-    assert "Schema 3." in html
+    assert "Schema 4." in html
 
 
 def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> None:
