@@ -39,7 +39,8 @@ ErrorRateOption = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Share of trusted answers that may be wrong (default: the lowest that the calibration data supports).",
+        help="Share of trusted answers that may be wrong: one of the run's evaluation.error_rates "
+        "(default: the lowest of these that has a threshold).",
         show_default=False,
     ),
 ]

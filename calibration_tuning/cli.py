@@ -88,8 +88,13 @@ def _options(
 @app.command()
 def launch(
     config: ConfigArgument,
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where to run: single_gpu, ddp_8gpu, deepspeed_zero2, deepspeed_zero3, fsdp2, slurm or skypilot."
+        ),
+    ],
     overrides: OverridesArgument = None,
-    on: Annotated[str, typer.Option(help="A file of launch/accelerate/ such as ddp_8gpu, or slurm, or skypilot.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and start nothing.")] = False,
     gpus: Annotated[
         int | None, typer.Option(min=1, help="Number of GPUs (default: the launch file's).", show_default=False)
@@ -313,7 +318,7 @@ def _start(command: list[str]) -> None:
     if code in (UserError.exit_code, STOPPED):
         raise typer.Exit(code)
     if code:
-        raise RunError(f"{name} failed (exit code {code}); its message is above, what was finished is kept")
+        raise RunError(f"{name} failed (exit code {code}); see the message above; finished work is kept")
 
 
 def _as_typed(command: list[str]) -> str:

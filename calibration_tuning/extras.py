@@ -30,5 +30,5 @@ def missing(extra: str) -> str | None:
 
 
 def pip_install(extra: str) -> str:
-    """The command that installs an extra."""
-    return f"pip install 'calibration-tuning[{extra}]'"
+    """How to install an extra. There is no release: a package of this name on PyPI would be another one."""
+    return f"run `pip install -e '.[{extra}]'` in a clone of the project"

@@ -215,6 +215,6 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             for part in file.iter_batches(PART):
                 yield from part.to_pylist()
     except FileNotFoundError:
-        raise UserError(f"{path}: not there; run `calibration-tuning curate CONFIG` first") from None
+        raise UserError(f"{path}: does not exist; run `calibration-tuning curate CONFIG` first") from None
     except (ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable parquet file ({error}); run curate again with --force") from None

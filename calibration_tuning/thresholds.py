@@ -71,5 +71,7 @@ def read_thresholds(folder: Path, inputs_fingerprint: str) -> Thresholds | None:
     except ValidationError as error:
         raise UserError(f"{path}{first_problem(error)}; run `{MADE_BY}` again with --force") from None
     if thresholds.inputs_fingerprint != inputs_fingerprint:
-        raise UserError(f"{path}: is of another checkpoint than the one beside it; run `{MADE_BY}` again with --force")
+        raise UserError(
+            f"{path}: belongs to another checkpoint than the one in this folder; run `{MADE_BY}` again with --force"
+        )
     return thresholds

@@ -61,7 +61,7 @@ def main(
     def work() -> None:
         target = folder / "run.yaml"
         if target.exists() and not force:
-            raise UserError(f"{target}: is there already; name another folder, or overwrite it with --force")
+            raise UserError(f"{target}: already exists; name another folder, or overwrite it with --force")
         text, said = first_config(folder, data, model, {"question": question, "answer": answer, "context": context})
         folder.mkdir(parents=True, exist_ok=True)
         write_text(target, text)

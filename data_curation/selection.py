@@ -86,8 +86,8 @@ def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]]
     _note(selection, "asked", [*selection.asked, *selection.evaluation], too_long)
     if too_long:
         print(
-            f"warning: question {too_long[0].id} is longer than the model's context allows, with its demonstrations; "
-            f"{len(too_long):,} such questions are passed over",
+            f"warning: question {too_long[0].id} does not fit into the model's context together with its "
+            f"demonstrations; {len(too_long):,} such questions are skipped",
             file=sys.stderr,
         )
     return selection

@@ -149,7 +149,9 @@ def _rows(run: Path, split: str) -> dict[str, dict[str, Any]]:
     try:
         rows = pq.read_table(path).to_pylist()
     except FileNotFoundError:
-        raise UserError(f"{path}: not there; run `calibration-tuning evaluate CONFIG` for that run first") from None
+        raise UserError(
+            f"{path}: does not exist; run `calibration-tuning evaluate CONFIG` for that run first"
+        ) from None
     except (ArrowException, OSError) as error:
         raise UserError(f"{path}: not a readable parquet file ({error}); evaluate again with --force") from None
     if rows and "split" not in rows[0]:

@@ -84,7 +84,7 @@ def main(
     def work() -> None:
         ending = file.suffix.removeprefix(".").lower()
         if output is not None and output.exists():
-            raise UserError(f"--output {output}: is there already; name a new folder")
+            raise UserError(f"--output {output}: already exists; name a new folder")
         if not (file.is_file() or (model is not None and file.is_dir())):
             raise UserError(f"{file}: no such file")
         if model is not None:

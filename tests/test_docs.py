@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from calibration_tuning.config.reference import page as page_of_settings
 from evaluation.schema import json_schema
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +111,19 @@ def test_registries_that_contributors_are_told_of_exist() -> None:
     )
     assert len(names) > 10
     assert [name for name in sorted(names) if not re.search(rf"^{name}\b", sources, re.MULTILINE)] == []
+
+
+def test_the_page_of_settings_is_that_of_the_settings() -> None:
+    assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == page_of_settings(), (
+        "run python -m calibration_tuning.config.reference"
+    )
+
+
+def test_every_setting_has_a_meaning() -> None:
+    lines = page_of_settings().splitlines()
+    rows = [line for line in lines if line.startswith("| `") and not line.startswith("| `kind`")]
+    assert len(rows) > 100
+    assert [row for row in rows if row.endswith("|  |")] == []
 
 
 def test_the_published_schema_is_that_of_the_records() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import calibration_tuning.metrics as metrics
+from calibration_tuning.extras import pip_install
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", re.DOTALL)
@@ -68,14 +69,14 @@ def test_a_package_that_is_missing_is_named(name: str, package: str, extra: str)
     code = f"import sys; sys.modules[{package!r}] = None; from calibration_tuning.metrics import {name}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert run.returncode
-    assert f"{name} needs {package}: pip install 'calibration-tuning[{extra}]'" in run.stderr
+    assert f"{name} needs {package}: {pip_install(extra)}" in run.stderr
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers", "peft", "safetensors"])
 def test_the_extra_of_a_model_is_named(package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; from calibration_tuning import CalibratedModel"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert f"needs {package}: pip install 'calibration-tuning[model]'" in run.stderr.splitlines()[-1]
+    assert f"needs {package}: {pip_install('model')}" in run.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -127,7 +128,7 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     for name, words in (("run configs/demo.yaml", "curate needs torch"), ("ask checkpoint Why?", "ask needs torch")):
         refused = command(*name.split())
         assert (refused.returncode, refused.stdout) == (2, "")
-        assert f"error: {words}; pip install 'calibration-tuning[" in refused.stderr
+        assert f"error: {words}; run `pip install -e '.[" in refused.stderr
 
 
 def _files(folder: Path) -> list[str]:

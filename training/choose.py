@@ -16,6 +16,8 @@ from calibration_tuning.runs.files import read_json
 FILE = "validation.json"
 """In a run's folder: `id`, `group`, `correct` and `confidence` of the validation answers, by the kept checkpoint."""
 MADE_BY = "calibration-tuning train CONFIG"
+TRAINED = ("adapter_model.safetensors", "probe.safetensors")
+"""Weights that training sets; the readout and the token temperature are fitted afterwards."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def read_trial(run: Path) -> Trial:
         loss = (np.array(values["confidence"], dtype=np.float64) - np.array(answers[2], dtype=np.float64)) ** 2
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{run / FILE}: is damaged; run `{MADE_BY}` again with --force") from None
-    size = sum(path.stat().st_size for path in (run / "checkpoint").glob("*.safetensors"))
+    files = [run / "checkpoint" / name for name in TRAINED]
+    size = sum(path.stat().st_size for path in files if path.is_file())
     return Trial(run.name, loss, size, answers)
 
 
@@ -82,8 +85,8 @@ def rate(trials: list[Trial]) -> list[Rated]:
     for trial in trials:
         if trial.answers != best.answers:
             raise UserError(
-                f"{trial.name} and {best.name} have other validation answers; curate once and give both the set "
-                "(curated=runs/NAME/curation)"
+                f"{trial.name} and {best.name} have different validation answers; curate once and train both on that "
+                "set (curated=runs/NAME/curation)"
             )
     rated = [_rated(trial, best) for trial in trials]
     return sorted(rated, key=lambda entry: entry.brier)

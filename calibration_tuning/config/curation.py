@@ -15,14 +15,20 @@ class SecondGraderSettings(Settings):
     """Grades a sample of the answers again, so that the data card can say how far two graders agree."""
 
     grader: GraderName
+    """Which one grades them again."""
     sample: PositiveInt = 200
+    """How many answers."""
 
 
 class SplitSizes(Settings):
     train: PositiveInt = 8000
+    """What the adapter and the readout's probe learn from."""
     validation: PositiveInt = 400
+    """By which the best adapter is kept."""
     calibration: PositiveInt = 800
+    """What the readout, the calibrator and the thresholds are fitted on."""
     test: PositiveInt = 2000
+    """What evaluation reports on."""
 
     @property
     def total(self) -> int:
@@ -44,6 +50,7 @@ class CurationSettings(Settings):
     query_few_shot: Annotated[int, Field(ge=0, le=32)] = 2
     """Graded demonstrations of the uncertainty query, half of them correct; taken out of the set."""
     max_new_tokens: PositiveInt = 16
+    """Longest answer in tokens."""
     engine: EngineSettings = TransformersEngine()
     samples: NonNegativeInt = 0
     """Answers sampled beside the greedy one, for soft targets k/n and self-consistency."""

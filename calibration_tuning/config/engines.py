@@ -36,17 +36,21 @@ class VllmEngine(Settings):
 
     kind: Literal["vllm"] = "vllm"
     tensor_parallel_size: PositiveInt = 1
+    """GPUs that hold one copy of the model together."""
     gpu_memory_utilization: Fraction = 0.9
+    """Share of a GPU's memory that vLLM may take."""
 
 
 class OpenAIEngine(Settings):
-    """Any endpoint that speaks the OpenAI protocol, such as `vllm serve` (`pip install openai`)."""
+    """Any endpoint that speaks the OpenAI protocol, such as `vllm serve` (extra `openai`)."""
 
     kind: Literal["openai"] = "openai"
     base_url: str
+    """Address of the endpoint, such as `http://localhost:8000/v1`."""
     served_model: str | None = None
     """Name of the model at the endpoint; by default `model.path`."""
     concurrency: PositiveInt = 32
+    """Requests at a time, at most."""
     timeout: PositiveFloat = 120
     """Seconds after which a request is cancelled and retried."""
     max_retries: NonNegativeInt = 6
@@ -70,6 +74,7 @@ class RecordedEngine(Settings):
 
     kind: Literal["recorded"] = "recorded"
     path: Path
+    """The file with the answers."""
 
 
 def _kind(value: Any) -> str:
@@ -103,3 +108,4 @@ class JudgeSettings(Settings):
     prompt: Path | None = None
     """Text file with `{question}`, `{references}` and `{answer}`, asking for yes or no; there is one by default."""
     max_new_tokens: PositiveInt = 8
+    """Longest verdict in tokens."""

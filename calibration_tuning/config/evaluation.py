@@ -44,6 +44,7 @@ class OtherAnswers(Settings):
     """Another model's answers to the same questions, to see whether this model knows when *that* one is right."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """What its answers are called in the report."""
     path: Path
     """JSON lines of `{"id": question id, "answer": text}`, as for `curation.engine.kind: recorded`; or the folder of
     another run's curated set, such as `runs/other/curation`."""
@@ -68,8 +69,11 @@ class TextSettings(Settings):
 
 class EvaluationSettings(Settings):
     num_bins: Annotated[int, Field(ge=2)] = 10
+    """Bins of ECE and its kind, and of reliability diagrams."""
     bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
+    """Resamples behind each interval."""
     batch_size: PositiveInt = 32
+    """Answers in a forward pass."""
     estimators: Annotated[tuple[EstimatorName, ...], Field(min_length=1)] = READ_ONLY
     """Confidences that are measured, before and after tuning; `query` always is. Verbalised ones make the model write,
     the sampling ones need `samples`."""
@@ -88,6 +92,7 @@ class EvaluationSettings(Settings):
     error_rate_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """How sure that must be, over draws of the calibration split."""
     other_answers: tuple[OtherAnswers, ...] = ()
+    """Other models' answers that this checkpoint judges too."""
     text: TextSettings | None = None
     """Running text for Full-ECE as in the paper; without it only answer tokens are rated."""
 
@@ -104,5 +109,5 @@ class EvaluationSettings(Settings):
         if len({*names}) < len(names):
             raise ValueError("two models have the same name")
         if "own" in names:
-            raise ValueError("own is what the tuned model itself is called; take another name")
+            raise ValueError("the name own is reserved for this model's answers; choose another name")
         return value

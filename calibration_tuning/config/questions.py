@@ -39,7 +39,7 @@ class QuestionSetSettings(Settings):
     """
 
     source: str
-    """Name of the set in records and reports; by default that of the set's file, or the last part of its path."""
+    """Name of the set in records and reports; may be left out, then it is that of the set's file or path."""
     description: str | None = None
     """What it is, its licence and where it comes from."""
     license: str | None = None
@@ -57,6 +57,7 @@ class QuestionSetSettings(Settings):
     few_shot_split: str | None = None
     """Hub split that demonstrations are drawn from; by default `train_split`."""
     question: Template = "{{ question }}"
+    """What the model is asked."""
     context: Template | None = None
     """A passage shown above the question. Questions about one passage never stand on two sides of a split."""
     choices: Template | list[Template] | None = "{{ choices | default(none) }}"
@@ -68,7 +69,9 @@ class QuestionSetSettings(Settings):
     aliases: Template | None = "{{ aliases | default(none) }}"
     """Further accepted answers: a list, or text separated by `|`."""
     subject: Template | None = "{{ subject | default(none) }}"
+    """Topic of the question: splits are drawn evenly over topics, and reports have a row for each."""
     id: Template | None = "{{ id | default(none) }}"
+    """Names the question in records; by default its position in the file."""
     group: Template | None = "{{ group | default(none) }}"
     """Questions of one group (one passage, one country) never stand on two sides of a split."""
     program: Template | None = None

@@ -26,7 +26,9 @@ class RunConfig(Settings):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Name of the run; its folder is `<output_dir>/<name>`."""
     output_dir: Path = Path("runs")
+    """Folder that holds the runs."""
     seed: Seed = 0
+    """Of every random draw: questions, splits, demonstrations, order, dropout, resamples."""
     model: ModelSettings
     questions: Annotated[list[MixtureEntry], Field(min_length=1)]
     """The mixture: question sets with counts, weights and roles, or the path of a YAML file that lists them."""

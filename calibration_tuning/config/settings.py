@@ -60,7 +60,7 @@ def to_yaml(settings: Settings) -> str:
 def nearest(name: str, known: Sequence[str]) -> str:
     """A hint for a misspelt name: the nearest known one, or all of them."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
 def read_yaml(path: Path, kind: type[Y]) -> Y:

@@ -17,7 +17,9 @@ class TrackingSettings(Settings):
     wandb: Literal["online", "offline", "disabled"] = "online"
     """Of W&B alone: `offline` writes to disk, to be sent later with `wandb sync`; `disabled` logs nothing."""
     project: str = "calibration-tuning"
+    """The tracker's project."""
     entity: str | None = None
+    """Team or user at W&B; null is your default."""
 
 
 def check_installed(settings: TrackingSettings) -> None:

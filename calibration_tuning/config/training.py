@@ -29,12 +29,19 @@ class LoraSettings(Settings):
     """Names are peft's own."""
 
     r: PositiveInt = 8
+    """Rank of the adapter's matrices."""
     lora_alpha: PositiveInt = 32
+    """The adapter's output is multiplied by `lora_alpha / r`."""
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the adapter's inputs that are dropped in training."""
     target_modules: str | list[str] = "all-linear"
+    """Modules that get an adapter: names, a pattern, or `all-linear`."""
     layers_to_transform: list[int] | None = None
+    """Only these layers, counted from 0; null is all."""
     use_rslora: bool = False
+    """Multiply by `lora_alpha / sqrt(r)` instead."""
     use_dora: bool = False
+    """Train direction and size of each weight apart (DoRA)."""
     init_lora_weights: Literal[True, "gaussian", "orthogonal"] = True
     """Initialisations that begin as the base model. PiSSA, OLoRA and their like move the base weights, so that the
     adapter switched off would no longer be the model the regulariser has to stay near."""
@@ -53,20 +60,26 @@ class ProbeSettings(Settings):
     """The head of `lora_probe` and `probe`: layer norm, one hidden layer, two logits."""
 
     hidden_size: PositiveInt = 256
+    """Width of the hidden layer."""
     learning_rate: PositiveFloat = 1e-3
+    """The head's own; the adapter's is `training.learning_rate`."""
 
 
 class ObjectiveSettings(Settings):
     query_loss: Literal["cross_entropy", "brier", "focal"] = "cross_entropy"
+    """Loss of the verdict; docs/training.md has the formulas."""
     targets: Literal["hard", "soft"] = "hard"
     """`hard`: the grade of the proposed answer. `soft`: the share k/n of correct ones among all graded answers to the
     question, the proposed one and the sampled ones (`curation.samples`)."""
     focal_gamma: NonNegative = 2.0
+    """Exponent of the focal loss."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each target that is moved to 1/2."""
     mass_weight: NonNegative = 0.1
     """Weight of -log(mass on the two answer tokens); 1 with cross_entropy is cross-entropy over the vocabulary, 0 is
     over the two answer tokens alone. Probes have no use for it."""
     kl: Literal["forward_kl", "reverse_kl", "jsd"] = "forward_kl"
+    """Kind of divergence from the untuned model."""
     kl_weight: NonNegative = 1.0
     """Weight of the divergence from the adapter-free model on the answer's tokens; 0 switches the term off."""
     answer_nll_weight: NonNegative = 0.0
@@ -86,11 +99,17 @@ class TrainingSettings(Settings):
     probe: ProbeSettings = ProbeSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     learning_rate: PositiveFloat = 1e-4
+    """The highest, after warm-up (AdamW)."""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    """How it falls after warm-up."""
     warmup_ratio: Fraction = 0.05
+    """Share of the steps in which it rises."""
     weight_decay: NonNegative = 0.0
+    """Of AdamW, on everything that is trained."""
     max_grad_norm: PositiveFloat = 1.0
+    """Gradients with a larger norm are scaled down to it."""
     epochs: PositiveFloat = 3
+    """Passes over the training examples; may be a fraction."""
     batch_size: PositiveInt = 32
     """Examples per optimizer step, over all processes. Except for dropout's draws, the result does not depend on how
     many there are."""
@@ -101,6 +120,7 @@ class TrainingSettings(Settings):
     """`padded`: rows of similar length after a shared few-shot block. `packed`: all examples of a pass in one row
     without padding, none attending to another; shares the block under gradient checkpointing too."""
     gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, more time."""
     torch_compile: bool = False
     """Compile the decoder layers; pays off after some hundred steps."""
     evaluations: PositiveInt = 5

@@ -52,7 +52,7 @@ def run_program(program: str, timeout: float = 10.0, memory_mb: int = 512) -> Ou
     """
     if sys.platform != "linux" or platform.machine() not in code_runner.ARCHITECTURES:
         here = f"{platform.system()} {platform.machine()}"
-        raise UserError(f"grader code needs Linux on {' or '.join(code_runner.ARCHITECTURES)} to lock programs up; "
+        raise UserError(f"grader code needs Linux on {' or '.join(code_runner.ARCHITECTURES)} to sandbox programs; "
                         f"this is {here}; leave its question sets out")  # fmt: skip
     mark = secrets.token_hex(code_runner.MARK_BYTES // 2).encode()
     cpu_seconds = math.ceil(timeout) + 1  # the second lock, should this process die

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibration_tuning.extras import pip_install
+
 try:
     from inspect_ai.scorer import (
         Metric,
@@ -30,7 +32,7 @@ try:
     )
     from inspect_ai.solver import TaskState
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"this needs {error.name}: pip install 'calibration-tuning[inspect-ai]'") from None
+    raise ModuleNotFoundError(f"this needs {error.name}: {pip_install('inspect-ai')}") from None
 
 from calibration_tuning.metrics.calibration_error import ece as expected_calibration_error
 from calibration_tuning.values import as_text

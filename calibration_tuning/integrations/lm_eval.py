@@ -23,10 +23,12 @@ from typing import Any
 import numpy as np
 from jinja2 import TemplateSyntaxError
 
+from calibration_tuning.extras import pip_install
+
 try:
     from lm_eval.api.filter import Filter
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"this needs {error.name}: pip install 'calibration-tuning[lm-eval]'") from None
+    raise ModuleNotFoundError(f"this needs {error.name}: {pip_install('lm-eval')}") from None
 
 from calibration_tuning.calibrated_model import CalibratedModel
 from calibration_tuning.config.templates import TemplateFailed, compiled

@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import UserError, reason
+from calibration_tuning.extras import pip_install
 from calibration_tuning.lm.pypi_source import resolve_model_path
 from calibration_tuning.runs.devices import has_accelerator
 from calibration_tuning.runs.processes import local_process_index
@@ -172,7 +173,7 @@ def _four_bits(settings: ModelSettings) -> Any:
             "load_in_4bit=False))"
         )
     if find_spec("bitsandbytes") is None:
-        raise UserError('model.load_in_4bit: needs bitsandbytes; pip install -e ".[gpu]"')
+        raise UserError(f"model.load_in_4bit: needs bitsandbytes; {pip_install('gpu')}")
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

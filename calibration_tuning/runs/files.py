@@ -105,7 +105,7 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: not there; run `{made_by}` first") from None
+        raise UserError(f"{path}: does not exist; run `{made_by}` first") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); run `{made_by}` again with --force") from None
     if not isinstance(value, dict):

@@ -77,4 +77,4 @@ def launch_commands(
             f"{FOLDER / 'accelerate' / 'multi_node.yaml'}"
         )
     known = ", ".join([*_files(), "slurm", "skypilot"])
-    raise UserError(f"--on {on}: unknown; use one of {known}" if on else f"Give `--on`: one of {known}")
+    raise UserError(f"--on {on}: unknown; use one of {known}")

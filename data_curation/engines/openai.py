@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible endpoint, such as `vllm serve`, with many requests under way (pip install openai)."""
+"""Any OpenAI-compatible endpoint, such as `vllm serve`, with many requests under way (extra `openai`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from calibration_tuning.config.engines import OpenAIEngine
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.extras import pip_install
 from calibration_tuning.lm.answering import Request, uniforms
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.likelihood import cloze_answer
@@ -38,7 +39,7 @@ class OpenAI:
             import openai
         except ImportError as error:
             raise UserError(
-                f"curation.engine.kind: openai cannot be used ({error}); pip install 'calibration-tuning[openai]'"
+                f"curation.engine.kind: openai cannot be used ({error}); {pip_install('openai')}"
             ) from None
         self._openai = openai
         self._settings = settings

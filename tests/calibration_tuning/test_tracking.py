@@ -12,6 +12,7 @@ import pytest
 
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.errors import UserError
+from calibration_tuning.extras import pip_install
 from calibration_tuning.tracking import Artifact, Moment, Table, tracked
 from calibration_tuning.tracking.tensorboard_tracker import markdown
 from calibration_tuning.tracking.wandb_tracker import WandbTracker
@@ -48,7 +49,7 @@ def test_a_missing_package_is_one_sentence_before_the_work(package: str, tmp_pat
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 2, found.stderr
     assert found.stderr.splitlines() == [
-        f"error: tracking.to: {package} is not installed; pip install 'calibration-tuning[{package}]', or choose "
+        f"error: tracking.to: {package} is not installed; {pip_install(package)}, or choose "
         "tracking.to=none"
     ]
     assert found.stdout.strip() == "False"

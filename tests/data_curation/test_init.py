@@ -182,7 +182,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     target.write_text("mine")
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 2
-    assert "is there already" in refused.stderr
+    assert "already exists" in refused.stderr
     assert target.read_text() == "mine"
     assert CliRunner().invoke(app, [*arguments, "--force"]).exit_code == 0
     assert load_run_config(target, []).questions[0].path == str(data)

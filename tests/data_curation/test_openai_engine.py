@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from calibration_tuning.config.engines import OpenAIEngine
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.extras import pip_install
 from calibration_tuning.lm.answering import Answerer, Request
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.prompts import PromptFormat
@@ -475,7 +477,7 @@ def test_a_key_that_no_request_can_carry_is_refused_without_showing_it(
 
 def test_openai_that_is_missing(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install 'calibration-tuning\[openai\]'"):
+    with pytest.raises(UserError, match=re.escape(pip_install("openai"))):
         engine_for(endpoint)
 
 

@@ -94,7 +94,7 @@ def test_runs_that_cannot_be_compared(
         with pytest.raises(UserError, match=message):
             compare(*more)
 
-    refused("not there; run `calibration-tuning evaluate CONFIG`", runs[0], tmp_path / "none")
+    refused("does not exist; run `calibration-tuning evaluate CONFIG`", runs[0], tmp_path / "none")
     refused("share no evaluation question", *runs, "evaluation")
     rows = [row.model_copy(update={"id": f"x{row.id}"}) for row in evidence.splits["test"]]
     other = saved(tmp_path, "c", replace(evidence, splits={**evidence.splits, "test": rows}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_a_difference_common_to_all_answers_is_no_noise() -> None:
 
 def test_runs_of_other_sets_are_refused() -> None:
     other = Trial("other", np.ones(N), 1, (["x"] * N, ANSWERS[1], ANSWERS[2]))
-    with pytest.raises(UserError, match="have other validation answers"):
+    with pytest.raises(UserError, match="have different validation answers"):
         rate([trial("one", np.zeros(N)), other])
 
 
@@ -68,3 +69,10 @@ def test_training_keeps_the_scores_of_the_kept_checkpoint(tiny_run: Path) -> Non
     assert len(read.loss) == 8
     assert read.loss.mean() == pytest.approx(record["selected"]["brier"])
     assert read.size == (tiny_run / "checkpoint" / "adapter_model.safetensors").stat().st_size
+
+
+def test_what_is_fitted_after_training_does_not_count_as_trained(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run / "checkpoint", tmp_path / "checkpoint")
+    shutil.copy(tiny_run / "validation.json", tmp_path)
+    (tmp_path / "checkpoint" / "readout.safetensors").write_bytes(bytes(1000))
+    assert read_trial(tmp_path).size == read_trial(tiny_run).size

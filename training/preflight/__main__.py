@@ -114,12 +114,14 @@ def _schedule(console: Console, paper: Paper, gpu: str) -> None:
     sharding = SHARDINGS[name]
     (fast, slow), (cheap, dear) = hours(paper, sharding), dollars(paper, sharding)
     low, high = utilisation(paper, sharding)
+    time = " to ".join(dict.fromkeys([_time(fast), _time(slow)]))
+    epochs = paper.config.training.epochs
     console.print(
         f"{len(lengths):,} examples, {tokens:,} tokens{assumed}; {plan.steps:,} steps of {plan.batch_size} over "
-        f"{paper.config.training.epochs:g} epochs; {flops(paper, sharding):.2g} FLOPs with {name}"
+        f"{epochs:g} epoch{'' if epochs == 1 else 's'}; {flops(paper, sharding):.2g} FLOPs with {name}"
     )
     console.print(
-        f"training takes {_time(fast)} to {_time(slow)} on {paper.gpus} x {gpu} at {high:.0%} to {low:.0%} of the "
+        f"training takes {time} on {paper.gpus} x {gpu} at {high:.0%} to {low:.0%} of the "
         f"peak (modelled), about ${cheap:,.2f} to ${dear:,.2f}; curation and evaluation are not included\n"
     )
 

@@ -57,7 +57,7 @@ def chat_template(paper: Paper) -> CheckResult:
 def answer_mass(paper: Paper) -> CheckResult:
     """Look whether the untuned model answers the query with one of its two answers, where its weights are here."""
     if reason := not_asked_because(paper):
-        return CheckResult("ok", f"the mass on the query's two answers is not looked at: {reason}")
+        return CheckResult("ok", f"not measured: {reason}")
     mean, n, warning = untuned_mass(paper)
     if warning:
         return CheckResult("warning", warning)
@@ -246,4 +246,4 @@ def findings(
             if cause == name:
                 yield name, CheckResult("fails", str(error))
             else:
-                yield name, CheckResult("skipped", f"it needs what fails at {cause!r}")
+                yield name, CheckResult("skipped", f"depends on the check {cause!r}, which failed")

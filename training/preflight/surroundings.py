@@ -13,13 +13,14 @@ from typing import Any
 from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.config.tracking import check_installed
 from calibration_tuning.errors import UserError
+from calibration_tuning.extras import pip_install
 from calibration_tuning.runs.devices import driver_floor
 from training.memory import GIB
 from training.preflight.paper import Paper
 
 ENGINE_PACKAGES = {
     "vllm": ("vllm", "curate in the environment of `make vllm` (docs/curation.md)"),
-    "openai": ("openai", 'run `pip install -e ".[openai]"`'),
+    "openai": ("openai", pip_install("openai")),
 }
 
 
@@ -41,7 +42,7 @@ def packages(paper: Paper) -> str:
             "`pip install flash-attn --no-build-isolation`, or choose sdpa"
         )
     if config.model.load_in_4bit and find_spec("bitsandbytes") is None:
-        raise UserError('model.load_in_4bit: needs bitsandbytes; run `pip install -e ".[gpu]"`')
+        raise UserError(f"model.load_in_4bit: needs bitsandbytes; {pip_install('gpu')}")
     return f"installed: {', '.join(dict.fromkeys(checked))}"
 
 

@@ -63,7 +63,7 @@ def test_all_errors_at_once_with_field_value_and_nearest_name(tmp_path: Path) ->
     assert "training.objective.kl: Input should be 'forward_kl', 'reverse_kl' or 'jsd' (got 'other')" in message
     assert "model.path: Input should be a valid string (got None)" in message
     assert "questions.0.gradr: unknown setting; did you mean 'grader'?" in message
-    assert "training.lora.rank: unknown setting; known here: r, lora_alpha" in message
+    assert "training.lora.rank: unknown setting; known: r, lora_alpha" in message
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from calibration_tuning.extras import pip_install
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -17,4 +19,4 @@ def test_the_extra_is_named(name: str, extra: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None; import calibration_tuning.integrations.{name}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert run.returncode
-    assert f"pip install 'calibration-tuning[{extra}]'" in run.stderr.splitlines()[-1]
+    assert pip_install(extra) in run.stderr.splitlines()[-1]

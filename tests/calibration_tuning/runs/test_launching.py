@@ -36,7 +36,6 @@ def test_every_stage_through_the_launcher() -> None:
 @pytest.mark.parametrize(
     ("on", "overrides", "message"),
     [
-        ("", [], "Give `--on`: one of ddp_8gpu, deepspeed_zero2, .*, slurm, skypilot"),
         ("abacus", [], "--on abacus: unknown; use one of ddp_8gpu"),
         ("multi_node", [], "use slurm"),
         ("skypilot", ["seed=1"], "from the config file alone"),

@@ -175,7 +175,7 @@ def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
     (precious / "thesis.tex").write_text("years of work")
     result = run(path, "--output", precious)
     assert result.exit_code == 2
-    assert "is there already" in result.stderr
+    assert "already exists" in result.stderr
     assert (precious / "thesis.tex").read_text() == "years of work"
 
 

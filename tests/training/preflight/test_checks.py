@@ -14,6 +14,7 @@ from transformers import AutoConfig
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.errors import UserError
+from calibration_tuning.extras import pip_install
 from calibration_tuning.records import read_records, write_records
 from tests.training.preflight.papers import GPU, paper_of, rewrite, status
 from training.preflight import checks
@@ -67,7 +68,7 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
         ),
         ("curated set", lambda c: shutil.rmtree(c.curation_dir), "warning", "so lengths are assumed"),
         ("curated set", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parq"),
-        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "skipped", "fails at 'curated set'"),
+        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "skipped", "depends on the check 'curated set'"),
     ],
 )
 def test_what_would_stop_a_run_is_found(
@@ -97,7 +98,7 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
     after = [
         found[name] for name in ("answer tokens", "context", "memory", "planned host memory", "whole model", "disk")
     ]
-    assert {*after} == {checks.CheckResult("skipped", "it needs what fails at 'model'")}, "a cause is said once"
+    assert {*after} == {checks.CheckResult("skipped", "depends on the check 'model', which failed")}, "a cause is said once"
     assert tried == ["/nowhere/model"], "a hub out of reach keeps one waiting, so it is asked once"
     monkeypatch.undo()
     online = run.model_copy(update={"tracking": run.tracking.model_copy(update={"wandb": "online"})})
@@ -200,7 +201,7 @@ def test_questions_that_are_missing_misspelt_or_too_few_fail(run: RunConfig, ove
         (["curation.judge={model: {path: judge}, engine: {kind: vllm}}"], "curation.judge.engine: vllm is not"),
         (
             ["curation.engine={kind: openai, base_url: 'http://localhost:1/v1'}"],
-            'curation.engine: openai is not installed in this environment; run `pip install -e ".[openai]"`',
+            f"curation.engine: openai is not installed in this environment; {pip_install('openai')}",
         ),
         (["tracking.to=trackio"], "tracking.to: trackio is not installed"),
         (["model.attn_implementation=flash_attention_2"], "flash_attention_2 needs the package flash-attn"),

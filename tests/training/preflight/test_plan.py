@@ -161,7 +161,7 @@ def test_shipped_recipes_are_planned_where_the_hub_is_out_of_reach(name: str, mo
     assert found["model"].detail.endswith("memory and time are planned from its known shape")
     skipped = {check for check, result in found.items() if result.status == "skipped"}
     assert skipped == {"answer tokens", "chat template", "context"}
-    assert {result.detail for check, result in found.items() if check in skipped} == {"it needs what fails at 'model'"}
+    assert {result.detail for check, result in found.items() if check in skipped} == {"depends on the check 'model', which failed"}
     assert found["memory"].status == found["whole model"].status == "ok"
     assert len(tried) == 1
     assert 0 < work.hours(paper, DDP)[0] < 24
