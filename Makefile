@@ -1,7 +1,8 @@
 # make demo: the whole job on this machine. make test: all tests. Both set everything up first.
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 2
+# One more than two cores: many tests wait for processes that they start.
+WORKERS ?= 3
 
 .PHONY: setup demo quick test fast-test lint format bench fuzz audit vllm vllm-test gpu-test
 setup: .venv/.ready

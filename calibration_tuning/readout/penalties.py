@@ -35,13 +35,16 @@ def fit_with_best_penalty(
 ) -> Any:
     """Return `model` fitted on `features` [n, W], with the value of `parameter` that has the least NLL over the folds.
 
-    It runs on one thread: its products of a matrix and a vector are so small that several take many times as long.
+    Each fit runs on one thread, as many fits at a time as NumPy has threads: a fit's products of a matrix and a vector
+    are so small that threads within it only wait for each other.
     """
+    from joblib import parallel_config
     from sklearn.model_selection import GridSearchCV
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_info, threadpool_limits
 
+    at_a_time = max((pool["num_threads"] for pool in threadpool_info()), default=1)
     search = GridSearchCV(model, {parameter: list(penalties)}, cv=folds, scoring="neg_log_loss")
-    with threadpool_limits(1), unconverged_allowed():
+    with threadpool_limits(1), unconverged_allowed(), parallel_config("threading", n_jobs=at_a_time):
         return search.fit(features, right).best_estimator_
 
 

@@ -42,3 +42,19 @@ def test_noise_gets_the_strongest_penalty_and_a_rule_a_weaker_one() -> None:
         assert folds is not None
         model = fit_with_best_penalty(LogisticRegression(), "C", [1e-4, 1.0], features, right, folds)
         assert expected == model.C
+
+
+def test_fits_side_by_side_are_those_of_one_after_the_other() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    draw = np.random.default_rng(1)
+    features = draw.normal(size=(120, 10))
+    right = features[:, 0] + draw.normal(size=120) > 0
+    folds = balanced_folds(right, np.arange(120) // 2)
+    assert folds is not None
+    weights = []
+    for threads in (1, 3):
+        with threadpool_limits(threads):
+            weights.append(fit_with_best_penalty(LogisticRegression(), "C", [1e-3, 1.0], features, right, folds).coef_)
+    assert np.array_equal(*weights)
