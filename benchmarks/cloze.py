@@ -57,7 +57,7 @@ def main(
         found: dict[int, list[float]] = {}
         for batch in by_length(list(map(len, rows)), batch_size):
             taken = [rows[i] for i in batch], [continuations[i] for i in batch]
-            for i, own in zip(batch, continuation_logprobs(model, prompt_format, prefix, *taken), strict=True):
+            for i, own in zip(batch, continuation_logprobs(model, prefix, *taken), strict=True):
                 found[i] = [sum(tokens) for tokens in own]
         scores[OURS] = [found[i] for i in range(len(rows))]
 

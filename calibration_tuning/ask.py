@@ -96,6 +96,8 @@ def main(
             raise UserError("--answer: judges an answer to one QUESTION, without --choice")
         if choice is not None and len(choice) < 2:
             raise UserError("--choice: give at least two of them")
+        if output is not None and output.is_dir():
+            raise UserError(f"--output {output}: is a folder; name a file in it")
         if output is not None and not output.parent.is_dir():
             raise UserError(f"--output {output}: there is no folder {output.parent}")
         rows = None if jsonl is None else read_rows(jsonl)
@@ -104,13 +106,17 @@ def main(
         model = _load(checkpoint, error_rate)
         if shown is not None:
             model.show(shown)
-        if rows is not None:
-            _file(model, rows, output, claims)
+        if jsonl is not None and rows is not None:
+            _check(model, jsonl, rows, claims)
+            _file(model, [*rows.values()], output, claims)
         elif row is not None:
             _show(model, row, claims)
         else:
             for line in _lines(model):
-                _show(model, _row(question=line, choices=choice, context=context), claims)
+                try:
+                    _show(model, _row(question=line, choices=choice, context=context), claims)
+                except UserError as error:  # the next question may be a better one
+                    print(f"error: {error}", file=sys.stderr)
 
     with_errors(work, debug)
 
@@ -129,6 +135,15 @@ def _load(checkpoint: str, error_rate: float | None) -> CalibratedModel:
         from calibration_tuning.calibrated_model import CalibratedModel
 
         return CalibratedModel.from_pretrained(checkpoint, error_rate=error_rate)
+
+
+def _check(model: CalibratedModel, file: Path, rows: dict[int, Row], claims: bool) -> None:
+    """Raises `UserError` naming the first line that cannot be asked, before all the others are answered."""
+    for number, row in rows.items():
+        try:
+            model.check(row.asked, row.choices, row.context, row.answer, claims)
+        except UserError as error:
+            raise UserError(f"{file}, line {number}: {error}") from None
 
 
 def answered(model: CalibratedModel, rows: list[Row]) -> list[CalibratedAnswer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,19 @@ from scipy.special import expit
 
 from calibration_tuning.checkpoint import Checkpoint, checkpoint_folder, load_checkpoint
 from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim_spans
-from calibration_tuning.conversation import PLAIN, Asked, Messages, Start, as_asked, as_conversations, by_start
-from calibration_tuning.errors import UserError
+from calibration_tuning.config.engines import MAX_BATCH_TOKENS
+from calibration_tuning.conversation import (
+    PLAIN,
+    Asked,
+    Conversation,
+    Messages,
+    Start,
+    as_asked,
+    as_conversations,
+    by_start,
+    listed,
+)
+from calibration_tuning.errors import UserError, reason
 from calibration_tuning.examples import as_examples
 from calibration_tuning.lm.choosing import likeliest_choices
 from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
@@ -27,6 +39,7 @@ from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.stacked import Read
 from calibration_tuning.records import Demonstration
 from calibration_tuning.thresholds import Threshold, read_thresholds
+from calibration_tuning.values import kind_of
 
 Choices = Sequence[str] | None
 UNFAMILIAR = 0.1
@@ -88,6 +101,7 @@ class CalibratedModel:
         self.examples = self.record.answer_few_shot
         """Questions with right answers that stand before every question that is answered; `show` replaces them."""
         self._format_with = lru_cache(maxsize=8)(checkpoint.prompt_format.with_system)
+        self._block = lru_cache(maxsize=16)(self._encoded_block)
 
     @classmethod
     def from_pretrained(
@@ -111,14 +125,14 @@ class CalibratedModel:
         (with `context` where there is a passage). They stand before every question in place of the checkpoint's own.
 
         `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one
-        that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint, it is damaged, or
-        no threshold was looked for at that rate.
+        that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint or device, the
+        checkpoint is damaged or of another base model than there is, or no threshold was looked for at that rate.
         """
         shown = None if examples is None else as_examples(examples)
+        where = _usable(device)
         folder = checkpoint_folder(path_or_repo, revision)
         changes = {"dtype": dtype, "attn_implementation": attn_implementation, "load_in_4bit": load_in_4bit}
         given = {name: value for name, value in changes.items() if value is not None}
-        where = default_device() if device is None else torch.device(device)
         checkpoint = load_checkpoint(folder, trust_remote_code=trust_remote_code, changes=given, device=where)
         thresholds = read_thresholds(folder, checkpoint.record.inputs_fingerprint)
         if thresholds is None and error_rate is not None:
@@ -136,11 +150,11 @@ class CalibratedModel:
         lines where a text prompt ends an answer at the first.
         """
         shown = as_examples(examples)
-        ends_at_a_line = self.prompt_format.style == "text"
+        ends_at_a_line = self.prompt_format.style == "text" and not self.record.multiline
         for number, example in enumerate(shown, 1):
             if ends_at_a_line and "\n" in example.answer:
                 raise UserError(f"example {number}, answer: has a line break, where answers to text prompts end")
-        block = len(self.prompt_format.few_shot_ids(shown))
+        block = len(self._block(PLAIN, tuple(shown)))
         room = context_length(self.model.config, self.prompt_format.tokenizer)
         if block + self.record.max_new_tokens + self.prompt_format.trace_room >= room:
             raise UserError(
@@ -169,13 +183,15 @@ class CalibratedModel:
         """Answer n questions. `choices` [n]: the choices of each question, or None to let the model write; `contexts`
         [n]: the passage of each question, or None.
 
-        `max_new_tokens` makes answers shorter than in curation, never longer: the confidence is of such answers.
+        `max_new_tokens` makes answers shorter than in curation, never longer: the confidence is of such answers. Raises
+        `UserError`, before anything is answered, for an argument that is of another kind, and for a question that does
+        not fit into the model's context.
         """
         conversations = as_conversations(questions, contexts)
-        longest = min(max_new_tokens or self.record.max_new_tokens, self.record.max_new_tokens)
-        offered: list[Choices] = [None] * len(questions) if choices is None else list(choices)
-        if len(offered) != len(questions):
-            raise ValueError(f"{len(questions)} questions, but choices for {len(offered)}")
+        longest = self._longest(max_new_tokens)
+        offered = _as_choices(choices, len(conversations))
+        for number, (conversation, given) in enumerate(zip(conversations, offered, strict=True)):
+            self._fit_answer(f"question {number}", conversation, given, longest)
         answered: dict[int, CalibratedAnswer] = {}
         for start, members in by_start(conversations).items():
             part = [conversations[i].question for i in members], [offered[i] for i in members]
@@ -203,17 +219,41 @@ class CalibratedModel:
     def judge_batch(
         self, questions: Sequence[Asked], answers: Sequence[str], contexts: Sequence[str | None] | None = None
     ) -> list[CalibratedAnswer]:
-        """Return the n given answers (from any source), each with its confidence and whether to trust it."""
+        """Return the n given answers (from any source), each with its confidence and whether to trust it. Raises
+        `UserError` as `answer_batch` does."""
         conversations = as_conversations(questions, contexts)
-        if len(conversations) != len(answers):
-            raise ValueError(f"{len(questions)} questions, but {len(answers)} answers")
+        texts = _as_answers(answers, len(conversations))
+        ids = [self.prompt_format.answer_ids(text) for text in texts]
+        for number, (conversation, tokens) in enumerate(zip(conversations, ids, strict=True)):
+            self._fit(f"question {number}", conversation, len(tokens), self.readout is not None)
         judged: dict[int, CalibratedAnswer] = {}
         for start, members in by_start(conversations).items():
-            texts = [answers[i] for i in members]
-            ids = [self.prompt_format.answer_ids(text) for text in texts]
-            part = self._judged(start, [conversations[i].question for i in members], texts, ids)
-            judged |= zip(members, part, strict=True)
+            part = [conversations[i].question for i in members], [texts[i] for i in members], [ids[i] for i in members]
+            judged |= zip(members, self._judged(start, *part), strict=True)
         return [judged[i] for i in range(len(conversations))]
+
+    def check(
+        self,
+        question: Asked,
+        choices: Choices = None,
+        context: str | None = None,
+        answer: str | None = None,
+        claims: bool = False,
+    ) -> None:
+        """Raise `UserError` if the question cannot be answered, or `answer` judged, and with `claims` its claims: the
+        prompt has to fit into the model's context. Nothing is asked of the model."""
+        (asked,) = as_conversations([question], [context])
+        longest = self.record.max_new_tokens
+        if answer is None:
+            (given,) = _as_choices([choices], 1)
+            longest = self._fit_answer("question", asked, given, longest)
+        else:
+            longest = len(self.prompt_format.answer_ids(answer))
+            self._fit("question", asked, longest, self.readout is not None)
+        if claims:
+            # The whole answer is read before each of its claims.
+            claim = replace(asked, question=claim_question(asked.question, answer or ""))
+            self._fit("question with its claims", claim, longest if answer else 2 * longest, False)
 
     def _answered(
         self, start: Start, questions: list[str], choices: list[Choices], longest: int
@@ -245,12 +285,15 @@ class CalibratedModel:
         answer without letters and digits.
         """
         (asked,) = as_conversations([question], [context])
+        _as_answers([answer], 1)
         spans = claim_spans(answer)
         if not spans:
             raise UserError("answer: holds no sentence to judge")
         texts = [answer[start:end] for start, end in spans]
         ids = [self.prompt_format.answer_ids(text) for text in texts]
-        logits = self._query([claim_question(asked.question, answer)] * len(texts), ids, asked.start)
+        claim = claim_question(asked.question, answer)
+        self._fit("answer", replace(asked, question=claim), max(map(len, ids)), False)
+        logits = self._query([claim] * len(texts), ids, asked.start)
         confidences = self._calibrated(logits) if self.readout is None else expit(logits).tolist()
         judged = zip(texts, spans, confidences, strict=True)
         return JudgedClaims([Claim(text, *span, confidence) for text, span, confidence in judged])
@@ -280,12 +323,11 @@ class CalibratedModel:
         return as_calibrated and start.system in (None, self.prompt_format.system_prompt)
 
     def _answers(self, start: Start, ids: list[list[int]], choices: list[Choices], longest: int) -> list[Answer]:
-        block = self.format_for(start).few_shot_ids(self.examples, start.earlier)
+        block = self._block(start, tuple(self.examples))
         free = [i for i, choice_list in enumerate(choices) if choice_list is None]
         by_index: dict[int, Answer] = {}
         if free:
-            self._fit(block, [len(ids[i]) for i in free], longest + self.prompt_format.trace_room)
-            decoding = Decoding(longest)
+            decoding = Decoding(longest, self.record.multiline)
             rows = [ids[i] for i in free]
             answers = generate_answers(self.model, self.prompt_format, block, rows, decoding, self.batch_size)
             by_index = dict(zip(free, answers, strict=True))
@@ -296,13 +338,9 @@ class CalibratedModel:
         return [by_index[i] for i in range(len(ids))]
 
     def _chosen(self, questions: list[list[int]], choices: list[list[str]], block: list[int]) -> list[Answer]:
-        if any(len(texts) < 2 or not all(text.strip() for text in texts) for texts in choices):
-            raise UserError("choices: at least two of them, none empty")
         encoded = [[self.prompt_format.answer_ids(text) for text in texts] for texts in choices]
-        longest = [len(q) + max(map(len, ids)) for q, ids in zip(questions, encoded, strict=True)]
-        self._fit(block, longest, 0)
         settings = self.batch_size, self.record.cloze
-        return likeliest_choices(self.model, self.prompt_format, block, questions, choices, encoded, *settings)
+        return likeliest_choices(self.model, block, questions, choices, encoded, *settings)
 
     def _logits(
         self,
@@ -324,30 +362,56 @@ class CalibratedModel:
         if self.readout is None:
             return Read(query, [[] for _ in answers], np.zeros((len(answers), 0), np.float32))
         ids = [prompt_format.answering_ids(question) for question in questions]
-        block = prompt_format.few_shot_ids(self.examples, start.earlier)
-        self._fit(block, [len(q) + len(a) for q, a in zip(ids, answers, strict=True)], 0)
+        block, layers = self._block(start, tuple(self.examples)), self.readout.record.layers
         with adapter_off(self.model):
-            reading = read_answers(self.model, block, ids, answers, self.readout.record.layers, self.batch_size)
+            reading = read_answers(self.model, block, ids, answers, layers, self.batch_size, MAX_BATCH_TOKENS)
         return Read(query, reading.token_logprobs, reading.states)
 
     def _query(self, questions: Sequence[str], answers: list[list[int]], start: Start = PLAIN) -> np.ndarray:
         """Log-odds [n] of the uncertainty query, with the adapter on."""
         prompt_format = self.format_for(start)
-        block = prompt_format.few_shot_ids(self.record.query_few_shot, start.earlier)
+        block = self._block(start, tuple(self.record.query_few_shot))
         judged = [prompt_format.judged_ids(question) for question in questions]
         sequences = [[*q, *a] for q, a in zip(judged, answers, strict=True)]
-        self._fit(block, list(map(len, sequences)), len(prompt_format.query_ids))
         scores = score_answers(self.model, prompt_format, block, sequences, self.batch_size, probe=self.probe)
         return scores.logit
 
-    def _fit(self, block: list[int], lengths: Sequence[int], more: int) -> None:
-        """Raises `UserError` where a sequence does not fit into the context between `block` and `more` tokens."""
+    def _encoded_block(self, start: Start, shown: tuple[Demonstration, ...]) -> list[int]:
+        """What stands before a question's text: the examples, and the turns before it."""
+        return self.format_for(start).few_shot_ids(shown, start.earlier)
+
+    def _longest(self, max_new_tokens: Any) -> int:
+        if max_new_tokens is None:
+            return self.record.max_new_tokens
+        if not isinstance(max_new_tokens, Integral) or isinstance(max_new_tokens, bool) or max_new_tokens < 1:
+            raise UserError(f"max_new_tokens: is {max_new_tokens!r}; pass a whole number from 1 on, or leave it out")
+        return min(int(max_new_tokens), self.record.max_new_tokens)
+
+    def _fit_answer(self, name: str, asked: Conversation, choices: Choices, longest: int) -> int:
+        """`_fit` for an answer that the model gives: one of `choices`, or a written one of at most `longest` tokens.
+        Return the most tokens that it can have."""
+        if choices is None:
+            self._fit(name, asked, longest, True, self.prompt_format.trace_room)
+            return longest
+        longest = max(len(self.prompt_format.answer_ids(choice)) for choice in choices)
+        self._fit(name, asked, longest, True)
+        return longest
+
+    def _fit(self, name: str, asked: Conversation, answer: int, is_read: bool, trace: int | None = None) -> None:
+        """Raises `UserError` where a prompt of the question with an answer of `answer` tokens does not fit into the
+        context: that of the query and, if `is_read`, that in which the model reads or writes the answer itself, after a
+        trace of at most `trace` tokens (None: an empty one)."""
+        prompt, start, text = self.format_for(asked.start), asked.start, asked.question
+        block = self._block(start, tuple(self.record.query_few_shot))
+        needed = len(block) + len(prompt.judged_ids(text)) + len(prompt.query_ids)
+        if is_read:
+            before = len(prompt.answering_ids(text)) if trace is None else len(prompt.question_ids(text)) + trace
+            needed = max(needed, len(self._block(start, tuple(self.examples))) + before)
         room = context_length(self.model.config, self.prompt_format.tokenizer)
-        longest = max(lengths, default=0)
-        if len(block) + longest + more > room:
+        if needed + answer > room:
             raise UserError(
-                f"a question with its answer is {longest:,} tokens long; with {len(block) + more:,} around it that is "
-                f"more than the {room:,} the model reads"
+                f"{name}: takes {needed + answer:,} tokens with the examples before it and its answer, more than the "
+                f"{room:,} the model reads; shorten it"
             )
 
     def _calibrated(self, logits: np.ndarray) -> list[float]:
@@ -357,3 +421,36 @@ class CalibratedModel:
         # Thresholds are of raw confidences: calibrators with steps make ties of what they tell apart.
         least = self.threshold and self.threshold.threshold
         return [None if least is None else bool(raw >= least) for raw in expit(logits)]
+
+
+def _usable(device: str | torch.device | None) -> torch.device:
+    """The device, or the machine's accelerator. Raises `UserError` for one that this machine does not have."""
+    if device is None:
+        return default_device()
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        raise UserError(f"device: {device!r} cannot be used ({reason(error)}); pass cpu, or leave it out") from None
+    return found
+
+
+def _as_answers(answers: Any, count: int) -> list[str]:
+    """Raises `UserError` unless there are `count` texts."""
+    texts = listed("answers", answers, count)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise UserError(f"answer {number}: is {kind_of(text)}, not text")
+    return texts
+
+
+def _as_choices(choices: Any, count: int) -> list[Choices]:
+    """Raises `UserError` unless there are at least two texts to choose from, or None, for each of `count` questions."""
+    offered = [None] * count if choices is None else listed("choices", choices, count)
+    for number, texts in enumerate(offered):
+        if texts is None:
+            continue
+        offered[number] = texts = listed(f"choices {number}", texts)
+        if len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise UserError(f"choices {number}: must be at least two texts, none of them empty")
+    return offered

@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.questions import Cloze
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import UserError, first_problem, reason
-from calibration_tuning.lm.models import dtype_name, load_model
+from calibration_tuning.lm.identity import base_files
+from calibration_tuning.lm.models import dtype_name, load_model, load_tokenizer
 from calibration_tuning.lm.probe import Probe, load_probe
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat, load_prompt_format
 from calibration_tuning.lm.token_temperature import TokenTemperature, load_token_temperature
@@ -29,8 +30,10 @@ from calibration_tuning.runs.files import read_json
 FILE = "calibration.json"
 WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+TOKENIZER = "tokenizer_config.json"
 MADE_BY = "calibration-tuning train CONFIG"
-HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.md", "*.png", SUMS]
+OTHER_MODEL = f"the checkpoint is damaged or belongs to another model; make it again with `{MADE_BY}`"
+HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt", "*.md", "*.png", SUMS]
 """Of a hub repository; nothing in them is code."""
 
 
@@ -39,8 +42,11 @@ class CalibrationRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     model: ModelSettings
+    """As in training. The revision of a model on the hub is the commit that it was trained on."""
+    base_files: dict[str, str]
+    """Hashes of the base model's weights and configurations (`lm/identity.py`) where it is a folder; else empty."""
     method: Method = "lora_prompt"
     prompt_style: str
     query: str = QUERY
@@ -54,6 +60,9 @@ class CalibrationRecord(BaseModel):
     has_conversations: bool = False
     """True if some of the calibration split's questions have earlier turns."""
     max_new_tokens: int
+    """The longest answer that a set it was trained on may have."""
+    multiline: bool = False
+    """True if answers of a set that it was trained on may have several lines."""
     cloze: Cloze = "per_character"
     """How curation picked among choices by their likelihoods, and how the loaded model does."""
     readout: StackedRecord | None = None
@@ -84,10 +93,11 @@ class CalibrationRecord(BaseModel):
 def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> Path:
     """The folder itself, or that of the checkpoint in a run's folder, or of the hub repository in the user's cache."""
     folder = Path(path_or_repo)
-    if not (folder / FILE).is_file() and (folder / "checkpoint" / FILE).is_file():
-        return folder / "checkpoint"
     if folder.exists():
-        return folder
+        if revision is not None:
+            raise UserError(f"revision: {revision!r}, but {folder} is a folder, which has none; leave it out")
+        is_run = not (folder / FILE).is_file() and (folder / "checkpoint" / FILE).is_file()
+        return folder / "checkpoint" if is_run else folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
 
@@ -152,8 +162,6 @@ def load_checkpoint(
     Whether code that comes with that model may run is the caller's decision, never that of a downloaded record. Raises
     `UserError` where files are missing, damaged, or of another model.
     """
-    from peft import PeftModel
-
     record = record or read_record(folder)
     wanted = {**record.model.model_dump(), **(changes or {}), "trust_remote_code": trust_remote_code}
     try:
@@ -162,23 +170,84 @@ def load_checkpoint(
         raise UserError(f"{folder}{first_problem(error)}") from None
     if "dtype" not in (changes or {}):
         _compare_precision(record)
-    prompt_format = load_prompt_format(record.model, record.prompt_style)
+    if base is None:
+        _compare_base(folder, record)
+    prompt_format = read_prompt_format(folder, record)
     if prompt_format.answer_tokens != record.answer_tokens:
         raise UserError(
-            f"{folder / FILE}, answer_tokens: {record.answer_tokens}, but the tokenizer of {record.model.path} gives "
+            f"{folder / FILE}, answer_tokens: {record.answer_tokens}, but the tokenizer gives "
             f"{prompt_format.answer_tokens}; the checkpoint belongs to another model"
         )
     model = base if base is not None else load_model(record.model, device)
     if record.method != "probe":
-        _only_lora(folder)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers, nothing to act on
-            # peft would take the adapters of all processes through the first GPU.
-            model = PeftModel.from_pretrained(model, folder, torch_device="cpu")
-    probe = None if record.method == "lora_prompt" else load_probe(folder)
+        model = _with_adapter(model, folder, record.model.path)
+    probe = None if record.method == "lora_prompt" else _probe(model, folder)
     readout, temperature = _readout(record, folder), _token_temperature(record, folder)
     checkpoint = Checkpoint(model.eval(), prompt_format, record, probe, readout, temperature)
     return checkpoint if device is None else checkpoint.to(device)
+
+
+def read_prompt_format(folder: Path, record: CalibrationRecord) -> PromptFormat:
+    """How the model of the checkpoint in `folder` is asked: by the tokenizer and the chat template in that folder, as
+    those of the base model may have changed since. Where the folder has none, they are the base model's."""
+    saved = record.model.model_copy(update={"path": str(folder), "revision": None})
+    tokenizer = load_tokenizer(saved) if (folder / TOKENIZER).is_file() else None
+    return load_prompt_format(record.model, record.prompt_style, tokenizer)
+
+
+def _compare_base(folder: Path, record: CalibrationRecord) -> None:
+    """Raises `UserError` where the base model is not the one that the checkpoint was trained on."""
+    here, then = base_files(record.model), record.base_files
+    if changed := sorted(name for name in {*here, *then} if here.get(name) != then.get(name)):
+        raise UserError(
+            f"{record.model.path}: is not the base model that {folder} was trained on ({changed[0]} is different or "
+            "missing); put that model back, or train again"
+        )
+
+
+def _with_adapter(model: Any, folder: Path, base: str) -> Any:
+    """The base model with the folder's adapter on it. Raises `UserError` where the adapter does not fit.
+
+    peft itself leaves out tensors that have no place in the model and starts those that are missing at zero, which
+    would give the confidence of the untuned model.
+    """
+    from peft import LoraConfig, PeftModelForCausalLM
+
+    _only_lora(folder)
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:
+            # Any other tensor would take the place of one of the base model's.
+            wrong = [name for name in file.keys() if ".lora_" not in name]  # noqa: SIM118  no mapping
+        config = LoraConfig.from_pretrained(str(folder))
+        config.inference_mode = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers, nothing to act on
+            tuned = PeftModelForCausalLM(model, config)
+            renamed = getattr(model, "_checkpoint_conversion_mapping", None)
+            # peft would take the adapters of all processes through the first GPU.
+            loaded = tuned.load_adapter(folder, "default", torch_device="cpu", key_mapping=renamed)
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be put on {base} ({reason(error)}); {OTHER_MODEL}") from None
+    if wrong := [*wrong, *loaded.missing_keys, *loaded.unexpected_keys]:
+        raise UserError(
+            f"{path}: does not fit {base} ({len(wrong)} tensors are missing or have no place, such as {wrong[0]}); "
+            f"{OTHER_MODEL}"
+        )
+    return tuned
+
+
+def _probe(model: Any, folder: Path) -> Probe:
+    try:
+        probe = load_probe(folder)
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        raise UserError(f"{folder}: its probe cannot be read ({reason(error)}); {OTHER_MODEL}") from None
+    width = model.config.get_text_config().hidden_size
+    if probe.width != width:
+        raise UserError(
+            f"{folder}: its probe reads {probe.width} numbers, but the model has states of {width}; {OTHER_MODEL}"
+        )
+    return probe
 
 
 def _compare_precision(record: CalibrationRecord) -> None:

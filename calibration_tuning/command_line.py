@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,8 @@ OverridesArgument = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing output.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+PATIENCE = 5.0
+"""Seconds that a process waits before it prints an error that the first process may be printing."""
 PROGRAM = "CALIBRATION_TUNING_PROGRAM"
 """Variable with what was typed, for a module that `calibration-tuning` hands a command on to."""
 
@@ -41,14 +44,14 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
     except UserError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         raise typer.Exit(error.exit_code) from None
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         extra = next((extra for extra, packages in PACKAGES.items() if package in packages), None)
         if debug or extra is None:
             raise
-        print(f"error: this needs {package}; {pip_install(extra)}", file=sys.stderr)
+        _say(f"error: this needs {package}; {pip_install(extra)}")
         raise typer.Exit(UserError.exit_code) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -62,12 +65,19 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
         if debug:
             raise
         last = traceback.extract_tb(error.__traceback__)[-1]
-        print(
+        _say(
             f"error: {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}); "
-            "run again with --debug for the traceback",
-            file=sys.stderr,
+            "run again with --debug for the traceback"
         )
         raise typer.Exit(1) from None
+
+
+def _say(error: str) -> None:
+    """Print an error. If every process raises it, the launcher ends the others once the first of the machine has said
+    it, so they wait a little; an error of one process alone is printed then."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        time.sleep(PATIENCE)
+    print(error, file=sys.stderr)
 
 
 class _Once(logging.Filter):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,13 +86,13 @@ def by_start(conversations: Sequence[Conversation]) -> dict[Start, list[int]]:
 
 def as_conversations(questions: Sequence[Asked], contexts: Sequence[str | None] | None) -> list[Conversation]:
     """The questions below their passages. Raises `UserError` for one that is empty or no text, such as messages."""
-    passages: Sequence[str | None] = [None] * len(questions) if contexts is None else contexts
-    if isinstance(questions, str) or len(passages) != len(questions):
-        raise ValueError(f"questions must be a list, with a passage for each; got {len(passages)} passages")
-    whole = [asked if isinstance(asked, Conversation) else Conversation(asked) for asked in questions]
-    asked_texts = [conversation.question for conversation in whole]
-    for name, texts in (("question", asked_texts), ("context", [text for text in passages if text is not None])):
+    asked = listed("questions", questions)
+    passages = [None] * len(asked) if contexts is None else listed("contexts", contexts, len(asked))
+    whole = [one if isinstance(one, Conversation) else Conversation(one) for one in asked]
+    for name, texts in (("question", [conversation.question for conversation in whole]), ("context", passages)):
         for number, text in enumerate(texts):
+            if name == "context" and text is None:
+                continue
             if not isinstance(text, str):
                 raise UserError(f"{name} {number}: is {kind_of(text)}, not text; pass the text, or messages=[...]")
             if not text.strip():
@@ -101,6 +101,17 @@ def as_conversations(questions: Sequence[Asked], contexts: Sequence[str | None] 
         replace(conversation, question=below(context and context.strip(), conversation.question.strip()))
         for context, conversation in zip(passages, whole, strict=True)
     ]
+
+
+def listed(name: str, values: Any, count: int | None = None) -> list[Any]:
+    """The values of an argument that takes many. Raises `UserError` where they are no list, or not one for each of
+    `count` questions."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise UserError(f"{name}: is {kind_of(values)}; pass a list")
+    many = list(values)
+    if count is not None and len(many) != count:
+        raise UserError(f"{name}: there are {len(many)} for {count} questions; pass one for each")
+    return many
 
 
 def turns_of(name: str, messages: Messages) -> tuple[str | None, list[tuple[str, str]], str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,16 @@ FEW_SHOT = "few_shot.json"
 SCHEMA_VERSION = 4
 """Of the manifest and the splits beside it."""
 MADE_BY = "calibration-tuning curate CONFIG"
+
+
+def answers_of_others(manifest: Mapping[str, Any]) -> str | None:
+    """Return whose answers the set holds ("answers of NAME"). Return None if they are those of its own model."""
+    settings = manifest["settings"]
+    engine = settings["curation"]["engine"]
+    if engine["kind"] == "recorded":
+        return f"recorded answers from {Path(engine['path']).name}"
+    served = engine.get("served_model")
+    return None if served in (None, settings["model"]["path"]) else f"answers of {served}"
 
 
 @dataclass(frozen=True)

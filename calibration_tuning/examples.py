@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from calibration_tuning.choice_labels import answer_texts
 from calibration_tuning.errors import UserError
 from calibration_tuning.question_rows import json_lines
-from calibration_tuning.question_shapes import Misread, answer_texts, recognised
+from calibration_tuning.question_shapes import Misread, recognised
 from calibration_tuning.records import Demonstration, below
 from calibration_tuning.values import NotText, as_text, is_missing, kind_of
 

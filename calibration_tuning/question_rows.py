@@ -9,9 +9,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from calibration_tuning.choice_labels import choice_texts
 from calibration_tuning.conversation import Asked, Conversation, side_of
 from calibration_tuning.errors import UserError, first_problem
-from calibration_tuning.question_shapes import QUESTION, choice_texts, recognised
+from calibration_tuning.question_shapes import QUESTION, recognised
 from calibration_tuning.records import Demonstration
 from calibration_tuning.values import as_text, is_missing, kind_of
 
@@ -47,7 +48,8 @@ class Row(BaseModel):
             except UserError as error:
                 raise ValueError(str(error)) from None
         shape = recognised(_asking(values))
-        told = dict(values) | ({"context": None} if values.get("context") == "" else {})
+        context = values.get("context")
+        told = dict(values) | ({"context": None} if isinstance(context, str) and not context.strip() else {})
         if "question" in shape:
             told["question"] = as_text(shape["question"])
         if "context" in shape and not told.get("context"):  # the system message of a conversation
@@ -104,14 +106,14 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
                 raise UserError(f"{file}, line {number}: not JSON ({getattr(error, 'msg', error)})") from None
 
 
-def read_rows(file: Path) -> list[Row]:
-    """Raises `UserError` naming the line and field of the first one that cannot be asked."""
-    rows = []
+def read_rows(file: Path) -> dict[int, Row]:
+    """By number of the line. Raises `UserError` naming the line and field of the first one that cannot be asked."""
+    rows = {}
     for number, value in json_lines(file):
         if not isinstance(value, dict):
             raise UserError(f"{file}, line {number}: is {kind_of(value)}; a line is an object with a question")
         try:
-            rows.append(Row.model_validate(value))
+            rows[number] = Row.model_validate(value)
         except ValidationError as error:
             raise UserError(f"{file}, line {number}{first_problem(error)}") from None
     if not rows:

@@ -6,26 +6,47 @@ columns are called. It is used where a question set gives no template; a templat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
+from calibration_tuning.choice_labels import (
+    answers_of,
+    bare,
+    choice_texts,
+    first,
+    is_letter,
+    label_position,
+    names_others,
+    raw_choices,
+    text_of,
+    whole,
+)
 from calibration_tuning.conversation import Messages, turns_of
-from calibration_tuning.values import NotText, as_text, is_missing, kind_of, parsed
+from calibration_tuning.grading.traces import without_trace
+from calibration_tuning.values import NotText, as_text, is_missing, parsed
 
 Row = Mapping[str, Any]
 QUESTION = ("question", "question_stem", "problem", "prompt", "messages", "conversations", "instruction", "query")
-CHOICES = ("choices", "options", "endings")
+CHOICES = ("choices", "options", "endings", "answer_choices", "answer_options")
 ANSWER = ("answer", "answers", "possible_answers", "correct_answer", "best_answer", "completion", "output", "target")
-LABEL = ("answerkey", "answer_idx", "answer_index", "answer_letter", "label", "cop")
-"""Columns that say which choice is right: ARC, MedQA, MMLU-Pro, MedMCQA; others."""
+GOLD = (
+    *("answers", "possible_answers", "correct_answer", "best_answer", "target", "ideal", "ground_truth"),
+    *("ground_truths", "gold_answer", "expected_answer", "reference_answer"),
+)
+"""Columns that hold what is right; an `answer`, `completion` or `output` beside them may be what a model said."""
+LABEL = ("answerkey", "answer_idx", "answer_index", "answer_letter", "correct_answer_id", "label", "cop")
+"""Columns that say which choice is right: ARC, MedQA, MMLU-Pro, QuAIL, MedMCQA; others."""
+MARK = ("correct", "is_correct", "right", "label")
+"""Columns that may say whether the answer is right: WikiQA, `label` of preference data; others."""
 LETTERED = ("", "option", "option_", "option ", "op", "choice", "choice_", "choice ")
 """What stands before the letter of a column that holds one choice: A, B, C, D as in MMLU's files, opa as in MedMCQA."""
-VALUE = ("value", "text", "answer", "content", "spans")
-"""Fields of a struct that hold the answer: TriviaQA, SQuAD and ARC, others."""
-KEY = ("label", "key", "id", "letter")
-"""Fields of a choice that name it."""
+NUMBERED = ("option", "option_", "choice", "choice_")
+"""What stands before the number of such a column."""
+_RESULT = re.compile(r"(?<!#)####\s*([^\s#][^\n#]*)\Z")
+"""What a solution of GSM8K comes to, on its last line."""
 
 
 class Misread(ValueError):
@@ -40,166 +61,188 @@ class Misread(ValueError):
         """The fields that are understood."""
 
 
-def recognised(row: Row) -> dict[str, Any]:
+def recognised(row: Row, given: Collection[str] = ()) -> dict[str, Any]:
     """Those of question, context, choices, answer and aliases that the row has; a conversation has `earlier` turns too.
 
-    Raises `Misread`.
+    Raises `Misread`, but for the fields in `given`: they have templates.
     """
     columns = {str(name).strip().casefold(): value for name, value in reversed(list(row.items()))}
+    if isinstance(question := columns.get("question"), Mapping):  # ARC as its authors publish it
+        columns |= {"choices": question.get("choices"), "question": question.get("stem", question)}
     fields: dict[str, Any] = {}
-    name, question = _first(columns, QUESTION)
-    if isinstance(question, Mapping):  # ARC as its authors publish it
-        columns = {**columns, "choices": question.get("choices")}
-        question = question.get("stem", question)
+    for read in (_question, _choices, _answer):
+        try:
+            fields |= read(columns, fields)
+        except Misread as error:
+            if error.field not in given:
+                error.others = fields
+                raise
+    return fields
+
+
+def _question(columns: Row, fields: Row) -> dict[str, Any]:
+    name, question = first(columns, QUESTION)
     turns = parsed(question)
     if _is_conversation(turns):
-        fields |= _conversation(turns, name)
-    elif name == "instruction" and _text(columns.get("input")):  # Alpaca
-        fields["question"] = f"{_text(question)}\n{_text(columns['input'])}"
-    elif name:
-        fields["question"] = question
-    name, choices = _first(columns, CHOICES)
-    if name and not is_missing(choices):
-        fields["choices"] = parsed(choices)
-    elif (right := columns.get("correct_answer")) and "distractor1" in columns:  # SciQ; in one order the last is right
+        return _conversation(turns, name)
+    if name != "instruction":
+        return {"question": question} if name else {}
+    texts = []
+    for part in ("instruction", "input"):  # Alpaca
+        try:
+            texts.append(as_text(columns.get(part)))
+        except NotText as error:
+            raise Misread("question", f"{part} {error}") from None
+    return {"question": "\n".join(filter(None, texts))}
+
+
+def _choices(columns: Row, fields: Row) -> dict[str, Any]:
+    name, choices = first(columns, CHOICES)
+    if name:
+        return {"choices": parsed(choices)}
+    if (right := columns.get("correct_answer")) and "distractor1" in columns:  # SciQ; in one order the last is right
         wrong = [columns.get(f"distractor{i}") for i in (1, 2, 3)]
-        fields["choices"] = sorted(_text(choice) for choice in [right, *wrong] if _text(choice))
-    elif lettered := _lettered(columns):
-        fields["choices"] = lettered
-    try:
-        return fields | _answer(columns, fields)
-    except Misread as error:
-        error.others = fields
-        raise
+        return {"choices": sorted(text_of(choice) for choice in [right, *wrong] if text_of(choice))}
+    return {"choices": choices} if (choices := _lettered(columns) or _numbered(columns)) else {}
 
 
 def _lettered(columns: Row) -> dict[str, Any]:
-    """The choices of columns A, B, C ..., by letter; none where the answer is no letter, as a and b may be numbers."""
-    answer = _text(_first(columns, ANSWER)[1])
+    """The choices of columns A, B, C ..., by letter; none where neither these are words nor the answer is a letter, as
+    a and b may be numbers."""
+    answer = bare(text_of(first(columns, ANSWER)[1])).upper()
     for prefix in LETTERED:
         values = [columns.get(prefix + letter) for letter in ascii_lowercase]
         choices = dict(zip(ascii_uppercase, takewhile(lambda value: not is_missing(value), values), strict=False))
-        if len(choices) > 1 and (prefix or answer.upper() in choices):
+        are_words = answer.isdecimal() and all(re.search(r"[^\W\d]", text_of(choice)) for choice in choices.values())
+        if len(choices) > 1 and (prefix or answer in choices or are_words):
             return choices
     return {}
 
 
-def _answer(columns: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
-    name, answer = _first(columns, ANSWER)
-    answer = _structure(answer)
-    if name == "possible_answers":  # PopQA: JSON written as text
-        answer = parsed(answer)
+def _numbered(columns: Row) -> dict[str, Any]:
+    """The choices of columns option1, option2 ..., by column. Raises `Misread` if a number names one of them."""
+    for prefix in NUMBERED:
+        names = takewhile(lambda name: not is_missing(columns.get(name)), (f"{prefix}{n}" for n in range(1, 10)))
+        choices = {name: columns[name] for name in names}
+        if len(choices) > 1:
+            texts = [*map(text_of, choices.values())]
+            for name in (*ANSWER, *LABEL):
+                number = text_of(columns.get(name))
+                if number not in texts and whole(number) in map(str, range(len(texts) + 1)):
+                    raise Misread("answer", f"{name} {number} may count {', '.join(choices)} from 0 or from 1")
+            return choices
+    return {}
+
+
+def _answer(columns: Row, fields: Row) -> dict[str, Any]:
+    name, answer = first(columns, ANSWER)
+    answer = _said(name, answer) if name else fields.get("answer")
     more: dict[str, Any] = {}
-    if _is_conversation(answer):
-        answer = _conversation([{"role": "user", "content": "-"}, *answer], name).get("answer")
     spans = answer if isinstance(answer, list) else [answer]
-    if _text(columns.get("context")) and all(isinstance(span, Mapping) and "answer_start" in span for span in spans):
+    if text_of(columns.get("context")) and all(isinstance(span, Mapping) and "answer_start" in span for span in spans):
         more["context"] = columns["context"]  # SQuAD, whose questions mean nothing without the passage
     choices = fields.get("choices")
     try:
         texts, labels = choice_texts(choices)
     except NotText:  # said where the choices are needed
         texts, labels = [], []
-    if len(texts) > 1:
-        # MMLU's 2 is a position, also where "2" is a choice; among the numbers 1, 2, 3 it is one of them.
-        is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
-        is_position = is_number and all(isinstance(choice, str) for choice in _raw_choices(choices)[0])
-        answer = _chosen(answer, texts, labels, columns, is_position)
+    are_texts = all(isinstance(choice, str) for choice in raw_choices(choices)[0])
+
+    def right(column: str, value: Any) -> Any:
+        return _chosen(column, value, texts, labels, columns, are_texts) if len(texts) > 1 else value
+
+    if choices and len(texts) < 2 and is_letter(text_of(answer)):
+        raise Misread("answer", f"{text_of(answer)!r} is a letter, and the choices cannot be read")
+    answer = right(name or "answer", answer)
+    said = [*filter(None, answers_of(answer))]
+    for other in (other for other in GOLD if other in columns and other != name):
+        gold = [*filter(None, answers_of(right(other, _said(other, columns[other]))))]
+        if said and gold and not {*map(str.casefold, said)} & {*map(str.casefold, gold)}:
+            ways = f'{"label" if texts else "answer"}: "{{{{ {other} }}}}" or "{{{{ row.{name or "answer"} }}}}"'
+            raise Misread("answer", f"{said[0]!r} and {other} {gold[0]!r} are not the same; write {ways}")
+    for label in LABEL if isinstance(answer, list) and len(said) > 1 and not choices else ():
+        if label_position(columns.get(label), [], said) is not None:
+            raise Misread("answer", f"{name} may be the choices of {label} {columns[label]}; write choices and label")
+    for mark in (mark for mark in MARK if mark in columns):
+        text = whole(text_of(columns[mark])).casefold()
+        is_answer = {"no", "false", text} & {part.casefold() for part in (*said, *texts)}
+        if said and (text == "false" or (text == "0" and not texts)) and not is_answer:
+            raise Misread("answer", f"is marked as wrong ({mark}: {columns[mark]})")
     return more if answer is None else more | {"answer": answer}
 
 
-def _structure(answer: Any) -> Any:
-    """A struct or a list of texts that a table holds as text; [1, 2] may be an interval, and stays."""
-    structure = parsed(answer)
-    is_list = isinstance(structure, list) and structure and all(isinstance(part, str) for part in structure)
-    return structure if isinstance(structure, dict) or is_list else answer
+def _said(name: str, value: Any) -> Any:
+    """What a column of answers says, where a table holds it as text too; without a trace of reasoning."""
+    structure = parsed(value)
+    # [1, 2] may be an interval, and stays; of several answers it is two.
+    is_list = isinstance(structure, list) and (name in ("answers", "possible_answers") or _holds_texts(structure))
+    is_shortened = isinstance(structure, list) and len(structure) > 1 and ... in structure and "," not in str(value)
+    value = structure if isinstance(structure, dict) or is_list or is_shortened else value
+    if not _is_conversation(value):
+        return _without_working(value)
+    try:
+        return _conversation([{"role": "user", "content": "-"}, *value], name).get("answer")
+    except Misread as error:
+        raise Misread("answer", str(error)) from None
 
 
-def _chosen(answer: Any, texts: Sequence[str], labels: Sequence[str], columns: Row, is_position: bool) -> Any:
+def _holds_texts(values: Sequence[Any]) -> bool:
+    parts = [part for part in values if part is not None and part is not ...]
+    return bool(parts) and all(
+        _holds_texts(part) if isinstance(part, list) else isinstance(part, str | Mapping) for part in parts
+    )
+
+
+def _without_working(answer: Any) -> Any:
+    """What a model that reasons or a solution of GSM8K comes to: no answer equals the whole."""
+    if isinstance(answer, list):
+        return [_without_working(part) for part in answer]
+    if not isinstance(answer, str):
+        return answer
+    text = without_trace(answer)
+    result = _RESULT.search(text.rstrip())
+    return result[1] if result else text
+
+
+def _chosen(
+    source: str, answer: Any, texts: Sequence[str], labels: Sequence[str], columns: Row, are_texts: bool
+) -> Any:
     """The right choice's text: by the answer, or by the column that names it. Raises `Misread` where these disagree."""
-    text = _text(answer)
-    name, label = _first(columns, LABEL)
-    named = label_position(label, labels, len(texts)) if name else None
-    place = label_position(answer, labels, len(texts)) if is_position else None
-    if place is not None and (named is None or texts[named] != text):
-        text = texts[place]
-    if text in texts:
-        if named is not None and texts[named] != text:
-            raise Misread("answer", f"{text!r} and {name} {label!r} are not the same choice")
-        return text
-    if named is not None:
-        return texts[named]
-    # Without labels "a" may be an answer.
-    is_label = text.casefold() in map(str.casefold, labels) or text.isdecimal() or text.isupper()
-    position = label_position(answer, labels, len(texts)) if is_label else None
-    source, number = (_first(columns, ANSWER)[0], text) if text else (name, _text(label))
-    if position is None and number == str(len(texts)) and not any(map(str.isdecimal, texts)):
-        last = len(texts) - 1
-        raise Misread("answer", f"{source} {number} is no position from 0 to {last}, and no choice", source)
+    name, named = _named(columns, texts, labels)
+    said = answers_of(answer)
+    text = said[0] if len(said) == 1 or isinstance(answer, bool) else ""
+    by_text = next((texts.index(part) for part in said if text and part in texts), None)
+    by_label = label_position(text, labels, texts)
+    if by_text is None and named is None and text in {*ascii_lowercase} - {*map(str.casefold, labels)}:
+        return answer  # without labels "a" may be an answer
+    # MMLU's 2 is a position, also where "2" is a choice; among the numbers 1, 2, 3 it is one of them.
+    is_number = isinstance(answer, int | float) and not isinstance(answer, bool) and are_texts
+    is_position = is_number and by_label is not None and (named is None or named != by_text)
+    position = by_label if by_text is None or is_position else by_text
+    if position is None and whole(text) in ("-1", str(len(texts))):
+        from_one = source if whole(text) != "-1" else None
+        raise Misread("answer", f"{source} {text} is no position from 0 to {len(texts) - 1}, and no choice", from_one)
+    if position is None and (is_letter(text) or names_others(said, texts, labels)):
+        raise Misread("answer", f"{said[0] if text else said!r} names none or several of the {len(texts)} choices")
+    if position is not None and named is not None and texts[position] != texts[named]:
+        raise Misread("answer", f"{text!r} and {name} {columns[name]!r} are not the same choice")
+    position = named if position is None else position
     return answer if position is None else texts[position]
 
 
-def label_position(label: Any, labels: Sequence[str], count: int) -> int | None:
-    """Which of `count` choices a label names: by the row's own labels, by a letter, or by a position from 0."""
-    try:
-        text = as_text(label)
-    except NotText:
-        return None
-    names = [name.casefold() for name in labels]
-    if text.casefold() in names:
-        return names.index(text.casefold())
-    if len(text) == 1 and text.isascii() and text.isalpha():
-        position = ord(text.upper()) - ord("A")
-    elif text.isdecimal() and len(text) < 4:
-        position = int(text)
-    else:
-        return None
-    return position if position < count else None
-
-
-def choice_texts(value: Any) -> tuple[list[str], list[str]]:
-    """Texts and labels of choices: a list of texts, a struct of label to text (MedQA), of `text` and `label` lists
-    (ARC), or a list of such pairs. A plain list has no labels. Any other value gives two empty lists.
-
-    Raises `NotText` for a choice that is no text.
-    """
-    texts, labels = _raw_choices(value)
-    return list(map(as_text, texts)), list(map(as_text, labels))
-
-
-def _raw_choices(value: Any) -> tuple[list[Any], list[Any]]:
-    """Choices and labels as the row has them, texts or not."""
-    if isinstance(value, Mapping):
-        texts, labels = value.get("text"), value.get("label", value.get("labels"))
-        if isinstance(texts, list | tuple):
-            is_labelled = isinstance(labels, list | tuple) and len(labels) == len(texts)  # else it is no name of each
-            return list(texts), list(labels) if is_labelled else []
-        pairs = [(key, text) for key, text in value.items() if not is_missing(text)]
-        return [text for _, text in pairs], [key for key, _ in pairs]
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        return [], []
-    parts = list(value)
-    if parts and all(isinstance(part, Mapping) for part in parts):
-        texts = [_first(part, VALUE)[1] if _first(part, VALUE)[0] else part for part in parts]
-        return texts, [_first(part, KEY)[1] for part in parts] if _first(parts[0], KEY)[0] else []
-    return parts, []
-
-
-def answer_texts(value: Any) -> list[str]:
-    """The texts of an answer, the canonical one first: a text or number, a list, or a struct with its aliases.
-
-    Raises `NotText` for a struct that does not say which of its fields is the answer.
-    """
-    if isinstance(value, Mapping):
-        names = {str(name).casefold(): part for name, part in value.items()}
-        name, text = _first(names, VALUE)
-        if not name:
-            raise NotText(f"is {kind_of(value)}; name one in the template, for example {{{{ answer.value }}}}")
-        aliases = [names[key] for key in ("aliases", "normalized_aliases") if not is_missing(names.get(key))]
-        return [*answer_texts(text), *answer_texts(aliases)]
-    if isinstance(value, list | tuple):
-        return [text for part in value for text in answer_texts(part)]
-    return [] if is_missing(value) else [as_text(value)]
+def _named(columns: Row, texts: Sequence[str], labels: Sequence[str]) -> tuple[str, int | None]:
+    """The column that names the right choice, and which it names. Raises `Misread` where two columns disagree."""
+    found: dict[str, int] = {}
+    for name in (name for name in LABEL if name in columns):
+        text = text_of(columns[name])
+        position = label_position(text, labels, texts)
+        if position is not None or (text and text in texts):
+            found[name] = texts.index(text) if position is None else position
+        elif whole(text) == str(len(texts)):
+            raise Misread("answer", f"{name} {text} is no position from 0 to {len(texts) - 1}, and no choice", name)
+    if len({texts[position] for position in found.values()}) > 1:
+        raise Misread("answer", f"{' and '.join(f'{n} {columns[n]!r}' for n in found)} are not the same choice")
+    return next(iter(found.items()), ("", None))
 
 
 def _is_conversation(value: Any) -> bool:
@@ -218,18 +261,6 @@ def _conversation(messages: Messages, name: str) -> dict[str, Any]:
         raise Misread("question", str(error)) from None
     fields: dict[str, Any] = {} if system is None else {"context": system}
     if question is None:
-        question, fields["answer"] = earlier.pop()
+        question, answer = earlier.pop()
+        fields["answer"] = _without_working(answer)
     return fields | {"earlier": earlier, "question": question}
-
-
-def _text(value: Any) -> str:
-    """As text; empty for what is no text."""
-    try:
-        return as_text(value)
-    except NotText:
-        return ""
-
-
-def _first(columns: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]:
-    """The first of `names` that is among the columns and has a value, and the value; ("", None) without one."""
-    return next(((name, columns[name]) for name in names if not is_missing(columns.get(name))), ("", None))

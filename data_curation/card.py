@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import DatasetCardData
 
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.curated_set import answers_of_others
 from calibration_tuning.lm.prompts import NO, QUERY, YES
 from calibration_tuning.records import SPLITS, FewShot, QueryExample
 
@@ -18,14 +19,15 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "1
 
 def data_card(config: RunConfig, record: Mapping[str, Any], few_shot: FewShot, rows: Sequence[QueryExample]) -> str:
     splits = [split for split in SPLITS if record["splits"][split]["examples"]]
+    whose = answers_of_others(record) or f"answers of {config.model.path}"
     return "\n".join(
         [
             "---",
-            _metadata(config, splits, len(rows)).to_yaml(),
+            _metadata(config, whose, splits, len(rows)).to_yaml(),
             "---",
             f"# {config.name}: is the proposed answer correct?",
             "",
-            f"Answers of `{config.model.path}`, graded against references, for training and testing the uncertainty "
+            f"{whose[0].upper()}{whose[1:]}, graded against references, for training and testing the uncertainty "
             "query of Calibration-Tuning (Kapoor et al. 2024, arXiv 2406.08391). `correct` is the grade; splits share "
             "no question and no group of related questions; `evaluation` holds sets that no training question is from.",
             "",
@@ -49,13 +51,12 @@ def data_card(config: RunConfig, record: Mapping[str, Any], few_shot: FewShot, r
     )
 
 
-def _metadata(config: RunConfig, splits: Sequence[str], size: int) -> DatasetCardData:
+def _metadata(config: RunConfig, whose: str, splits: Sequence[str], size: int) -> DatasetCardData:
     licenses = sorted({entry.license or "other" for entry in config.questions})
     return DatasetCardData(
-        pretty_name=f"{config.name}: graded answers of {config.model.path}",
+        pretty_name=f"{config.name}: graded {whose}",
         license=licenses[0] if len(licenses) == 1 else "other",
         task_categories=["text-classification"],
-        language=["en"],
         size_categories=[next((label for limit, label in SIZES.items() if size < limit), "1M<n<10M")],
         tags=["calibration", "uncertainty", "calibration-tuning"],
         configs=[{"config_name": "default", "data_files": [{"split": s, "path": f"{s}.parquet"} for s in splits]}],

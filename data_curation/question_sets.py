@@ -11,17 +11,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from calibration_tuning.choice_labels import TRUTH, answer_texts, choice_texts, is_letter, label_position, without_label
 from calibration_tuning.config.questions import MixtureEntry, QuestionSetSettings, last_part
 from calibration_tuning.config.templates import TemplateFailed, compiled, lone_expression
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.graders import as_number
-from calibration_tuning.question_shapes import Misread, answer_texts, choice_texts, label_position, recognised
+from calibration_tuning.question_shapes import Misread, recognised
 from calibration_tuning.records import CHOICE_LETTERS, Demonstration, Question
 from calibration_tuning.runs.files import fingerprint, sha256_file
-from calibration_tuning.values import NotText, as_text, is_missing, parsed, plain
+from calibration_tuning.values import NotText, as_text, is_missing, parsed
 from data_curation.embedded.arithmetic import arithmetic_rows
 from data_curation.embedded.build import FACTS
-from data_curation.read_rows import Row, Unreadable, is_file_path, read_file
+from data_curation.read_rows import Row, Unreadable, arrow_rows, is_file_path, read_file
 
 EMBEDDED = "embedded:"
 COMPUTED = re.compile(r"""(?:[^-+*/%('"|]|'[^']*'|"[^"]*")*[-+*/%(]""")
@@ -176,13 +177,12 @@ def is_default(settings: QuestionSetSettings, name: str) -> bool:
 
 def _shape(settings: QuestionSetSettings, row: Row) -> dict[str, Any]:
     """What the row holds by the columns of well-known sets, for the fields without a template."""
+    given = [name for name in ("question", "answer") if not is_default(settings, name)]
     try:
-        return recognised(row)
+        return recognised(row, given if settings.label is None else [*given, "answer"])
     except Misread as error:
-        if is_default(settings, error.field) and settings.label is None:
-            column = next((str(c) for c in row if str(c).strip().casefold() == error.from_one), None)
-            raise BadRow(error.field, str(error), column and _less_one(reference(column), row[column])) from None
-        return error.others
+        column = next((str(c) for c in row if str(c).strip().casefold() == error.from_one), None)
+        raise BadRow(error.field, str(error), column and _less_one(reference(column), row[column])) from None
 
 
 def _rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row | Unreadable]:
@@ -207,7 +207,7 @@ def _embedded_rows(settings: QuestionSetSettings) -> Iterator[Row]:
     return iter(rows)
 
 
-def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row]:
+def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row | Unreadable]:
     from datasets import load_dataset
     from datasets.exceptions import DatasetGenerationError
 
@@ -215,7 +215,7 @@ def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row]
         rows = load_dataset(settings.path, name=settings.name, split=split, revision=settings.revision)
         # As tables: images and sounds are not decoded, as no question is made of them.
         for table in rows.with_format("arrow").iter(HUB_ROWS):
-            yield from map(plain, table.to_pylist())
+            yield from arrow_rows(table)
     except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
         reason = error.__cause__ or error
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
@@ -311,12 +311,15 @@ def _references(
         answers = _texts("answer", _value(settings, row, shape, "answer"))
         if not answers or not all(answers):
             raise BadRow("answer", "is empty")
-    if choices and settings.style != "open_ended" and answers[0] not in choices:
+    answers = [without_label(answer, choices or [], labels) for answer in answers]
+    # A letter is no answer to a question without choices: it belongs into `label`.
+    if choices and answers[0] not in choices and (settings.style != "open_ended" or is_letter(answers[0])):
         raise BadRow("answer", f"{answers[0]!r} is not one of the choices {choices}")
     if settings.grader == "numeric" and as_number(answers[0]) is None:
         raise BadRow("answer", f"{answers[0]!r} is not a number, as the grader `numeric` needs")
     if settings.path.lower().removesuffix(".gz").endswith((".csv", ".tsv")) and settings.grader in WORD_FOR_WORD:
         answers += [text.removesuffix(".0") for text in answers if WHOLE_FLOAT.fullmatch(text)]
+        answers += [TRUTH[text] for text in answers if text in TRUTH]
     return list(dict.fromkeys([*answers, *_aliases(_value(settings, row, shape, "aliases"))]))
 
 
@@ -325,7 +328,7 @@ def _labelled(template: str, label: Any, choices: list[str] | None, labels: list
         raise BadRow("label", "the row has no choices for it to name")
     # A number that is computed is a position; what stands in the row may be one of its own labels.
     own = labels if isinstance(label, str) or not COMPUTED.match(lone_expression(template) or template) else ()
-    position = label_position(label, own, len(choices))
+    position = label_position(label, own, choices)
     if position is None:
         last = CHOICE_LETTERS[min(len(choices), len(CHOICE_LETTERS)) - 1]
         lone = lone_expression(template) if str(label) == str(len(choices)) else None

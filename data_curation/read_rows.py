@@ -7,17 +7,18 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from calibration_tuning.errors import UserError
 from calibration_tuning.values import plain, unwrapped
 
 Row = dict[str, Any]
+_REWRITTEN = re.compile(r"\b(?:half)?float\b|\bmap<")
+"""Arrow types, as Arrow names them, of which Python's values are not what the data set says."""
 
 
 class Unreadable(str):
@@ -197,19 +198,43 @@ def _whole_rows(text: io.TextIOWrapper, quoting: Any) -> int:
 
 
 def _parquet(file: IO[bytes]) -> Iterator[Row | Unreadable]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pq.ParquetFile(file)
     names = table.schema_arrow.names
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"it names the column {twice[0]!r} twice")
-    narrow = [name for name in names if table.schema_arrow.field(name).type in (pa.float16(), pa.float32())]
     for batch in table.iter_batches():
-        columns = batch.to_pydict()
-        for name in narrow:  # 0.1 of 32 bits is not 0.10000000149011612
-            columns[name] = [value if value is None else float(str(np.float32(value))) for value in columns[name]]
-        yield from (plain(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
+        yield from arrow_rows(batch)
+
+
+def arrow_rows(table: Any) -> Iterator[Row | Unreadable]:
+    """The rows of an Arrow table; a map that names a key twice costs its row."""
+    rewritten = [field for field in table.schema if _REWRITTEN.search(str(field.type))]
+    for row in table.to_pylist():
+        try:
+            row |= {field.name: _as_python(row[field.name], field.type) for field in rewritten}
+        except ValueError as error:
+            yield Unreadable(f"a map {error}")
+        else:
+            yield plain(row)
+
+
+def _as_python(value: Any, kind: Any) -> Any:
+    """The value of an Arrow type: a map is a struct, and 0.1 of 32 bits is not 0.10000000149011612."""
+    import pyarrow as pa
+
+    if value is None:
+        return None
+    if pa.types.is_dictionary(kind):
+        return _as_python(value, kind.value_type)
+    if pa.types.is_map(kind):
+        return _object([(key, _as_python(part, kind.item_type)) for key, part in value])
+    if pa.types.is_struct(kind):
+        return {field.name: _as_python(value[field.name], field.type) for field in kind}
+    if pa.types.is_nested(kind):
+        return [_as_python(part, kind.value_type) for part in value]
+    return float(str(kind.to_pandas_dtype()(value))) if kind in (pa.float16(), pa.float32()) else value
 
 
 READERS: dict[str, Callable[[IO[bytes]], Iterator[Row | Unreadable]]] = {

@@ -10,6 +10,7 @@ from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import HOW_IT_RUNS
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.curated_for import check_curated_for
 from calibration_tuning.lm.identity import training_identity
 from calibration_tuning.runs.files import (
     fingerprint,
@@ -45,6 +46,7 @@ def evaluate(config: RunConfig, force: bool) -> None:
             f"{config.checkpoint_dir}: was trained on another curated set than {config.curation_dir}; train again"
         )
     check_settings(config, trained)
+    check_curated_for(curated, config.model)
     inputs = inputs_of(config, trained)
     # Held until this function returns or the process dies. `already_made` holds the other processes back until then.
     lock = lock_folder(config.findings_dir) if is_first_process() else None

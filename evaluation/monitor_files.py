@@ -34,11 +34,12 @@ class Monitored:
 def read_stream(file: Path, confidence: str, correct: str, time: str | None, group: str | None) -> Monitored:
     """Raises `UserError` naming file, row and column of what cannot be read, and where no answer has a label."""
     table = _table(file, [confidence, correct, *filter(None, (time, group))])
-    order = _order(file, time, table[time]) if time is not None else np.arange(len(table[confidence]))
     is_labelled = np.array([not _is_empty(value) for value in table[correct]], dtype=bool)
-    kept = [int(row) for row in order if is_labelled[row]]
-    if not kept:
+    if not is_labelled.any():
         raise UserError(f"{file}, {correct}: no answer has a label yet; fill in 1 or 0 where it is known")
+    kept = is_labelled.nonzero()[0].tolist()
+    if time is not None:
+        kept = _in_order(file, time, table[time], kept)
     stated = probabilities(file, confidence, table[confidence])
     labels = probabilities(
         file, correct, [value if has else 0 for value, has in zip(table[correct], is_labelled, strict=True)]
@@ -61,7 +62,7 @@ def read_evaluation(path: Path, confidence: str, correct: str, group: str | None
         return read_stream(path, confidence, correct, None, group)
     file = path / PER_EXAMPLE
     if not file.is_file():
-        raise UserError(f"{file}: not there; run `calibration-tuning evaluate CONFIG` for that run first")
+        raise UserError(f"{file}: does not exist; run `calibration-tuning evaluate CONFIG` for that run first")
     table = _table(file, ["split", *OF_A_RUN])
     rows = [number for number, split in enumerate(table["split"]) if split == "test"]
     stated, labels, groups = ([table[name][row] for row in rows] for name in OF_A_RUN)
@@ -82,16 +83,16 @@ def _table(file: Path, columns: list[str]) -> Table:
     return table
 
 
-def _order(file: Path, column: str, values: list[Any]) -> np.ndarray:
-    """Rows by time; those of equal times in the order of the file."""
-    moments: list[Any] = []
-    for number, value in enumerate(values):
+def _in_order(file: Path, column: str, values: list[Any], rows: list[int]) -> list[int]:
+    """The rows by time; those of equal times in the order of the file."""
+    moments: dict[int, Any] = {}
+    for row in rows:
         try:
-            moments.append(_moment(value))
+            moments[row] = _moment(values[row])
         except ValueError:
-            raise UserError(f"{file}, row {number}, {column}: {value!r} is neither ISO 8601 nor a number") from None
+            raise UserError(f"{file}, row {row}, {column}: {values[row]!r} is neither ISO 8601 nor a number") from None
     try:
-        return np.array(sorted(range(len(moments)), key=moments.__getitem__), dtype=int)
+        return sorted(rows, key=moments.__getitem__)
     except TypeError:
         raise UserError(
             f"{file}, {column}: some times are numbers or have a time zone and others do not; write all in one way"

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from calibration_tuning.curated_set import answers_of_others
 from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
 from calibration_tuning.metrics.plots.theme import inline_svg, save_png
 from calibration_tuning.runs.files import write_text
@@ -51,6 +52,7 @@ def write_report(folder: Path, metrics: Metrics, evidence: Evidence) -> None:
         "tables": tables,
         "name_of": tables.NameOf(metrics),
         "number": tables.number,
+        "others": answers_of_others(evidence.manifest),
         "examples": example_lists(evidence),
         "date": f"{_today():%-d %B %Y}",
         "plots": plots,

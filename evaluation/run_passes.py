@@ -66,7 +66,7 @@ def build_context(config: RunConfig, curated: CuratedSet, record: CalibrationRec
         load_checkpoint(config.checkpoint_dir, trust_remote_code=trust_code, record=record, device=default_device()),
         curated.few_shot,
         config.evaluation,
-        record.max_new_tokens,
+        config.curation.max_new_tokens,
         config.curation.cloze,
         config.curation.temperature,
         config.seed,

@@ -38,9 +38,9 @@ def scores_sentence(metrics: Metrics) -> str:
     return (
         f"Brier score of the confidence, calibrated the same way ({metrics.calibrator.kind}) before and after tuning: "
         f"{number_of(untuned)} -> {number_of(after)}{_relative(untuned, after)}, difference "
-        f"{number(test.tuning['brier'], sign=True)}. Always saying the accuracy of the answer's subject scores "
+        f"{number(test.tuning['brier'], sign=True)}. Predicting the accuracy of the answer's subject scores "
         f"{number_of(subject)}; the tuned confidence is {AGAINST[over.verdict]} that (difference "
-        f"{number(over, sign=True)}). Always saying the base rate scores {number_of(rate)}."
+        f"{number(over, sign=True)}). Predicting the base rate scores {number_of(rate)}."
     )
 
 
@@ -157,7 +157,7 @@ def text_sentence(metrics: Metrics) -> str:
 
 SLOPE_SENTENCE = (
     "\u2020 The calibrator's slope is at its lower bound: on the calibration split a higher confidence did not mean "
-    "more right answers. Slopes stay above 0, as a negative one would turn the confidence into its opposite; "
+    "more right answers. Slopes are kept above 0, because a negative slope would reverse the ranking; "
     "calibrated, such a confidence is next to the base rate."
 )
 
@@ -209,13 +209,16 @@ def sparse_bins_sentence(metrics: Metrics) -> str | None:
     return f"ECE after tuning: {warning}." if warning else None
 
 
-def answers_sentence(metrics: Metrics) -> str:
+def answers_sentence(metrics: Metrics, others: str | None) -> str:
+    """Whose answers were judged, and whether tuning changes the model's own. `others`: that of `answers_of_others`."""
     again = metrics.answers
+    whose = f"The answers judged here are {others}, which tuning cannot change. " if others else ""
     if again is None:
-        return "Answers with the adapter on were not asked for (evaluation.adapter_on_answers: 0)."
+        return f"{whose}Answers with the adapter on were not asked for (evaluation.adapter_on_answers: 0)."
+    whose = whose or "Answers are generated with the adapter off, so tuning cannot change them. "
     return (
-        "Answers are generated with the adapter off, so tuning cannot change them. With the adapter on, "
-        f"{percent(again.changed.value)} of {again.n} answers would change, and their accuracy would go from "
+        f"{whose}With the adapter on, {percent(again.changed.value)} of {again.n} answers of the model itself would "
+        f"change, and their accuracy would go from "
         f"{number_of(again.accuracy_adapter_off.value)} to {number_of(again.accuracy_adapter_on.value)} "
         f"(difference {number(again.accuracy_difference, sign=True)})."
     )
@@ -270,8 +273,8 @@ def grader_sentence(metrics: Metrics) -> str | None:
     if grader is None:
         return None
     return (
-        f"A second grader checked {grader.n} of the answers and agreed on {grader.agreement:.1%}. It can speak for "
-        f"{grader.covered:.0%} of the test answers. By its verdicts the Brier score goes from "
+        f"A second grader checked {grader.n} of the answers and agreed on {grader.agreement:.1%}. It checked the "
+        f"graders of {grader.covered:.0%} of the test answers. By its verdicts the Brier score goes from "
         f"{number(grader.before['brier'])} to {number(grader.after['brier'])} "
         f"(difference {number(grader.difference['brier'], sign=True)}); the uncertainty of the comparison between the "
         "graders is in these intervals."

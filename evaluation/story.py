@@ -17,8 +17,8 @@ def before_and_after_sentence(metrics: Metrics) -> str:
     test, primary = metrics.headline.test, metrics.primary
     said, says = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
     text = (
-        f"Before, the model said {said} on average and was right {percent(test.after['accuracy'].value)} of the time; "
-        f"now it says {says}. Brier score {number_of(test.before['brier'].value)} -> "
+        f"Before, the model said {said} on average, and {percent(test.after['accuracy'].value)} of the answers were "
+        f"right; now it says {says}. Brier score {number_of(test.before['brier'].value)} -> "
         f"{number_of(test.after['brier'].value)} (lower is better)."
     )
     if primary is None:
@@ -60,7 +60,7 @@ def _which_confidence(metrics: Metrics) -> str:
             "Do not rely on the confidence yet: it says no more than how hard each subject is. Train on more questions."
         )
     more = _more(primary.difference, test.n)
-    return f"Either will do: the tuned confidence and {other} are not clearly different.{more}"
+    return f"Use either one: the tuned confidence and {other} are not clearly different.{more}"
 
 
 def _more(difference: Difference, n: int) -> str:

@@ -12,14 +12,15 @@ from typing import Any
 from calibration_tuning.checkpoint import ADAPTER_CONFIG, FILE, CalibrationRecord, read_record
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.errors import UserError
+from calibration_tuning.errors import UserError, reason
+from calibration_tuning.lm.pypi_source import PYPI
 from calibration_tuning.runs.checksums import SUMS, sums
 from calibration_tuning.runs.files import read_json, sha256_file
 from calibration_tuning.thresholds import FILE as THRESHOLDS
 from calibration_tuning.thresholds import read_thresholds
 from evaluation.schema import Metrics, read_metrics
 
-CHECKPOINT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+CHECKPOINT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Bundle:
     manifest: Mapping[str, Any]
     base_model: str
     """The base model that users load: the run's `model.path`, or the name given with `--base-model`."""
+    base_commit: str | None = None
+    """The hub's newest commit of a model given with `--base-model`, which is what users will load."""
 
     @property
     def training(self) -> Mapping[str, Any]:
@@ -47,8 +50,9 @@ class Bundle:
         contents |= {f"plots/{path.name}": path for path in sorted((evaluation / "plots").glob("*.png"))}
         contents["evaluation/metrics.json"] = evaluation / "metrics.json"
         if self.base_model != self.record.model.path:
-            model = self.record.model.model_copy(update={"path": self.base_model})
-            contents[FILE] = _json(self.record.model_copy(update={"model": model}).model_dump(mode="json"))
+            model = self.record.model.model_copy(update={"path": self.base_model, "revision": self.base_commit})
+            record = self.record.model_copy(update={"model": model, "base_files": {}})
+            contents[FILE] = _json(record.model_dump(mode="json"))
             if ADAPTER_CONFIG in contents:
                 adapter = read_json(checkpoint / ADAPTER_CONFIG, "calibration-tuning train CONFIG")
                 contents[ADAPTER_CONFIG] = _json(adapter | {"base_model_name_or_path": self.base_model})
@@ -69,7 +73,19 @@ def collect(run: Path, base_model: str | None = None) -> Bundle:
     curated = CuratedSet.read(config.curated or run / "curation")
     _belong_together(run, curated, record, metrics)
     _weights(run / "checkpoint", record)
-    return Bundle(run, config, record, metrics, curated.manifest, base_model or record.model.path)
+    base = base_model or record.model.path
+    commit = None if base == record.model.path or base.startswith(PYPI) else _newest_commit(base)
+    return Bundle(run, config, record, metrics, curated.manifest, base, commit)
+
+
+def _newest_commit(base_model: str) -> str | None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, HTTPError
+
+    try:
+        return HfApi().model_info(base_model).sha
+    except (HFValidationError, HTTPError, OSError) as error:
+        raise UserError(f"--base-model {base_model}: cannot be found on the hub ({reason(error)}); check it") from None
 
 
 def _belong_together(run: Path, curated: CuratedSet, record: CalibrationRecord, metrics: Metrics) -> None:

@@ -10,6 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from calibration_tuning.curated_set import answers_of_others
 from calibration_tuning.lm.pypi_source import PYPI, WHEELS
 from calibration_tuning.metrics.bootstrap import Interval
 from calibration_tuning.metrics.confidence import METRICS
@@ -44,6 +45,7 @@ def card(bundle: Bundle, repo: str, license: str | None) -> str:
             tables=tables,
             name_of=tables.NameOf(bundle.metrics),
             number=tables.number,
+            others=answers_of_others(bundle.manifest),
             plots=sorted(path.stem for path in (bundle.run / "evaluation" / "plots").glob("*.png")),
         )
     )
@@ -58,7 +60,6 @@ def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
         library_name="peft" if loads_with_peft(bundle) else "calibration-tuning",
         license=license or "other",
         license_name=None if license else "that-of-the-base-model",  # the hub requires a name for `other`
-        language="en",
         datasets=hub_sets(bundle) or None,
         tags=["calibration", "uncertainty", "confidence", "calibration-tuning", "lora"],
         model_name=repo.rpartition("/")[2],

@@ -127,5 +127,5 @@ class Answerer:
         choices = [list(request.question.choices or ()) for request in batch]
         ids = [[self.prompt_format.answer_ids(choice) for choice in texts] for texts in choices]
         rows = [self.prompt_format.answering_ids(request.question) for request in batch]
-        logprobs = continuation_logprobs(self.model, self.prompt_format, prefix, rows, ids)
+        logprobs = continuation_logprobs(self.model, prefix, rows, ids)
         return [cloze_answer(*texts, self.cloze) for texts in zip(choices, ids, logprobs, strict=True)]

@@ -13,12 +13,10 @@ from calibration_tuning.lm.batches import by_length
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.likelihood import cloze_answer, continuation_logprobs
-from calibration_tuning.lm.prompts import PromptFormat
 
 
 def likeliest_choices(
     model: Any,
-    prompt_format: PromptFormat,
     block: list[int],
     questions: Sequence[list[int]],
     choices: Sequence[list[str]],
@@ -43,7 +41,7 @@ def likeliest_choices(
     lengths = [longest[i] for i, _ in parts]
     for batch in by_length(lengths, batch_size, MAX_BATCH_TOKENS, len(block), widest):
         rows, continuations = [questions[parts[k][0]] for k in batch], [parts[k][1] for k in batch]
-        batch_logprobs = continuation_logprobs(model, prompt_format, prefix, rows, continuations)
+        batch_logprobs = continuation_logprobs(model, prefix, rows, continuations)
         read |= dict(zip(batch, batch_logprobs, strict=True))
     logprobs: list[list[list[float]]] = [[] for _ in questions]
     for k, (i, _) in enumerate(parts):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad, within_window
 from calibration_tuning.lm.caches import Prefix, cache_argument, encode_prefix
 from calibration_tuning.lm.models import float64
@@ -52,10 +53,12 @@ def generate_answers(
     decoding: Decoding,
     batch_size: int,
 ) -> list[Answer]:
-    """Greedy answers to questions after the same block, in the order given."""
+    """Greedy answers to questions after the same block, in the order given; `batch_size` at a time at most, and fewer
+    where they are long."""
     prefix = encode_prefix(model, few_shot_ids)
     answers: dict[int, Answer] = {}
-    for batch in by_length(list(map(len, question_ids)), batch_size):
+    around = len(few_shot_ids) + decoding.max_new_tokens + prompt_format.trace_room
+    for batch in by_length(list(map(len, question_ids)), batch_size, MAX_BATCH_TOKENS, around):
         rows = [question_ids[i] for i in batch]
         answers.update(zip(batch, write_answers(model, prompt_format, prefix, rows, decoding), strict=True))
     return [answers[i] for i in range(len(question_ids))]
@@ -161,6 +164,8 @@ def finished(
     if end is not None and end in (text := str(decode(token_ids))):
         wanted = text[: text.index(end)].rstrip()
         while kept and len(str(decode(token_ids[:kept])).rstrip()) > len(wanted):
+            kept -= 1
+        while kept and str(decode(token_ids[: kept - 1])).rstrip() == str(decode(token_ids[:kept])).rstrip():
             kept -= 1
     text = str(decode(token_ids[:kept], skip_special_tokens=True)).strip()
     return Answer(text, token_ids[:kept], token_logprobs[:kept])

@@ -15,7 +15,6 @@ from calibration_tuning.lm.batches import PAD, forward_inputs, left_pad, within_
 from calibration_tuning.lm.caches import Prefix, keeps_keys
 from calibration_tuning.lm.generation import Answer
 from calibration_tuning.lm.models import decoder, float32_logits
-from calibration_tuning.lm.prompts import PromptFormat
 
 CHUNK = 128
 """Positions whose vocabulary logits exist at a time."""
@@ -45,7 +44,6 @@ class Continued:
 @torch.no_grad()
 def continue_rows(
     model: Any,
-    prompt_format: PromptFormat,
     prefix: Prefix,
     rows: Sequence[Sequence[int]],
     continuations: Sequence[Sequence[Sequence[int]]],
@@ -104,13 +102,12 @@ def _whole_sequences(
 @torch.no_grad()
 def continuation_logprobs(
     model: Any,
-    prompt_format: PromptFormat,
     prefix: Prefix,
     rows: Sequence[Sequence[int]],
     continuations: Sequence[Sequence[Sequence[int]]],
 ) -> list[list[list[float]]]:
     """Natural log-probability of each token of each of `continuations[i]` after `rows[i]`."""
-    continued = continue_rows(model, prompt_format, prefix, rows, continuations)
+    continued = continue_rows(model, prefix, rows, continuations)
     return [[list(part) for part in parts] for parts in continued.split(token_logprobs(model, continued))]
 
 

@@ -19,6 +19,7 @@ class Probe(nn.Module):
 
     def __init__(self, width: int, hidden_size: int) -> None:
         super().__init__()
+        self.width = width
         self.layers = nn.Sequential(
             nn.LayerNorm(width, elementwise_affine=False),
             nn.Linear(width, hidden_size),

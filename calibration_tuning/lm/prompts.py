@@ -11,6 +11,7 @@ of the whole text, or of the whole conversation as the tokenizer's chat template
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -39,6 +40,8 @@ REASON_FIRST = "Think step by step, then write the final answer after 'Answer:'.
 
 _SHOWN = ("What is the capital of France?", "Paris")
 """A question and an answer with which the parts are checked against the whole."""
+_BLOCK = (Demonstration(question="What is 1 + 1?", answer="2", correct=True),)
+"""A few-shot block, for the same."""
 _TURN = (Demonstration(question="Where is the Seine?", answer="In France."),)
 """An earlier turn, for the same."""
 
@@ -87,6 +90,7 @@ class PromptFormat:
             _ = self._frame  # before anything is read off a template that shows no text
             if self._system is not None:
                 self._template.check_system(QUERY.strip())
+            self._template.check_turns(QUERY.strip())
         _ = self.answer_tokens
         self._check_joined()
 
@@ -114,11 +118,12 @@ class PromptFormat:
         """Token ids of (no, yes): where the two whole prompts part that end in these verdicts."""
         no, yes = (self._whole(*_SHOWN, verdict) for verdict in (NO, YES))
         border = len(_common(no, yes))
-        if no[border + 1 :] != yes[border + 1 :] or border in (len(no), len(yes)):
+        verdicts = {*no[border : border + 1], *yes[border : border + 1]}
+        if no[border + 1 :] != yes[border + 1 :] or len(verdicts - {self.tokenizer.unk_token_id}) < 2:
             tokens = [self.tokenizer.convert_ids_to_tokens(ids[border:][:3]) for ids in (no, yes)]
             raise UserError(
                 f"model.path: the tokenizer splits the query's answers {NO!r} and {YES!r} into {tokens[0]} and "
-                f"{tokens[1]}; each must be one token, and different, for a confidence to be read off one position"
+                f"{tokens[1]}; each must be one token, known and different: a confidence is read off one position"
             )
         return no[border], yes[border]
 
@@ -149,9 +154,12 @@ class PromptFormat:
     @cached_property
     def _turn_end_text(self) -> str | None:
         """What the template writes directly after an answer, to the end of its line and before the user's next words:
-        "### Instruction:". None where nothing stands between the two."""
-        text = self._frame.before_reply.partition(QUERY.strip())[0].strip()
-        return text.partition("\n")[0].rstrip() or None
+        "### Instruction:". None where nothing stands between the two. A line break before it belongs to it, as an
+        answer may contain the same words: "Being Human: a comedy"."""
+        text = self._frame.before_reply.partition(QUERY.strip())[0].rstrip()
+        end = text.lstrip()
+        line_break = "\n" if text[: len(text) - len(end)].endswith("\n") else ""
+        return line_break + end.partition("\n")[0].rstrip() if end else None
 
     @cached_property
     def _turn_end(self) -> int | None:
@@ -196,7 +204,7 @@ class PromptFormat:
         """The question up to where the model's answer begins: behind its trace if it thinks (an empty one for None)."""
         if self.thinking == "off":
             return self.question_ids(question)
-        return [*self.question_ids(question), *self.closed_trace(self._encoder.continued(trace or ""))]
+        return [*self.question_ids(question), *self.closed_trace(self._encoder.continued(trace or "", plain=True))]
 
     @cached_property
     def trace_end(self) -> str | None:
@@ -204,10 +212,11 @@ class PromptFormat:
         return TRACES[self._template.trace or ""] if self.thinking == "on" else None
 
     def closed_trace(self, trace_ids: Sequence[int]) -> list[int]:
-        """A trace and what stands between it and the answer: its closing tag, on a line of its own."""
-        ends_line = bool(trace_ids) and str(self.tokenizer.decode(list(trace_ids[-1:]))).endswith("\n")
-        line_break = "" if ends_line else "\n"
-        return [*trace_ids, *self._encoder.continued(f"{line_break}{self.trace_end}\n\n")]
+        """A trace and what stands between it and the answer: its closing tag, as the template writes it."""
+        closing = self._template.around_trace[1].removesuffix(self._answer_seam)
+        if trace_ids and str(self.tokenizer.decode(list(trace_ids[-1:]))).endswith("\n"):
+            closing = closing.removeprefix("\n")
+        return [*trace_ids, *self._encoder.continued(closing)]
 
     @property
     def trace_room(self) -> int:
@@ -244,7 +253,11 @@ class PromptFormat:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self.tokenizer, begins=self.style == "text")
+        written = ""
+        if self.tokenizer.chat_template:
+            with suppress(UserError):  # of a template that fails; `_frame` raises it where the template is used
+                written = ChatTemplate(self.tokenizer, self.thinking).written
+        return Encoder(self.tokenizer, begins=self.style == "text", written=written)
 
     @cached_property
     def _template(self) -> ChatTemplate:
@@ -260,7 +273,7 @@ class PromptFormat:
 
     @cached_property
     def _before_written_answer(self) -> str:
-        return self._template.before_written_answer(self._frame) if self.style == "chat" else ANSWER
+        return self._template.before_written_answer if self.style == "chat" else ANSWER
 
     @cached_property
     def _question_seam(self) -> str:
@@ -306,10 +319,7 @@ class PromptFormat:
     def _question(self, earlier: Sequence[Demonstration], question: str, before_answer: str) -> list[int]:
         turns = self._before_question(earlier)[len(self._before_question(())) :] if earlier else ""
         text = f"{self._question_seam}{turns}{self._encoder.protected(question.strip())}"
-        end = before_answer
-        if self._answer_seam and end.endswith(self._answer_seam):
-            end = end[: -len(self._answer_seam)]
-        return after(self._encoder, self._question_context, text + end)
+        return after(self._encoder, self._question_context, text + before_answer.removesuffix(self._answer_seam))
 
     def _before_reply(self, follow_up: str) -> str:
         if self.style == "text":
@@ -326,14 +336,13 @@ class PromptFormat:
 
     def _check_joined(self) -> None:
         """Are the parts, joined, the ids of the whole?"""
-        self._check_joined_behind(())
-        if self.system_prompt is not None:  # some templates write it into the first question
-            self._check_joined_behind([Demonstration(question="What is 1 + 1?", answer="2", correct=True)])
+        for block in ((), _BLOCK, _TURN):  # some templates write the first question in another way than later ones
+            self._check_joined_behind(block)
 
     def check_earlier_turns(self) -> None:
         """Raises `UserError` where a question with earlier turns would not be what the whole conversation is."""
         self._check_joined_behind((), _TURN)
-        self._check_joined_behind([Demonstration(question="What is 1 + 1?", answer="2", correct=True)], _TURN)
+        self._check_joined_behind(_BLOCK, _TURN)
 
     def _check_joined_behind(self, block: Sequence[Demonstration], earlier: Sequence[Demonstration] = ()) -> None:
         question, answer = _SHOWN
@@ -350,8 +359,9 @@ class PromptFormat:
                 fix = "use another model.prompt_format" if self.system_prompt is None else "use no system message"
                 fix = "leave out questions with earlier turns, or " + fix if earlier else fix
                 raise UserError(
-                    f"model.path: the tokenizer cuts a prompt differently at the beginning of the {seam} than the "
-                    f"prompt's parts, so the model would read another text; {fix}"
+                    f"model.path: the tokenizer cuts a prompt differently at the beginning of the {seam}"
+                    f"{' behind few-shot examples' if block else ''} than the prompt's parts, so the model would read "
+                    f"another text; {fix}"
                 )
 
 

@@ -11,6 +11,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+from calibration_tuning.config.engines import MAX_BATCH_TOKENS
 from calibration_tuning.errors import RunError
 from calibration_tuning.lm.batches import by_length, forward_inputs, left_pad, within_window
 from calibration_tuning.lm.caches import Prefix, encode_prefix
@@ -79,10 +80,12 @@ def score_answers(
     advance: Callable[[int], object] = lambda n: None,
     probe: Probe | None = None,
 ) -> QueryScores:
-    """`score_batch` in batches of similar length, in the order given."""
+    """`score_batch` in batches of similar length, in the order given; `batch_size` sequences at most, and fewer where
+    they are long."""
     prefix = encode_prefix(model, few_shot_ids)
     logit, mass = np.zeros(len(sequences)), np.zeros(len(sequences))
-    for batch in by_length(list(map(len, sequences)), batch_size):
+    around = len(few_shot_ids) + len(prompt_format.query_ids)
+    for batch in by_length(list(map(len, sequences)), batch_size, MAX_BATCH_TOKENS, around):
         scores = score_batch(model, prompt_format, prefix, [sequences[i] for i in batch], probe)
         logit[batch], mass[batch] = scores.logit, scores.mass
         advance(len(batch))

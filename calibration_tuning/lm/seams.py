@@ -8,12 +8,13 @@ tokenized after what stands before it, and a seam is moved to where the tokens o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.grading.traces import TRACES
 
 FOLLOWERS = ("Which", "a", "ii", "i", "7", "3.5", '"So"', "(A)", "É", "東京", "−1")
 """Beginnings of contents, with which seams are tried: letters, digits, quotation marks, brackets, other scripts."""
@@ -30,15 +31,20 @@ class Encoder:
     """Tokenizes whole texts. Contents that spell a special token (`<|im_end|>`) stay text.
 
     `begins`: whether the tokenizer's special tokens are put around a text, as servers do with plain text; a chat
-    template writes them itself.
+    template writes them itself. `written`: what the chat template writes around messages. Tokens in it that the
+    tokenizer added as ordinary ones (R1's `<|User|>`) are special too, except for the tags of traces and white space.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, begins: bool) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, begins: bool, written: str = "") -> None:
         self.tokenizer = tokenizer
         self.begins = begins
-        added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-        tokens = sorted({*tokenizer.all_special_tokens, *added}, key=len, reverse=True)
-        self.special = re.compile("|".join(map(re.escape, tokens))) if tokens else None
+        added = tokenizer.added_tokens_decoder.values()
+        special = {*tokenizer.all_special_tokens, *(str(token) for token in added if token.special)}
+        ordinary = {str(token) for token in added} - special - {*TRACES.keys(), *TRACES.values()}
+        headers = {token for token in ordinary if token in written and len(token.strip()) > 1}
+        self.special = _any_of(special | headers)
+        self._headers = _any_of(headers)
+        """The ordinary tokens among them."""
         self._after_text = self._appended()
         self._kept: Callable[[str], list[int]] = lru_cache(maxsize=CACHED)(self._whole)
 
@@ -76,15 +82,31 @@ class Encoder:
         return ids[: len(ids) - self._after_text]
 
     def continued(self, text: str, plain: bool = False) -> list[int]:
-        """The text within another one: without what a tokenizer puts before the first word of a text."""
+        """The text within another one: without what a tokenizer puts before the first word of a text. `plain`: special
+        tokens in it are tokenized as text."""
         if not text:
             return []
         options = {"add_special_tokens": False, "split_special_tokens": plain}
         before = self.tokenizer("\n", **options).input_ids
-        after: list[int] = self.tokenizer("\n" + text, **options).input_ids
-        if after[: len(before)] == before:
-            return after[len(before) :]
-        return list(self.tokenizer(text, **options).input_ids)
+        pieces = self._cut(text) if plain else [text]
+        ids: list[int] = []
+        for piece, after in zip(pieces, self.tokenizer([f"\n{p}" for p in pieces], **options).input_ids, strict=True):
+            joins = after[: len(before)] != before
+            ids += self.tokenizer(piece, **options).input_ids if joins else after[len(before) :]
+        return ids
+
+    def _cut(self, text: str) -> list[str]:
+        """The text cut in the middle of every header. A tokenizer can be told to leave special tokens alone, but not
+        the ordinary ones."""
+        cuts = [0]
+        while self._headers and (header := self._headers.search(text, cuts[-1])):
+            cuts.append((header.start() + header.end()) // 2)
+        return [text[start:end] for start, end in zip(cuts, [*cuts[1:], len(text)], strict=True)]
+
+
+def _any_of(tokens: Collection[str]) -> re.Pattern[str] | None:
+    """The longest of the tokens that stand at a place."""
+    return re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))) if tokens else None
 
 
 def movable(encoder: Encoder, left: str, followers: Sequence[str] = FOLLOWERS) -> int:

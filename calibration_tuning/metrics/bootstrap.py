@@ -43,7 +43,7 @@ class Interval:
     undefined: str | None = None
     if_calibrated: Interval | None = None
     """Of a calibration error: what these confidences would score by chance if each were exactly right. Mean and 95%
-    range; an ECE is never 0 in a finite sample."""
+    range: chance alone makes an ECE larger than 0."""
     warning: str | None = None
     """Why the interval may be too narrow: bins that hold few answers."""
 

@@ -14,9 +14,13 @@ from calibration_tuning.ask import CheckpointArgument, ErrorRateOption, Examples
 from calibration_tuning.command_line import DebugOption, quiet_libraries, run_command, with_errors
 from calibration_tuning.errors import UserError
 from calibration_tuning.examples import read_examples
+from calibration_tuning.extras import pip_install
+from calibration_tuning.thresholds import FILE as THRESHOLDS
 
 CONNECTIONS = 256
 """Beside those of requests that wait."""
+GRACE = 10
+"""Seconds that requests have after Ctrl-C; those that have no answer by then get status 503."""
 TOKEN = "CALIBRATION_TUNING_TOKEN"
 
 
@@ -51,7 +55,7 @@ def serve(
 
         from calibration_tuning.serving.app import make_app
     except ModuleNotFoundError as error:
-        raise UserError(f"serving needs {error.name}; pip install 'calibration-tuning[serve]'") from None
+        raise UserError(f"serving needs {error.name}; {pip_install('serve')}") from None
     from calibration_tuning.calibrated_model import CalibratedModel
     from calibration_tuning.checkpoint import checkpoint_folder
 
@@ -61,12 +65,17 @@ def serve(
     model = CalibratedModel.from_pretrained(folder, error_rate=error_rate)
     if shown is not None:
         model.show(shown)
-    picture = folder / "reliability.png"
-    app = make_app(model, checkpoint.rstrip("/"), token, waiting, picture if picture.is_file() else None)
+    app = make_app(model, checkpoint.rstrip("/"), token, waiting, reliability_diagram(folder))
     # Those that are refused are told so; only what could exhaust memory before that is cut off.
     most = CONNECTIONS + waiting
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", timeout_keep_alive=30, limit_concurrency=most
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE,
+        limit_concurrency=most,
     )
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -75,6 +84,16 @@ def serve(
     address = f"http://{host}:{listening.getsockname()[1]}"
     print(f"Serving at {address} ({'token required' if token else 'no token'}). Ctrl-C stops.", flush=True)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def reliability_diagram(checkpoint: Path) -> Path | None:
+    """Return the diagram of the checkpoint's evaluation, which is in the folder of a published checkpoint, or beside
+    the checkpoint in a run. Return None if it was not evaluated: only evaluation writes thresholds, and a diagram that
+    an earlier checkpoint has left behind is not of this one."""
+    diagram = Path("plots", "reliability_after.png")
+    places = (checkpoint / diagram, checkpoint.absolute().parent / "evaluation" / diagram)
+    has_thresholds = (checkpoint / THRESHOLDS).is_file()
+    return next((place for place in places if place.is_file()), None) if has_thresholds else None
 
 
 def _is_this_machine(host: str) -> bool:

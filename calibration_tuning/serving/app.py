@@ -45,26 +45,54 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 BEARER = HTTPBearer(auto_error=False)
+LEFT = (499, "the client has left")
+"""Status and detail of a reply that nobody reads."""
 T = TypeVar("T")
 
 
 class Line:
-    """One request at a time on the model; `waiting` of them may stand in line, the others are told to come back."""
+    """One request at a time on the model; `waiting` of them may stand in line, the others are told to come back. A
+    client that leaves gives up its place; only work that has begun is finished."""
 
     def __init__(self, waiting: int) -> None:
         self.limiter = anyio.Semaphore(1)
         self.most = waiting + 1
         self.here = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, request: Request, work: Callable[[], T]) -> T:
         if self.here >= self.most:
             raise HTTPException(503, f"{self.here} requests are being answered or waiting; try again in a moment")
         self.here += 1
         try:
-            async with self.limiter:
+            await self._turn(request)
+            try:
+                if await request.is_disconnected():
+                    raise HTTPException(*LEFT)
                 return await anyio.to_thread.run_sync(work)
+            finally:
+                self.limiter.release()
+        except anyio.get_cancelled_exc_class():
+            # By uvicorn, which has waited long enough after Ctrl-C.
+            raise HTTPException(503, "the server is stopping") from None
         finally:
             self.here -= 1
+
+    async def _turn(self, request: Request) -> None:
+        """Acquire the limiter. Raises `HTTPException` if the client leaves before that."""
+        has_turn = False
+        async with anyio.create_task_group() as waiting:
+            waiting.start_soon(_cancel_if_left, request, waiting.cancel_scope)
+            await self.limiter.acquire()
+            has_turn = True
+            waiting.cancel_scope.cancel()
+        if not has_turn:
+            raise HTTPException(*LEFT)
+
+
+async def _cancel_if_left(request: Request, scope: anyio.CancelScope) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 def make_app(
@@ -86,7 +114,7 @@ def make_app(
     described = {"id": name, "object": "model", "created": 0, "owned_by": "local"}
 
     @app.post("/v1/chat/completions", dependencies=guarded)
-    async def chat(request: ChatRequest) -> Response:
+    async def chat(request: ChatRequest, http: Request) -> Response:
         asked = ([request.conversation], [request.choices], [request.context], request.max_new_tokens)
 
         def answered() -> tuple[CalibratedAnswer, dict[str, int]]:
@@ -94,25 +122,25 @@ def make_app(
             (answer,) = model.answer_batch(*asked)
             return answer, usage(model, request, answer)
 
-        answer, counted = await line.run(answered)
+        answer, counted = await line.run(http, answered)
         if request.stream:
             parts = chunks(name, answer, counted if request.wants_usage else None)
             return StreamingResponse(_events(parts), media_type="text/event-stream")
         return JSONResponse(completion(name, answer, counted))
 
     @app.post("/v1/confidence", dependencies=guarded)
-    async def confidence(pairs: Pairs) -> Any:
+    async def confidence(pairs: Pairs, http: Request) -> Any:
         several = [pairs] if isinstance(pairs, Pair) else pairs
         asked = ([p.asked for p in several], [p.answer for p in several], [p.context for p in several])
-        judged = await line.run(lambda: model.judge_batch(*asked))
+        judged = await line.run(http, lambda: model.judge_batch(*asked))
         judgements = [judgement(answer) for answer in judged]
         return judgements[0] if isinstance(pairs, Pair) else judgements
 
     @app.post("/v1/claims", dependencies=guarded)
-    async def judged_claims(pair: Pair) -> Any:
+    async def judged_claims(pair: Pair, http: Request) -> Any:
         if (count := len(claim_spans(pair.answer))) > MOST:
             raise UserError(f"answer: has {count} sentences; one request may have {MOST} judged")
-        return claims(await line.run(lambda: model.claims(pair.asked, pair.answer, pair.context)))
+        return claims(await line.run(http, lambda: model.claims(pair.asked, pair.answer, pair.context)))
 
     @app.get("/v1/models", dependencies=guarded)
     def models() -> Any:
@@ -171,27 +199,32 @@ def _file(path: Path, kind: str) -> Callable[[], FileResponse]:
 
 
 def _errors_like_openai(app: FastAPI) -> None:
+    # Coroutines: functions would wait for a thread, in which a server that stops does not let them reply.
     @app.exception_handler(RequestValidationError)
-    def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        return JSONResponse(problem(f"{where}: {message}" if where else message, "invalid_request_error", where), 400)
+        # Beside the body, pydantic names which of the two forms of `Pairs` it has read.
+        place = [part for part in first["loc"] if part not in ("body", "pair", "pairs")]
+        if first["type"] == "json_invalid" or (not place and first["type"] in ("missing", "model_attributes_type")):
+            return problem("the body must be a JSON object, sent as Content-Type: application/json", 400)
+        where, message = ".".join(map(str, place)), str(first["msg"]).removeprefix("Value error, ")
+        parameter = ".".join(part for part in place if isinstance(part, str)) or None
+        return problem(f"{where}: {message}" if where else message, 400, parameter)
 
     @app.exception_handler(UserError)
-    def refused(request: Request, error: UserError) -> JSONResponse:
-        return JSONResponse(problem(str(error), "invalid_request_error"), 400)
+    async def refused(request: Request, error: UserError) -> JSONResponse:
+        return problem(str(error), 400)
 
     @app.exception_handler(RunError)
-    def failed(request: Request, error: RunError) -> JSONResponse:
-        return JSONResponse(problem(str(error), "server_error"), 500)
+    async def failed(request: Request, error: RunError) -> JSONResponse:
+        return problem(str(error), 500)
 
     @app.exception_handler(Exception)
-    def broken(request: Request, error: Exception) -> JSONResponse:
+    async def broken(request: Request, error: Exception) -> JSONResponse:
         # Out of memory, say; the traceback goes to the server's log, not to the client.
-        return JSONResponse(problem(f"the server failed ({type(error).__name__})", "server_error"), 500)
+        return problem(f"the server failed ({type(error).__name__})", 500)
 
     @app.exception_handler(StarletteHTTPException)
-    def told(request: Request, error: StarletteHTTPException) -> JSONResponse:
+    async def told(request: Request, error: StarletteHTTPException) -> JSONResponse:
         headers = dict(error.headers or {}) | ({"Retry-After": "1"} if error.status_code == 503 else {})
-        return JSONResponse(problem(str(error.detail), "error"), error.status_code, headers)
+        return problem(str(error.detail), error.status_code, headers=headers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from calibration_tuning.serving.shapes import problem
 
@@ -38,6 +37,4 @@ class BodyLimit:
         try:
             await self.app(scope, counted, send)
         except HTTPException as error:
-            await JSONResponse(problem(str(error.detail), "invalid_request_error"), error.status_code)(
-                scope, receive, send
-            )
+            await problem(str(error.detail), error.status_code)(scope, receive, send)

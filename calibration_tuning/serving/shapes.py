@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from starlette.responses import JSONResponse
 
 from calibration_tuning.calibrated_model import CalibratedAnswer
 from calibration_tuning.claims import JudgedClaims
@@ -37,12 +38,13 @@ class StreamOptions(BaseModel):
 
 class ChatRequest(BaseModel):
     """Answers are greedy, and at most as long as in curation, as confidences are of such answers: `temperature` and its
-    like are taken and have no effect, as with other servers that lack them. A parameter that is null counts as not
-    given, as clients send it so."""
+    like are taken and have no effect, as with other servers that lack them. A parameter that asks for another answer,
+    or for more than an answer, is refused. A parameter that is null counts as not given, as clients send it so."""
 
     model_config = ConfigDict(extra="ignore")
 
     model: str = ""
+    """Any name, as there is one model; the reply has its name."""
     messages: list[Any]
     """A conversation, as `Conversation.of` reads it."""
     choices: Annotated[list[Text], Field(min_length=2, max_length=MOST)] | None = None
@@ -56,17 +58,35 @@ class ChatRequest(BaseModel):
     n: Literal[1] = 1
     tool_choice: Any = "auto"
     """Tools that may be used are not; tools that must be used are refused."""
+    function_call: Any = "auto"
+    """The older name of `tool_choice`."""
     response_format: Any = "text"
+    modalities: list[Literal["text"]] = ["text"]
+    audio: Any = None
+    logit_bias: Any = None
+    logprobs: Any = None
+    moderation: Any = None
+    stop: Any = None
+    top_logprobs: Any = None
+    web_search_options: Any = None
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_not_given(cls, body: Any) -> Any:
         return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
-    @field_validator("tool_choice", "response_format")
+    @field_validator("audio", "logit_bias", "logprobs", "moderation", "stop", "top_logprobs", "web_search_options")
+    @classmethod
+    def _is_not_asked_for(cls, value: Any, info: ValidationInfo) -> Any:
+        # Empty options ask for a search too; anything else that is empty or false asks for nothing.
+        if value or info.field_name == "web_search_options":
+            raise ValueError("this server does not support it; leave it out")
+        return value
+
+    @field_validator("tool_choice", "function_call", "response_format")
     @classmethod
     def _promises_nothing_else_than_text(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = value.get("type") if isinstance(value, dict) else value
+        kind = value.get("type", value.get("name")) if isinstance(value, dict) else value
         if kind not in ("auto", "none", "text"):
             raise ValueError(f"{kind}: answers are plain text; leave {info.field_name} out")
         return value
@@ -166,6 +186,10 @@ def _envelope(model: str, kind: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": model}
 
 
-def problem(message: str, kind: str, parameter: str | None = None) -> dict[str, Any]:
+def problem(
+    message: str, status: int, parameter: str | None = None, headers: dict[str, str] | None = None
+) -> JSONResponse:
     """An error as OpenAI's clients read it."""
-    return {"error": {"message": message, "type": kind, "param": parameter, "code": None}}
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    content = {"error": {"message": message, "type": kind, "param": parameter, "code": None}}
+    return JSONResponse(content, status, headers)

@@ -38,9 +38,7 @@ class OpenAI:
         try:
             import openai
         except ImportError as error:
-            raise UserError(
-                f"curation.engine.kind: openai cannot be used ({error}); {pip_install('openai')}"
-            ) from None
+            raise UserError(f"curation.engine.kind: openai cannot be used ({error}); {pip_install('openai')}") from None
         self._openai = openai
         self._settings = settings
         self._job = job

@@ -24,5 +24,5 @@ def measure(
     shown = [CHOICE_LETTERS[: sequences(row)] if row.style == "choice" else (row.choices or []) for row in rows]
     ids = [[context.prompt.answer_ids(choice) for choice in labels] for labels in shown]
     questions = [context.prompt.answering_ids(row, row.trace) for row in rows]
-    logprobs = continuation_logprobs(context.model, context.prompt, context.prefix(block, state), questions, ids)
+    logprobs = continuation_logprobs(context.model, context.prefix(block, state), questions, ids)
     return [{"choice_logprobs": [sum(tokens) for tokens in labels]} for labels in logprobs]

@@ -31,9 +31,7 @@ def p_true(
     asking = context.prompt.follow_up_ids(P_TRUE)
     sequences = [[*context.question_and_answer(row), *asking] for row in rows]
     choices = [context.prompt.answer_ids(choice) for choice in (TRUE, FALSE)]
-    logprobs = continuation_logprobs(
-        context.model, context.prompt, context.prefix(block, state), sequences, [choices] * len(rows)
-    )
+    logprobs = continuation_logprobs(context.model, context.prefix(block, state), sequences, [choices] * len(rows))
     return [{"logit": sum(true) - sum(false)} for true, false in logprobs]
 
 

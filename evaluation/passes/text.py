@@ -49,6 +49,6 @@ def read_windows(
     start = list(prompt_format.tokenizer("").input_ids)[:1]
     rows = [start or window[:1] for window in windows]
     continuations = [[window if start else window[1:]] for window in windows]
-    continued = continue_rows(model, prompt_format, Prefix((), 0), rows, continuations)
+    continued = continue_rows(model, Prefix((), 0), rows, continuations)
     owners = [number for number, parts in zip(ids, continuations, strict=True) for _ in parts[0]]
     seen.update_hidden(continued.hidden, partial(float32_logits, model), continued.targets, owners)

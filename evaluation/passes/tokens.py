@@ -41,7 +41,7 @@ def measure(
         [reference, *filter(len, [row.token_ids])] for row, reference in zip(rows, references, strict=True)
     ]
     questions = [context.prompt.answering_ids(row, row.trace) for row in rows]
-    continued = continue_rows(context.model, context.prompt, context.prefix(block, state), questions, continuations)
+    continued = continue_rows(context.model, context.prefix(block, state), questions, continuations)
     logprobs = continued.split(token_logprobs(context.model, continued))
     places = continued.split(range(len(continued.targets)))
     at_answers = [place for parts in places if len(parts) > 1 for place in parts[1]]

@@ -72,10 +72,12 @@ def test_colours_can_be_forced_and_switched_off(tiny_run: Path) -> None:
 def test_questions_from_a_pipe(tiny_run: Path) -> None:
     """In a process started anew, as users do."""
     command = [sys.executable, "-m", "calibration_tuning.ask", str(tiny_run / "checkpoint")]
-    questions, variables = "What is 1 plus 2?\n\nWhat is 2 plus 2?\n", os.environ | {"PYTHONPATH": "."}
+    long, variables = "Why? " * 600, os.environ | {"PYTHONPATH": "."}
+    questions = f"What is 1 plus 2?\n\n{long}\nWhat is 2 plus 2?\n"
     result = subprocess.run(command, input=questions, capture_output=True, text=True, check=False, env=variables)
     assert result.returncode == 0, result.stderr
     assert sum("%" in line for line in result.stdout.splitlines()) == 2
+    assert "error: question 0: takes" in result.stderr
 
 
 def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
         {"question": "What is 1 plus 2?", "answer": "5"},
         {"question": "What is\u2028 2?", "choices": ["3", "4"]},
         {"question": "Why?", "context": "Ann has 3 boats."},
-        {"question": "Ann has 3 boats.\nWhy?", "context": ""},
+        {"question": "Ann has 3 boats.\nWhy?", "context": " \n"},
         {"question": "Why?", "answer": "5", "is_cut": True, "familiar": 0.5, "trusted": True},
     ]
     file, output = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl"
@@ -103,6 +105,28 @@ def test_a_file_of_questions(tiny_run: Path, tmp_path: Path) -> None:
     assert all(0 <= row["confidence"] <= 1 for row in found)
     printed = ask(tiny_run / "checkpoint", "--jsonl", file)
     assert [json.loads(line) for line in printed.stdout.split("\n") if line] == found
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "Why? " * 600}, "question: takes"),
+        ({"question": "Why?", "context": "Ann has 3 boats. " * 100}, "question: takes"),
+        ({"question": "Why?", "answer": "so " * 600}, "question: takes"),
+        ({"question": "Why?", "choices": ["a", "so " * 600]}, "question: takes"),
+        ({"question": "Why?", "answer": "It is so. " * 25}, "question with its claims: takes"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_named_before_any_is_answered(
+    tiny_run: Path, tmp_path: Path, row: dict[str, Any], message: str
+) -> None:
+    """The last row fits by itself, but not with each of its claims behind it."""
+    file, output = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl"
+    file.write_text("\n".join(['{"question": "Why?"}', "", json.dumps(row)]))
+    result = ask(tiny_run / "checkpoint", "--jsonl", file, "--output", output, "--claims")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {file}, line 3: {message}"), result.stderr
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +189,7 @@ def test_lines_are_read_as_curation_reads_them(tmp_path: Path, line: str, row: t
 
     file = tmp_path / "rows.jsonl"
     file.write_text(line, encoding="utf-8")
-    (read,) = read_rows(file)
+    (read,) = read_rows(file).values()
     assert (read.question, read.answer, read.choices) == row
 
 
@@ -179,7 +203,7 @@ def test_a_conversation_that_ends_with_its_answer(tmp_path: Path) -> None:
     turns = [{"role": role, "content": text} for role, text in said]
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps({"messages": turns}))
-    (read,) = read_rows(file)
+    (read,) = read_rows(file).values()
     assert read.asked == Conversation("c", (Demonstration(question="a", answer="b"),))
     assert (read.context, read.answer) == ("Be brief.", None)
 
@@ -193,6 +217,7 @@ def test_a_conversation_that_ends_with_its_answer(tmp_path: Path) -> None:
         (["Why?", "--choice", "x"], "--choice: give at least two"),
         (["--jsonl", "none.jsonl"], "none.jsonl: cannot be read"),
         (["--jsonl", "x", "--context", "y"], "--jsonl: holds the questions"),
+        (["--jsonl", "x", "--output", "."], "--output .: is a folder"),
         ([""], "error: question: String should have at least 1 character"),
         (["Why?", "--choice", "a", "--choice", ""], "error: choices.1: String should have at least 1 character"),
     ],
@@ -206,4 +231,4 @@ def test_options_that_do_not_go_together(arguments: list[str], message: str) -> 
 def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
     result = ask(tmp_path, "Why?")
     assert result.returncode == 2
-    assert "calibration.json: not there" in result.stderr
+    assert "calibration.json: does not exist" in result.stderr

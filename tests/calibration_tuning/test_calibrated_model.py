@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,11 @@ from calibration_tuning.checkpoint import load_checkpoint, read_record
 from calibration_tuning.claims import claim_question
 from calibration_tuning.conversation import Conversation
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.generation import Answer, Decoding
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.lm.models import adapter_off
 from calibration_tuning.lm.prompts import QUERY
+from calibration_tuning.records import Demonstration
 from calibration_tuning.thresholds import Threshold, Thresholds
 
 pytestmark = pytest.mark.slow
@@ -217,8 +221,6 @@ def test_bad_checkpoints_and_questions_are_one_sentence(tiny_run: Path, tmp_path
         model.answer("Why? " * 600)
     with pytest.raises(UserError, match="more than the 512 the model reads"):
         model.confidence("Why?", "so " * 600)
-    with pytest.raises(ValueError, match="choices for 1"):
-        model.answer_batch(["a", "b"], [["x", "y"]])
 
 
 def test_the_strictest_threshold_that_is_vouched_for_is_taken() -> None:
@@ -240,6 +242,140 @@ def test_the_tokenizers_limit_counts_too(model: CalibratedModel, monkeypatch: py
     monkeypatch.setattr(model.prompt_format.tokenizer, "model_max_length", 100)
     with pytest.raises(UserError, match="more than the 100 the model reads"):
         model.confidence("What is " * 20, "3")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens: is 0; pass a whole number from 1 on"),
+        ({"max_new_tokens": -5}, "max_new_tokens: is -5; pass a whole number"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens: is 2.5; pass a whole number"),
+        ({"max_new_tokens": True}, "max_new_tokens: is True; pass a whole number"),
+        ({"choices": "ab"}, "choices: is a str; pass a list"),
+        ({"choices": ["Paris", None]}, "choices 0: is a str; pass a list"),
+        ({"choices": [None, [3, 4]]}, "choices 1: must be at least two texts, none of them empty"),
+        ({"choices": [None, ["a", " "]]}, "choices 1: must be at least two texts"),
+        ({"choices": [None, {"A": "a", "B": "b"}]}, "choices 1: is a struct with the fields A, B; pass a list"),
+        ({"choices": [["x", "y"]]}, "choices: there are 1 for 2 questions; pass one for each"),
+        ({"contexts": "ab"}, "contexts: is a str; pass a list"),
+        ({"contexts": ["Ann."]}, "contexts: there are 1 for 2 questions"),
+        ({"contexts": [None, " "]}, "context 1: is empty"),
+        ({"contexts": [None, 3]}, "context 1: is an int, not text"),
+        ({"questions": "ab"}, "questions: is a str; pass a list"),
+        ({"questions": None}, "questions: is a NoneType; pass a list"),
+        ({"answers": "ab"}, "answers: is a str; pass a list"),
+        ({"answers": ["So"]}, "answers: there are 1 for 2 questions"),
+        ({"answers": ["So", None]}, "answer 1: is a NoneType, not text"),
+        ({"answers": ["So", 3]}, "answer 1: is an int, not text"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(model: CalibratedModel, given: dict[str, Any], words: str) -> None:
+    ask = model.judge_batch if "answers" in given else model.answer_batch
+    with pytest.raises(UserError, match=f"^{re.escape(words)}"):
+        ask(**{"questions": ["Why?", "Who?"]} | given)
+
+
+def test_wrong_arguments_of_single_questions(model: CalibratedModel) -> None:
+    for ask in (model.confidence, model.claims):
+        with pytest.raises(UserError, match=r"^answer 0: is an int, not text"):
+            ask("Why?", 3)
+    with pytest.raises(UserError, match=r"^choices 0: is a str; pass a list"):
+        model.answer("Where?", choices="Paris")
+    assert model.answer_batch(("Why?",), max_new_tokens=np.int64(1))[0].tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"device": "gpu"}, "device: 'gpu' cannot be used (Expected one of cpu, cuda"),
+        ({"device": "cuda:99"}, "device: 'cuda:99' cannot be used ("),
+        ({"device": "meta"}, "device: 'meta' cannot be used ("),
+        ({"device": ["cpu"]}, "device: ['cpu'] cannot be used ("),
+        ({"revision": "v1"}, "revision: 'v1', but "),
+    ],
+)
+def test_wrong_arguments_for_loading(tiny_run: Path, given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(words)}"):
+        CalibratedModel.from_pretrained(tiny_run, **given)
+
+
+LONG = "Why? " * 85
+"""A question that fits into the context of 512 tokens with the examples of an answer, but not twice."""
+
+
+@pytest.mark.parametrize(
+    ("shown", "questions", "choices", "words"),
+    [
+        ([LONG], ["Who?", LONG], None, "question 1: takes"),
+        ([LONG], ["Who?", LONG], [None, CHOICES], "question 1: takes"),
+        ([], ["Why?", "Who?"], [None, ["So", ""]], "choices 1: must be"),
+        ([], ["Why?", "Who?"], [None, ["So", "so " * 300]], "question 1: takes"),
+    ],
+)
+def test_nothing_is_answered_before_all_questions_are_checked(
+    model: CalibratedModel,
+    monkeypatch: pytest.MonkeyPatch,
+    shown: list[str],
+    questions: list[str],
+    choices: Any,
+    words: str,
+) -> None:
+    """The query's block may be longer than the one for answers."""
+    judged = [Demonstration(question=question, answer="So.", correct=True) for question in shown]
+    monkeypatch.setattr(model, "record", model.record.model_copy(update={"query_few_shot": judged}))
+    monkeypatch.setattr("calibration_tuning.calibrated_model.generate_answers", None)
+    with pytest.raises(UserError, match=f"^{words}"):
+        model.answer_batch(questions, choices)
+
+
+def test_batches_are_limited_in_tokens(model: CalibratedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions, answers = [f"What is {n} plus 2?" for n in range(4)], ["3"] * 4
+    together = model.answer_batch(questions)
+    sizes: list[tuple[str, int]] = []
+
+    def counted(module: str, name: str, rows: int) -> None:
+        plain = getattr(importlib.import_module(module), name)
+
+        def count(*arguments: Any) -> Any:
+            sizes.append((name, len(arguments[rows])))
+            return plain(*arguments)
+
+        monkeypatch.setattr(f"{module}.{name}", count)
+
+    lm = "calibration_tuning.lm"
+    for module, name in ((f"{lm}.generation", "write_answers"), (f"{lm}.query", "score_batch")):
+        counted(module, name, 3)
+        monkeypatch.setattr(f"{module}.MAX_BATCH_TOKENS", 100)
+    counted(f"{lm}.reading", "read_batch", 2)
+    monkeypatch.setattr("calibration_tuning.calibrated_model.MAX_BATCH_TOKENS", 100)
+    apart = model.answer_batch(questions)
+    monkeypatch.setattr(model, "readout", SimpleNamespace(record=SimpleNamespace(layers=(1,))))
+    model._read(questions, [model.prompt_format.answer_ids(answer) for answer in answers])
+    assert {name for name, _ in sizes} == {"write_answers", "score_batch", "read_batch"}
+    assert all(1 <= size < 4 for _, size in sizes), sizes
+    for one, other in zip(together, apart, strict=True):
+        assert one.text == other.text
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
+
+
+def test_answers_of_several_lines(model: CalibratedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a checkpoint that was tuned on programs."""
+    poem = [{"question": "Write a line.", "answer": "Roses\nare red."}]
+    with pytest.raises(UserError, match="example 1, answer: has a line break"):
+        model.show(poem)
+    record = model.record.model_copy(update={"multiline": True, "max_new_tokens": 40})
+    monkeypatch.setattr(model, "record", record)
+    monkeypatch.setattr(model, "examples", model.examples)
+    model.show(poem)
+    decodings = []
+
+    def generate(lm: Any, prompt: Any, block: Any, rows: Any, decoding: Decoding, batch_size: int) -> list[Answer]:
+        decodings.append(decoding)
+        return [Answer("a\nb", [5, 6], [0.0, 0.0]) for _ in rows]
+
+    monkeypatch.setattr("calibration_tuning.calibrated_model.generate_answers", generate)
+    assert model.answer("Why?").text == "a\nb"
+    assert decodings == [Decoding(40, multiline=True)]
 
 
 HEAVY = ("wandb", "datasets", "datasketch", "math_verify", "gguf", "rapidfuzz", "sklearn", "matplotlib", "pandas")
@@ -338,8 +474,6 @@ def test_questions_about_passages(model: CalibratedModel) -> None:
     assert [one.confidence for one in judged] == [one.confidence for one in whole]
     with pytest.raises(UserError, match=r"^context 0: is empty"):
         model.answer("Why?", context=" ")
-    with pytest.raises(ValueError, match="a passage for each"):
-        model.judge_batch(questions, ["3", "So"], passages[:1])
 
 
 @pytest.mark.parametrize(("familiar", "is_unfamiliar"), [(None, False), (0.0, True), (0.0999, True), (0.1, False)])

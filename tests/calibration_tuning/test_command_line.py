@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +45,24 @@ def test_another_broken_pipe_is_an_error() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("error: BrokenPipeError: of a server")
+
+
+@pytest.mark.slow
+def test_an_error_of_all_processes_is_said_once_and_one_of_a_single_process_too(tmp_path: Path) -> None:
+    """torch's launcher ends the other processes when the first has failed."""
+    error = "raise UserError('no such file')"
+    for then in (error, f"time.sleep(60 * (os.environ['RANK'] == '0')); {error}"):
+        code = PRINTS.format(lines=0, then=then, debug=False)
+        (tmp_path / "stage.py").write_text(f"import os, time\nfrom calibration_tuning.errors import UserError\n{code}")
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        ended = subprocess.run(
+            [*launch, str(tmp_path / "stage.py")],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": "."},
+        )
+        assert ended.stderr.count("error: no such file") == 1, ended.stderr
 
 
 def test_a_hub_out_of_reach_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -49,8 +49,7 @@ def test_a_missing_package_is_one_sentence_before_the_work(package: str, tmp_pat
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 2, found.stderr
     assert found.stderr.splitlines() == [
-        f"error: tracking.to: {package} is not installed; {pip_install(package)}, or choose "
-        "tracking.to=none"
+        f"error: tracking.to: {package} is not installed; {pip_install(package)}, or choose tracking.to=none"
     ]
     assert found.stdout.strip() == "False"
     assert not list(tmp_path.iterdir())

@@ -117,6 +117,8 @@ def test_the_card_is_the_hubs_and_says_it_all(run: RunConfig) -> None:
     text = (run.curation_dir / "README.md").read_text()
     header = DatasetCard(text).data
     assert header.license == "other"
+    assert header.language is None, "questions may be in any"
+    assert f"\nAnswers of {run.model.path}, graded against references," in text
     assert [f["split"] for f in header.configs[0]["data_files"]] == list(SPLITS)
     assert "| sizes (`" in text
     assert "| evaluation | cc0-1.0 | 12 | 12 |" in text

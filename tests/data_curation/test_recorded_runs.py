@@ -54,6 +54,9 @@ def test_code_is_graded_by_running_it(tmp_path: Path, write_tiny_config: Callabl
     assert [row.correct for row in others] == [0] * len(others)
     assert len(others) >= 1
     assert all(row.correct == 1 for row in read_records(config.curation_dir / "train.parquet"))
+    card = (config.curation_dir / "README.md").read_text()
+    assert "pretty_name: 'tiny: graded recorded answers from answers.jsonl'" in card
+    assert "\nRecorded answers from answers.jsonl, graded against references," in card
 
 
 def test_code_is_not_run_unless_asked_for(tmp_path: Path, write_tiny_config: Callable[[Path], Path]) -> None:

@@ -144,6 +144,7 @@ def make_evidence(config: RunConfig) -> Callable[..., Evidence]:
         evaluation = config.evaluation.model_validate(config.evaluation.model_dump() | settings)
         record = CalibrationRecord(
             model=ModelSettings(path="m"),
+            base_files={},
             prompt_style="text",
             answer_tokens=(1, 2),
             query_few_shot=[],
@@ -157,7 +158,7 @@ def make_evidence(config: RunConfig) -> Callable[..., Evidence]:
         )
         return Evidence(
             config.model_copy(update={"evaluation": evaluation}),
-            {"fingerprint": "c", "second_grader": None, **(manifest or {})},
+            {"fingerprint": "c", "second_grader": None, "settings": config.curation_inputs(), **(manifest or {})},
             record,
             rows,
             Findings(values, record.method),

@@ -89,6 +89,17 @@ def test_time_decides_the_order(tmp_path: Path) -> None:
     assert in_file_order is None or in_file_order > 400
 
 
+@pytest.mark.parametrize("missing", [None, "", "later"])
+def test_answers_without_a_label_need_no_time(tmp_path: Path, missing: str | None) -> None:
+    """As `ask` writes them: `labelled_at` comes with the label."""
+    rows: list[dict[str, Any]] = [{"confidence": 0.4, "correct": n % 2, "labelled_at": 50 - n} for n in range(50)]
+    path = tmp_path / "x.jsonl"
+    waiting = {"confidence": 0.4} if missing is None else {"confidence": 0.4, "labelled_at": missing}
+    path.write_text("".join(json.dumps(row) + "\n" for row in [waiting, *rows, waiting]))
+    found = json.loads(run(path, "--time", "labelled_at", "--json").output)
+    assert (found["labelled"], found["unlabelled"]) == (50, 2)
+
+
 def test_unlabelled_answers_are_counted_and_compared(tmp_path: Path) -> None:
     rows = [{"confidence": 0.9, "correct": ""}] * 50 + [{"confidence": 0.4, "correct": n % 2} for n in range(50)]
     path = tmp_path / "x.jsonl"
@@ -137,7 +148,7 @@ def test_confidences_of_exactly_one_can_raise_an_alarm(tmp_path: Path) -> None:
         ("confidence,correct\n0.5,1\n,0\n", (), "row 1, confidence: missing"),
         ("confidence,correct\n0.5,maybe\n", (), "row 0, correct: 'maybe' is not a number"),
         ("confidence,corect\n0.5,1\n", (), "no column 'correct'; did you mean 'corect'?"),
-        ("confidence,correct,t\n0.5,1,noon\n", ("--time", "t"), "row 0, t: 'noon' is neither ISO 8601 nor a number"),
+        ("confidence,correct,t\n0.5,,\n0.5,1,noon\n", ("--time", "t"), "row 1, t: 'noon' is neither ISO 8601 nor"),
         ("confidence,correct,t\n0.5,1,3\n0.5,1,2026-01-01\n", ("--time", "t"), "write all in one way"),
         (
             "confidence,correct,t\n0.5,1,2026-01-01T00:00Z\n0.5,1,2026-01-01T00:00\n",
@@ -145,7 +156,7 @@ def test_confidences_of_exactly_one_can_raise_an_alarm(tmp_path: Path) -> None:
             "write all in one way",
         ),
         ("confidence,correct\n0.5,1\n", ("--evaluation", "nowhere"), "neither a run's folder nor a file"),
-        ("confidence,correct\n0.5,1\n", ("--evaluation", "."), "evaluation/per_example.parquet: not there"),
+        ("confidence,correct\n0.5,1\n", ("--evaluation", "."), "evaluation/per_example.parquet: does not exist"),
         ("confidence,correct,g\n0.5,1,\n", ("--group", "g"), "row 0, g: missing; every row needs a group"),
     ],
 )

@@ -62,6 +62,7 @@ def asked(tiny: Any, request: pytest.FixtureRequest) -> PassContext:
     prompt = PromptFormat(tokenizer, request.param)
     record = CalibrationRecord(
         model=ModelSettings(path="m"),
+        base_files={},
         prompt_style=request.param,
         answer_tokens=prompt.answer_tokens,
         query_few_shot=JUDGED,

@@ -29,6 +29,7 @@ def path(tmp_path: Path, tiny_model_path: Path, write_tiny_config: Callable[[Pat
 def trained_with(config: RunConfig) -> CalibrationRecord:
     return CalibrationRecord(
         model=config.model,
+        base_files={},
         prompt_style="text",
         answer_tokens=(1, 2),
         query_few_shot=[],

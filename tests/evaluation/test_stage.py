@@ -22,6 +22,7 @@ from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError
 from calibration_tuning.records import read_records
+from calibration_tuning.runs.files import read_json, write_json
 from evaluation.__main__ import evaluate
 from evaluation.calibrators_json import read_calibrators
 from evaluation.schema import read_metrics
@@ -373,6 +374,16 @@ def test_settings_that_are_not_those_of_the_training_are_refused(tiny_run: Path,
     assert result.returncode == 2
     assert "was trained with other settings (training.lora)" in result.stderr
     assert (config.run_dir / "config.yaml").read_text() == written
+
+
+def test_a_set_that_was_curated_under_other_prompts_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    config = finished(tiny_run, tmp_path)
+    manifest = read_json(config.curation_dir / "manifest.json", "curate")
+    manifest["settings"]["model"]["prompt_format"] = "chat"
+    write_json(config.curation_dir / "manifest.json", manifest)
+    (config.curation_dir / "SHA256SUMS").unlink()
+    with pytest.raises(UserError, match="was curated with model.prompt_format=chat, but the run has text"):
+        evaluate(config, False)
 
 
 def finished(run: Path, folder: Path) -> RunConfig:

@@ -110,8 +110,91 @@ TEMPLATES = {
     "R1": Template(_R1, ("<|User|>", "<|Assistant|>", *_THINK_TOKENS), "EOS", "<|Assistant|>", thinks=True),
 }
 
+
+def chatml_of(content: str, messages: str = "messages") -> str:
+    """ChatML with another content of a turn, or with other turns."""
+    return _chatml("").replace("m['content']", content).replace("in messages", f"in {messages}")
+
+
+# By how the template changes a text. The assistant's alone, too, but for traces, which templates take out of answers.
+CHANGES = {
+    "HTML entities": "m['content'] | e",
+    "one line break for two": "m['content'].replace('\n\n', '\n')",
+    "one space for two": "m['content'] | replace('  ', ' ')",
+    "no tabs": "m['content'] | replace('\t', ' ')",
+    "a beginning": "m['content'][:200]",
+    "a longer beginning": "m['content'][:3000]",
+    "an end": "m['content'][-200:]",
+    "an ellipsis": "m['content'] | truncate",
+    "a beginning of words": "m['content'].split() | join(' ')",
+    "the first line": "m['content'].split('\n')[0]",
+    "wrapped lines": "m['content'] | wordwrap",
+    "indented lines": "m['content'] | indent",
+    "other brackets": "m['content'] | replace('<', '(')",
+    "other quotes": "m['content'] | replace('\"', \"'\")",
+    "no tags": "m['content'] | striptags",
+    "JSON": "m['content'] | tojson",
+    "lower case": "m['content'] | lower",
+    "a capital": "m['content'][:1] | upper + m['content'][1:]",
+}
+_OF_ROLE = "({change}) if m['role'] == '{role}' else m['content']"
+
+# A first question that is written in another way than later ones: how they begin.
+FIRST = {
+    "a default system message": ("[INST] <<SYS>>\nYou are helpful.\n<</SYS>>\n\n", "[INST] "),
+    "another header": ("Human: ", "\nHuman:\n"),
+    "no header": ("", "Question: "),
+    "a space more": ("Human:", "Human: "),
+}
+_FIRST = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ FIRST if loop.first else LATER }}{{ m['content'] }}"
+    "{% else %}{{ ' Assistant: ' + m['content'] + eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ ' Assistant:' }}{% endif %}"
+)
+
 # What cannot be used, and a part of the sentence that says why.
 REFUSED = {
+    **{
+        f"{what}, {role}": (chatml_of(_OF_ROLE.format(change=change, role=role)), "unchanged|changes the text")
+        for what, change in CHANGES.items()
+        for role in ("user", "assistant")
+    },
+    "traces taken out of questions": (chatml_of("m['content'].split('</think>')[-1]"), "once and unchanged"),
+    "other tags taken out of questions": (chatml_of("m['content'] | replace('[THINK]', '')"), "once and unchanged"),
+    **{
+        f"the last {count} turns": (chatml_of("m['content']", f"messages[-{count}:]"), "once and unchanged")
+        for count in (4, 6, 16, 40)
+    },
+    "the first turns and the last": (
+        chatml_of("m['content']", "(messages[:4] + messages[-4:] if messages | length > 8 else messages)"),
+        "once and unchanged",
+    ),
+    "questions without earlier answers": (
+        chatml_of("m['content'] if m['role'] == 'user' or loop.revindex < 4 else ''"),
+        "once and unchanged",
+    ),
+    "earlier turns in another order": (
+        chatml_of("m['content']", "(messages[:-4] | reverse | list + messages[-4:])"),
+        "once and unchanged",
+    ),
+    "words before the last question": (
+        "{% if messages[-1]['role'] == 'user' %}{% set said = 'Be brief. ' %}{% else %}{% set said = '' %}{% endif %}"
+        + chatml_of("(said if loop.last else '') + m['content']"),
+        "asks for an answer differently",
+    ),
+    "another header for the first answer": (
+        chatml_of("m['content']").replace(
+            "<|im_start|>assistant\n", "<|im_start|>assistant\n{{ 'First: ' if messages | length < 3 else '' }}"
+        ),
+        "asks for an answer differently",
+    ),
+    **{
+        f"a first question with {what}": (
+            _FIRST.replace("FIRST", repr(first)).replace("LATER", repr(later)),
+            "behind few-shot examples",
+        )
+        for what, (first, later) in FIRST.items()
+    },
     "content as a list of parts": (
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for p in m['content'] %}"
         "{% if p['type'] == 'text' %}{{ p['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}",

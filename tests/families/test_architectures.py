@@ -55,7 +55,7 @@ def test_log_probabilities_of_answers(asked: tuple[str, Any, PromptFormat], matr
     continuations = [[prompt.answer_ids(answer) for answer in ANSWERS] for _ in rows]
     with torch.no_grad():
         prefix = encode_prefix(model, block)
-        found = continuation_logprobs(model, prompt, prefix, rows, continuations)
+        found = continuation_logprobs(model, prefix, rows, continuations)
     for row, parts, logprobs in zip(rows, continuations, found, strict=True):
         for part, values in zip(parts, logprobs, strict=True):
             logits = plain_logits(model, [*block, *row, *part]).log_softmax(-1)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.chat_template import ChatTemplate
 from calibration_tuning.lm.prompts import NO, QUERY, YES, PromptFormat
 from calibration_tuning.records import Demonstration, Question
 from tests.families.conftest import Matrix
-from tests.families.templates import REFUSED, TEMPLATES
+from tests.families.templates import CHANGES, FIRST, REFUSED, TEMPLATES, chatml_of
 from tests.families.tokenizers import REAL, SMALL, WITH_TEMPLATE, as_it_came, tokenizer_of
 
 TOKENIZERS = [*SMALL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in REAL)]
@@ -185,6 +186,64 @@ def test_templates_that_cannot_be_used_are_refused(case: str) -> None:
     template, said = REFUSED[case]
     with pytest.raises(UserError, match=said):
         PromptFormat(tokenizer_of("byte-level BPE", ("<|im_start|>", "<|im_end|>"), template), "chat")
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("what", FIRST)
+def test_a_first_question_of_its_own_is_refused_where_it_is_cut_in_another_way(what: str, kind: str) -> None:
+    tokenizer = tokenizer_of(kind, (), REFUSED[f"a first question with {what}"][0])
+    try:
+        prompt = PromptFormat(tokenizer, "chat")
+    except UserError:
+        return
+    for question, answer in CONTENTS:
+        no, yes = (whole_ids(tokenizer, "chat", question, answer, verdict) for verdict in (NO, YES))
+        assert joined_ids(prompt, question, answer) == yes[: parting(no, yes)]
+
+
+NAMED = {
+    "one named default": ({"default": TEMPLATES["Zephyr"].text, "tool_use": "{{ 1 }}"}, None),
+    "none named default": (
+        {"tool_use": TEMPLATES["Zephyr"].text, "rag": "{{ 1 }}"},
+        r"\(rag, tool_use\) is named default",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+@pytest.mark.parametrize("style", ["auto", "chat"])
+def test_of_several_templates_the_default_is_used(style: str, case: str) -> None:
+    templates, refused = NAMED[case]
+    tokenizer = tokenizer_of("byte-level BPE")
+    tokenizer.chat_template = templates
+    if refused is None:
+        plain = PromptFormat(tokenizer_of("byte-level BPE", (), templates["default"]), "chat")
+        assert PromptFormat.of(tokenizer, style).question_ids("Why?") == plain.question_ids("Why?")
+        return
+    with pytest.raises(UserError, match=refused):
+        PromptFormat.of(tokenizer, style)
+    with pytest.raises(UserError, match=refused):
+        _ = ChatTemplate(tokenizer).can_think
+
+
+SYSTEM_CHANGES = {
+    **{what: f"({change}) if m['role'] == 'system' else m['content']" for what, change in CHANGES.items()},
+    "left out words": "m['content'].replace('/think', '') if m['role'] == 'system' else m['content']",
+}
+
+
+@pytest.mark.parametrize("what", SYSTEM_CHANGES)
+def test_a_system_message_that_the_template_changes_is_refused(what: str) -> None:
+    tokenizer = tokenizer_of("byte-level BPE", TEMPLATES["Zephyr"].special, chatml_of(SYSTEM_CHANGES[what]))
+    prompt = PromptFormat(tokenizer, "chat")
+    with pytest.raises(UserError, match=r"^system message: .* does not show it"):
+        prompt.with_system("Be brief. /think")
+
+
+def test_a_system_message_without_what_the_template_leaves_out_is_shown() -> None:
+    """As SmolLM3, which takes its switches out of system messages."""
+    tokenizer = tokenizer_of("byte-level BPE", (), chatml_of(SYSTEM_CHANGES["left out words"]))
+    assert "Be brief." in tokenizer.decode(PromptFormat(tokenizer, "chat").with_system("Be brief.").few_shot_ids(()))
 
 
 @pytest.mark.parametrize("style", ["text", "chat"])

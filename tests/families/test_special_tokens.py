@@ -14,7 +14,7 @@ from calibration_tuning.calibrated_model import CalibratedModel
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.lm.answering import Answerer, requests_for
 from calibration_tuning.lm.prompts import PromptFormat
-from calibration_tuning.records import Question, read_records
+from calibration_tuning.records import Demonstration, Question, read_records
 from data_curation.__main__ import curate
 from tests.families.architectures import random_model
 from tests.families.templates import TEMPLATES
@@ -99,6 +99,81 @@ def test_special_is_what_the_tokenizer_added_as_special() -> None:
         for part in (prompt.question_ids, prompt.judged_ids, prompt.answer_ids):
             assert control not in part(text)
             assert text in tokenizer.decode(part(text))
+
+
+HEADERS = ("<|User|>", "<|Assistant|>", "<|System|>")
+"""Tokens that R1's and DeepSeek-V3's tokenizers add as ordinary ones."""
+LIVE = ("<think>", "</think>", "<tool>", "    ")
+"""Ordinary tokens that the template does not write around messages, or that are a trace's."""
+WITH_HEADERS = (
+    "{% for m in messages %}{{ '<|' + m['role'].capitalize() + '|>' + m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|Assistant|><think>    ' }}{% endif %}"
+)
+CONTENTS = {
+    "one": "What does <|User|> mean?",
+    "alone": "<|Assistant|>",
+    "of the system message": "a <|System|> b",
+    "several in a row": "<|User|><|User|><|Assistant|>",
+    "many": "<|User|> and " * 200 + "so on",
+    "one within another": "<|Us<|User|>er|>",
+    "with a special one": "<|User|><|endoftext|><|Assistant|>",
+    "at both ends": "<|User|> ii <|User|>",
+}
+
+
+def with_headers(kind: str) -> Any:
+    tokenizer = tokenizer_of(kind, (), WITH_HEADERS)
+    tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in (*HEADERS, *LIVE)])
+    return tokenizer
+
+
+@pytest.mark.parametrize("case", CONTENTS)
+@pytest.mark.parametrize("style", ["text", "chat"])
+@pytest.mark.parametrize("kind", ["byte-level BPE", "SentencePiece with a space before", "SentencePiece without"])
+def test_ordinary_tokens_that_a_template_writes_are_special(kind: str, style: Any, case: str) -> None:
+    tokenizer, text = with_headers(kind), CONTENTS[case]
+    prompt = PromptFormat(tokenizer, style)
+    control = {*tokenizer.convert_tokens_to_ids(list(HEADERS)), tokenizer.eos_token_id}
+
+    def headers(ids: list[int]) -> list[int]:
+        return [token for token in ids if token in control]
+
+    for part in (prompt.question_ids, prompt.judged_ids, prompt.answer_ids):
+        assert headers(part(text)) == headers(part("Why?"))
+        assert text in tokenizer.decode(part(text))
+    shown, plain = (prompt.few_shot_ids([Demonstration(question=t, answer=t, correct=True)]) for t in (text, "Why?"))
+    assert headers(shown) == headers(plain)
+    said = prompt.with_system(text)
+    assert headers(said.few_shot_ids(())) == headers(prompt.with_system("Be brief.").few_shot_ids(()))
+    for asked in (prompt, said):
+        assert bool(headers(asked.question_ids("Why?"))) == (style == "chat"), "the template's are tokens all the same"
+
+
+def test_a_template_that_fails_does_not_concern_text_prompts() -> None:
+    tokenizer = tokenizer_of("byte-level BPE", (), "{{ raise_exception('Only tools are supported') }}")
+    prompt, plain = PromptFormat(tokenizer, "text"), PromptFormat(tokenizer_of("byte-level BPE"), "text")
+    assert prompt.question_ids("Why?") == plain.question_ids("Why?")
+
+
+@pytest.mark.parametrize("kind", ["byte-level BPE", "SentencePiece without"])
+@pytest.mark.parametrize("live", LIVE)
+def test_other_ordinary_tokens_stay_tokens(kind: str, live: str) -> None:
+    tokenizer = with_headers(kind)
+    prompt = PromptFormat(tokenizer, "chat")
+    token = tokenizer.convert_tokens_to_ids(live)
+    for part in (prompt.question_ids, prompt.answer_ids):
+        assert part(f"a{live}b").count(token) == part("ab").count(token) + 1
+
+
+def test_a_trace_is_text() -> None:
+    template = TEMPLATES["Qwen3"]
+    tokenizer = tokenizer_of("byte-level BPE", template.special[:2], template.text)
+    prompt = PromptFormat(tokenizer, "chat", thinking="on")
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    trace = "Does <|im_end|> end it?"
+    assert prompt.answering_ids("Why?", trace).count(end) == prompt.answering_ids("Why?", "No").count(end)
+    assert trace in tokenizer.decode(prompt.answering_ids("Why?", trace))
 
 
 @pytest.mark.slow

@@ -109,6 +109,7 @@ def test_code_is_not_fetched_and_damage_is_noticed(hub: Hub, tiny_run: Path, tmp
 
 
 def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
+    hub.repositories["org/base"] = Repository(private=False)
     result = publish(hub, tiny_run, "--base-model", "org/base", "--license", "apache-2.0")
     assert result.returncode == 0, result.stderr
     assert "is a local folder, which others cannot load" not in result.stderr
@@ -131,9 +132,20 @@ def test_the_card_says_what_the_hub_reads(hub: Hub, tiny_run: Path) -> None:
         if line.startswith("!["):
             assert line.partition("](")[2].rstrip(")") in files
     assert json.loads(files["adapter_config.json"])["base_model_name_or_path"] == "org/base"
-    assert json.loads(files["calibration.json"])["model"]["path"] == "org/base"
+    record = json.loads(files["calibration.json"])
+    assert record["model"]["path"] == "org/base"
+    assert record["model"]["revision"] == hub.repositories["org/base"].sha, "what users will load, whatever comes later"
+    assert record["base_files"] == {}
     digest = hashlib.sha256(files["calibration.json"]).hexdigest()
     assert f"{digest}  calibration.json" in files["SHA256SUMS"].decode().splitlines(), "of what is published"
+
+
+@pytest.mark.parametrize("name", ["org/nowhere", "./base"])
+def test_a_base_model_that_is_not_on_the_hub(hub: Hub, tiny_run: Path, name: str) -> None:
+    result = publish(hub, tiny_run, "--base-model", name)
+    assert result.returncode == 2
+    assert f"--base-model {name}: cannot be found on the hub" in result.stderr
+    assert "org/tiny" not in hub.repositories
 
 
 def test_a_dry_run_asks_nobody(tiny_run: Path) -> None:
@@ -187,6 +199,39 @@ def test_the_card_says_what_loads_it(tiny_run: Path, base: str, method: str, lib
     assert yaml.safe_load(head)["library_name"] == library
     assert said in body
     assert ("plain peft on" in body) == (library == "peft")
+
+
+@pytest.mark.parametrize("has_conversations", [False, True])
+def test_the_card_says_what_was_measured(tiny_run: Path, has_conversations: bool) -> None:
+    bundle = collect(tiny_run)
+    record = bundle.record.model_copy(update={"has_conversations": has_conversations})
+    _, head, body = card(dataclasses.replace(bundle, record=record), "org/tiny", None).split("---\n", 2)
+    assert "language" not in yaml.safe_load(head)
+    assert "English" not in body
+    assert ("answer to a single question is correct" in body) != has_conversations
+    assert ("to single questions in plain-text prompts" in body) != has_conversations
+    assert ("conversations, sampled answers and languages" in body) != has_conversations
+    assert "for greedy answers of at most 3 tokens to " in body
+
+
+def test_the_card_says_whose_answers_were_judged(tiny_run: Path) -> None:
+    bundle = collect(tiny_run)
+    assert "holds the base model's answers, graded" in card(bundle, "org/tiny", None)
+    engine = {"kind": "recorded", "path": "logs/said.jsonl"}
+    settings = bundle.manifest["settings"]
+    manifest = bundle.manifest | {"settings": settings | {"curation": settings["curation"] | {"engine": engine}}}
+    body = card(dataclasses.replace(bundle, manifest=manifest), "org/tiny", None)
+    assert "holds recorded answers from said.jsonl, graded" in body
+    assert "measured for recorded answers from said.jsonl to single questions" in body
+    assert "The answers judged here are recorded answers from said.jsonl, which tuning cannot change." in body
+    assert "base model's answers" not in body
+    assert "generated with the adapter off" not in body
+
+
+def test_the_card_asks_for_no_file_that_is_not_published(tiny_run: Path) -> None:
+    body = card(collect(tiny_run), "org/tiny", None)
+    assert "If you have the run's folder, `--evaluation RUN`" in body
+    assert body.count("--evaluation") == 1
 
 
 def test_the_card_has_the_settings_of_the_training_not_of_a_later_stage(tiny_run: Path) -> None:
@@ -251,7 +296,10 @@ def unsummed(folder: Path) -> Path:
             "is not the file that",
         ),
         (lambda run: (run / "checkpoint/thresholds.json").unlink(), "does not exist"),
-        (lambda run: change(run / "checkpoint/thresholds.json", inputs_fingerprint="x"), "is of another checkpoint"),
+        (
+            lambda run: change(run / "checkpoint/thresholds.json", inputs_fingerprint="x"),
+            "belongs to another checkpoint",
+        ),
         (lambda run: (run / "checkpoint/adapter_model.safetensors").write_bytes(b"x"), "is not what was written"),
         (
             lambda run: (unsummed(run / "checkpoint") / "adapter_model.safetensors").write_bytes(b"x"),

@@ -61,7 +61,7 @@ def drawn_logprobs(local: Answerer, requests: list[Request], drawn: dict[str, An
         prompt_format = local.prompt_format
         prefix = encode_prefix(local.model, prompt_format.few_shot_ids(local.blocks[request.block]))
         rows = [prompt_format.question_ids(request.question.text)]
-        [[expected]] = continuation_logprobs(local.model, prompt_format, prefix, rows, [[answer.token_ids]])
+        [[expected]] = continuation_logprobs(local.model, prefix, rows, [[answer.token_ids]])
         differences += [abs(x - y) for x, y in zip(answer.token_logprobs, expected, strict=True)]
     return differences
 

@@ -74,9 +74,9 @@ def test_a_long_question_beside_a_short_one_changes_nothing(tiny: Any, window: i
         assert answer.token_logprobs == pytest.approx(alone.token_logprobs, abs=1e-4)
     texts = [["4", "5 of them"], ["4", "6"]]
     encoded = [[prompt.answer_ids(text) * 40 for text in row] for row in texts]
-    both = likeliest_choices(model, prompt, block, [short, long], texts, encoded, 2)
+    both = likeliest_choices(model, block, [short, long], texts, encoded, 2)
     for i, answer in enumerate(both):
-        (alone,) = likeliest_choices(model, prompt, block, [[short, long][i]], [texts[i]], [encoded[i]], 1)
+        (alone,) = likeliest_choices(model, block, [[short, long][i]], [texts[i]], [encoded[i]], 1)
         assert answer.choice_logprobs == pytest.approx(alone.choice_logprobs, abs=1e-3)
     # Read alone, the long one is longer than the window, so it slides; nothing is refused.
     longer = [short, (long * 2)[:1090]]

@@ -205,7 +205,7 @@ def test_confidences_and_likelihoods_of_a_model_in_bfloat16(tiny: tuple[Any, Any
     assert (found.mass <= 1).all()
     read = read_answers(model, [], questions, answers, [1], 16).token_logprobs
     prefix = encode_prefix(model, [])
-    continued = continuation_logprobs(model, prompt, prefix, questions, [[answer] for answer in answers])
+    continued = continuation_logprobs(model, prefix, questions, [[answer] for answer in answers])
     firsts = [row[0] for row in read]
     assert len(set(firsts)) > 50
     assert len({parts[0][0] for parts in continued}) > 50

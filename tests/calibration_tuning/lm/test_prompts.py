@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.generation import finished
 from calibration_tuning.lm.prompts import QUERY, PromptFormat
 from calibration_tuning.records import Demonstration
 
@@ -151,6 +152,17 @@ def test_answers_that_are_not_one_token_are_refused() -> None:
         PromptFormat(tokenizer, "text")
 
 
+@pytest.mark.parametrize("unknown", ["i", "ii"])
+def test_an_answer_that_the_tokenizer_does_not_know_is_refused(unknown: str) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "Question": 1, {"i": "ii", "ii": "i"}[unknown]: 2}, "<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    with pytest.raises(UserError, match=r"'<unk>'.*known and different"):
+        PromptFormat(PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>"), "text")
+
+
 def test_stop_tokens_hold_every_line_break(tiny: Any) -> None:
     _, tokenizer = tiny
     stops = PromptFormat(tokenizer, "text").stop_ids()
@@ -163,10 +175,13 @@ def test_stop_tokens_hold_every_line_break(tiny: Any) -> None:
 @pytest.mark.parametrize(
     ("user", "assistant", "end", "stop"),
     [
-        ("Human: ", "Assistant: ", "\n\n", "Human:"),
-        ("USER: ", "ASSISTANT: ", "\n", "USER:"),
-        ("### Instruction:\n", "### Response:\n", "\n\n", "### Instruction:"),
-        ("<human>: ", "<bot>: ", "\n", "<human>:"),
+        ("Human: ", "Assistant: ", "\n\n", "\nHuman:"),
+        ("USER: ", "ASSISTANT: ", "\n", "\nUSER:"),
+        ("USER: ", "ASSISTANT: ", " ", "USER:"),
+        ("\n\nHuman: ", "\n\nAssistant: ", "", "\nHuman:"),
+        ("### Instruction:\n", "### Response:\n", "\n\n", "\n### Instruction:"),
+        ("<human>: ", "<bot>: ", "\n", "\n<human>:"),
+        ("Human: ", "Assistant: ", "\n</turn>\n", "\n</turn>"),
         ("<User>", "<AI>", "", "<User>"),
         ("Human: ", "Assistant: ", "</turn>\n", "</turn>"),
         ("", "", "\n", None),
@@ -183,6 +198,32 @@ def test_where_no_token_ends_a_turn_the_next_turn_does(
         f"{{% endfor %}}{{% if add_generation_prompt %}}{{{{ {assistant!r} }}}}{{% endif %}}"
     )
     assert PromptFormat(tokenizer, "chat").stop_text() == stop
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("The film is Being Human: a comedy", None),
+        ("Human: a comedy", None),
+        ("So\n\nHuman: And you?", "So"),
+        ("So\nHuman: And you?", "So"),
+        ("東京\nHuman: And you?", "東京"),
+        ("a\n\nb \n\nHuman: And you?", "a\n\nb"),
+        ("Human\nHuman: And you?", "Human"),
+        ("Being Human: a comedy\nHuman: And you?", "Being Human: a comedy"),
+    ],
+)
+def test_an_answer_may_contain_the_words_of_the_next_header(tiny: Any, written: str, kept: Any) -> None:
+    tokenizer = copy.deepcopy(tiny[1])
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ {'user': 'Human: ', 'assistant': 'Assistant: '}[m['role']] + m['content'] }}\n\n"
+        "{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}"
+    )
+    prompt = PromptFormat(tokenizer, "chat")
+    ids = prompt.answer_ids(written)
+    answer = finished(prompt, ids, [0.0] * len(ids), prompt.stop_text())
+    assert answer.text == (kept or written)
+    assert len(answer.token_ids) == len(answer.token_logprobs) == len(prompt.answer_ids(kept or written))
 
 
 def test_query_scores_equal_a_plain_forward_pass(tiny: Any) -> None:

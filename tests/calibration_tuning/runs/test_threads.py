@@ -25,12 +25,17 @@ print(*threads())
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("processes", "chosen", "inside"),
-    [("8", "1", "all"), ("1", "1", "1"), ("8", "2", "2")],
-    ids=["launched", "alone", "chosen"],
+    ("launched", "chosen", "inside"),
+    [
+        ({"WORLD_SIZE": "8"}, "1", "all"),
+        ({"ACCELERATE_MIXED_PRECISION": "bf16"}, "1", "all"),
+        ({}, "1", "1"),
+        ({"WORLD_SIZE": "8"}, "2", "2"),
+    ],
+    ids=["launched", "launched alone", "alone", "chosen"],
 )
-def test_threads_of_the_process_that_others_wait_for(processes: str, chosen: str, inside: str) -> None:
-    environment = os.environ | {"WORLD_SIZE": processes, "OMP_NUM_THREADS": chosen, "PYTHONPATH": "."}
+def test_threads_of_the_process_that_others_wait_for(launched: dict[str, str], chosen: str, inside: str) -> None:
+    environment = os.environ | launched | {"OMP_NUM_THREADS": chosen, "PYTHONPATH": "."}
     asked = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
     before, during, after = (set(line.split()) for line in asked.stdout.splitlines())
     cores = str(len(os.sched_getaffinity(0)))

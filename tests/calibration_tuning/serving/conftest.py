@@ -19,7 +19,7 @@ def model(tiny_run: Path) -> CalibratedModel:
 
 @pytest.fixture(scope="module")
 def address(model: CalibratedModel, tiny_run: Path) -> Iterator[str]:
-    with serve(make_app(model, "tiny", TOKEN, picture=tiny_run / "checkpoint/reliability.png")) as found:
+    with serve(make_app(model, "tiny", TOKEN)) as found:
         yield found
 
 

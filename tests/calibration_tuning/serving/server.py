@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,13 @@ def serve(app: Any) -> Iterator[str]:
     thread.join(10)
 
 
+def wait_until(holds: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def post(address: str, path: str, body: Any, token: str | None = TOKEN) -> httpx.Response:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return httpx.post(f"{address}{path}", json=body, headers=headers, timeout=60)
@@ -58,7 +65,7 @@ class Slow:
     )
 
     def __init__(self) -> None:
-        self.at_once = self.most = 0
+        self.at_once = self.most = self.answered = 0
         self.free = threading.Event()
 
     def answer_batch(self, questions: Any, choices: Any, contexts: Any, most: int | None) -> list[CalibratedAnswer]:
@@ -67,4 +74,5 @@ class Slow:
         self.most = max(self.most, self.at_once)
         self.free.wait(20)
         self.at_once -= 1
+        self.answered += 1
         return [CalibratedAnswer(HOSTILE, 0.83, familiar=self.familiar, is_cut=self.is_cut, tokens=1)]

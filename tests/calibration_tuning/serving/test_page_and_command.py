@@ -13,16 +13,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+import uvicorn
+from starlette.exceptions import HTTPException
 
+import calibration_tuning.serving.__main__ as command
 from calibration_tuning import CalibratedModel
 from calibration_tuning.records import Demonstration
-from calibration_tuning.serving.app import make_app
-from tests.calibration_tuning.serving.server import HOSTILE, TOKEN, Slow, chat, post, serve
+from calibration_tuning.serving.app import Line, make_app
+from tests.calibration_tuning.serving.server import HOSTILE, TOKEN, Slow, chat, post, serve, wait_until
 from tests.forked import completed
 
 
@@ -53,12 +59,73 @@ def test_requests_stand_in_line_and_the_line_ends() -> None:
             time.sleep(0.01)
         assert [reply.status_code for reply in replies] == [503] * 3, "one is answered, two wait"
         assert replies[0].headers["Retry-After"] == "1"
+        assert replies[0].json()["error"]["type"] == "server_error"
         assert httpx.get(f"{address}/health", timeout=5).status_code == 200, "health does not stand in line"
         slow.free.set()
         for thread in threads:
             thread.join()
         assert sorted(reply.status_code for reply in replies) == [200] * 3 + [503] * 3
         assert slow.most == 1
+
+
+@pytest.mark.slow
+def test_clients_that_leave_give_up_their_place() -> None:
+    slow = Slow()
+    with serve(make_app(slow, "slow", waiting=1)) as address, ThreadPoolExecutor() as threads:  # type: ignore[arg-type]
+        first = threads.submit(post, address, "/v1/chat/completions", chat())
+        wait_until(lambda: slow.at_once == 1)
+        for _ in range(2):  # the second finds the place that the first has left
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{address}/v1/chat/completions", json=chat(), timeout=0.3)
+            time.sleep(0.1)
+        slow.free.set()
+        assert first.result(20).status_code == 200
+        assert post(address, "/v1/chat/completions", chat()).status_code == 200
+        assert slow.answered == 2, "those that have left are not answered"
+
+
+def test_nothing_is_begun_for_a_client_that_has_left_by_its_turn() -> None:
+    async def has_left() -> bool:
+        return True
+
+    request, line, begun = SimpleNamespace(receive=anyio.sleep_forever, is_disconnected=has_left), Line(0), []
+    with pytest.raises(HTTPException) as refused:
+        anyio.run(line.run, request, lambda: begun.append(1))
+    assert refused.value.status_code == 499
+    assert not begun
+    assert (line.here, line.limiter.value) == (0, 1), "the next one has its turn"
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_drops_those_in_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow, servers = Slow(), []
+
+    class Kept(uvicorn.Server):
+        def run(self, sockets: Any = None) -> None:
+            servers.append(self)
+            super().run(sockets)
+
+    monkeypatch.setattr(uvicorn, "Server", Kept)
+    monkeypatch.setattr(CalibratedModel, "from_pretrained", lambda *given, **named: slow)
+    monkeypatch.setattr(command, "GRACE", 0.1)
+    with ThreadPoolExecutor() as threads:
+        ended = threads.submit(command.serve, str(tmp_path), "127.0.0.1", 0, 2, None)
+        wait_until(lambda: servers and servers[0].started)
+        address = re.search(r"http://\S+", capsys.readouterr().out).group()
+        begun = threads.submit(post, address, "/v1/chat/completions", chat())
+        wait_until(lambda: slow.at_once == 1)
+        in_line = threads.submit(post, address, "/v1/chat/completions", chat())
+        wait_until(lambda: len(servers[0].server_state.tasks) == 2)
+        servers[0].should_exit = True
+        replies = [asked.result(10) for asked in (begun, in_line)]
+        assert [reply.status_code for reply in replies] == [503] * 2
+        assert replies[0].json()["error"]["message"] == "the server is stopping"
+        slow.free.set()
+        ended.result(20)
+        assert slow.answered <= 1, "what stands in line is not answered before the server ends"
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -161,9 +228,28 @@ def test_the_command_serves_and_ends(tiny_run: Path, tmp_path: Path) -> None:
         assert choice["message"]["content"] != CalibratedModel.from_pretrained(tiny_run).answer(question).text
         assert choice["confidence"] == pytest.approx(expected.confidence, abs=1e-5)
         assert "Content-Security-Policy" in httpx.get(address).headers
+        assert httpx.get(f"{address}/about").json()["has_picture"]
+        drawn = tiny_run / "evaluation/plots/reliability_after.png"
+        assert httpx.get(f"{address}/reliability.png").content == drawn.read_bytes()
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) in (0, 130, -signal.SIGINT)
+
+
+@pytest.mark.parametrize("place", ["checkpoint/plots", "evaluation/plots"])
+def test_the_diagram_is_that_of_the_checkpoint(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As published, and as in a run."""
+    checkpoint, diagram = tmp_path / "checkpoint", tmp_path / place / "reliability_after.png"
+    checkpoint.mkdir()
+    diagram.parent.mkdir(parents=True)
+    diagram.touch()
+    assert command.reliability_diagram(checkpoint) is None, "of an earlier checkpoint"
+    (checkpoint / "thresholds.json").touch()
+    assert command.reliability_diagram(checkpoint).samefile(diagram)
+    monkeypatch.chdir(checkpoint)
+    assert command.reliability_diagram(Path()).samefile(diagram)
+    diagram.unlink()
+    assert command.reliability_diagram(checkpoint) is None
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from calibration_tuning import CalibratedModel
 from calibration_tuning.errors import RunError
 from calibration_tuning.serving.limits import LARGEST
-from tests.calibration_tuning.serving.server import TOKEN, chat, post
+from tests.calibration_tuning.serving.server import TOKEN, Slow, chat, post
 
 
 @pytest.mark.slow
@@ -101,6 +101,13 @@ def test_claims_of_a_long_answer(address: str, model: CalibratedModel) -> None:
         ("/v1/chat/completions", chat([{"type": "text", "text": "x" * 15_000}] * 2), 400, "a turn may have 20,000"),
         ("/v1/chat/completions", chat(tool_choice="required"), 400, "required: answers are plain text; leave tool_"),
         ("/v1/chat/completions", chat(response_format={"type": "json_object"}), 400, "json_object: answers are plain"),
+        (
+            "/v1/chat/completions",
+            chat(function_call={"name": "look"}),
+            400,
+            "look: answers are plain text; leave funct",
+        ),
+        ("/v1/chat/completions", chat(modalities=["text", "audio"]), 400, "modalities.1: "),
         ("/v1/chat/completions", chat(choices=["x" * 15_000] * 2), 400, "choices: may have 20,000 characters together"),
         ("/v1/chat/completions", chat(choices=["no", "so " * 2000]), 400, "more than the 512 the model reads"),
         ("/v1/confidence", {"question": "a"}, 400, "answer"),
@@ -115,6 +122,72 @@ def test_bad_requests_are_one_sentence(address: str, path: str, body: Any, statu
     reply = post(address, path, body)
     assert reply.status_code == status
     assert message in reply.json()["error"]["message"]
+
+
+UNSUPPORTED = [
+    ("stop", "\n"),
+    ("stop", ["\n"]),
+    ("logprobs", True),
+    ("top_logprobs", 2),
+    ("logit_bias", {"50256": -100}),
+    ("audio", {"voice": "alloy", "format": "mp3"}),
+    ("web_search_options", {}),
+    ("moderation", {"model": "omni-moderation-latest"}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "value"), UNSUPPORTED)
+def test_what_would_be_missed_is_refused(quick: tuple[Slow, str], name: str, value: Any) -> None:
+    reply = post(quick[1], "/v1/chat/completions", chat(**{name: value}))
+    assert reply.status_code == 400
+    message = f"{name}: this server does not support it; leave it out"
+    assert reply.json()["error"] == {"message": message, "type": "invalid_request_error", "param": name, "code": None}
+
+
+@pytest.mark.slow
+def test_what_asks_for_nothing_more_is_taken(quick: tuple[Slow, str]) -> None:
+    nothing = {"stop": [], "logprobs": False, "top_logprobs": 0, "logit_bias": {}, "function_call": "none"}
+    without_effect = {"temperature": 0.7, "tools": [{"type": "function"}], "seed": 1, "modalities": ["text"]}
+    reply = post(quick[1], "/v1/chat/completions", chat(model="gpt-4o", **nothing, **without_effect))
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["model"] == "slow", "of any name that is asked, and says which it is"
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/confidence", "/v1/claims"])
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [('{"model": x}', JSON), ('"so"', JSON), ("", JSON), ("{}", {"Content-Type": "text/plain"})],
+)
+def test_a_body_that_is_no_json_object(quick: tuple[Slow, str], path: str, content: Any, headers: Any) -> None:
+    reply = httpx.post(f"{quick[1]}{path}", content=content, headers=headers)
+    assert reply.status_code == 400
+    message = "the body must be a JSON object, sent as Content-Type: application/json"
+    assert reply.json()["error"] == {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "body", "status", "kind", "parameter"),
+    [
+        ("/v1/confidence", {"question": "a"}, 400, "invalid_request_error", "answer"),
+        ("/v1/confidence", [{"question": "a", "answer": 1}], 400, "invalid_request_error", "answer"),
+        ("/v1/chat/completions", chat(stream_options=1), 400, "invalid_request_error", "stream_options"),
+        ("/v1/nothing", {}, 404, "invalid_request_error", None),
+        ("/health", {}, 405, "invalid_request_error", None),
+        ("/v1/confidence", ["x" * LARGEST], 413, "invalid_request_error", None),
+    ],
+)
+def test_clients_read_whose_fault_it_is_and_which_parameter(
+    quick: tuple[Slow, str], path: str, body: Any, status: int, kind: str, parameter: str | None
+) -> None:
+    reply = post(quick[1], path, body)
+    assert reply.status_code == status
+    assert (reply.json()["error"]["type"], reply.json()["error"]["param"]) == (kind, parameter)
 
 
 @pytest.mark.slow
@@ -142,6 +215,7 @@ def test_nobody_asks_without_the_token(address: str) -> None:
     for token in (None, "wrong", TOKEN + "x"):
         reply = post(address, "/v1/chat/completions", chat(), token)
         assert reply.status_code == 401
+        assert reply.json()["error"]["type"] == "invalid_request_error"
         assert reply.headers["WWW-Authenticate"] == "Bearer"
         assert post(address, "/v1/confidence", {"question": "a", "answer": "b"}, token).status_code == 401
     assert httpx.get(f"{address}/v1/models").status_code == 401

@@ -107,7 +107,6 @@ def test_missing_values_and_binary_text_of_tables(tmp_path: Path) -> None:
         (7, pa.int8(), "7"),
         (Decimal("1.50"), pa.decimal128(5, 2), "1.50"),
         (datetime.date(1969, 7, 20), pa.date32(), "1969-07-20"),
-        (True, pa.bool_(), "True"),
         ("x", pa.dictionary(pa.int8(), pa.string()), "x"),
     ],
 )

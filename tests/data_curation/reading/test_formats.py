@@ -12,7 +12,7 @@ import pytest
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.records import Demonstration
-from tests.data_curation.reading.files import lines, load
+from tests.data_curation.reading.files import lines, load, parquet
 
 CASES = Path(__file__).parents[4] / "shared/cases/files"
 
@@ -200,3 +200,53 @@ def test_handed_cases(name: str, questions: list[Any]) -> None:
     loaded = load(CASES / name)
     assert [(q.text, q.choices, q.references) for q in loaded.questions] == questions
     assert len(loaded.bad) == (1 if name == "nan.parquet" else 0)
+
+
+MAP = pa.map_(pa.string(), pa.string())
+KINDS: list[tuple[str, Any, Any, list[str]]] = [
+    ("a map", [("value", "a1"), ("aliases", None)], MAP, ["a1"]),
+    ("floats", [0.1, None, 0.2], pa.list_(pa.float32()), ["0.1", "0.2"]),
+    ("half floats", [0.1], pa.list_(pa.float16(), 1), ["0.1"]),
+    ("a half float", 0.1, pa.float16(), ["0.1"]),
+    (
+        "a struct of floats",
+        {"value": 0.1, "aliases": [1.1]},
+        pa.struct([("value", pa.float32()), ("aliases", pa.list_(pa.float16()))]),
+        ["0.1", "1.1"],
+    ),
+    ("a map of floats", [("value", 0.1)], pa.map_(pa.string(), pa.float32()), ["0.1"]),
+    ("doubles", [0.1], pa.list_(pa.float64()), ["0.1"]),
+    ("a boolean", True, pa.bool_(), ["True", "yes"]),
+]
+
+
+# The library `datasets` has no maps.
+FROM = [("file", *kind) for kind in KINDS] + [("hub", *kind) for kind in KINDS if "map" not in kind[0]]
+
+
+@pytest.mark.parametrize(("where", "name", "value", "kind", "references"), FROM)
+def test_values_of_arrow_types(
+    tmp_path: Path, where: str, name: str, value: Any, kind: Any, references: list[str]
+) -> None:
+    path = parquet(
+        tmp_path, [{"question": "q", "answer": value}], pa.schema([("question", pa.string()), ("answer", kind)])
+    )
+    if where == "hub":
+        (tmp_path / "repo/data").mkdir(parents=True)
+        path = path.rename(tmp_path / "repo/data/train-00000-of-00001.parquet").parents[1]
+    (question,) = load(path).questions
+    assert question.references == references
+
+
+def test_a_map_of_choices_and_one_that_names_a_key_twice(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "question": ["Which?", "Which?"],
+            "options": pa.array([[("A", "lime"), ("B", "plum")], [("A", "lime"), ("A", "plum")]], MAP),
+            "answer": ["B", "A"],
+        }
+    )
+    pq.write_table(table, tmp_path / "q.parquet")
+    loaded = load(tmp_path / "q.parquet", style="choice", grader="choice")
+    assert [(q.choices, q.references) for q in loaded.questions] == [(["lime", "plum"], ["plum"])]
+    assert loaded.bad == [(1, "a map names 'A' twice")]

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from calibration_tuning.metrics import confidence_metrics
+from evaluation import report as report_module
+from evaluation import sentences
+from evaluation.evidence import Evidence
+from evaluation.report import write_report
 from evaluation.schema import Metrics
 from evaluation.sections import SECTIONS
 
@@ -51,6 +57,29 @@ def test_every_section_is_there(report: tuple[Path, Metrics]) -> None:
     assert html.count("<svg") == len(list((folder / "plots").glob("*.png"))) == 9
     assert html.count("</svg>") == 9
     assert "Schema 4." in html
+
+
+def test_a_report_says_whose_answers_were_judged(
+    report: tuple[Path, Metrics], evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, metrics = (report[0] / "report.html").read_text(), report[1]
+    assert "Answers are generated with the adapter off, so tuning cannot change them. With the adapter on, " in own
+    monkeypatch.setattr(report_module, "figures", lambda metrics, evidence: [])
+    settings = evidence.manifest["settings"]
+    curation = settings["curation"] | {"engine": {"kind": "openai", "served_model": "large"}}
+    manifest = evidence.manifest | {"settings": settings | {"curation": curation}}
+    write_report(tmp_path, metrics, replace(evidence, manifest=manifest))
+    for name in ("report.html", "report.md"):
+        said = (tmp_path / name).read_text()
+        assert "The answers judged here are answers of large, which tuning cannot change. With the adapter on, " in said
+        assert "generated with the adapter off" not in said
+    nothing = sentences.answers_sentence(metrics.model_copy(update={"answers": None}), "answers of large")
+    assert nothing.startswith("The answers judged here are answers of large, which tuning cannot change. Answers with")
+
+
+def test_an_ece_may_be_0(report: tuple[Path, Metrics]) -> None:
+    assert confidence_metrics([0.5] * 40, [0, 1] * 20)["ece"].value == 0
+    assert "Chance alone makes an ECE larger than 0. With " in (report[0] / "report.html").read_text()
 
 
 def test_first_plots_take_the_pages_colours(report: tuple[Path, Metrics]) -> None:

@@ -113,7 +113,7 @@ def test_the_scores_say_what_the_subject_alone_would_give(
     make_evidence: Callable[..., Evidence], skills: tuple[float, float], other: str
 ) -> None:
     metrics = parts(headline=SECTIONS["headline"](make_evidence(skills)), calibrator=Calibrator("temperature"))
-    assert "Always saying the accuracy of the answer's subject" in sentences.scores_sentence(metrics)
+    assert "Predicting the accuracy of the answer's subject" in sentences.scores_sentence(metrics)
     assert f"the tuned confidence is {other}" in sentences.scores_sentence(metrics)
 
 

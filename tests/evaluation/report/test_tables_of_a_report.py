@@ -114,10 +114,12 @@ def test_what_to_do_next(report: tuple[Path, Metrics]) -> None:
     assert steps[-1].endswith("Other kinds of question were not measured here.")
     assert any("independent calibration answers are needed (now 30" in step for step in steps)
     said = story.before_and_after_sentence(metrics)
-    assert re.match(r"Before, the model said \d+% on average and was right 31% of the time; now it says \d+%\.", said)
+    assert re.match(
+        r"Before, the model said \d+% on average, and 31% of the answers were right; now it says \d+%\.", said
+    )
     primary = metrics.primary
     assert primary is not None
-    for verdict, words in (("worse", "Do not use the tuned confidence"), ("unclear", "Either will do")):
+    for verdict, words in (("worse", "Do not use the tuned confidence"), ("unclear", "Use either one")):
         change = replace(primary.difference, value=0.001, low=-0.001, high=0.003, verdict=verdict)
         other = metrics.model_copy(update={"primary": primary.model_copy(update={"difference": change})})
         assert story.next_steps(other)[0].startswith(words)
