@@ -17,7 +17,7 @@ from calibration_tuning.config.questions import MixtureEntry
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.settings import nearest, validate
 from calibration_tuning.errors import UserError
-from calibration_tuning.grading.graders import as_number
+from calibration_tuning.grading.number_parsing import plain_number
 from calibration_tuning.question_shapes import Misread, recognised
 from calibration_tuning.records import Question
 from calibration_tuning.runs.files import write_text
@@ -107,7 +107,7 @@ def grading(questions: Sequence[Question]) -> dict[str, Any]:
     answers = [question.references[0] for question in questions]
     if all(question.choices and question.references[0] in question.choices for question in questions):
         return {"style": "choice", "grader": "choice"}
-    if all(as_number(answer) is not None for answer in answers):
+    if all(plain_number(answer) is not None for answer in answers):
         return {"grader": "numeric"}
     return {"grader": "fuzzy" if median(len(answer.split()) for answer in answers) <= SHORT else "judge"}
 

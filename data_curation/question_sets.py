@@ -15,7 +15,7 @@ from calibration_tuning.choice_labels import TRUTH, answer_texts, choice_texts, 
 from calibration_tuning.config.questions import MixtureEntry, QuestionSetSettings, last_part
 from calibration_tuning.config.templates import TemplateFailed, compiled, lone_expression
 from calibration_tuning.errors import UserError
-from calibration_tuning.grading.graders import as_number
+from calibration_tuning.grading.number_parsing import plain_number
 from calibration_tuning.question_shapes import Misread, recognised
 from calibration_tuning.records import CHOICE_LETTERS, Demonstration, Question
 from calibration_tuning.runs.files import fingerprint, sha256_file
@@ -315,7 +315,7 @@ def _references(
     # A letter is no answer to a question without choices: it belongs into `label`.
     if choices and answers[0] not in choices and (settings.style != "open_ended" or is_letter(answers[0])):
         raise BadRow("answer", f"{answers[0]!r} is not one of the choices {choices}")
-    if settings.grader == "numeric" and as_number(answers[0]) is None:
+    if settings.grader == "numeric" and plain_number(answers[0]) is None:
         raise BadRow("answer", f"{answers[0]!r} is not a number, as the grader `numeric` needs")
     if settings.path.lower().removesuffix(".gz").endswith((".csv", ".tsv")) and settings.grader in WORD_FOR_WORD:
         answers += [text.removesuffix(".0") for text in answers if WHOLE_FLOAT.fullmatch(text)]

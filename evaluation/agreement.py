@@ -76,6 +76,12 @@ def _accepted(row: GradedAnswer, reference: str, answer: str) -> bool:
 @lru_cache(maxsize=100_000)
 def _graded(grader: str, style: str, choices: tuple[str, ...], reference: str, answer: str) -> bool:
     question = GradedAnswer.model_construct(
-        id="", grader=grader, style=style, choices=list(choices) or None, references=[reference], program=None
+        id="",
+        question="",
+        grader=grader,
+        style=style,
+        choices=list(choices) or None,
+        references=[reference],
+        program=None,
     )
     return grade(question, answer) >= 0.5

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
-_RAISED = re.compile(r"(?<=\d)(?=⁻?[²³¹⁰⁴-⁹¼-¾⅐-⅞])")
+THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_RAISED = re.compile(r"(?<=\d)(?=⁻?[²³¹⁰⁴-⁹])")
+_VULGAR = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
+# Between digits, signs that decide, as mathematical symbols, which are kept. Years and dates are written with any.
+_JOINED = re.compile(r"\d+(?:(?:[-–‒‐‑—/⁄:^*]|\s[-–‒‐‑—/:^*]\s)\d+)+")
+_YEARS_OR_DATE = re.compile(r"[12]\d{3}\s?[-–‒‐‑—/]\s?\d{2,4}|\d+(?:\s?[-–‒‐‑—/]\s?\d+){2,}")
+_SIGNS_BETWEEN = str.maketrans(
+    {**dict.fromkeys("-–‒‐‑—", " ∸ "), **dict.fromkeys("/⁄", " ÷ "), ":": " ∶ ", "^": " ↑ ", "*": " × "}
+)
 _LATIN = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "−": "-"})
 
 # An article is one before another word only. "the" and "an" are never letters. "a" is an article where a text begins
@@ -39,9 +46,9 @@ def normalise(text: str) -> str:
 
     The normalisation of TriviaQA (Joshi et al. 2017), where punctuation parts words, except in abbreviations: U.S. is
     US, J. R. R. is JRR. Kept, because answers differ by them: signs and charges (O-, Na+, C#), units (%, $), decimal
-    points, mathematical symbols, vowel signs of scripts that have them, and letters that look like articles (vitamin A,
-    A minor). A text of nothing but punctuation stays as it is. Thousands separators go; compatibility forms (full
-    width, ligatures) become plain ones.
+    points, mathematical symbols, signs between digits (2/3, 2:3, 2-3), vowel signs of scripts that have them, and
+    letters that look like articles (vitamin A, A minor). A text of nothing but punctuation stays as it is. Thousands
+    separators go; compatibility forms (full width, ligatures) become plain ones.
     """
     return _normalise(text, joined=False)
 
@@ -53,9 +60,13 @@ def normal_forms(text: str) -> set[str]:
 
 
 def _normalise(text: str, joined: bool) -> str:
+    raised = _RAISED.sub("^", _VULGAR.sub(" ", text))
     # Decomposed both before and after casefolding, as in Unicode's caseless matching: each can undo the other.
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", _RAISED.sub(" ", text)).casefold())
-    folded = _THOUSANDS.sub(lambda number: number.group().replace(",", ""), folded.translate(_LATIN))
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", raised).casefold())
+    folded = THOUSANDS.sub(lambda number: number.group().replace(",", ""), folded.translate(_LATIN))
+    folded = _JOINED.sub(
+        lambda joined: joined[0] if _YEARS_OR_DATE.fullmatch(joined[0]) else joined[0].translate(_SIGNS_BETWEEN), folded
+    )
     folded = _INITIALS.sub(lambda initials: re.sub(r"[.\s]", "", initials.group()), folded)
     folded = _A.sub(r"\1", _A.sub(r"\1", _THE.sub(" ", folded)))
     folded = re.sub(r"(?<=\s)&(?=\s)", "and", folded)

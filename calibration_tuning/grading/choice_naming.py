@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from calibration_tuning.grading import choice_wording as wording
+from calibration_tuning.grading.number_parsing import plain_number, read_number
 from calibration_tuning.records import CHOICE_LETTERS
 
 _OTHER_LETTER = re.compile(r"[ \t]*[:–—-][ \t]*([A-Z])[.)]*[ \t]*(?:\n|$)")
 _CLAUSE = 400
 """Characters of the longest clause that is looked at."""
-_BETWEEN = re.compile(r"[)\]}>\"”’'.:,\s–—-]*")
+BETWEEN = re.compile(r"[()\[\]{}<>\"“”‘’'.:,→\s–—-]*")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,24 @@ def letter_index(letter: str, choices: Sequence[str]) -> int | None:
     return index if 0 <= index < len(choices) else None
 
 
+def differ_in_case(choices: Sequence[str]) -> list[int]:
+    """The choices that another is equal to but for case: TT, Tt and tt are three genotypes."""
+    folded = [choice.casefold() for choice in choices]
+    return [
+        i
+        for i, choice in enumerate(choices)
+        if any(folded[i] == folded[j] and choice != choices[j] for j in range(len(choices)))
+    ]
+
+
+def mislabelled(text: str, index: int, choices: Sequence[str]) -> bool:
+    """True if a text begins with the label of another choice than the one it names: "A) Paris", where Paris is C."""
+    label = wording.TEXT_LABEL.match(text)
+    if label is None or choices[index].casefold().startswith(label[0].casefold()):
+        return False  # "C.S. Lewis" has no label
+    return letter_index(label[1], choices) not in (None, index)
+
+
 def _is_among(name: Named, others: Sequence[Named]) -> bool:
     return any(other.start <= name.start and name.end <= other.end for other in others)
 
@@ -45,11 +64,16 @@ class ChoiceNames:
         ]
         self.cleaned = cleaned
         order = sorted(range(len(choices)), key=lambda i: -len(cleaned[i]))
-        self.whole = {text.casefold(): index for index, text in enumerate(cleaned) if len(text) > 1}
+        cased = set(differ_in_case(cleaned))
+        self.whole = {
+            text.casefold(): index for index, text in enumerate(cleaned) if len(text) > 1 and index not in cased
+        }
         self.order = [i for i in order if cleaned[i]]
-        spaced = [r"\s+".join(map(re.escape, cleaned[i].split())) for i in self.order]
+        spaced = {i: r"\s+".join(map(re.escape, cleaned[i].split())) for i in self.order}
         # Of a single letter the case counts: beside the label C, "c" may be the text of D.
-        texts = "|".join(f"((?-i:{text}))" if len(text) == 1 else f"({text})" for text in spaced)
+        texts = "|".join(
+            f"((?-i:{text}))" if len(cleaned[i]) == 1 or i in cased else f"({text})" for i, text in spaced.items()
+        )
         pattern = rf"(?:(?:the|an?)\s+)?(?<![\w.,-])(?:{texts})(?![\w%]|[.,]\d)"
         self._texts = re.compile(pattern, re.IGNORECASE) if texts else None
         self._clauses = [
@@ -60,7 +84,7 @@ class ChoiceNames:
         self._wrong_ends = [match.end() for match in wording.WRONG.finditer(text)]
 
     def names_before(self, end: int, after_wrong: bool) -> list[Named]:
-        """The choices named in the clause before a place; also a clause is over that says what is wrong."""
+        """The choices named in the clause before a place. With `after_wrong`, "A is wrong" ends a clause too."""
         ends = (self._clauses, self._wrong_ends) if after_wrong else (self._clauses,)
         start = max(end - _CLAUSE, *(places[i - 1] for places in ends if (i := bisect_right(places, end - 1))), 0)
         letters = list(self.letters_in(self.text[start:end], start))
@@ -76,7 +100,16 @@ class ChoiceNames:
 
     def letters_in(self, clause: str, offset: int) -> Iterator[Named]:
         for match in re.finditer(r"(?<![\w'’])[(\[\"'“]?([A-Z])[)\]\"'”.:,]*(?=\s|$)", clause):
-            yield Named(offset + match.start(), offset + match.end(), letter_index(match[1], self.choices))
+            if match[0] != "I" or self.text.startswith(" is", offset + match.end()):  # not "I was right"
+                yield Named(offset + match.start(), offset + match.end(), letter_index(match[1], self.choices))
+
+    def is_pronoun(self, named: Named) -> bool:
+        """True if the letter I may be the pronoun: not in brackets, and without the choice's text behind it."""
+        if not re.compile(r"(?<![(\[])I(?![\w'’])").match(self.text, named.start):
+            return False
+        text_start = BETWEEN.match(self.text, named.start + 1).end()  # type: ignore[union-attr]
+        text = self.text_at(text_start)
+        return text is None or text.index != named.index
 
     def texts_in(self, clause: str, offset: int) -> Iterator[Named]:
         if self._texts is not None:
@@ -107,25 +140,38 @@ class ChoiceNames:
         if match := wording.MARKED.match(self.text, start):
             index = letter_index(match[1], self.choices)
             return Named(start, match.end(), None if self._contradicts(index, match.end()) else index)
-        if text := self._text_at(start):
-            return text
+        if text := self.text_at(start):
+            label = wording.LABEL_BEHIND.match(self.text, text.end)
+            other = label is not None and letter_index(label[1], self.choices) != text.index
+            return Named(text.start, label.end() if label else text.end, None if other else text.index)
         if match := wording.CAPITAL.match(self.text, start):
             index = letter_index(match[0], self.choices)
-            text = self._text_at(match.end() + 1)
-            return Named(start, match.end(), None if text and text.index != index else index)
+            return Named(start, match.end(), None if self._contradicts(index, match.end()) else index)
         return None
 
     def _contradicts(self, index: int | None, end: int) -> bool:
         """True if another choice follows a label ("A: C", "A. Paris"), unless a new line tells of that other."""
         if letter := _OTHER_LETTER.match(self.text, end):
             return letter_index(letter[1], self.choices) != index
-        text_start = _BETWEEN.match(self.text, end).end()  # type: ignore[union-attr]
-        text = self._text_at(text_start)
+        text_start = BETWEEN.match(self.text, end).end()  # type: ignore[union-attr]
+        text = self.text_at(text_start)
         told = text is not None and "\n" in self.text[end:text_start] and wording.TOLD.match(self.text, text.end)
         return text is not None and text.index != index and not told
 
-    def _text_at(self, start: int) -> Named | None:
+    def text_at(self, start: int) -> Named | None:
         match = self._texts.match(self.text, start) if self._texts is not None else None
-        if match is None or not wording.AFTER_TEXT.match(self.text, match.end()):
+        if match is None:
             return None
-        return Named(start, match.end(), self.order[(match.lastindex or 1) - 1])
+        index = self.order[(match.lastindex or 1) - 1]
+        end = self.text_end(Named(start, match.end(), index))
+        return None if end is None else Named(start, end, index)
+
+    def text_end(self, named: Named) -> int | None:
+        """Where a choice's text ends, if no word runs on; a bare number may have a unit behind it: "20 km"."""
+        if wording.AFTER_TEXT.match(self.text, named.end):
+            return named.end
+        unit = wording.UNIT.match(self.text, named.end)
+        value = plain_number(self.cleaned[named.index or 0]) if unit else None
+        if unit is None or value is None or read_number(self.text[named.start : unit.end()]) != value:
+            return None
+        return unit.end()

@@ -10,9 +10,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from calibration_tuning.grading import choice_doubts as doubts
 from calibration_tuning.grading import choice_wording as wording
 from calibration_tuning.grading.answer_parsing import normal_forms
-from calibration_tuning.grading.choice_naming import ChoiceNames, Named, letter_index
+from calibration_tuning.grading.choice_mentions import ChoiceMentions
+from calibration_tuning.grading.choice_naming import Named, differ_in_case, letter_index, mislabelled
 from calibration_tuning.records import CHOICE_LETTERS
 
 _BLANK = re.compile(r"\s{20,}")
@@ -26,8 +28,7 @@ def choice_index(answer: str, choices: Sequence[str], lettered: bool) -> int | N
     the choice's own text comes first ("E. coli" is no letter), then the answer's last conclusion ("the answer is C",
     "C is correct", a box), then a label ("A. iron" is not "iron" with an article before it) and the only mention.
     """
-    plain = wording.LATEX.sub(r"\1", unicodedata.normalize("NFKC", answer)).translate(wording.DROPPED).strip()
-    plain = _BLANK.sub(lambda found: found[0][:10] + found[0][-10:], plain)
+    plain = _plain(answer)
     alone = wording.ALONE.fullmatch(plain)
     index = letter_index(alone[1], choices) if alone else None
     if lettered and index is not None and not _is_text(answer, choices, 2):
@@ -38,11 +39,18 @@ def choice_index(answer: str, choices: Sequence[str], lettered: bool) -> int | N
     if alone:
         return letter_index(alone[1], choices)
     reader = _Reader(plain, choices)
-    for find in (reader.concluded, reader.labelled, reader.mentioned):
-        named = find(answer)
-        if named is not None:
-            return named.index
+    named = reader.concluded(answer) or reader.labelled() or reader.mentioned()
+    if named is not None:
+        return named.index
     return reader.letter_at_end() if lettered else None
+
+
+def _plain(text: str) -> str:
+    """The text without markup and without what only looks different."""
+    text = unicodedata.normalize("NFKC", text)
+    while (bare := wording.LATEX.sub(r"\1", text)) != text:
+        text = bare
+    return _BLANK.sub(lambda found: found[0][:10] + found[0][-10:], text.translate(wording.DROPPED).strip())
 
 
 def _is_text(answer: str, choices: Sequence[str], shortest: int) -> bool:
@@ -52,55 +60,55 @@ def _is_text(answer: str, choices: Sequence[str], shortest: int) -> bool:
 
 def _whole_text(answer: str, choices: Sequence[str]) -> int | None:
     """The choice that the whole answer is the text of, with or without its label."""
-    bare = answer.strip(" \n.")
+    cased, plain = differ_in_case(choices), _plain(answer)
+    bares = {text.strip(" \n.") for text in (answer, plain)}
     # Letter by letter before case is folded: genotypes TT, Tt and tt are three choices.
     for fold in (str, str.casefold):
         for index, choice in enumerate(choices):
-            if fold(bare) == fold(choice.strip(" \n.")):
+            if fold(choice.strip(" \n.")) in set(map(fold, bares)) and (fold is str or index not in cased):
                 return index
     proposed = normal_forms(answer)
     for index, choice in enumerate(choices):
+        if index in cased or mislabelled(plain, index, choices):
+            continue
         labelled = f"{CHOICE_LETTERS[index]}) {choice}" if index < len(CHOICE_LETTERS) else choice
         if proposed & (normal_forms(choice) | normal_forms(labelled)):
             return index
     return None
 
 
-class _Reader(ChoiceNames):
+class _Reader(ChoiceMentions):
     """Decides between the choices that one answer names."""
 
     def concluded(self, answer: str) -> Named | None:
         """The last stated conclusion that is not denied or asked."""
-        stated = [named for named in (*self._after_leads(), *self._before_verdicts(wording.RIGHT)) if named is not None]
-        offset = len(self.text)
-        for mark in wording.MARKS:
-            for match in mark.finditer(unicodedata.normalize("NFKC", answer)):
-                content = wording.LATEX.sub(r"\1", match[1]).translate(wording.DROPPED).strip()
-                index = choice_index(content, self.choices, lettered=True)
-                place = self._place(answer, match.start(), offset)
-                if index is not None or not mark.pattern.startswith("="):
+        stated = [named for named in (*self._after_leads(), *self.before_verdicts(wording.RIGHT)) if named is not None]
+        raw = unicodedata.normalize("NFKC", answer)
+        for mark in (*wording.MARKS, wording.LAST_SIDE):
+            for match in mark.finditer(raw):
+                index = choice_index(match[1], self.choices, lettered=True)
+                place = len(_plain(raw[: match.start()]))
+                if index is not None or mark is not wording.LAST_SIDE:  # "= 3x" may be a step
                     stated.append(Named(place, place, index))
         if not stated:
             return None
         last = max(stated, key=lambda named: named.start)
         denied = [
             named
-            for named in self._before_verdicts(wording.WRONG)
-            if named.start > last.end and named.index == last.index
+            for named in self.before_verdicts(wording.WRONG)
+            if named.start > last.end
+            and named.index == last.index
+            and not doubts.explains(self.text, last.end, named.end)
         ]
         return Named(last.start, last.end, None) if denied else last
 
-    @staticmethod
-    def _place(answer: str, start: int, length: int) -> int:
-        """A place in the cleaned text that is about that of `start` in the answer as it came."""
-        return round(start * length / max(1, len(answer)))
-
     def _after_leads(self) -> Iterator[Named]:
-        for lead in wording.LEADS:
+        for lead in (*wording.STRICT_LEADS, wording.IT_IS, *wording.LOOSE_LEADS):
             for match in lead.finditer(self.text):
                 end = match.end()
-                denied = any(group is not None and group.strip() for group in match.groups())
-                if denied or wording.is_doubted(self.text, match.start()):
+                if self.in_walk(match.start()):
+                    continue
+                if any(match.groups()) or doubts.is_doubted(self.text, match.start()):
                     but = wording.BUT.match(self.text, end)
                     if but is None:
                         continue
@@ -110,63 +118,57 @@ class _Reader(ChoiceNames):
                     named is None
                     or re.match(rf"{wording.CLOSE}\s*\?", self.text[named.end :])
                     or wording.WRONG.match(self.text, named.end)
-                    or wording.CONDITIONAL.match(self.text, named.end)
+                    or doubts.CONDITIONAL.match(self.text, named.end)
                 ):
                     continue
                 says_more = wording.ASIDE.match(self.text, named.end) and not wording.RIGHT.match(self.text, named.end)
-                if says_more and lead in wording.LOOSE_LEADS:  # "So A is in Italy" is no conclusion yet
-                    continue
-                yield named
+                if lead in wording.LOOSE_LEADS and (says_more or self.is_pronoun(named)):
+                    continue  # "So A is in Italy" is no conclusion yet, and "So I" begins a sentence
+                if self.text[named.start :] != "a" or not match[0][-1].isalpha():  # "the answer is a" may be cut off
+                    yield named
 
-    def _before_verdicts(self, verdict: re.Pattern[str]) -> Iterator[Named]:
-        """The choices that stand before "is correct" or "is wrong"; several at once are each wrong, or none right."""
-        for match in verdict.finditer(self.text):
-            names = self.names_before(match.start(), verdict is wording.RIGHT)
-            if not names or names[-1].end < match.start() - 1:
-                continue
-            last = names[-1]
-            if verdict is wording.WRONG:
-                yield from (Named(name.start, match.end(), name.index) for name in self.list_ending(names))
-                continue
-            if self._is_refused(last) or wording.CONDITIONAL.match(self.text, match.end()):
-                continue
-            if match["word"] and self.whole.get(match["word"].casefold()) == last.index:
-                continue  # "A: True" is a choice with its text
-            others = [name.index for name in names[:-1] if not wording.is_refused(self.text, name.start)]
-            joined = wording.JOINED.search(self.text[names[0].start : match.start()])
-            # "Between B and C, C is correct" names it a second time.
-            several = joined and set(others) - {last.index} and last.index not in others
-            yield Named(last.start, match.end(), None if several else last.index)
-
-    def labelled(self, answer: str) -> Named | None:
+    def labelled(self) -> Named | None:
         """The label that the answer begins with, or its last line if that is one; None where it lists several."""
         if ticked := self._only_ticked():
             return ticked
         start = self.named_at(0)
-        if start is not None and (start.index is None or self._gives_a_reason(start)):
-            return start
+        if start is not None and not self.is_pronoun(start):
+            if start.index is None or mislabelled(self.text, start.index, self.choices):
+                return Named(0, 0, None)
+            if self._gives_a_reason(start) or not self.text[start.end :].strip(" .)]"):
+                return start
         sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n", self.text) if sentence.strip()]
         if len(sentences) > 1 and (alone := wording.ALONE.fullmatch(sentences[-1])):
             index = letter_index(alone[1], self.choices)
-            if alone[1].isupper() and index is not None and not wording.ALONE.fullmatch(sentences[-2]):
-                return Named(0, 0, index)
-        lines = [line for line in self.text.split("\n") if line.strip()]
-        labels = [(line, match) for line in lines if (match := wording.LABEL.match(line))]
-        kept = [
-            (line, index)
-            for line, match in labels
-            if (index := letter_index(match[1], self.choices)) is not None
-            and not self._is_denied(line, match.end(), index)
-        ]
+            before = sentences[-2]
+            # "... in Italy. A" and "... so. I" may be the first words of a sentence that is cut off.
+            if index is not None and alone[1].isupper() and not re.search(r"[^\S\n][AI]$|\nI$", self.text):
+                if doubts.WALK.search(before):
+                    return Named(0, 0, None)
+                if not wording.ALONE.fullmatch(before):
+                    return Named(0, 0, index)
+        lines = list(re.finditer(r"[^\n]*\S[^\n]*", self.text))
+        kept = [named for line in lines if (named := self._label_of(line)) is not None]
         if not kept:
             return None
-        if wording.ALONE.fullmatch(lines[-1]) and kept[-1][0] is lines[-1]:
-            return Named(0, 0, kept[-1][1])
-        if len({index for _, index in kept}) > 1 or len(self._inline_labels()) > 1:
+        if wording.ALONE.fullmatch(lines[-1][0]) and kept[-1].start >= lines[-1].start():
+            return kept[-1]
+        if len({named.index for named in kept}) > 1 or len(self._inline_labels()) > 1:
             return Named(0, 0, None)
-        if kept[0][0] is lines[0] or kept[-1][0] is lines[-1]:
-            return Named(0, 0, kept[0][1])
+        if kept[0].start < lines[0].end() or kept[-1].start >= lines[-1].start():
+            return Named(0, 0, None) if self.after_walk(kept[0]) or self.breaks_off(kept[0]) else kept[0]
         return None
+
+    def _label_of(self, line: re.Match[str]) -> Named | None:
+        """The label that a line begins with, unless the line says that it is wrong."""
+        match = wording.LABEL.match(line[0])
+        index = letter_index(match[1], self.choices) if match else None
+        if match is None or index is None or self._is_denied(line[0], match.end(), index):
+            return None
+        if wording.VERB.match(self._remark(line[0], match.end(), index)):
+            return None  # "(C) is too far west" is a sentence about C
+        named = Named(line.start() + match.start(1), line.start() + match.end(), index)
+        return None if self.is_pronoun(named) else named
 
     def _gives_a_reason(self, named: Named) -> bool:
         """True if a reason follows, unless it is the choice's text: "because it is cold" may be one."""
@@ -197,6 +199,8 @@ class _Reader(ChoiceNames):
     def _is_denied(self, line: str, start: int, index: int) -> bool:
         """True if a labelled line says that its label is wrong, not another letter that it names first."""
         remark = self._remark(line, start, index)
+        if re.fullmatch(r"[^.!]*\?", remark):
+            return True
         if not remark.strip(" ."):
             return False  # the label and its text alone, though the text be "False"
         if wording.CROSSED.fullmatch(remark):
@@ -205,47 +209,10 @@ class _Reader(ChoiceNames):
         return wrong is not None and not any(self.letters_in(line[start : wrong.start()], 0))
 
     def _inline_labels(self) -> set[str]:
-        return {letter for letter in re.findall(r"(?:^|\s)\(?([A-Z])[.)]\s", self.text) if letter != "I"}
-
-    def mentioned(self, answer: str) -> Named | None:
-        """The only choice that the answer mentions and does not deny, by letter in brackets, or by its text."""
-        letters = [
-            Named(match.start(), match.end(), letter_index(match[match.lastindex or 1], self.choices))
-            for match in wording.MENTION.finditer(self.text)
-        ]
-        denied = {named.index for named in self._before_verdicts(wording.WRONG)}
-        remaining = {named.index for named in letters if named.index not in denied and not self._is_refused(named)}
-        if letters:
-            return Named(0, 0, remaining.pop() if len(remaining) == 1 else None)
-        texts = list(self.texts_in(self.text, 0))
-        # "Paris, not Rome" mentions Rome only to deny it; "larger than Rome" decides for neither.
-        refused = [named for named in texts if self._is_refused(named)]
-        left = [n for n in texts if n not in refused or wording.is_compared(self.text, n.start)]
-        if len({n.index for n in left}) != 1 or left[0].index in {n.index for n in refused}:
-            return self._alone_at_start(texts)
-        if any(wording.WRONG.match(self.text, named.end) for named in left):
-            return None
-        stated = [
-            named
-            for named in left
-            if wording.BEFORE_TEXT.search(self.text, max(0, named.start - 60), named.start)
-            and wording.AFTER_TEXT.match(self.text, named.end)
-        ]
-        return stated[0] if stated else None
-
-    def _is_refused(self, named: Named) -> bool:
-        return wording.is_refused(self.text, named.start) or wording.is_doubted(self.text, named.start)
-
-    def _alone_at_start(self, texts: list[Named]) -> Named | None:
-        """A choice that is the answer's first sentence, where the rest only tells something of others."""
-        if (
-            len(texts) < 2
-            or texts[0].start
-            or not re.match(rf"{wording.CLOSE}(?:[.!]\s|\n)", self.text[texts[0].end :])
-        ):
-            return None
-        told = all(wording.TOLD.match(self.text, n.end) for n in texts[1:] if n.index != texts[0].index)
-        return texts[0] if told and not wording.ANY_DENIAL.search(self.text) else None
+        """The letters that stand as labels: "A) Rome B) Oslo", "A: no. C: yes."."""
+        found = re.findall(r"(?:^|\s)\(?([A-Z])[.)](?=\s)|(?:^|[\n.,;!?]\s+)\(?([A-Z])[.):](?=\s|$)", self.text)
+        labels = {letter for pair in found for letter in pair if letter} - {"I"}
+        return {letter for letter in labels if letter_index(letter, self.choices) is not None}
 
     def letter_at_end(self) -> int | None:
         """The letter that a short answer ends with ("Probably C", "Yes, C."), if it names and denies nothing else.
@@ -254,9 +221,9 @@ class _Reader(ChoiceNames):
         """
         match = wording.LETTER_AT_END.search(self.text, max(0, len(self.text) - 60))
         index = letter_index(match[1], self.choices) if match else None
-        if match is None or index is None or wording.ANY_DENIAL.search(self.text):
+        if match is None or index is None or doubts.ANY_DENIAL.search(self.text):
             return None
-        if wording.is_doubted(self.text, match.start(1)) or (match[1] == "I" and match[0][0].isalpha()):
+        if doubts.is_doubted(self.text, match.start(1)) or (match[1] == "I" and match[0][0] not in ":–—→-"):
             return None
         if any(letter[0] != match[1] for letter in wording.LONE_CAPITAL.finditer(self.text)):
             return None

@@ -1,14 +1,19 @@
-"""How people word a choice: what a letter looks like, what leads up to one, what is said of one, and what is denied.
+"""How people word a choice: what a letter looks like, what leads up to one, and what is said of one.
 
-Patterns only, and two questions about a place in a text; `choice_parsing` puts them together.
+Patterns only; `choice_parsing` puts them together, and `choice_doubts` has those that deny or doubt.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
-DROPPED = str.maketrans({**dict.fromkeys("*_`$#\ufe0f", ""), "。": ".", "、": ",", "「": '"', "」": '"'})
-LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\s*\{([^{}]*)\}|\\[()\[\]]")
+DROPPED = str.maketrans(
+    {**dict.fromkeys("*_`$#\ufe0f", ""), "。": ".", "、": ",", "「": '"', "」": '"', "【": "[", "】": "]"}
+)
+LATEX = re.compile(
+    r"\\(?:text(?:bf|rm|it|sf|tt)?|math(?:bf|rm|it|sf|tt))\s*\{([^{}]*)\}|\\(?:rm|bf|it)\b\s*|\\[()\[\]]"
+)
 OPEN, CLOSE = (
     r"[\s\"'“‘’(\[{<:”]{0,40}",
     r"[\"'“”‘’)\]}>]{0,9}",
@@ -29,74 +34,96 @@ MARKED = re.compile(
 )
 CAPITAL = re.compile(
     r"([B-HJ-Z])(?![\w'’+#-])|([AI])(?=\s+(?:because|since|as|for|which|based|given|due|and|or|not|but|in|is|here"
-    r"|rather|instead)\b)"
+    r"|rather|instead)\b|\s*\([A-Z])"
 )
 LABEL = re.compile(r"[ \t]*[\"'“(\[]*([A-Za-z])(?:[)\]]+[.:,]?|[.:,!](?!\S)|(?=[\"'”\s]*(?:\n|$)|\s+[-–—]\s))")
-ALONE = re.compile(r"\W*([A-Za-z])\W*")
+TEXT_LABEL = re.compile(r"[\"“‘'(\[]*([A-Za-z])(?:[)\]:.}>\"”]|\s*[\n(→]|\s+[–—-]\s|\s+(?=[A-Z]))")
+"""A label before a choice's text. "A Paris" has one, "a pear" an article."""
+ALONE = re.compile(r"[^\w?]*([A-Za-z])[^\w?]*")
 MENTION = re.compile(
-    rf"[(\[]([A-Z])[)\]]|\b(?i:{NOUN})\s+(?:[\"'“]?([A-Z])(?![\w'’])|[(\[]([a-z])[)\]]|([a-z])(?=[.\s]*$))"
+    rf"[(\[]([A-Z])[)\]]|\b(?i:{NOUN}|letra|opci[óo]n|op[çc][ãa]o|opzione)\s+"
+    r"(?:[\"'“]?([A-Z])(?![\w'’])|[(\[]([a-z])[)\]]|([a-z])(?=[.\s]*$))"
 )
 
 # What may stand between "the answer" and "is": "to the problem", "that fits", ", then,", "(letter only)".
-_DENYING = r"(?:not|no|never|if|wrong|false|incorrect|doubt|unlike|except)\b|\w+n['’]t\b"
+_DENYING = (
+    r"(?:not|no|never|if|wrong|false|incorrect|doubt|unlike|except|elimin\w+|exclude|avoid|discard|reject)\b"
+    r"|\w+n['’]t\b"
+)
 _ASIDE_WORD = rf"(?!\b(?:{_DENYING}))"
 _DETAIL = (
     rf"(?:,\s(?:{_ASIDE_WORD}[^,.:;\n]){{1,25}},|\s\([a-z](?:{_ASIDE_WORD}[^()\n]){{2,30}}\)"
     rf"|\s(?:to|for|from|among|amongst|that|with|we|I|you)\s(?:{_ASIDE_WORD}[^.,:;!?\n]){{1,40}}?)"
 )
-_ABROAD = (
+_ABROAD = unicodedata.normalize(  # Thai vowels
+    "NFKC",
     r"(?:答案|正确答案|正解|答え|答|정답|답|Antwort|R[ée]ponse|Respuesta|Resposta|Risposta|Ответ|الإجابة|उत्तर"
-    r"|Antwoord|Svar|Odpowied[źz]|Odpověď|Cevap|Jawaban|Відповідь|Απάντηση|Vastaus|Válasz|Răspuns)"
+    r"|Antwoord|Svar|Odpowied[źz]|Odpověď|Cevap|Jawaban|Відповідь|Απάντηση|Vastaus|Válasz|Răspuns|Đáp án|คำตอบ|الجواب"
+    r"|Opci[óo]n|Op[çc][ãa]o|Opzione|Alternativa)",
+)
+_LETTER_ABROAD = (  # a letter behind which nothing denies it
+    rf"(?=[\s:=\[(\"“«]*[A-Z](?:[\s.!)\]\"”»]*(?:\n|$)|[)\].:,;\"”»]|\s*(?:है(?!\w)|\()|{_ENDING}))"
+)
+_NOT_ABROAD = (
+    r"(?:\b(?:nicht|kein\w*|falsch\w*|pas|faux|fausse|no|incorrect\w*|não|errad\w+|non|sbagliat\w+|nie|tidak|bukan|salah"
+    r"|không|sai|не|нет|inte|ikke|niet|fout\w*|yanlış|değil|nu|ne|není)\b|n['’]|не|ليس|خاط|गलत|नहीं|ไม่|ผิด|[不非错錯误誤])"
 )
 _ABROAD_RIGHT = r"(?:\s+(?:correcte?|correcta|corretta|correta|juste|exacte|poprawna|benar))?"
 _TITLE = r"(?:results?|selected|chosen|predictions?|verdict|label|output|key|letter|final(?: letter)?)"
 _LETTER_LINE = r"(?=[^\w\n]*[A-Za-z][^\w\n]*(?:\n|$))"
 
-LEADS = [
-    # The groups of each: what makes it a denial. "the answer is", "the correct option would be", "Answer:".
+# A group of a lead that matches denies what follows it.
+STRICT_LEADS = [
+    # "the answer is", "the correct option would be", "Answer:".
     re.compile(
-        rf"\b(?:{NOUN}s?|(?:right|correct|best) one)"
+        rf"\b(?:{NOUN}|answers|(?:right|correct|best) one)"
         rf"(?:(?:\s+(?:left|remaining|here|to (?:the|this) question))?[\"']?"
         rf"\s*(?:{_BE}{_NOT}|:|=>?|->|→|-\s|(?:(?<=answer)|(?<=ans))\.\s)|{_DETAIL}\s*(?:\b{_BE}(?!(?!n['’]t)\w){_NOT}|:))"
         rf"(?:\s*{_ADVERB}\b)*(\s+not\b)?(?:\s+{NOUN})?{_DASH}", re.IGNORECASE),
-    re.compile(rf"{_ABROAD}{_ABROAD_RIGHT}\s*(?:[:：是为為は选選]|应该|應該|应|\(?es\)?\b(?:\s+la\b)?|est\b|lautet\b|ist\b|is\b|é\b|è\b|은|는)+()",
+    re.compile(rf"{_ABROAD}{_ABROAD_RIGHT}\s*(?:[:：是为為は选選]|应该|應該|应|\(?es\)?\b(?:\s+la\b)?|est\b|lautet\b|ist\b|is\b|é\b|è\b|은|는)+",
                re.IGNORECASE),
+    # Any words between the noun and the letter: "La opción correcta es la C", "Đáp án đúng là C", "选C".
+    re.compile(rf"(?<![A-Za-z])(?i:{_ABROAD})(?:(?!{_NOT_ABROAD})(?:[^A-Z\d.,;!?\n]|(?:Option|Antwort)\s)){{0,40}}?{_LETTER_ABROAD}"),
+    re.compile(rf"(?<![不别勿没未])(?:选|選)(?:择|擇)?{_LETTER_ABROAD}"),
     # "Result: C" on a line of its own.
-    re.compile(rf"(?:^|(?<=\n))(?:the\s+|my\s+)?{_TITLE}()\s*[:=]{_LETTER_LINE}", re.IGNORECASE),
-    # "I choose", "I'd go with", "it must be", "so it is", "therefore".
+    re.compile(rf"(?:^|(?<=\n))(?:the\s+|my\s+)?{_TITLE}\s*[:=]{_LETTER_LINE}", re.IGNORECASE),
+    # "I choose", "I'd go with".
     re.compile(
         r"\bI(?:\s+(?:would|will|must|have to|can|am)|['’](?:d|ll|m))?(?:\s+(?:therefore|then|thus|say|going to))*"
         r"\s+(not\s+|don['’]t\s+)?(?:choose|choosing|pick|picking|select|selecting|say"
         r"|go(?:ing)? with|opt for|answer|settle on)"
         r"(?:\s+(?:it(?:\s+is|['’]s)|that|the answer is|option|choice|answer))*", re.IGNORECASE),
-    re.compile(r"(?:^|(?<=[.!?,]\s)|(?<=\n))(?:choose|select|pick|let['’]s (?:choose|select|pick|go with))()(?=\s)",
+    re.compile(r"(?:^|(?<=[.!?,]\s)|(?<=\n))(?:choose|select|pick|let['’]s (?:choose|select|pick|go with))(?=\s)",
                re.IGNORECASE),
-    re.compile(
-        r"\b(?:it|that|this|which)(?:\s+(?:is|was|must be|has to be|should be|would be)|['’]s"
-        r"|\s+leaves(?:\s+(?:us with|only))?)"
-        rf"{_NOT}(?:\s+{_ADVERB})*(?:\s+{NOUN})?", re.IGNORECASE),
+]  # fmt: skip
+IT_IS = re.compile(
+    r"\b(?:it|that|this|which)(?:\s+(?:is|was|must be|has to be|should be|would be)|['’]s"
+    rf"|\s+leaves(?:\s+(?:us with|only))?){_NOT}(?:\s+{_ADVERB})*(?:\s+{NOUN})?", re.IGNORECASE
+)  # fmt: skip
+LOOSE_LEADS = [
     re.compile(rf"(?:^|(?<=[.!?;,]\s)|(?<=\n))(?:therefore|thus|hence|so|finally|conclusion|final"
                rf"|in conclusion|correct)[,:]?(\s+not\b)?(?:\s+(?:the\s+)?{NOUN})?(?=\s)", re.IGNORECASE),
     # "no, wait, actually": what follows takes back what was said before.
-    re.compile(r"(?:^|(?<=[.!?…,;]\s)|(?<=\n))(?:no|wait|sorry|oops|actually|rather|I mean)()(?:[,:…]|\.+)?"
+    re.compile(r"(?:^|(?<=[.!?…,;]\s)|(?<=\n))(?:no|wait|sorry|oops|actually|rather|I mean)(?:[,:…]|\.+)?"
                r"(?:\s+(?:no|wait|sorry|actually|rather|I mean|make that|it['’]s|it is)[,:]?)*(?=[^\S\n])",
                re.IGNORECASE),
 ]  # fmt: skip
-LOOSE_LEADS = LEADS[-2:]
 """Leads that also begin a sentence of the reasoning: "So A is in Italy"."""
 MARKS = [
-    re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
+    re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"),
     re.compile(r"\[\[([^\[\]]{1,200})\]\]"),
     re.compile(r"####\s*([^\n]+)"),
-    re.compile(r"=\s*([^=\n]+)$"),
 ]
+LAST_SIDE = re.compile(r"=\s*([^=\n]+)$")
 BUT = re.compile(r"[^.\n]{0,60}?\bbut(?:\s+rather)?\b", re.IGNORECASE)
 
 # What is said of a choice: "is correct", "should be the answer", "it is"; "is wrong", "cannot be".
 RIGHT = re.compile(
     rf"\s*{CLOSE},?\s+(?:is|was|are|must be|has to be|should be|would be|seems"
     rf"|appears to be)(?:\s+{_ADVERB})*\s+(?:the\s+)?(?:most\s+|only\s+|best\s+)?"
-    r"(?:correct|right|best|true|accurate|appropriate|valid|answer|final answer|one|my answer|my choice|solution)\b"
+    r"(?:correct|right|best|better(?=\s*(?:than|choice|answer|option|fit|[.,;!]|$))"
+    r"|more likely(?! to)|true|accurate|appropriate|valid|answer|final answer|(?<=the )one|my answer|my choice"
+    r"|solution)\b"
     rf"|\s*{CLOSE},?\s+it is(?=[.!]*\s*(?:\n|$))|\s*[:–—-]\s*(?P<word>correct|right|true)\b",
     re.IGNORECASE,
 )
@@ -121,43 +148,60 @@ CROSSED = re.compile(_SIGNED.format(words="incorrect|wrong|false|no|[✗✘✕�
 AFTER_SIGN = re.compile(r"(?<=[✓✔✅☑✗✘✕❌])[ \t]+(?=\(?[A-Z]\b)")
 SIGNED_LETTER = re.compile(r"[ \t]*\(?([A-Z])\)?(?=\s*(?:[✓✔✅☑✗✘✕❌]|[(\[](?i:correct|right|incorrect|wrong)\b))")
 
+LABEL_BEHIND = re.compile(
+    rf"{CLOSE}\.?\s*[,=:→–—-]?\s*(?:which is\s+)?(?:[(\[]\s*(?:(?i:{NOUN})\s+)?(?=[A-Z][)\]])|(?i:{NOUN})\s+[(\[]?"
+    r"|(?<=[=:→–—-]\s)(?=[A-Z]\W*(?:\n|$)))([A-Z])(?![\w'’])"
+)
+"""Behind a choice's text: the label that it is given, as in "Paris (C)"."""
 ASIDE = re.compile(rf"{CLOSE}\s+(?:is|are|was|were|has|have|had|lies|means)\b")
 ALSO = re.compile(
-    rf"{CLOSE}\s*(?:,?\s*(?:and|or|as well as)(?:\s+also)?\b|,|/|&|\+|;)\s*{OPEN}(?:{NOUN}\s+)?{OPEN}", re.IGNORECASE
+    rf"{CLOSE}\s*(?:,?\s*(?:and|or|as well as)(?:\s+also)?\b|,|/|&|\+|;)"
+    rf"(?:\s*(?:possibly|maybe|perhaps|(?:but\s+)?(?:it\s+)?(?:could|might|may)\s+(?:also\s+)?be)\b)?\s*{OPEN}(?:{NOUN}\s+)?{OPEN}",
+    re.IGNORECASE,
 )
 LISTED = re.compile(rf"[\s,&/+]*(?:(?:and|or|nor|as well as)\s+)?(?:(?:{NOUN})s?\s+)?[\s\"'“(\[]*", re.IGNORECASE)
 JOINED = re.compile(r"\b(?:and|or|both)\b|&", re.IGNORECASE)
+PREDICATE = re.compile(
+    rf"{CLOSE}\s+(?:(?:is|are|was|were)\s+"
+    r"(?:the|an?|in|at|on|by|from|of|what|where|who|located|\w{2,}(?:ed|wn|en))\b(?!\s*$)"
+    r"|(?:has|have|fits?|matches|match|works?|applies|satisf(?:y|ies)|holds?|makes? (?:the most )?sense)\b)",
+    re.IGNORECASE,
+)
+"""Behind a letter that is the answer: what tells of it. An adjective may tell why it is not."""
+HEDGED = re.compile(
+    rf"{CLOSE}\s+(?:is|are|was|were)\s+(?:\w+ly\s+|also\s+)?(?:plausible|possible|tempting|close|off|out|wrong)\b",
+    re.IGNORECASE,
+)
+VERB = re.compile(r"(?:is|are|was|were|seems?|appears?|looks?|can|could|may|might|would|does|has)\b")
 REASON = re.compile(
-    rf"{CLOSE}\s*[,;:–—-]?\s*\(?(?:because|since|as(?! well\b)|for(?! (?:example|instance)\b)|given|due to"
-    r"|rather than|instead of|unlike|as opposed to|(?:and\s+)?not)\b",
+    rf"{CLOSE}\s*[,;:–—-]?\s*\(?(?:(?:(?:this|that|it) is )?because|since|as(?! well\b)|for(?! (?:example|instance)\b)"
+    r"|given|due to|rather than|instead of|unlike|as opposed to|(?:and\s+)?not)\b",
     re.IGNORECASE,
 )
 """Behind an answer: a reason, or a contrast with another choice."""
+SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
+UNIT = re.compile(r"(?:\s[^\W\d_]+|[^\W\d_]+)(?:/[^\W\d_]+| per [^\W\d_]+)?(?=[.,;!)]?(?:\s|$))")
 CLAUSE_END = re.compile(r"[.!?](?=\s)|[;\n]|\s(?:but|while)\s", re.IGNORECASE)
 LABEL_DOT = re.compile(r"(?:^|[\n.!?;])\s*[(\[\"'“]*[A-Z]$")
 """Before the period of "C. Paris is correct", which ends no sentence."""
 
 BEFORE_TEXT = re.compile(
-    r"(?:^|[.:;!?,\n(]|\b(?:is|are|was|were|be|it['’]s|that['’]s|say|choose|pick|think|believe|guess|therefore|thus|hence"
-    r"|so|called|probably|likely|definitely|with|but|rather))\s*(?:the|an?)?\s*[\"'“‘(\[]*$",
+    r"(?:^|[.:;!?,\n(]|\b(?:is|are|was|were|be|it['’]s|that['’]s|says?|choose|pick|think|believe|guess|therefore"
+    r"|thus|hence|so|called|known as|probably|likely|definitely|with|but|rather|will|would|through|due to|because of"
+    r"|gives|equals|^by|(?:caused|produced|formed|driven|explained|determined|controlled|measured) by))"
+    r"\s*(?:the|an?)?\s*[\"'“‘(\[]*$",
     re.IGNORECASE,
 )
 AFTER_TEXT = re.compile(
-    r"(?=[\"'”’)\]}]*\s*(?:$|[.!?]+(?:\s|$)|[,;:\n(–—]|\s-\s|\b(?:is|are|was|were|because|since|as|which|who|that|due|but|and"
-    r"|or|not|has|have|can|would|will|here|for|rather|instead|unlike)\b))",
+    r"(?=[\"'”’)\]}]*\s*(?:$|[.!?]+(?:\s|$)|[,;:\n(\[–—]|\s-\s(?!\d)|\b(?:is|are|was|were|because|since|as|which|who|that|due|but|and"
+    r"|or|not|has|have|can|would|will|fits?|matches|here|for|rather|instead|unlike)\b))",
     re.IGNORECASE,
 )
 TOLD = re.compile(
-    rf"{CLOSE}\s+(?:(?:is|are|was|were)\s+(?:in|at|on|an?|the|located|found)|has|lies|lie)\b", re.IGNORECASE
-)
-"""Behind a choice that is talked about, as a reason for another."""
-_NO = re.compile(
-    r"\b(?:not|n['’]t|never|neither|nor|than|except(?: for)?|instead of|unlike"
-    r"|(?:anything|everything|all|any|nothing) but)\s+(?:the\s+|an?\s+)?[\"'“(]*$",
+    rf"{CLOSE}\s+(?:(?:is|are|was|were)\s+(?:in|at|on|an?|the|located|found)|has|lies|lie)\b|{CLOSE}\s+(?:is|are|was|were)$",
     re.IGNORECASE,
 )
-_COMPARED = re.compile(r"(?<!rather )(?<!other )\bthan\s+(?:the\s+|an?\s+)?[\"'“(]*$", re.IGNORECASE)
-
+"""Behind a choice that is talked about, as a reason for another."""
 # A capital at the end of an answer that is no part of a name: what may stand before it.
 LETTER_AT_END = re.compile(
     r"(?:[:,;–—→…]|(?<=\s)-|\b(?:probably|definitely|certainly|likely|maybe|perhaps|possibly|clearly|obviously|surely"
@@ -169,64 +213,3 @@ LETTER_AT_END = re.compile(
 LONE_CAPITAL = re.compile(
     r"(?<![\w'’])(?:[B-HJ-Z](?![\w'’])|A(?!['’]|\w|\s+[a-z])|A(?=\s+(?:is|was|and|or|seems|looks)\b))"
 )
-ANY_DENIAL = re.compile(
-    r"n['’]t\b|\b(?:not|cannot|never|neither|nor|no|none|nobody|except|excluding|unlike|instead|rather|without|wrong"
-    r"|false|incorrect|eliminate|eliminating|rule|ruling|doubt|doubtful|unlikely|hardly|anything)\b",
-    re.IGNORECASE,
-)
-
-# What takes a statement back before it is made: "I doubt that ...", "if it were France, ...".
-_WINDOW = 200
-_SENTENCE_PART = re.compile(
-    r"[.!?;…](?=\s)|\n|\b(?:but|therefore|thus|hence|however|yet|(?<!if )(?<!is )(?<!be )(?<!was )(?<!were )so)\b",
-    re.IGNORECASE,
-)
-_CLAUSE_PART = re.compile(r"\b(?:and|because|since|instead|whereas|while)\b", re.IGNORECASE)
-_THINK = (
-    r"(?:think|believe|say|claim|agree|guess|suppose|expect|feel|consider|conclude|imagine|accept|assume|argue|choose"
-    r"|pick|select|go with|mean|see (?:how|why))"
-)
-_CERTAIN = r"(?:true|the case|correct|right|clear|certain|obvious|likely|possible|sure|convinced)"
-_DOUBTED = re.compile(
-    rf"(?:n['’]t|\bnot|\bnever|\bcannot|\bhardly)\s+(?:\w+\s+)?(?:{_THINK}|{_CERTAIN})\b"
-    r"|\b(?:I|we|would|highly|seriously|really|strongly|do)\s+doubt\b|\bdoubtful\b"
-    r"|\b(?:unlikely|improbable|impossible|no (?:way|chance|reason|evidence)|no one|nobody|none)\b"
-    r"|\b(?:deny|denies|disagree|reject|refuse|(?:wrong|incorrect|mistake|mistaken|hard|difficult) to)\b"
-    r"|\b(?:false|untrue|wrong|misconception|myth) that\b|\b(?:whether|wonder)\b|\bif\s+(?:it|that|this|the|my)\b"
-    r"|\b(?:some|people|students|others|you|one)\s+(?:people\s+|students\s+)?(?:(?:may|might|could|would)\s+)?"
-    r"(?:be tempted to\s+)?(?:think|say|believe|guess)\b",
-    re.IGNORECASE,
-)
-_OWN_IF = (  # "if I had to guess", "if we look at the map": no condition of the answer
-    r"(?:anything\b|(?:I|we|you|one)(?:['’](?:m|re|ve)|\s+am|\s+are)?\s+(?:(?:had|have|were|need|forced) to|must|recall"
-    r"|remember|not mistaken|understand|look|add|consider|eliminate|exclude|use|take|apply|combine|compare|solve"
-    r"|compute|calculate|check|go by|substitute|plug|put|follow|multiply|divide|subtract)\b)"
-)
-_THAT = re.compile(r"\bthat(?:\s+(?:the|my|correct|right|best))*\s*$", re.IGNORECASE)
-_CONDITION = re.compile(
-    rf"^\W*(?:(?:only|and|or|then)\s+)?(?:if\s+(?!{_OWN_IF})|(?:had|were|suppose|imagine|supposing|assume)\s+"
-    r"(?:it|the|this|that|we|they|you|I)\b)",
-    re.IGNORECASE,
-)
-CONDITIONAL = re.compile(rf"{CLOSE},?\s+(?:only\s+)?(?:if\s+(?!{_OWN_IF}|and only)|unless\s)", re.IGNORECASE)
-"""Behind a choice: it is one on a condition only."""
-
-
-def is_refused(text: str, position: int) -> bool:
-    """True if what stands at a place is named only to be denied: "not Rome", "rather than Rome"."""
-    return _NO.search(text, max(0, position - 40), position) is not None
-
-
-def is_compared(text: str, position: int) -> bool:
-    """True behind "larger than", which denies nothing."""
-    return _COMPARED.search(text, max(0, position - 40), position) is not None
-
-
-def is_doubted(text: str, position: int) -> bool:
-    """True if the clause before a place says that what follows is not so, or so on a condition only."""
-    part = _SENTENCE_PART.split(text[max(0, position - _WINDOW) : position])[-1]
-    if _CONDITION.match(part):
-        return True
-    # A comma ends what "I don't think" reaches ("I don't think so, it is C"), unless "that" takes it up again.
-    clause = part if _THAT.search(part) else part.rpartition(",")[2]
-    return _DOUBTED.search(_CLAUSE_PART.split(clause)[-1]) is not None

@@ -9,27 +9,29 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable
-from fractions import Fraction
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.answer_parsing import normal_forms, normalise
 from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.grading.code_sandbox import Outcome, run_program
 from calibration_tuning.grading.list_parsing import items
-from calibration_tuning.grading.math_parsing import final_answer, in_latex, is_quantity, parts, without_exponents
-from calibration_tuning.grading.number_parsing import plain_number, read_number
+from calibration_tuning.grading.math_parsing import WORD, final_answer, in_latex, is_quantity, parts, without_exponents
+from calibration_tuning.grading.number_parsing import numbers_in, plain_number, read_number
 from calibration_tuning.grading.program_parsing import program_with
 from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.records import Question
 
 _APOSTROPHE = re.compile("['’ʼ`]")
+_AROUND = re.compile(r"(([*`$])\2{0,2})(?!\2|\s)(.+)(?<!\s)\1|\\(?:boxed|text|mathrm|textbf|mathbf)\{(.*)\}")
 _INVERTED = re.compile(r"([^,]+),\s*([^,]+)")
 _LEADING_ZERO = re.compile(r"[-+]?0\d")
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?!\d))?")
 _MARKUP = re.compile(r"\$|\\boxed|\\\(|\\\[")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]*)\}")
-_PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}")
+_PROSE = re.compile(rf"(?<![\\A-Za-z{{])(?:{WORD})")
+_RELATION = re.compile(r"[<>≤≥≠]|\\(?:[lg](?:eq?|t)|neq?)(?:slant)?(?![A-Za-z])")
+_LONE_RELATION = re.compile(rf"(?:[\s$(]|\\[(\[])*(?:{_RELATION.pattern})")
 _SCIENTIFIC = re.compile(r"\d\s*(?:\\times|\\cdot|[×·*])\s*10\s*(?:\^|[⁰¹²³⁴-⁹⁻])")
 _WORDS = re.compile(r"[A-Za-z][a-z]+(?: [A-Za-z][a-z]+)*")
 _MATH_SECONDS = 5
@@ -54,14 +56,21 @@ def _same_number(reference: str, answer: str) -> bool:
 
 
 def case_sensitive(question: Question, answer: str) -> bool:
-    """True if every character of the answer matches a reference, except a final period. For symbols: Co is not CO."""
-    proposed = _as_written(answer)
-    return bool(proposed) and proposed in map(_as_written, question.references)
+    """True if every character of the answer matches a reference, except a final period and markup around all of it
+    (**Au**, `Au`, \\boxed{Au}). For symbols: Co is not CO."""
+    forms = {_as_written(answer), _as_written(_without_markup(_as_written(answer)))} - {""}
+    return not forms.isdisjoint(map(_as_written, question.references))
 
 
 def _as_written(text: str) -> str:
     bare = unicodedata.normalize("NFC", text).strip()
     return bare.removesuffix(".") or bare
+
+
+def _without_markup(text: str) -> str:
+    while match := _AROUND.fullmatch(text.strip()):
+        text = match[3] or match[4]
+    return text
 
 
 def fuzzy(question: Question, answer: str) -> bool:
@@ -86,7 +95,7 @@ def fuzzy(question: Question, answer: str) -> bool:
 
 def numeric(question: Question, answer: str) -> bool:
     """The number that the answer comes to equals a reference, however both are written; see `read_number`."""
-    proposed = read_number(answer)
+    proposed = read_number(answer, given=numbers_in(question.question))
     return proposed is not None and any(proposed == read_number(reference) for reference in question.references)
 
 
@@ -128,6 +137,8 @@ def _all_match(needed: list[str], proposed: list[str]) -> bool:
 def _math_equal(reference: str, proposed: str) -> bool:
     from math_verify import parse, verify
 
+    if _LONE_RELATION.match(proposed) and not _RELATION.search(reference):
+        return False  # "≤ 5" is not 5
     numbers = [plain_number(text) if "%" not in text else None for text in (reference, proposed)]
     if None not in numbers:
         return numbers[0] == numbers[1]  # math-verify rounds to six digits
@@ -147,10 +158,12 @@ def _math_equal(reference: str, proposed: str) -> bool:
 
 def choice(question: Question, answer: str) -> bool:
     """The text of the right choice, or its letter; any other reference is right too."""
-    index = choice_index(answer, question.choices or [], lettered=question.style == "choice")
-    if index is None:
-        return exact(question, answer)
-    return (question.choices or [])[index] in question.references
+    choices = question.choices or []
+    index = choice_index(answer, choices, lettered=question.style == "choice")
+    if index is not None:
+        return choices[index] in question.references
+    others = [reference for reference in question.references if reference not in choices]
+    return exact(question.model_copy(update={"references": others}), answer)
 
 
 def set_of_items(question: Question, answer: str) -> float:
@@ -198,11 +211,6 @@ def grade(question: Question, answer: str) -> float:
     A trace of reasoning is no part of the answer; see `without_trace`.
     """
     return float(GRADERS[question.grader](question, without_trace(answer)))
-
-
-def as_number(reference: str) -> Fraction | None:
-    """The number that a reference is, without a currency or percent sign; None if it is not just a number."""
-    return plain_number(reference)
 
 
 def _as_latex(text: str, is_number: bool) -> str:

@@ -5,42 +5,68 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from calibration_tuning.grading.answer_parsing import normal_forms, normalise
+from calibration_tuning.grading.answer_parsing import THOUSANDS, normal_forms, normalise
+from calibration_tuning.grading.conclusion import boxed, unstyled
 
 # Between items: commas and the like of all scripts, line ends, "and". A dot between two katakana parts a name.
 _BETWEEN = (
-    r"[,;\n\t•◦▪●○‣►、，；|،؛؍]|(?<![ァ-ヿ])・|・(?![ァ-ヿ])|</?(?:br|li|ul|ol|p)\s*/?>|\s[&+/·]\s"
+    r"[,;\n\t•◦▪●○‣►、，；|،؛؍]|(?<![ァ-ヿ])・|・(?![ァ-ヿ])|</?(?:br|li|ul|ol|p)\s*/?>|\s[&+/·]\s|→|[-=]>|\s>\s"
     r"|(?<=[^\W\d_])/(?=[^\W\d_])|\b(?:and|as well as|along with|plus)\b"
 )
-_LINE = r"(?:^|(?<=\n))[^\S\n]*"
+_LINE = r"(?:^|(?<=\n))[^\S\n]*(?:\*\*|__)?"
+_NAME = r"(?=[ \t*_\"'“(]*[^\W\d])"
 # Before one: bullets, numbers, letters in brackets. Letters and numerals with a period: see `_without_labels`.
 _BEFORE = (
-    rf"{_LINE}[-+*–—·]\s|(?:^|(?<=\s))\(?\d{{1,2}}[.)](?=[ \t])|[①-⑳]|{_LINE}\(?(?-i:[a-h])[.)](?=[ \t])"
-    r"|(?:^|(?<=[\s,;]))\((?:[a-h]|[ivx]{1,5})\)(?=[ \t])"
+    rf"{_LINE}(?:[-+*–—·]\s+)?\[[ xX]\](?=\s)|{_LINE}[-+*–—·]\s|(?:^|(?<=\s))\(?\d{{1,2}}[.)](?=[ \t])|[①-⑳]"
+    rf"|{_LINE}(?:\d{{1,2}}(?:[.)]|\s*[-–—:]\s){_NAME}|#\d{{1,2}}[.:)]?\s)|\d\ufe0f?\u20e3"
+    rf"|{_LINE}\(?(?-i:[a-h])[.)](?=[ \t])|(?:^|(?<=[\s,;]))\((?:[a-h]|[ivx]{{1,5}})\)(?=[ \t])"
 )
 _SEPARATOR = re.compile(rf"{_BETWEEN}|{_BEFORE}", re.IGNORECASE)
 _LABEL = re.compile(r"[ \t]*\(?([A-Za-z]|[IVX]{2,5}|[ivx]{2,5})[.)](?=[ \t])[ \t]*")
 _LETTERS = [chr(ord("A") + number) for number in range(26)]
 _NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$", re.MULTILINE)
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _BRACKETS = re.compile(r"\([^()\n]*\)")
 _WRAPPED = re.compile(r"\s*\(((?:[^()]|\([^()]*\))*)\)[\s.]*")
 # Words that join two items, only where both are known: many are also parts of names, or words of other languages.
 _CONJUNCTION = re.compile(
     r"\s(?:y|e|et|und|og|och|en|or|then|followed by|together with|o|ou|u|oder|eller|i|oraz|a|și|și|si|és|ja|tai|dan"
     r"|atau|và|va|hoặc|ve|veya|и|та|і|или|або|και|ή|और|तथा|या|এবং|اور|או)\s|\s(?:و|ו)\s?|أو\s|\sو(?=\w)"
-    r"|[和与及と與或や・]|以及|または|および|そして|또는|그리고|하고 |과 |와 |\.\s",
+    r"|[和与及と與或や・]|以及|または|および|そして|또는|그리고|하고 |과 |와 |\.\s|\s[-–—]\s",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"^.*(?::|\b(?:are|is|were|was|includes?|including|namely|both|also|either|then|finally|lastly|next|comprise|contains?)\b)\s*",
+    r"^.*(?:[:=]|\b(?:sure|certainly|of course|absolutely)[!.]|\b(?:are|is|were|was|includes?|including|namely|both"
+    r"|also|either|then|(?:first|second|third|final|last)(?:ly)?|next|comprise|contains?)\b)\s*",
     re.DOTALL | re.IGNORECASE,
 )
 _REST = re.compile(r"\s*(?:[.(:;!–—]|\s-|\b(?:are|is|were|was|which|who|that|etc|respectively|too)\b).*$", re.DOTALL)
 _NO_ITEM = frozenset(
-    {"", "etc", "so on", "and so on", "sure", "certainly", "of course", "others", "more", "here you go"}
+    {
+        "",
+        "etc",
+        "so on",
+        "and so on",
+        "sure",
+        "certainly",
+        "of course",
+        "others",
+        "more",
+        "here you go",
+        "first",
+        "firstly",
+    }
 )
+# "All but France, Spain" and "none of these: ..." name what is not meant, unless the list comes after a colon.
+_EXCLUDED = re.compile(
+    r"\W*((?:all|every\w*|any\w*|none)\b[^:;,\n]{0,40}?\b(?:but|except|besides|other\s+than|apart\s+from)|none\s+of"
+    r"|neither)\b[^:]*$",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"\b(?:you|me|i|is|are|was|were|have|has|hope|note|these|this)\b.*[.!?)*]\s*$", re.DOTALL | re.IGNORECASE
+)
+_FORMULA = re.compile(r"\s*(?:\$\$?|\\[(\[])([^$]+?)(?:\$\$?|\\[)\]])[\s.]*")
 
 
 def items(answer: str, known: Collection[str]) -> Iterator[str]:
@@ -54,6 +80,9 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
         yield whole
         return
     answer = _bare(answer, known)
+    excluded = _EXCLUDED.match(answer)
+    if excluded and not any(item.startswith(normalise(excluded[1])) for item in known):
+        return
     edges = _edges(answer, known)
     pieces = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if answer[a:b].strip(" \t\r.")]
     longest = max((len(item.split()) for item in known), default=1)  # no piece is shorter than a word
@@ -64,15 +93,24 @@ def items(answer: str, known: Collection[str]) -> Iterator[str]:
         end = next((e for e in ends if _known(answer[start : pieces[e][1]], known)), position)
         text = answer[start : pieces[end][1]]
         if end > position or not text.rstrip().endswith(":"):
-            yield from (item for item in _read(text, known) if item not in _NO_ITEM)
+            yield from (item for item in _read(text, known) if item in known or _is_item(item))
         position = end + 1
 
 
+def _is_item(text: str) -> bool:
+    return text not in _NO_ITEM and any(map(str.isalnum, text))
+
+
 def _bare(answer: str, known: Collection[str]) -> str:
-    """The answer without code fences, brackets around all of it, and labels before its lines."""
+    """The answer without code fences, a box, dollars or brackets around all of it, a closing remark, and labels before
+    its lines."""
     answer = _FENCE.sub("", answer).replace("：", ":")
-    if wrapped := _WRAPPED.fullmatch(answer):
+    answer = unstyled(", ".join(content for _, _, content in boxed(answer)) or answer)
+    if wrapped := _FORMULA.fullmatch(answer) or _WRAPPED.fullmatch(answer):
         answer = wrapped[1]
+    before, _, last = answer.rstrip().rpartition("\n\n")
+    if before and _REMARK.search(last) and not any(item in known for item in items(last, known)):
+        answer = before
     return _without_labels(answer, known)
 
 
@@ -96,7 +134,7 @@ def _edges(answer: str, known: Collection[str]) -> list[int]:
     """Where the pieces of a list begin and end. A comma of thousands parts known items only."""
     words = {word for item in known for word in item.split()}
     whole = [match.span() for match in _BRACKETS.finditer(answer)]
-    for number in _THOUSANDS.finditer(answer):
+    for number in THOUSANDS.finditer(answer):
         parts = number.group().split(",")
         if normalise(number.group()) in words or not any(part in known for part in parts):
             whole.append(number.span())
@@ -115,13 +153,14 @@ def _known(text: str, known: Collection[str]) -> str | None:
 def _read(text: str, known: Collection[str]) -> list[str]:
     """The item of a piece: itself, what stands in it without a lead-in or remark, or several that a word joins."""
     lead = _LEAD.sub("", text)
-    readings = list(dict.fromkeys((text, lead, text.partition(":")[2])))
+    formula = _FORMULA.fullmatch(text)
+    readings = list(dict.fromkeys((text, lead, text.partition(":")[2], formula[1] if formula else text)))
     if item := next(filter(None, (_known(reading, known) for reading in readings)), None):
         return [item]
     for reading in readings:
-        joined = [_known(part, known) for part in _CONJUNCTION.split(reading.strip()) if part]
-        if len(joined) > 1 and all(joined):
-            return [item for item in joined if item]
+        parts = [part for part in _CONJUNCTION.split(reading.strip()) if part.strip()]
+        if len([part for part in parts if _known(part, known)]) > 1:
+            return [_known(part, known) or normalise(part) for part in parts]
     remarked = [rest for reading in readings if (rest := _REST.sub("", reading)) != reading]
     if item := next(filter(None, (_known(rest, known) for rest in remarked)), None):
         return [item]

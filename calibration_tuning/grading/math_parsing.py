@@ -6,15 +6,14 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from calibration_tuning.grading.conclusion import last_said, marked
+from calibration_tuning.grading.number_digits import VULGAR
+
 
 def _root(match: re.Match[str]) -> str:
     return rf"\sqrt{{{match[1] or match[2]}}}"
 
 
-_HASHES = re.compile(r"####\s*([-+$€£]?\.?\d[^\n]*)")
-_ANSWER_IS = re.compile(r"\banswer\s*(?:is|:|=)\s*:?\s*([^\n]+?)\.?(?=\s*\n|\s*$|\.\s)", re.IGNORECASE)
-# Not the end of a sentence, nor an empty line.
-_BETWEEN_BOXES = re.compile(r"(?!.*(?:[.!?]|\n\s*\n))\W*(?:and|or)?\W*", re.IGNORECASE | re.DOTALL)
 _SEPARATOR = re.compile(
     r"\s*(?:,\s*(?:and|or)\b|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|;|,(?!\d{3}(?!\d)))\s*", re.IGNORECASE
 )
@@ -27,53 +26,28 @@ _LEAD = re.compile(r"^[A-Za-z\s]*\b(?:are|is):?\s+")
 _SCIENTIFIC = re.compile(r"(?<![\w.])([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,3})(?![\w.])")
 _LONGEST_EXPONENT = 400
 
-_VULGAR = {sign: unicodedata.normalize("NFKC", sign).split("⁄") for sign in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
 _LATEX: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"∞"), r"\\infty "),
     (re.compile(r"(?<=[\w)}\]])[²³¹⁰⁴-⁹⁻⁺]+"), lambda match: f"^{{{unicodedata.normalize('NFKC', match[0])}}}"),
-    (re.compile(rf"[{''.join(_VULGAR)}]"), lambda match: r"\frac{{{}}}{{{}}}".format(*_VULGAR[match[0]])),
+    (re.compile(rf"[{''.join(VULGAR)}]"), lambda match: r"\frac{{{}}}{{{}}}".format(*VULGAR[match[0]].split("/"))),
     (re.compile(r"(?:(?<![\\A-Za-z])sqrt|√)\s*\(([^()]*)\)|√\s*(\d+(?:\.\d+)?|[A-Za-z])"), _root),
     (re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])"), r"\\pi "),
     (re.compile(r"(?<=[\w)])\*\*(?=[\w(])"), "^"),
     (re.compile(r"(?<![\d/.^] )(?<![\d/.^])(\d+) (\d+)/(\d+)(?![\d/.])"), r"\1\\frac{\2}{\3}"),  # 1 1/2
 ]
 _NUMBER = re.compile(r"(?<![A-Za-z\d.])\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?")
-_BESIDE = re.compile(  # a word, a unit of one letter, or a sign that joins
-    r"[A-Za-z]{2,}|\d\s?[°µΩ]?[AVWNJKLTFCHhgmls](?![A-Za-z])|\d\s*[Ω²³¹⁰⁴-⁹½⅓⅔¼¾]|[:_;&|~]|#\d|\+\s*$|\.\."
+WORD = r"[A-Za-z]{2,}|[^\W\d_A-Za-z\u0370-\u03ff]"
+"""A word, in other scripts than Latin and Greek from its first letter on."""
+_BESIDE = re.compile(  # a word, a unit or scale of one letter, or a sign that joins
+    rf"{WORD}|\d\s?[°µΩ]?[AVWNJKLTFCHhgmlskMBb](?![A-Za-z])|\d\s*[Ω²³¹⁰⁴-⁹½⅓⅔¼¾‰→～〜—]|[:_;&|~]|#\d|\+\s*$|\.\.|°\s*\d"
 )
 _WORKED = re.compile(r"=|\b(?:is|are|so|makes?|gives?|equals?|yields?|totals?|thus|hence|therefore)\b", re.IGNORECASE)
 
 
 def final_answer(answer: str) -> str:
-    r"""What a worked solution comes to: its last \boxed, what follows its last "####" or "answer is", or all of it.
-
-    Boxes with nothing but "and", "or" and signs between them are one answer of several parts, joined by "and"; a part
-    that is said twice counts once.
-    """
-    boxes = _boxes(answer)
-    if boxes:
-        first = len(boxes) - 1
-        while first and _BETWEEN_BOXES.fullmatch(answer[boxes[first - 1][1] : boxes[first][0]]):
-            first -= 1
-        return " and ".join(dict.fromkeys(content.strip() for _, _, content in boxes[first:]))
-    matches = _HASHES.findall(answer) or _ANSWER_IS.findall(answer)
-    return (matches[-1] if matches else answer).strip()
-
-
-def _boxes(text: str) -> list[tuple[int, int, str]]:
-    r"""Begin, end and content of every \boxed or \fbox; one that is cut off is none."""
-    boxes = []
-    for match in re.finditer(r"\\(?:boxed|fbox)\s*(?:\{|(?=\w))", text):
-        if not match.group().endswith("{"):
-            boxes.append((match.start(), match.end() + 1, text[match.end()]))
-            continue
-        depth, end = 1, match.end()
-        while depth and end < len(text):
-            depth += (text[end] == "{") - (text[end] == "}")
-            end += 1
-        if not depth:
-            boxes.append((match.start(), end, text[match.end() : end - 1]))
-    return boxes
+    r"""What a worked solution comes to: its last \boxed, "####" or "answer is", or all of it; see `conclusion`."""
+    said = last_said(answer)
+    return (marked(said) or [said])[-1].strip()
 
 
 def parts(text: str) -> list[str]:

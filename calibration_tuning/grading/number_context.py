@@ -15,41 +15,64 @@ _FUNCTION = r"(?:sqrt|log|ln|exp|sin|cos|tan|cot)"
 _LETTER = r"(?-i:(?!a\b)[a-z])(?![A-Za-z'])"
 _COMMAND = rf"\\(?:pi|sqrt|d?frac|tfrac|theta|alpha|beta|infty|[bp]?mod|{_FUNCTION})(?![A-Za-z])"
 _CONNECTION = (
-    r"(?:-|—|to|or|and|through|until|till?|plus|minus|times|over|past|plus or minus|(?:divided|multiplied)\s+by"
-    r"|(?:more|less|fewer|greater)\s+than|vs\.?|versus|mod|~|/|:|,|;|\+/-|±|\+|\*|÷|\^|x|=|&|\||\.{2,}|…)"
+    r"(?:-|—|to|or|and|through|thru|until|till?|plus|minus|times|over|past|plus or minus|(?:divided|multiplied)\s+by|by"
+    r"|(?:more|less|fewer|greater)\s+than|vs\.?|versus|mod|choose|point|~|/|:|,|;|\+/-|±|\+|\*|÷|\^|x|=|&|\||\.{2,}|…"
+    r"|[-=]?>|→|～|〜|bis|à|al?|até|hasta|до|oder|ou|o|или|und|et|y|e|и|至|到|或|和|から|か|에서|부터|또는)"
 )
 _BEYOND = "(?:fewer|greater|higher|lower|above|below|over|under|up)"
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_LARGER = r"(?:years?|months?|weeks?|days?|hours?|hrs?|h|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|euros?|°)\.?"
-_SMALLER = r"(?:months?|weeks?|days?|hours?|minutes?|mins?|m|seconds?|secs?|s|inch|inches|in|ounces?|oz|cents?)\b"
+_LARGER = (
+    r"(?:years?|months?|weeks?|days?|hours?|hrs?|h|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|euros?|°"
+    r"|[年月时時分])\.?"
+)
+_METRIC = r"(?:(?:kilo|centi|milli)?(?:met(?:er|re)|gram|lit(?:er|re))s?|[ckm]?[mgl]|t)"
+_SMALLER = (
+    rf"(?:months?|weeks?|days?|hours?|minutes?|mins?|m|seconds?|secs?|s|inch|inches|in|ounces?|oz|cents?|{_METRIC})\b"
+)
 _NUMBER = rf"(?:[\d.]+|(?:{WORD}[\s-]?)+)"
 
+_FUNCTION_WORDS = (
+    r"(?:\s+(?:be|been|have|possibly|think|believe|expect|say|equals?|as|that|it|it's|this|the|answer|is|was|would"
+    r"|to))*"
+)
+"""Between a denial and what it denies: "I don't think it's 5", unlike "those who do not sing are 5"."""
+
 _AFTER = {
-    "another number": rf"\s*[$€£%]?\s*{_CONNECTION}\s*(?:and\s+|or\s+)?{_ANOTHER}| [-+]?\.?\d|\n[-+]?[\d.,]+(?:\n|$)",
+    "another number": rf"\s*[$€£%]?\s*{_CONNECTION}\s*(?:and\s+|or\s+)?{_ANOTHER}| [-+]?\.?\d|\d"
+    r"|\n[-+]?[\d.,]+(?:\n|$)",
     "a range with units": rf"\s*(?P<unit>[A-Za-z°]+)\s*(?:-|—|to|or|and)\s*{_ANOTHER}[\d.,]*\s*(?P=unit)\b",
-    "a smaller unit": rf"\s*{_LARGER}\s*(?:{_ANOTHER}|(?:,\s*|,?\s+and\s+){_NUMBER}\s*{_SMALLER})|'\s*\d",
-    "a sum of quantities": r"\s*[A-Za-z]+\s*\+\s*\d",
+    "a smaller unit": rf"\s*(?:{_LARGER}\s*|{_METRIC}\s+){_ANOTHER}|'\s*\d"
+    rf"|\s*(?:{_LARGER}|{_METRIC})(?:,\s*|,?\s+and\s+){_NUMBER}\s*{_SMALLER}",
+    "a sum of quantities": rf"\s*[A-Za-z]+\s*(?:[-+*÷]|plus|minus|times|(?:divided|multiplied)\s+by)\s*{_ANOTHER}",
+    "a remainder": r"\s*,?\s*(?:with\s+)?(?:a\s+)?(?:remainder|rem\b|r\.?\s?\d)",
+    "a scale": r"\s?(?:(?:mil|googol)\b|(?:b|tr|quadr|quint|sext)il+[ih]*[oóõ]\w+|[‰‱])",
     "a date": rf"(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH},?\s+\d",
     "a ratio": rf"\s+in\s+(?:\d{{1,2}}|100|1,?000|{WORD})\b|\s+out\s+of\s+(?:the\s+)?(?:\d|{WORD}\b)|\s+to\s+one\b",
-    "a product": rf"\s*%?\s+of\s+{_ANOTHER}",
-    "an alternative": r"\s*[$%]?\s+or\s+(?!so\b|thereabouts\b)",
+    "a product": rf"\s*(?:%|per\s?cent)?\s+of\s+{_ANOTHER}",
+    "an alternative": r"\s*[$%]?[\s,(]+(?:or\s+(?!so\b|thereabouts\b)|maybe\b|perhaps\b|but\s+(?:could|might|may)\b)",
     "a bound": rf"\s*[$%°]?[A-Za-z]*\s*(?:or\s+(?:more|less|{_BEYOND}|older|younger)\b|at\s+(?:the\s+)?(?:very\s+)?"
-    rf"(?:most|least|max|min))|\s*\$?\s*and\s+(?:more|{_BEYOND})\b|\s+plus\W*$",
+    rf"(?:most|least|max|min))|\s*\$?\s*and\s+(?:more|{_BEYOND})\b|\s+plus\W*$"
+    r"|\s*(?:以上|以下|以内|未満|未满|を超|多|余|餘|或更多|이상|이하|미만|초과)"
+    r"|\s+(?:oder|ou|o|или)\s+(?:mehr|weniger|plus|moins|más|menos|mais|более|менее)\b",
+    "a denial": r"\s*(?:ではな|じゃな|不对|不對|不正确|[가이]\s?아[니닙])",
     "a relation": r"\s*(?:[≤≥≠]|!=|[<>]=?\s*(?:[-+]?\d|[A-Za-z]\b(?!>)))",
-    "a power": r"\s*\$?\s*(?:squared|cubed|factorial|to\s+the\s+(?:power|\w+\s+power))\b|_\{?\w",
+    "a power": r"\s*\$?\s*(?:squared|cubed|factorial|to\s+the\s+(?:power|\d\w+|\w+\s+power))\b|_\{?\w",
     "an operation": rf"\s*(?:±|[*^÷/](?=\w)|\+(?!\w))|\s*(?:[-+*÷&]|\band\b)\s*{_LETTER}",
-    "a variable": r"(?-i:[xzijnqr]|[xyz]{2,})(?![A-Za-z'])"
+    "a variable": r" ?(?-i:[xzijnqr]|[xyz]{2,})(?![A-Za-z'])"
     rf"|(?:(?-i:[a-z])| {_LETTER})(?:\^\d+)?\s*[-+*÷]\s*(?:\d|\(|{_LETTER})",
     "a factor": rf"\s*(?:[πθλφαβγ∞√∛]|{_COMMAND})|\s?(?:pi|{_FUNCTION})\b|\([-+]?\w\s*[-+*/)]",
     "a name": r"[A-Za-z]+\d|s\b|'s\b|\.\d|\s*-\s*[$€£]\d",
 }
 _BEFORE = {
+    "another number": rf"\d[%°]?\s*(?!=){_CONNECTION}(?:\s+(?:and|or))?",
     "a sign": r"[<>≤≥≠±/^√∛÷]",
     "a ratio": r"\d\s*:",
     "a range": rf"\b(?:between|from|either|or|nor)|\b{WORD}\s*[-/]|\b{WORD}\s+(?:to|and|through|past)",
     "a bound": r"\b(?:than|at\s+(?:least|most)|(?:or|over|under|above|below|exceed(?:s|ing)?|within|beyond|upwards\s+of"
-    r"|in\s+excess\s+of|up\s+to|or\s+equal\s+to|m(?:in|ax)(?:imum)?\s+of))",
-    "a denial": r"\b(?:not|\w+n't)",
+    r"|in\s+excess\s+of|up\s+to|or\s+equal\s+to|m(?:in|ax)(?:imum)?\s+of))"
+    r"|\b(?:mindestens|höchstens|(?:mehr|weniger)\s+als|(?:plus|moins|más|menos)\s+de|au\s+(?:moins|plus)|al\s+menos"
+    r"|более|менее|больше|меньше)|[超過过]过?|[大小多少高低]于|[至最][少多高低]|不到|不足|少なくとも|최소|최대",
+    "a denial": rf"(?:\b(?:not|never|cannot|neither|anything\s+but|nicht|pas|no\s+es|не)|n['’]t|不是){_FUNCTION_WORDS}",
     "a time": rf"\b(?:half|quarter|minutes?|{WORD})\s+past",
     "a measure": r"\b(?:few|several|couple\s+of|percent\s+of)|%\s+of",
     "a function": rf"(?:\b|\\){_FUNCTION}\s*[({{]?|\broots?\s+of|\b(?:square|cube|factorial|reciprocal|logarithm)\s+of",

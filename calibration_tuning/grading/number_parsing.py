@@ -1,165 +1,150 @@
-"""Numbers as people write them: separators, fractions, powers, scale words, number words. A range is no number."""
+"""The number that an answer comes to. A range, list, bound, date or sum is no number."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from fractions import Fraction
 
+from calibration_tuning.grading.conclusion import last_said, marked
 from calibration_tuning.grading.number_context import is_partial
-from calibration_tuning.grading.number_words import PART, SCALE, SCALES, Found, and_parts, factor_before, find_words
-from calibration_tuning.grading.number_words import share as share_of
+from calibration_tuning.grading.number_digits import START, find_digits, rewritten, value_of
+from calibration_tuning.grading.number_words import WORD, Found, factor_before, find_words
 
-_CHARACTERS = str.maketrans({**dict.fromkeys("−–‒‐‑﹣－", "-"), **dict.fromkeys("\u00a0\u2007\u2009\u202f", " "),
-                             **dict.fromkeys("×⋅·∙", "*"), "⁄": "/", "’": "'", "，": ",", "．": "."})  # fmt: skip
-_VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
-           "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅐": "1/7",
-    "⅑": "1/9", "⅒": "1/10"}  # fmt: skip
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-_RELATIONS = {"geq": "≥", "ge": "≥", "leq": "≤", "le": "≤", "neq": "≠", "ne": "≠", "gt": ">", "lt": "<", "pm": "±",
-              "mp": "±", "div": "÷", "times": "*", "cdot": "*", "approx": "≈", "ldots": "…", "dots": "…"}  # fmt: skip
-_STYLES = "(?:text|math)(?:bf|it|rm|sf|tt|normal)?|mbox|underline|boldsymbol|bm"
-_REWRITTEN = [
-    (re.compile(r"(?<=[\d)])([⁰¹²³⁴-⁹⁻⁺]+)"), lambda match: "^" + match[1].translate(_RAISED)),
-    (re.compile(r"\\[dt]?frac(?:\{(-?\d+)\}\{(\d+)\}|\s*(\d)(\d))"), lambda match: " {}/{}".format(*_given(match))),
-    (re.compile(r"[½⅓⅔¼¾⅕-⅞⅐⅑⅒]"), lambda match: f" {_VULGAR.get(match[0], '')} "),
-    (re.compile(rf"\\({'|'.join(_RELATIONS)})(?:slant)?(?![A-Za-z])"), lambda match: _RELATIONS[match[1]]),
-    (re.compile(r"\*\*\*|(?<=\d)\s*[xX](?=\s*10\s*\^)"), lambda match: "*"),
-    (re.compile(r"\^\s*\{?\s*([-+]?\d+)\s*\}?|(?<=\d)\*\*(-?\d+)"), lambda match: f"^{match[1] or match[2]}"),
-    (re.compile(r"\\[,;!$%&]|\{,\}"), lambda match: "," if match[0] == "{,}" else match[0][1].strip(",;!")),
-    (re.compile(rf"\\(?:{_STYLES})\s*\{{([^{{}}]*)\}}"), lambda match: match[1]),
-    (re.compile(r"\*\*|__|`|\\boxed|\\left|\\right|\\[()\[\]]"), lambda match: ""),
-    (re.compile(r"\bnot\s+\S+,?\s+but\s+", re.IGNORECASE), lambda match: ""),  # not 6 but 5
-]
-
-_GROUPED = [
-    r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d)",  # 1,234,567.8
-    r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?(?!\d|,\d)",  # 12,34,567
-    r"\d{1,3}(?:\.\d{3})+,\d+(?!\d)|\d{1,3}(?:\.\d{3}){2,}(?![\d.])",  # 1.234,5 and 1.234.567
-    r"\d{1,3}(?:[ ']\d{3})+(?:[.,]\d+)?(?!\d)|\d{1,3}(?:_\d{3})+(?!\d)",  # 1 234 567,8 and 1_000
-]
-_DIGITS = rf"(?P<grouped>{'|'.join(_GROUPED)})|(?P<plain>\d+[.,]\d+|\.\d+|\d+)"
-_CURRENCY = r"(?:US\$|[$€£¥₹]|\b(?:USD|EUR|GBP)\s|\bRs\.?\s?)"
-_START = re.compile(
-    rf"(?P<sign>(?<![\w)%.,^/-])-\s?(?=[\d.$€£¥₹])|\b(?:minus|negative)\s+)?{_CURRENCY}?\s?(?P<inner>(?<=[$€£¥₹])-)?"
-    rf"(?<![\w.^/])(?<!\w-)(?:{_DIGITS})(?:[eE](?P<exponent>[-+]?\d{{1,3}})(?![\w.]))?",
+_HEDGES = r"(?:(?:about|around|approximately|roughly|nearly|almost|just|only|exactly|of)\s+)*"
+_OPENS = re.compile(
+    r"[\W_]*(?:(?:it|there|that|this)(?:['’]s|\s+(?:is|are))\s+|i\s+(?:think|believe|get)\s+)?"
+    rf"{_HEDGES}[\W_]*$",
     re.IGNORECASE,
 )
-_FRACTION = re.compile(r"(?:[ -](?P<over>\d{1,4}))?\s?/\s?(?P<under>\d{1,9})(?![\d/]|\.\d)")
-_PARTS = re.compile(rf"[ -](?P<part>(?!half|halves|quarter)(?:{PART}))s\b", re.IGNORECASE)
-_POWER = re.compile(r"\^(?P<power>[-+]?\d{1,2})(?!\d)")
-_TIMES_TEN = re.compile(r"\s?\*\s?10\s?\^(?P<power>[-+]?\d{1,3})(?!\d)")
-_SCALE = re.compile(
-    rf"[ -]?(?P<word>{SCALE})s?\b|\s?(?P<short>mn|bn|tn|mio|mrd)\b|(?-i:(?P<letter>[kKMBbm]))(?![\w/^])",
+_EXPLAINED = re.compile(
+    r"(?:[ -]?[^\W\d_]+){0,3}?[,;]?\s*(?:\b(?:because|since|as|where|that\s+is|namely)\b|i\.e\."
+    r"|\([^()]*\)(?!\s*[-+*×÷/=]))",
     re.IGNORECASE,
 )
-_SHORT = {"k": 10**3, "m": 10**6, "mn": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9, "mrd": 10**9, "tn": 10**12}
-
-_ANSWER_IS = r"\banswer\s*(?:is|:|=|would be|must be)"
-_REST = rf"(?:(?!{_ANSWER_IS})[^\n])*"
-_MARKS = [
-    re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
-    re.compile(r"####\s*([^\n]+)"),
-    re.compile(rf"{_ANSWER_IS}\s*:?\s*({_REST}\d{_REST})", re.IGNORECASE),
-    re.compile(r"=\s*([^=\n]*\d[^=\n]*)(?:$|\n)"),
-]
+_ALONE = re.compile(r"(?:[ -]?[^\W\d_/]+){0,2}[.!]?(?:\n|\s*$|(?<=[.!])\s)")
+_CONCLUDES = re.compile(
+    r"(?P<equals>(?<![<>!=])=(?![>=]))|(?<!\bor )\b(?:so|therefore|thus|hence|donc|por\s+lo\s+tanto|insgesamt|итого)\b"
+    r"|所以|因此|总共|一共|[合总]计|合計|よって|따라서|\btotal\s+(?:of|is|was)\b"
+    r"|(?:^|[.;,\n])\W{0,9}(?:the\s+|in\s+)?(?:total|result|altogether)\b"
+    r"|(?:\b(?:is|makes?|giv(?:es?|ing)|equals|leav(?:es|ing)|comes\s+to|yields)|\b(?:it|that|which)['’]s)"
+    rf"(?:\s+(?:us|him|her|them|you|with))*\s+(?={_HEDGES}[-+$€£¥(]*(?:\d|{WORD}\b))",
+    re.IGNORECASE,
+)
+_IN_TOTAL = re.compile(
+    r"(?:\s+[^\W\d_]+){0,2}\s+(?:in\s+total|altogether|in\s+all|total)\b(?!\s*(?:is|are|=|makes?|comes))", re.IGNORECASE
+)
+_REASON = re.compile(r"[,;]?\s+(?:because|since|where|i\.e\.|namely)\s", re.IGNORECASE)
+_UNIT = re.compile(r"(?:[ -]?[^\W\d_/]+|%)?[.!]?")
+_OR = re.compile(r"\s*[,(]?\s*or\s+(?=[-$]?\.?\d)")
+_ASSIGNED = re.compile(r"(?<![\w])([A-Za-z])\s*=\s*(?=[-+$]?\.?\d)")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 _STEPS = re.compile(r"(?:^|[:\n])[ \n]{0,9}\(?1[.)]\s.{0,2000}?\s\(?2[.)]\s", re.DOTALL)
 
 
-def read_number(text: str) -> Fraction | None:
+def read_number(text: str, given: Collection[Fraction] = ()) -> Fraction | None:
     r"""The number that an answer comes to; None if it says none, or a range, list, ratio, date, bound or sum.
 
-    That is the first number of what follows its last \boxed, "####", "answer is" or "=", or of all of it. A comma or
-    point before other than three digits is a decimal one, as is a point before three; 1,234 is thousands. Number words
-    are read in English where there are no digits.
+    It is read in the last \boxed, "####" or "answer is" with a number, or in all of the answer, after the last change
+    of mind (see `conclusion`). Of several different numbers it is the one that opens the answer and is explained,
+    stands alone on the last line, or follows the last "=", "so", "total" or the like; otherwise the one that opens the
+    answer, or the only one that is not `given` by the question. A comma or point before other than three digits is a
+    decimal one, as is a point before three; 1,234 is thousands. Number words are read in English where there are no
+    digits.
     """
-    for mark in _MARKS:
-        if matches := mark.findall(text):
-            return _first(_rewritten(matches[-1]))
-    return None if _STEPS.search(text) else _first(_rewritten(text))
+    said = last_said(text)
+    for content in map(rewritten, reversed(marked(said))):
+        if not content or _found(content):
+            return _settled(content, given)
+    return _settled(rewritten(said), given)
 
 
 def plain_number(reference: str) -> Fraction | None:
     """The number that a text is, but for a currency or percent sign; None if it is a fraction or more."""
-    bare = _rewritten(reference).strip().rstrip(" .%")
-    match = _START.fullmatch(bare) or _START.fullmatch(bare.rstrip("$€£¥₹ "))
-    return _value(match) if match else None
+    bare = rewritten(reference).strip().rstrip(" .%")
+    match = START.fullmatch(bare) or START.fullmatch(bare.rstrip("$€£¥₹ "))
+    return value_of(match) if match else None
 
 
-def _given(match: re.Match[str]) -> list[str]:
-    return [group for group in match.groups() if group is not None]
+def numbers_in(text: str) -> set[Fraction]:
+    """The numbers that a text says in digits."""
+    return {found.value for found in _all(rewritten(text)) if found.value is not None}
 
 
-def _rewritten(text: str) -> str:
-    for pattern, replacement in _REWRITTEN:
-        text = pattern.sub(replacement, text)
-    lines = (" ".join(line.split()) for line in text.translate(_CHARACTERS).splitlines())
-    return "\n".join(lines).strip()
+def _settled(text: str, given: Collection[Fraction], concludes: bool = True) -> Fraction | None:
+    """The number that a text without marks comes to; see `read_number`. `concludes`: it may have "so" or the like."""
+    first = _found(text)
+    if first is None:
+        return None
+    value, numbers = _value_of(text, first), _all(text)
+    if len(numbers) == 1 or (value is not None and len({found.value for found in numbers}) < 2):
+        return value
+    *before, last = [_line_alone(line) for line in text.split("\n")]
+    if before and last is not None and {*before} <= {None, last}:
+        return last
+    opens = value is not None and _opening(text) == value
+    if opens and _EXPLAINED.match(text, first.end):
+        return value
+    if concludes and (concluded := _concluded(text, given)):
+        return None if opens and _ALONE.match(text, first.end) and concluded != [value] else concluded[0]
+    if _STEPS.search(text):
+        return None
+    if opens:
+        others = {_opening(sentence) for sentence in _SENTENCE.split(text)} - {None, value}
+        return None if others and not _ALONE.match(text, first.end) else value
+    new = [found for found in numbers if found.value not in given]
+    return _value_of(text, new[0]) if len({found.value for found in new}) == 1 else None
 
 
-def _first(text: str) -> Fraction | None:
-    found = _in_digits(text) or find_words(text)
-    if found is None or found.value is None:
+def _concluded(text: str, given: Collection[Fraction]) -> list[Fraction | None]:
+    """What follows the last "=", "so" or the like in the last sentence with a number, or in the one before it if the
+    last says it again ("48 + 24 = 72. She sold 72."); nothing where there is none."""
+    *before, sentence = [piece for piece in _SENTENCE.split(text) if _found(piece)] or [""]
+    if (reason := _REASON.search(sentence)) and _found(sentence[: reason.start()]):
+        return [_settled(sentence[: reason.start()], given)]
+    if len({*_ASSIGNED.findall(sentence)}) > 1:
+        return [None]  # "x = 5, y = 7"
+    if totals := [found for found in _all(sentence) if _IN_TOTAL.match(sentence, found.end)]:
+        return [_value_of(sentence, totals[-1])]
+    for mark in reversed([*_CONCLUDES.finditer(sentence)]):
+        if _found(sentence[mark.end() :]):
+            value = _settled(sentence[mark.end() :], given, concludes=False)
+            if value is None and mark["equals"]:  # 168 = 7 * 24
+                value = _settled(sentence[: mark.start()], given, concludes=False)
+            return [value]
+    value = _settled(sentence, given, concludes=False) if before else None
+    return [value] if value is not None and _concluded(before[-1], given) == [value] else []
+
+
+def _opening(text: str) -> Fraction | None:
+    """The number that a text opens with, but for "about" or "there are"; none where it is asked ("5? ...")."""
+    found = find_digits(text)
+    opens = found and _OPENS.match(text[: found.start]) and not text.startswith("?", found.end)
+    return _value_of(text, found) if found and opens else None
+
+
+def _line_alone(line: str) -> Fraction | None:
+    """The number of a line that has nothing else, but for a unit."""
+    found = find_digits(line)
+    return _value_of(line, found) if found and found.start == 0 and _UNIT.fullmatch(line, found.end) else None
+
+
+def _all(text: str) -> list[Found]:
+    found: list[Found] = []
+    while more := find_digits(text, found[-1].end if found else 0):
+        found.append(more)
+    return found
+
+
+def _found(text: str) -> Found | None:
+    return find_digits(text) or find_words(text)
+
+
+def _value_of(text: str, found: Found) -> Fraction | None:
+    """The number in its place; None if it is a part of something. "1/4 or 0.25" is one number, "1/4 or 0.5" is none."""
+    if found.value is None:
         return None
     factor, start = factor_before(text, found.start)
+    if (again := _OR.match(text, found.end)) and (other := find_digits(text, again.end())):
+        return found.value if other.value == found.value else None
     return None if is_partial(text, start, found.end) else factor * found.value
-
-
-def _in_digits(text: str) -> Found | None:
-    match = _START.search(text)
-    if match is None:
-        return None
-    start, end = match.end() - len(match[0].lstrip()), match.end()
-    value = _value(match)
-    nothing = Found(None, start, end)
-    if fraction := _FRACTION.match(text, end):
-        under, over = int(fraction["under"]), fraction["over"]
-        if under == 0 or (over is None and value.denominator > 1):
-            return nothing
-        whole, sign = (0, 1) if over is None else (value, -1 if value < 0 else 1)
-        value, end = (value / under if over is None else whole + sign * Fraction(int(over), under)), fraction.end()
-    more, end = and_parts(text, end)
-    value += more
-    if power := _POWER.match(text, end):
-        exponent = int(power["power"])
-        if (value == 0 and exponent < 0) or len(match[0]) > 9:
-            return nothing
-        value, end = value**exponent if value >= 0 else -((-value) ** exponent), power.end()
-    if times := _TIMES_TEN.match(text, end):
-        value, end = value * Fraction(10) ** int(times["power"]), times.end()
-    while scale := _SCALE.match(text, end):  # a hundred thousand
-        if scale["letter"] == "m" and not re.search(_CURRENCY, match[0]):
-            break  # $5m is five million, 5m five metres
-        name = next(filter(None, scale.group("word", "short", "letter"))).lower()
-        value, end = value * (SCALES.get(name) or _SHORT[name]), scale.end()
-    if part := _PARTS.match(text, end):
-        value, end = value * share_of(part["part"]), part.end()
-    return Found(value, start, end)
-
-
-def _value(match: re.Match[str]) -> Fraction:
-    grouped, plain = match["grouped"], match["plain"]
-    if grouped:
-        decimal = re.search(r"[.,](?=\d+$)", grouped)
-        # The last separator is the decimal one if it is of another kind than those before it, or does not part three.
-        kinds = re.findall(r"[.,_' ]", grouped)
-        is_decimal = decimal is not None and len(kinds) > 1 and kinds.count(kinds[-1]) == 1
-        whole, fraction = (
-            (grouped[: decimal.start()], grouped[decimal.end() :]) if decimal and is_decimal else (grouped, "")
-        )
-        text = re.sub(r"\D", "", whole) + (f".{fraction}" if fraction else "")
-    else:
-        text = plain.replace(",", ".")
-    whole, _, fraction = text.partition(".")
-    value = _integer(whole + fraction) / Fraction(10) ** len(fraction)
-    if match["exponent"]:
-        value *= Fraction(10) ** int(match["exponent"])
-    return -value if match["sign"] or match["inner"] else value
-
-
-def _integer(digits: str) -> Fraction:
-    """Python reads at most 4,300 digits at a time."""
-    value = 0
-    for start in range(0, len(digits), 4000):
-        part = digits[start : start + 4000]
-        value = value * 10 ** len(part) + int(part)
-    return Fraction(value)

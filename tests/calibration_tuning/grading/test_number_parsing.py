@@ -42,7 +42,22 @@ READ = {
     "The answer is 1,000, not 9.": 1000,
     "The answer is x + 2, where x = 5. So the answer is 7.": 7,
     "5 + 91 = 96": 96, "3 × 4 = 12": 12, "The answer is 5. Not 9.": 5, r"\boxed{4}, no, \boxed{1,000}": 1000,
-    "He has 3. #### 72": 72, "5, because 3 + 2 = 5": 5,
+    "He has 3. #### 72": 72, "5, because 3 + 2 = 5": 5, "Apples: 5\nPears: 3\nTotal: 8": 8,
+    # the same number twice
+    "0.25 or 1/4": 0.25, "1/4 (or 0.25)": 0.25, "5 = 5": 5,
+    # beside other scripts, and their scale words
+    "所以答案是72。": 72, "共有72个。": 72, "答えは72です。": 72, "答え：72": 72, "정답은 72입니다.": 72,
+    "Всего 72 штуки": 72,
+    "5万": 50000, "5万円": 50000, "5 亿": 5e8, "5千": 5000, "5 тысяч": 5000, "5 млн": 5e6, "5 миллиардов": 5e9,
+    "5만 명": 50000,
+    "5 Millionen": 5e6, "5 millones": 5e6, "5 millions d'euros": 5e6, "5 milhões": 5e6, "5 miljoen": 5e6,
+    "5 milyon": 5e6,
+    "5 Milliarden": 5e9, "5 milliards": 5e9, "5 mille": 5000, "5 Tausend": 5000, "5 लाख": 500000, "5 k": 5000,
+    "5 millimeters": 5, "5 miles": 5, "5 militants": 5, "5 bins": 5, "5 à la carte": 5, "5 a day": 5,
+    # metric units, arrows, boxes and styles
+    "5 m": 5, "5 kg": 5, "5 km (3 miles)": 5, "5 m2": 5, "5 cm3": 5, "→ 5": 5, "=> 5": 5,
+    r"\boxed{\text{\textbf{5}}}": 5,
+    r"\fbox{5}": 5, r"\boxed{5\text{ km}}": 5,
 }  # fmt: skip
 REFUSED = [
     "", "no idea", "1,2,3", "1, 2, 3", "3 and 12", "9 or 10", "two or three", "one, two",
@@ -64,11 +79,25 @@ REFUSED = [
     "greater than or equal to 5", "a maximum of 5", r"x \ge 5", r"x \leq 5", r"x \neq 5", "5 < x", r"\pm 5", r"5 \pm 1",
     # several
     "5 & 7", "5 | 7", "5..7", "5 till 7", "5 7", "5\n7", "5 or six", "five or 6", "5 km to 7 km", "five, six",
-    "two eggs, three pans", "Apples: 5, pears: 3", "Apples: 5\nPears: 3\nTotal: 8", '{"a": 5, "b": 7}',
+    "two eggs, three pans", "Apples: 5, pears: 3", "Apples: 5\nPears: 3", '{"a": 5, "b": 7}',
     "Steps: 1. Add 5. 2. Divide.", "Step 5: divide",
     # quantities of two units, dates, times and odds
     "5 hours 30 minutes", "5 hours and 30 minutes", "5 feet 6 inches", "5'6\"", "5 dollars and 30 cents", "5 May 2020",
     "half past five", "one in five", "one out of five", "five to one",
+    "5 m 30 cm", "5 kg 200 g", "5 km 300 m", "5 kilograms and 200 grams", "5 metres, 30 centimetres", "5年3个月",
+    "72 remainder 1", "5 R 1", "5, remainder 1", "5 with a remainder of 1", "July 20, 1969", "July 20 and 21",
+    # ranges, bounds and denials in other languages
+    "5 bis 7", "5 oder 6", "5 ou 6", "5 o 6", "5 до 7", "5至7", "5到7岁", "5〜7", "5或6", "entre 5 y 7",
+    "zwischen 5 und 7",
+    "de 5 à 7", "5에서 7", "5 thru 7", "au moins 5", "mindestens 5", "al menos 5", "más de 5", "plus de 5",
+    "mehr als 5",
+    "не менее 5", "至少5", "超过5", "不到5", "5以上", "5多", "nicht 5", "pas 5", "不是5", "не 5", "3万5千",
+    "5 billones",
+    "5 Billionen", "5 mil", "5‰", "5 percent of 20", "5 to the 3rd", "≤ 5", "≥ 5",
+    # denials and alternatives
+    "5 (or 6)", "0.25 or 0.5", "5 but could be 6", "It never was 5", "It can't be 5", "neither 5", "5 → 6", "~~5~~",
+    # several without a conclusion
+    "Apollo 11 landed in 1969.", "A day has 24 hours. A week has 168 hours.", "5\n6\n11", "x = 5, y = 6",
     # words that may mean another number
     "five quarters", "twenty-fifth", "a few hundred", "an hour and a half", "two point twenty-five", "two three",
 ]  # fmt: skip

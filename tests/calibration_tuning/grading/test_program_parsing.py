@@ -57,6 +57,60 @@ KINDS: dict[str, list[tuple[str, int]]] = {
     ],
 }  # fmt: skip
 
+KINDS["a use that is no definition"] = [
+    (fenced(RIGHT, "from solution import double\n\nassert double(2) == 4"), 1), (fenced(RIGHT, "import double"), 1),
+    (fenced(RIGHT, "for double in range(3):\n    pass"), 1), (fenced(RIGHT, "def main(double):\n    print(double)"), 1),
+    (fenced(WRONG, "from solution import double\nassert double(4) == 8"), 0),
+    (fenced("from math import floor as double"), 0),
+    (fenced("if True:\n    " + RIGHT.replace("\n", "\n    ")), 1),
+    (fenced("double = lambda x: 2*x", "print(double(2))"), 1),
+]  # fmt: skip
+KINDS["cut off"] = [
+    (f"```python\n{RIGHT}\n\n# Example\nprint(double(2", 1),
+    (f"```python\n{RIGHT}\n\ndef test():\n    assert double(2) ==", 1),
+    (f"{fenced(WRONG)}\n```python\n{RIGHT}\n\nprint(", 1), (f"```python\n{WRONG}\n\nprint(double(2", 0),
+    ("```python\ndef double(x):\n    return 2*", 0),
+]  # fmt: skip
+KINDS["prose that looks like code"] = [
+    (f"for this task, do:\n\n{RIGHT}", 1), (f"import math\n\nTo solve it:\n\n{RIGHT}", 1),
+    (f"# Solution\n\nThe code is:\n\n{RIGHT}", 1), (f"for this task, do:\n\n{WRONG}", 0),
+]  # fmt: skip
+
+PROMPT = """def helper(x):
+    return x + x
+
+def double(x):
+    \"\"\"Doubles the input, not __name__ or stdin.\"\"\"
+
+<answer>
+
+def check(candidate):
+    assert candidate(4) == 8
+
+check(double)
+"""
+COMPLETIONS = [
+    *KINDS["a use that is no definition"], *KINDS["cut off"], *KINDS["prose that looks like code"],
+    (fenced(WRONG, RIGHT), 1), (fenced(RIGHT, WRONG), 0), (fenced("import math", RIGHT), 1),
+    (fenced("double(2)", RIGHT), 1),
+    (fenced("def other(x):\n    return 2*x", "def double(x):\n    return other(x)"), 1), (fenced("    return 2*x"), 1),
+    (fenced("    return x", "    return 2*x"), 1), (fenced("    return 2*x", "    return x"), 0),
+    ("    return helper(x)", 1),
+    (fenced("    return 2*x", "print(double(2))"), 1), (fenced("    return 2*x", "from solution import double"), 1),
+    (fenced("    return twice(x)", "def twice(x):\n    return 2*x"), 1), ("    return 2*x\n```\n\nThis works.", 1),
+    ("    return x\n```\n\nThis works.", 0), ("```python\n    y = 2*x\n    return y\n\nprint(double(", 1), ("pass", 0),
+    (fenced(f"{RIGHT}\n\nprint(double(int(input())))"), 1), (fenced(f"{RIGHT}\n\nimport sys\nsys.exit(0)"), 1),
+    (fenced(f"{WRONG}\n\nimport sys\nsys.exit(0)"), 0),
+]  # fmt: skip
+OTHERS = [
+    ("x = 5\n<answer>\nassert f(x) == 10", fenced("def f(y):\n    return 2*y", "x = 3\nprint(f(x))"), 1),
+    ("<answer>\nassert f(2) + g(2) == 10", fenced("def f(x):\n    return 2*x", "def g(x):\n    return 3*x"), 1),
+    ("<answer>\nassert f(2) + g(2) == 10", fenced("def f(x):\n    return 2*x"), 0),
+    ('import io, sys\nsys.stdin = io.StringIO("4")\n<answer>\nassert y == 8', "y = 2 * int(input())", 1),
+    ('from unittest import mock\nwith mock.patch("builtins.input", return_value="4"):\n    <answer>\nassert y == 8',
+     "y = 2 * int(input())", 1),
+]  # fmt: skip
+
 BODIES = [
     ("    return 2*x", 1), ("```python\n    return 2*x\n```", 1),
     ("    y = 2*x\n    if y:\n        return y\n    return 0", 1),
@@ -68,7 +122,12 @@ BODIES = [
 @pytest.mark.skipif(sys.platform != "linux", reason="programs run on Linux only")
 @pytest.mark.parametrize(
     ("program", "answer", "correct"),
-    [*((WHOLE, *case) for cases in KINDS.values() for case in cases), *((BODY, *case) for case in BODIES)],
+    [
+        *((WHOLE, *case) for cases in KINDS.values() for case in cases),
+        *((BODY, *case) for case in BODIES),
+        *OTHERS,
+        *((PROMPT, *case) for case in COMPLETIONS),
+    ],
 )
 def test_kinds_of_wrapping(program: str, answer: str, correct: float) -> None:
     asked = Question(

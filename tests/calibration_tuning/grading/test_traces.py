@@ -48,6 +48,45 @@ def test_the_answer_is_what_follows_the_last_trace(begin: str, end: str, reply: 
         (f"{HARMONY}<|channel|>final<|message|>Paris<|return|>", "Paris"),
         (f"{HARMONY}<|channel|>final<|message|>Paris", "Paris"),
         ("<|channel|>analysis<|message|>Is it Lyon?", ""),
+        ("<scratchpad>Lyon?</scratchpad>Paris", "Paris"),
+        ("<reflection>The answer is Lyon.</reflection>Paris", "Paris"),
+        ("<analysis>Lyon?</analysis>\nParis", "Paris"),
+        ("<analysis>Lyon? It may", ""),
+        ("<REASONING>x</REASONING>\n<SOLUTION>Paris</SOLUTION>", "Paris"),
+        ("<start_working_out>Lyon?<end_working_out><SOLUTION>Paris</SOLUTION>", "Paris"),
+        ("<unused94>thought\nLyon?<unused95>Paris", "Paris"),
+        # gpt-oss where special tokens are skipped
+        ("analysisThe answer is Lyon.assistantfinalParis", "Paris"),
+        ("analysis48/2=24, so 72assistantfinal72", "72"),
+        ("analysisWe need the capital. It may", ""),
+        ("analysisUser asks for the capital.", ""),
+        ("analysis of variance", "analysis of variance"),
+        ("analysisResult = 3", "analysisResult = 3"),
+        ("Analysis", "Analysis"),
+        ("analysis", "analysis"),
+        # around the answer; a tag may be missing
+        ("<final_answer>Paris</final_answer>", "Paris"),
+        ("<response>\nParis\n</response>\n", "Paris"),
+        ("<answer>Paris", "Paris"),
+        ("Paris</answer>", "Paris"),
+        ("It is not Lyon.\n<answer>Paris", "Paris"),
+        ("<response>Lyon? <answer>Paris</answer></response>", "Paris"),
+        ("<answer>Lyon</answer> or <answer>Paris</answer>", "Paris"),
+        ("<answer>Paris</answer> it is", "<answer>Paris</answer> it is"),
+        ("<answer>", "<answer>"),
+        ("Write `<answer>` first", "Write `<answer>` first"),
+        ("<output>Paris</output>", "<output>Paris</output>"),  # a tag of HTML
+        # the end of the turn
+        ("C<|im_end|>", "C"),
+        ("C</s>", "C"),
+        ("C <|eot_id|>\n", "C"),
+        ("Paris<end_of_turn>", "Paris"),
+        ("Paris<|end_of_text|><|end_of_text|>", "Paris"),
+        ("    return 2 * x</s>", "    return 2 * x"),
+        ("<think>Lyon?</think><answer>Paris</answer><|im_end|>", "Paris"),
+        ("</s>", "</s>"),
+        ("The token is `</s>`", "The token is `</s>`"),
+        ("<|im_end|> ends a turn", "<|im_end|> ends a turn"),
         ("I think so", "I think so"),
         ("", ""),
     ],
@@ -58,6 +97,12 @@ def test_other_replies(reply: str, answer: str) -> None:
 
 def test_the_trace_of_a_channel_is_bare() -> None:
     assert trace_of(f"{HARMONY}<|channel|>final<|message|>Paris") == "Is it Lyon?"
+
+
+def test_the_trace_of_a_bare_channel() -> None:
+    assert trace_of("analysisIs it Lyon?assistantfinalParis") == "Is it Lyon?"
+    assert trace_of("analysisWe need the capital.") == "We need the capital."
+    assert trace_of("analysis of variance") is None
 
 
 PROGRAM = "def double(x):\n<answer>\nassert double(4) == 8"

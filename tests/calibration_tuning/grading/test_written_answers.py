@@ -205,7 +205,7 @@ def test_fuzzy(reference: str, answer: str, correct: float) -> None:
 
 MATH = [
     ("6", "First: \\boxed{5}. So \\boxed{6}.", 1), ("5", "First: \\boxed{5}. So \\boxed{6}.", 0),
-    ("6", "\\boxed{6}, not \\boxed{5}", 0), ("12 and 15", "15", 0), ("12 and 15", "12 and 15", 1),
+    ("6", "\\boxed{6}, not \\boxed{5}", 1), ("12 and 15", "15", 0), ("12 and 15", "12 and 15", 1),
     ("12 and 15", "15 and 12", 1), ("12 and 15", "12, 15", 1), ("12 and 15", "$12$ and $15$", 1),
     ("12 and 15", "\\boxed{12} and \\boxed{15}", 1), ("12 and 15", "12 and 16", 0), ("12", "12 and 15", 0),
     ("2 or 3", "x = 2 or x = 3", 1), ("x = 2 or x = 3", "2, 3", 1), ("2, 3", "3 and 2", 1), ("2, 3", "2", 0),
