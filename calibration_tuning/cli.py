@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -317,6 +318,9 @@ def _start(command: list[str]) -> None:
         raise typer.Exit(STOPPED)
     if code in (UserError.exit_code, STOPPED):
         raise typer.Exit(code)
+    if code < 0:
+        cause = ", as the system does if memory runs out" if code == -signal.SIGKILL else ""
+        raise RunError(f"{name} was ended by {signal.Signals(-code).name}{cause}; run the same command to resume")
     if code:
         raise RunError(f"{name} failed (exit code {code}); see the message above; finished work is kept")
 

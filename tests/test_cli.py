@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from calibration_tuning.cli import app
+from calibration_tuning.cli import _start, app
 from calibration_tuning.config.run import load_run_config
 from calibration_tuning.config.settings import to_yaml
+from calibration_tuning.errors import RunError
 
 HELP = {c.name or c.callback.__name__: c.help or c.callback.__doc__ for c in app.registered_commands}
 COMMANDS = sorted(HELP)
@@ -138,3 +140,16 @@ def test_the_version_is_the_packages() -> None:
     from importlib.metadata import version
 
     assert command("--version").stdout == f"calibration-tuning {version('calibration-tuning')}\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGTERM, "was ended by SIGTERM; run"),
+        (signal.SIGKILL, "by SIGKILL, as the system does if memory runs out"),
+    ],
+)
+def test_a_stage_that_a_signal_ended_is_said_to_be(number: int, said: str) -> None:
+    code = f"import os; os.kill(os.getpid(), {int(number)})"
+    with pytest.raises(RunError, match=said):
+        _start([sys.executable, "-c", code])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from calibration_tuning.checkpoint import FILE, CalibrationRecord
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.lm.identity import base_files, pinned
 from calibration_tuning.lm.models import dtype_name
 from calibration_tuning.lm.probe import Probe, save_probe
 from calibration_tuning.lm.token_temperature import save_token_temperature
@@ -74,17 +75,20 @@ def save_checkpoint(
     curation_fingerprint: str,
 ) -> None:
     """Write the checkpoint to `folder`. `values` are the trained parameters as whole tensors, by name in the model."""
-    state = run.state
+    state, model = run.state, run.strategy.accelerator.unwrap_model(run.strategy.model)
+    trained = [row for split in TRAINING_SPLITS for row in inputs.splits[split]]
     temperature = fit_references(config, run, inputs) if config.training.token_temperature == "adaptive" else None
     record = CalibrationRecord(
-        model=config.model,
+        model=pinned(config.model),
+        base_files=base_files(config.model),
         method=config.training.method,
         prompt_style=inputs.prompt_format.style,
         answer_tokens=inputs.prompt_format.answer_tokens,
         query_few_shot=inputs.few_shot.query,
         answer_few_shot=inputs.few_shot.shown,
         has_conversations=any(row.earlier for row in inputs.splits["calibration"]),
-        max_new_tokens=config.curation.max_new_tokens,
+        max_new_tokens=max(row.max_new_tokens or config.curation.max_new_tokens for row in trained),
+        multiline=any(row.multiline for row in trained),
         cloze=config.curation.cloze,
         readout=None if fitted.readout is None else fitted.readout.record,
         calibrator=fitted.calibrator,
@@ -99,7 +103,7 @@ def save_checkpoint(
         training=config.training.model_dump(mode="json") | {"seed": config.training_seed},
         versions={p: version(p) for p in ("calibration-tuning", "torch", "transformers", "peft", "accelerate")},
     )
-    save_weights(config, folder, run.strategy.accelerator.unwrap_model(run.strategy.model), values)
+    save_weights(config, folder, model, values)
     if fitted.readout is not None:
         save_arrays(fitted.readout.probe, folder)
     if temperature is not None:

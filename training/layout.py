@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from math import ceil
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,12 +33,25 @@ from calibration_tuning.errors import UserError
 from calibration_tuning.lm.batches import PAD, left_pad
 from calibration_tuning.lm.caches import packs, shares_block
 from training.examples import Example
-from training.passes import cut_into_passes
+from training.passes import cut_into_passes, pass_tokens
+from training.step_order import StepOrder
 
 Batch = dict[str, Any]
 ALIGNED = 16
 """Packed rows are filled up to a multiple of it. CUDA's attention kernel would copy a mask of another width in every
 layer, to align its rows."""
+
+
+class Planned(NamedTuple):
+    """`Planned` says what the passes of a training will be like."""
+
+    largest: int
+    """The number of tokens in the largest pass."""
+    passes: float
+    """The number of passes that a process runs in a step, a mean over steps."""
+    busy: float
+    """The share of the time in which processes compute. A process with a smaller pass waits for the largest of the
+    round."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +81,26 @@ class Layout:
 
     def rounds(self, examples: Sequence[Example], tokens_per_batch: int, processes: int) -> list[list[list[int]]]:
         """Cut examples into passes. Returns positions in `examples` by round and process, as `cut_into_passes` does."""
-        widths = [self.width(len(example.input_ids)) for example in examples]
+        return self._cut([self.width(len(example.input_ids)) for example in examples], tokens_per_batch, processes)
+
+    def _cut(self, widths: Sequence[int], tokens_per_batch: int, processes: int) -> list[list[list[int]]]:
         return cut_into_passes(widths, tokens_per_batch - self.shared_length, processes, self.kind == "packed")
 
-    def largest_pass(self, longest: int, rows: int, tokens_per_batch: int) -> int:
-        """Return the number of tokens in the largest pass over `rows` examples of `longest` tokens.
+    def planned(self, lengths: Sequence[int], order: StepOrder, tokens_per_batch: int, processes: int) -> Planned:
+        """Return what the passes over examples of these lengths will be like. Every step of the first epoch is cut, and
+        the other epochs are taken to be like it."""
+        widths = [self.width(length) for length in lengths]
+        steps, tokens = min(order.steps, ceil(order.examples / order.batch_size)), 0
+        largest: list[int] = []
+        for step in range(steps):
+            taken = [widths[i] for i in order.step(step)]
+            for shares in self._cut(taken, tokens_per_batch, processes):
+                filled = [pass_tokens([taken[i] for i in share], self.kind == "packed") for share in shares]
+                largest.append(max(filled) + self.shared_length)
+                tokens += sum(n + self.shared_length for n in filled if n)
+        return Planned(max(largest), len(largest) / steps, tokens / (processes * sum(largest)))
 
-        The budget `tokens_per_batch` limits it, unless a single example is longer.
-        """
-        width = self.width(longest)
-        return max(width, min(rows * width, tokens_per_batch - self.shared_length)) + self.shared_length
-
-    def tokens_read(self, examples: int, mean: float, passes: int) -> float:
+    def tokens_read(self, examples: int, mean: float, passes: float) -> float:
         """Return the number of tokens read in `passes` forward passes over `examples` examples of `mean` tokens."""
         if self.shared_block:
             return examples * mean + passes * len(self.block)

@@ -94,7 +94,7 @@ class _Share(NamedTuple):
 def run_steps(run: Run) -> None:
     """Train from the state's step to the last step. Every process calls it.
 
-    Raises `Stopped` if a process is asked to stop, and `RunError` if the loss is not finite.
+    Raises `Stopped` if a process is asked to stop, and `RunError` if the loss or the gradient is not finite.
     """
     settings, last = run.settings, run.step_order.steps
     evaluate_at, save_at = evenly(last, settings.evaluations), evenly(last, settings.checkpoints)
@@ -108,7 +108,7 @@ def run_steps(run: Run) -> None:
             one_step(run, step)
             run.state = run.state.model_copy(update={"step": step + 1})
             bar.update(1)
-            # Before every checkpoint too: logging raises if the loss is not finite, so no such checkpoint is written.
+            # Before every validation and planned checkpoint too, because logging raises if the loss is not finite.
             if (step + 1) % log_every == 0 or step + 1 in save_at | evaluate_at:
                 logged = log_window(run)
                 bar.set_postfix(loss=f"{logged['loss']:.4f}", tokens_per_s=f"{logged['tokens_per_second']:,.0f}")
@@ -122,7 +122,10 @@ def run_steps(run: Run) -> None:
 
 
 def one_step(run: Run, step: int) -> None:
-    """Compute gradients over the step's examples, in as many passes as the token budget requires, and update once."""
+    """Compute gradients over the step's examples, in as many passes as the token budget requires, and update once.
+
+    Raises `RunError` if the gradient is not finite, because the weights are then NaN and must not be saved.
+    """
     begun = time.perf_counter()
     strategy, layout = run.strategy, run.layout
     rank = strategy.accelerator.process_index
@@ -145,7 +148,9 @@ def one_step(run: Run, step: int) -> None:
             strategy.backward(total, is_last)
         if shares[rank]:
             _note(run.window, total, parts, z, batch)
-    run.window.norm += strategy.step()
+    norm = strategy.step()
+    check_finite("gradient's norm", norm, step + 1)
+    run.window.norm += norm
     run.window.steps += 1
     run.window.seconds += time.perf_counter() - begun
 
@@ -194,11 +199,7 @@ def log_window(run: Run) -> dict[str, float]:
     everyone: list[_Share] = run.strategy.gather(_Share(parts, log_odds, window.correct, window.tokens))
     names = dict.fromkeys(name for share in everyone for name in share.parts)
     logged = {name: sum(share.parts.get(name, 0.0) for share in everyone) for name in names}
-    if not math.isfinite(logged["loss"]):
-        raise RunError(
-            f"training: the loss is {logged['loss']} at step {run.state.step}; the last checkpoint is kept; try a "
-            "lower training.learning_rate, with name=NEW or --force"
-        )
+    check_finite("loss", logged["loss"], run.state.step)
     logits = np.array([value for share in everyone for value in share.log_odds])
     correct = np.array([value for share in everyone for value in share.correct])
     scores = point_metrics(expit(logits), correct, only=("auroc", "ece"))
@@ -208,6 +209,14 @@ def log_window(run: Run) -> dict[str, float]:
     logged["tokens_per_second"] = sum(share.tokens for share in everyone) / window.seconds
     run.watch.steps(run.state.step, logged)
     return logged
+
+
+def check_finite(name: str, value: float, step: int) -> None:
+    if not math.isfinite(value):
+        raise RunError(
+            f"training: the {name} is {value} at step {step}; the last checkpoint is kept; try a lower "
+            "training.learning_rate, with name=NEW or --force"
+        )
 
 
 def evenly(steps: int, count: int) -> set[int]:

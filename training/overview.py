@@ -19,17 +19,19 @@ def show_overview(run: Run, work: Path) -> None:
     strategy = run.strategy
     model = strategy.accelerator.unwrap_model(strategy.model)
     trained, total = counts(model)
-    tokens = sum(len(example.input_ids) for example in run.train)
+    lengths = [len(example.input_ids) for example in run.train]
+    planned = run.layout.planned(lengths, run.step_order, run.settings.tokens_per_batch, strategy.processes)
     table = Table(title="training", show_header=False, title_justify="left")
+    identity = run.state.inputs_fingerprint
     rows = {
         "method": run.settings.method,
         "parameters trained": f"{trained:,} of {total:,} ({trained / total:.2%})",
-        "examples": f"{len(run.train):,} ({tokens:,} tokens, plus a few-shot block of {len(run.layout.block)})",
+        "examples": f"{len(run.train):,} ({sum(lengths):,} tokens, plus a few-shot block of {len(run.layout.block)})",
         "steps": f"{run.step_order.steps:,} of {run.step_order.batch_size} examples ({run.settings.epochs:g} epochs)",
         "processes": f"{strategy.processes} ({strategy.accelerator.distributed_type.value.lower()})",
-        "passes": f"{run.settings.batching}, up to {run.settings.tokens_per_batch:,} tokens each",
-        "reference": why_not_kept(run.settings, run.train, run.lm, work) or kept_states(run),
-        "memory per device": f"about {expected_memory(run, model) / GIB:.1f} GiB",
+        "passes": f"{run.settings.batching}, up to {planned.largest:,} tokens each; devices busy {planned.busy:.0%}",
+        "reference": why_not_kept(run.settings, run.train, run.lm, work, identity) or kept_states(run),
+        "memory per device": f"about {expected_memory(run, model, planned.largest) / GIB:.1f} GiB",
     }
     for name, value in rows.items():
         table.add_row(name, value)
@@ -41,13 +43,12 @@ def kept_states(run: Run) -> str:
     return f"read once, before the first step; its states take {size / GIB:.2f} GiB of the disk"
 
 
-def expected_memory(run: Run, model: QueryModel) -> float:
+def expected_memory(run: Run, model: QueryModel, tokens: int) -> float:
+    """Return the bytes that training takes on a device whose largest pass has that many `tokens`."""
     accelerator = run.strategy.accelerator
     kind = accelerator.distributed_type
     stage = accelerator.state.deepspeed_plugin.zero_stage if kind == DistributedType.DEEPSPEED else 0
     shards = run.strategy.processes
-    longest = max(len(example.input_ids) for example in run.train)
-    tokens = run.layout.largest_pass(longest, -(-run.step_order.batch_size // shards), run.settings.tokens_per_batch)
     trained, _ = counts(model)
     return estimate_memory(
         model.config.get_text_config(),

@@ -17,7 +17,7 @@ from calibration_tuning.readout.read_answers import ReadAnswers
 from calibration_tuning.readout.stacked import Read, StackedReadout
 from calibration_tuning.readout.states import layers_read
 from calibration_tuning.records import Demonstration, QueryExample
-from calibration_tuning.runs.processes import is_first_process, process_count, process_index
+from calibration_tuning.runs.processes import process_count, process_index
 from calibration_tuning.runs.progress import progress
 from calibration_tuning.runs.threads import cores_of_waiting_processes
 from training.loop import Run
@@ -80,7 +80,7 @@ def read(
     config: RunConfig, run: Run, inputs: Inputs, rows: Sequence[QueryExample], blocks: Sequence[Block]
 ) -> tuple[Reading | None, tuple[int, ...]]:
     """What the untuned model knows of each answer behind its block, and the layers that were read. The states of all
-    answers take gigabytes, so only the first process puts them together; the others get None.
+    answers take gigabytes, so only the first process gets them; the others get None.
 
     The processes share the work.
     """
@@ -100,8 +100,8 @@ def read(
                 model, block_ids, questions, answers, layers, BATCH_SIZE, MAX_BATCH_TOKENS, bar.update
             )
             parts.append((members, reading))
-    everyone = run.strategy.gather(parts)
-    if not is_first_process():
+    everyone = run.strategy.gather_on_first(parts)
+    if everyone is None:
         return None, layers
     by_row: dict[int, tuple[list[float], np.ndarray]] = {}
     for gathered in everyone:

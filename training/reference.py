@@ -53,8 +53,13 @@ class KeptReference:
         return torch.cat([self.states[index] for index in examples])
 
 
-def why_not_kept(settings: TrainingSettings, examples: Sequence[Example], lm: Any, work: Path) -> str | None:
-    """Say why the states of `lm` for these examples are not kept in the folder `work`; None if they are."""
+def why_not_kept(
+    settings: TrainingSettings, examples: Sequence[Example], lm: Any, work: Path, identity: str | None = None
+) -> str | None:
+    """Say why the states of `lm` for these examples are not kept in the folder `work`; None if they are.
+
+    States of this `identity` that are there already need no more room on the disk.
+    """
     if settings.method == "probe" or settings.objective.kl_weight == 0:
         return "the objective needs none"
     if settings.epochs <= 1:
@@ -62,6 +67,8 @@ def why_not_kept(settings: TrainingSettings, examples: Sequence[Example], lm: An
     size = states_size(examples, lm.config.get_text_config().hidden_size, lm.dtype.itemsize)
     if size > MOST:
         return f"its states would take {size / GIB:.0f} GiB of the disk, more than {MOST / GIB:.0f}"
+    if identity is not None and _is_whole(work / FOLDER, identity, len(examples)):
+        return None
     parent = nearest_existing(work)
     if shutil.disk_usage(parent).free < SPARE * size:
         return f"its states take {size / GIB:.1f} GiB, and the disk of {parent} has too little room"

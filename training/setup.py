@@ -11,8 +11,8 @@ from transformers import get_scheduler, set_seed
 
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.curated_set import CuratedSet
-from calibration_tuning.errors import UserError
 from calibration_tuning.lm.caches import check_window
+from calibration_tuning.lm.curated_for import check_curated_for
 from calibration_tuning.lm.models import (
     context_length,
     decoder,
@@ -58,12 +58,8 @@ class Inputs:
 
 
 def load_inputs(config: RunConfig, curated: CuratedSet) -> Inputs:
-    """Read the splits that training needs. Raises `UserError` if the set holds the answers of another model."""
-    if (made_for := curated.manifest["settings"]["model"]["path"]) != config.model.path:
-        raise UserError(
-            f"{curated.folder}: holds answers and token ids of {made_for}, "
-            f"not of {config.model.path}; curate with this model"
-        )
+    """Read the splits that training needs. Raises `UserError` if the set was made with another model or prompt."""
+    check_curated_for(curated, config.model)
     return Inputs(
         load_prompt_format(config.model),
         curated.few_shot,
@@ -92,9 +88,12 @@ def build_run(
     strategy = build_strategy(config, inputs, accelerator)
     prompt_format, model_config = inputs.prompt_format, accelerator.unwrap_model(strategy.model).config
     layout = layout_of(config, model_config, inputs.block, len(prompt_format.query_ids), strategy.is_fsdp)
-    if layout.kind == "packed" and layout.custom_mask:  # the custom mask ignores sliding windows
-        unwrapped = accelerator.unwrap_model(strategy.model)
-        check_window(unwrapped.config, len(inputs.block) + max(len(example.input_ids) for example in train))
+    validation, calibration = (
+        [query_example(row, prompt_format) for row in inputs.splits[split]] for split in ("validation", "calibration")
+    )
+    if layout.shared_block:  # a sliding window would not reach over it, and the mask of packed rows ignores windows
+        read = max(len(example.input_ids) for example in [*train, *validation, *calibration])
+        check_window(model_config, len(inputs.block) + read)
     if checkpoint is not None:
         strategy.load_values(checkpoint.tensors(TRAINED))
         strategy.load_moments(checkpoint.tensors(OPTIMIZER), checkpoint.state.step)
@@ -107,7 +106,7 @@ def build_run(
         step_order=step_order,
         schedule=schedule(config, step_order.steps),
         train=train,
-        validation=[query_example(row, inputs.prompt_format) for row in inputs.splits["validation"]],
+        validation=validation,
         validation_rows=inputs.splits["validation"],
         state=state,
         save=saver(config, strategy),
@@ -117,10 +116,9 @@ def build_run(
 
 def with_reference(config: RunConfig, run: Run) -> Run:
     """Return the run with the reference's states of its training examples, if they are kept. Every process calls it."""
-    work = config.training_dir
-    if not first_process_says(why_not_kept(run.settings, run.train, run.lm, work) is None):
+    work, budget, identity = config.training_dir, run.settings.tokens_per_batch, run.state.inputs_fingerprint
+    if not first_process_says(why_not_kept(run.settings, run.train, run.lm, work, identity) is None):
         return run
-    budget, identity = run.settings.tokens_per_batch, run.state.inputs_fingerprint
     return replace(run, reference=keep_reference(run.strategy, run.layout, run.train, budget, work, identity))
 
 

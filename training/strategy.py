@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs, gather_object
@@ -25,13 +26,14 @@ from calibration_tuning.runs.devices import has_accelerator
 from calibration_tuning.runs.processes import process_count
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
-TIMEOUT = timedelta(hours=6)
-"""Time limit of a collective operation. While rank 0 writes checkpoints and plots, the others wait; the default of ten
-minutes can be too short."""
+TIMEOUT = timedelta(hours=1)
+"""Time limit of a collective operation, after which a run that hangs ends. While rank 0 fits the readout, the others
+wait. With the states of a 7B model and six sources, that takes some minutes on two cores (docs/performance.md); the
+default of ten minutes can be too short."""
 
 DATA_PARALLEL = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
 """The model's buffers are constants, so they need not be sent in every step, and gradients are summed where they are. A
-static graph would gain nothing: no parameter is unused, and checkpointing is not reentrant."""
+static graph would gain nothing, because checkpointing is not reentrant."""
 
 
 def make_accelerator(bf16: bool) -> Accelerator:
@@ -139,6 +141,15 @@ class Strategy:
         """Return the `value` of every process, in order of rank. Every process calls it."""
         return gather_object([value])
 
+    def gather_on_first(self, value: Any) -> list[Any] | None:
+        """Return the `value` of every process on the first process, in order of rank, and None on the others. Every
+        process calls it. Values of gigabytes stay in the host's memory."""
+        if self.processes == 1:
+            return [value]
+        everyone = [None] * self.processes if self.accelerator.is_main_process else None
+        dist.gather_object(value, everyone, dst=0, group=dist.new_group(backend="gloo", timeout=TIMEOUT))
+        return everyone
+
     def values(self) -> dict[str, Tensor]:
         """Return the trained parameters by name, as whole float32 tensors on the CPU. Every process calls it."""
         return {name: self._whole(p, p) for name, p in self.trained.items()}
@@ -173,6 +184,9 @@ class Strategy:
         Raises KeyError if the names differ. A run that resumed with an untrained parameter would be silently wrong.
         """
         self._same_names(set(values))
+        if self.is_fsdp:
+            # A forward without gradients leaves the root's parameters whole, and the next one would read those.
+            self.model.reshard()
         with torch.no_grad():
             for name, parameter in self.trained.items():
                 self._put(parameter, parameter, values[name])

@@ -66,4 +66,4 @@ def read_references(
         for batch in by_length(lengths, BATCH_SIZE, MAX_BATCH_TOKENS, len(block_ids)):
             part = [members[k] for k in batch]
             asked, said = [questions[i] for i in part], [[references[i]] for i in part]
-            yield part, continue_rows(model, prompt_format, prefix, asked, said)
+            yield part, continue_rows(model, prefix, asked, said)

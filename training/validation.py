@@ -12,7 +12,7 @@ from training.layout import Layout, to_device
 from training.strategy import Strategy, evaluation_mode
 
 
-class QueryScores(NamedTuple):
+class Verdicts(NamedTuple):
     """What the model says of n answers, both float64 [n]."""
 
     logits: np.ndarray
@@ -27,7 +27,7 @@ def score_queries(
     examples: Sequence[Example],
     tokens_per_batch: int,
     advance: Callable[[int], object] = lambda n: None,
-) -> QueryScores:
+) -> Verdicts:
     """Ask the query about every answer. Every process calls it, and each gets all scores.
 
     `advance` is called after every round with the number of examples that it scored.
@@ -47,4 +47,4 @@ def score_queries(
     for scored_by_process in strategy.gather(scored):
         for index, *values in scored_by_process:
             scores[:, index] = values
-    return QueryScores(*scores)
+    return Verdicts(*scores)

@@ -84,7 +84,7 @@ def fit_probe(
     z = ((states - mean) / spread).astype(np.float32)
     familiar = max(1, min(COMPONENTS, len(z) // 4, z.shape[1] // 8))
     if z.shape[1] > WIDE:
-        components = _principal(z, min(PRINCIPAL, len(z)), iterations=2)
+        components = _principal(z, min(PRINCIPAL, len(z)), iterations=1)
         weights, bias = _logistic_regression(z @ components.T, right, folds, penalties)
         weights = weights @ components
     else:

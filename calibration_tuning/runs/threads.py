@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from calibration_tuning.runs.processes import process_count
 
 LAUNCHERS = "1"
-"""What torchrun and accelerate set OMP_NUM_THREADS to where they start several processes. Another value is a choice."""
+"""What torchrun and accelerate set OMP_NUM_THREADS to for the processes that they start. Another value is a choice."""
 
 
 def available_cores() -> int:
@@ -21,12 +21,13 @@ def available_cores() -> int:
 def cores_of_waiting_processes() -> Iterator[int]:
     """Let NumPy, SciPy and torch use all cores of this process while the block runs, and yield the number of threads.
 
-    Launchers of several processes give each one thread, so the first process would fit and resample on a single core
-    while all GPUs wait. With one process, or an OMP_NUM_THREADS that somebody chose, nothing changes.
+    Launchers give each process one thread, so the first process would fit and resample on a single core while all GPUs
+    wait. Without a launcher, or with an OMP_NUM_THREADS that somebody chose, nothing changes.
     """
     import torch
 
-    if process_count() == 1 or os.environ.get("OMP_NUM_THREADS") != LAUNCHERS:
+    is_launched = process_count() > 1 or "ACCELERATE_MIXED_PRECISION" in os.environ  # which accelerate always sets
+    if not is_launched or os.environ.get("OMP_NUM_THREADS") != LAUNCHERS:
         yield torch.get_num_threads()
         return
     from threadpoolctl import threadpool_limits

@@ -268,7 +268,7 @@ def test_questions_over_the_context_are_listed_said_and_made_up_for(
     assert Counter(q.source for q in found.asked) == {"a": 5, "b": 13}
     assert {(d.source, d.reason) for d in found.dropped} == {("a", "too_long")}
     assert len(found.dropped) == 20
-    said = "is longer than the model's context allows, with its demonstrations; 20 such questions"
+    said = "does not fit into the model's context together with its demonstrations; 20 such questions"
     assert said in capsys.readouterr().err
 
 

@@ -382,7 +382,7 @@ def test_a_set_that_was_curated_under_other_prompts_is_refused(tiny_run: Path, t
     manifest["settings"]["model"]["prompt_format"] = "chat"
     write_json(config.curation_dir / "manifest.json", manifest)
     (config.curation_dir / "SHA256SUMS").unlink()
-    with pytest.raises(UserError, match="was curated with model.prompt_format=chat, but the run has text"):
+    with pytest.raises(UserError, match=r"was curated with model\.prompt_format=chat, but the run has text"):
         evaluate(config, False)
 
 

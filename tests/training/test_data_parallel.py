@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.strategy import DATA_PARALLEL, make_accelerator
+from training.strategy import DATA_PARALLEL, Strategy, make_accelerator
 
 
 @pytest.fixture
@@ -43,6 +45,23 @@ def test_constants_are_not_sent_and_gradients_lie_in_what_is_summed(
     assert not sent
     bias = model.module.layer.bias.grad
     assert bias.untyped_storage().nbytes() > bias.numel() * bias.element_size(), "a view of the bucket"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_takes_gigabytes_goes_to_the_first_process_and_to_no_gpu(
+    group: None, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    sent: list[tuple[Any, str]] = []
+
+    def gather(value: Any, everyone: list[Any] | None, dst: int, group: Any) -> None:
+        sent.append((dst, dist.get_backend(group)))
+        if everyone is not None:
+            everyone[:] = ["of 0", "of 1"]
+
+    monkeypatch.setattr(dist, "gather_object", gather)
+    strategy: Any = SimpleNamespace(processes=2, accelerator=SimpleNamespace(is_main_process=rank == 0))
+    assert Strategy.gather_on_first(strategy, f"of {rank}") == (None if rank else ["of 0", "of 1"])
+    assert sent == [(0, "gloo")]
 
 
 def test_accelerate_wraps_models_that_way() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from calibration_tuning.config.run import load_run_config
 from calibration_tuning.config.training import ObjectiveSettings
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.lm.curated_for import check_curated_for
 from calibration_tuning.lm.identity import training_identity
-from calibration_tuning.records import QueryExample, Sample, read_records
+from calibration_tuning.records import QueryExample, Sample, read_records, write_records
 from calibration_tuning.runs.files import read_json, write_json
 from training.__main__ import train
 from training.checkpoints import (
@@ -33,6 +35,7 @@ from training.checkpoints import (
 )
 from training.examples import share_correct, training_examples
 from training.loop import evenly
+from training.strategy import Strategy
 
 
 @pytest.fixture
@@ -83,6 +86,85 @@ def test_answers_of_another_model_are_refused(curated: Path, tmp_path: Path) -> 
     config = load_run_config(curated, [f"output_dir={tmp_path}", f"curated={folder}"])
     with pytest.raises(UserError, match="token ids of someone/else"):
         train(config, False)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"prompt_format": "chat"}, "model.prompt_format=chat, but the run has text; set it back, or curate again"),
+        ({"prompt_format": "auto"}, "model.prompt_format=auto, but the run has text"),  # the tokenizer has a template
+        ({"system_prompt": "Be brief."}, r"model.system_prompt=Be brief\., but the run has None"),
+        ({"thinking": "on"}, "model.thinking=on, but the run has off"),
+    ],
+    ids=str,
+)
+def test_answers_to_other_prompts_are_refused(curated: Path, made: dict[str, str], message: str) -> None:
+    config = load_run_config(curated, [])
+    read = CuratedSet.read(config.curation_dir)
+    check_curated_for(read, config.model)
+    settings = read.manifest["settings"] | {"model": read.manifest["settings"]["model"] | made}
+    with pytest.raises(UserError, match=message):
+        check_curated_for(replace(read, manifest=read.manifest | {"settings": settings}), config.model)
+
+
+def test_a_prompt_format_that_comes_to_the_same_is_accepted(curated: Path) -> None:
+    config = load_run_config(curated, ["model.prompt_format=auto"])
+    read = CuratedSet.read(config.curation_dir)
+    settings = read.manifest["settings"] | {"model": read.manifest["settings"]["model"] | {"prompt_format": "chat"}}
+    check_curated_for(replace(read, manifest=read.manifest | {"settings": settings}), config.model)
+
+
+def test_answers_of_other_files_of_the_model_are_refused(curated: Path, tmp_path: Path) -> None:
+    config = load_run_config(curated, [f"output_dir={tmp_path}", f"curated={curated.parent / 'runs/tiny/curation'}"])
+    folder = tmp_path / "curation"
+    shutil.copytree(config.curation_dir, folder)
+    manifest = read_json(folder / "manifest.json", "curate")
+    manifest["models"]["model"]["weights"] = {"model.safetensors": "1 0"}
+    write_json(folder / "manifest.json", manifest)
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(UserError, match=r"was curated with other files of .*model\.revision pins"):
+        train(config.model_copy(update={"curated": folder}), False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batching", ["padded", "packed"])
+def test_no_answer_that_training_reads_is_longer_than_a_sliding_window(
+    curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batching: str
+) -> None:
+    """Where the block is shared. The calibration split is read last, hours after the first step."""
+    folder = tmp_path / "curation"
+    shutil.copytree(curated.parent / "runs/tiny/curation", folder)
+    rows: list[QueryExample] = read_records(folder / "calibration.parquet")
+    rows[0] = rows[0].model_copy(update={"token_ids": [70] * 300})
+    write_records(folder / "calibration.parquet", rows)
+    (folder / "SHA256SUMS").unlink()
+    monkeypatch.setattr("calibration_tuning.lm.caches.shortest_window", lambda config: 200)
+    monkeypatch.setattr("training.layout.shares_block", lambda config, length: True)
+    own = [f"output_dir={tmp_path}", f"curated={folder}", f"training.batching={batching}"]
+    with pytest.raises(UserError, match="some layers of this model see 200 tokens, but block and question have 4"):
+        train(load_run_config(curated, own), False)
+    assert not (tmp_path / "tiny/training.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(
+    curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loss is finite, and its weights are NaN."""
+    step = Strategy.step
+
+    def overflowing(strategy: Strategy) -> float:
+        for parameter in strategy.trained.values():
+            parameter.grad.fill_(torch.inf)  # type: ignore[union-attr]
+        return step(strategy)
+
+    monkeypatch.setattr(Strategy, "step", overflowing)
+    own = [f"output_dir={tmp_path}", f"curated={curated.parent / 'runs/tiny/curation'}", "training.checkpoints=6"]
+    config = load_run_config(curated, own)
+    with pytest.raises(RunError, match="the gradient's norm is inf at step 1; the last checkpoint is kept"):
+        train(config, False)
+    assert not [*config.training_dir.glob("*-*")]
+    assert "Infinity" not in (config.run_dir / "training.jsonl").read_text()
 
 
 def test_a_finished_training_is_of_the_models_files(

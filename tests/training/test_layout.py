@@ -9,6 +9,7 @@ import torch
 
 from training.examples import Example
 from training.layout import ALIGNED, Layout, block_causal_mask
+from training.step_order import StepOrder
 
 EXAMPLES = [Example([1] * length, 1, 1.0, 1.0) for length in (10, 20, 30, 40)]
 
@@ -38,12 +39,22 @@ def test_lengths_are_taken_of_the_examples_at_hand_alone(monkeypatch: pytest.Mon
     ],
 )
 def test_the_largest_pass_by_hand(kind: Any, shared: bool, expected: int) -> None:
-    assert layout(kind, shared).largest_pass(40, 3, 1000) == expected
+    assert layout(kind, shared).planned([40] * 3, StepOrder(3, 3, 1, 0), 1000, 1) == (expected, 1, 1)
 
 
 def test_the_largest_pass_keeps_to_the_budget_but_for_a_long_example() -> None:
-    assert layout("packed").largest_pass(40, 100, 500) == 500
-    assert layout("packed").largest_pass(600, 100, 500) == 680
+    """420 tokens are left after the block: 4,000 make ten passes of ten examples. 600 are a pass by themselves."""
+    assert layout("packed").planned([40] * 100, StepOrder(100, 100, 1, 0), 500, 1) == (480, 10, 1)
+    assert layout("packed").planned([600, 40], StepOrder(2, 2, 1, 0), 500, 1) == (680, 2, 1)
+
+
+@pytest.mark.parametrize("kind", ["padded", "packed"])
+def test_the_passes_of_several_processes_by_hand(kind: Any) -> None:
+    """Of nine examples on 8 processes, one process has two, and the others wait for it: 9 of 16 places are filled. 160
+    examples of 200 tokens are 20 for each process, in both steps."""
+    plain = layout(kind, block=0)
+    assert plain.planned([40] * 9, StepOrder(9, 9, 1, 0), 1000, 8) == (80, 1, 9 / 16)
+    assert plain.planned([200] * 320, StepOrder(320, 160, 2, 0), 8192, 8) == (4000, 1, 1)
 
 
 def test_tokens_that_are_read_by_hand() -> None:

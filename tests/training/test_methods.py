@@ -15,9 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from calibration_tuning import CalibratedModel
+from calibration_tuning.checkpoint import read_record
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.config.training import LoraSettings
 from calibration_tuning.errors import UserError
+from calibration_tuning.lm.identity import base_files
 from calibration_tuning.lm.models import load_model
 from training.__main__ import train
 from training.methods import METHODS, with_adapter
@@ -58,6 +60,7 @@ def test_a_checkpoint_is_read_as_it_was_trained(trained: Callable[[str], RunConf
     assert weights == WRITTEN[method]
     record = json.loads((folder / "calibration.json").read_text())
     assert record["method"] == method
+    assert (record["multiline"], record["max_new_tokens"]) == (False, 3)
     assert record["selected"]["brier"] == min(scores["brier"] for scores in record["validation"][1:])
     assert record["splits_sha256"].keys() == {"train", "validation", "calibration"}
 
@@ -163,6 +166,26 @@ def test_four_bits_need_a_gpu(curated: Path, tmp_path: Path) -> None:
         pytest.skip("there is one here")
     with pytest.raises(UserError, match="load_in_4bit: needs a CUDA device"):
         train(config_of(curated, tmp_path, "model.load_in_4bit=true"), False)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_knows_its_longest_answers_and_its_base_model(curated: Path, tmp_path: Path) -> None:
+    """As of a set of programs among others: its answers have several lines, and more tokens than the run's."""
+    from calibration_tuning.records import read_records, write_records
+
+    folder = Path(shutil.copytree(curated.parent / "runs/tiny/curation", tmp_path / "curation"))
+    (folder / "SHA256SUMS").unlink()
+    rows = read_records(folder / "train.parquet")
+    changes = [{"multiline": True, "max_new_tokens": 7}, {"max_new_tokens": 2}]
+    rows[:2] = [row.model_copy(update=change) for row, change in zip(rows, changes, strict=False)]
+    write_records(folder / "train.parquet", rows)
+    config = config_of(curated, tmp_path, "training.readout=query", f"curated={folder}")
+    train(config, False)
+    record = read_record(config.checkpoint_dir)
+    assert (record.multiline, record.max_new_tokens) == (True, 7)
+    assert record.base_files == base_files(config.model) != {}
+    model = CalibratedModel.from_pretrained(config.checkpoint_dir)
+    assert 3 < model.answer("Why?").tokens <= 7, "the run's max_new_tokens is 3"
 
 
 @pytest.mark.slow

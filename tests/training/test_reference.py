@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.config.training import ObjectiveSettings, TrainingSettings
@@ -89,6 +89,7 @@ def test_a_run_that_resumes_takes_the_states_that_are_there(
 
 
 EXAMPLE = Example(list(range(40)), 6, 1.0, 1.0)
+IDS = ("this run", "another")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +122,13 @@ def test_a_disk_without_room_is_not_filled(tmp_path: Path, monkeypatch: pytest.M
     with torch.device("meta"):
         lm = LlamaForCausalLM(LlamaConfig(num_hidden_layers=1)).bfloat16()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
-    said = reference.why_not_kept(TrainingSettings(), [EXAMPLE], lm, tmp_path / "new" / "folder")
+    said = reference.why_not_kept(TrainingSettings(), [EXAMPLE], lm, tmp_path / "new" / "folder", "this run")
     assert said == f"its states take 0.0 GiB, and the disk of {tmp_path} has too little room"
+    (tmp_path / reference.FOLDER).mkdir()
+    metadata = {"identity": "this run", "examples": "1"}
+    save_file({"x": torch.zeros(1)}, tmp_path / reference.FOLDER / "1-of-1.safetensors", metadata)
+    kept = {identity: reference.why_not_kept(TrainingSettings(), [EXAMPLE], lm, tmp_path, identity) for identity in IDS}
+    assert kept == {"this run": None, "another": said}, "the run that resumes has its room already"
 
 
 def test_states_take_the_bytes_of_the_models_precision_where_nothing_is_lost() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,23 @@ def test_two_processes_make_the_adapter_of_one(training: Command, single: dict[s
     assert output.count("checkpoint:") == 1, "only the first process speaks"
 
 
-def test_fsdp_with_packed_passes(training: Command, single: dict[str, torch.Tensor]) -> None:
-    training.finish("fsdp2-packed", "training.batching=packed", engine="fsdp2")
-    assert_same(training.adapter("fsdp2-packed"), single)
+def test_fsdp_with_packed_passes_and_a_probe_that_was_best_before_the_last_step(training: Command) -> None:
+    """Its calibrator is that of the best step, whose weights are put back after the last validation."""
+    settings = (
+        "training.method=lora_probe",
+        "training.evaluations=6",
+        "training.epochs=2",
+        "training.learning_rate=0.05",
+    )
+    training.finish("probe", *settings)
+    training.finish("probe-fsdp2", *settings, "training.batching=packed", engine="fsdp2")
+    assert_same(training.adapter("probe-fsdp2"), training.adapter("probe"))
+    ours, theirs = (
+        json.loads((training.run_dir(name) / "checkpoint/calibration.json").read_text())
+        for name in ("probe-fsdp2", "probe")
+    )
+    assert ours["selected"]["step"] == theirs["selected"]["step"] < 6
+    assert ours["calibrated_on"] == pytest.approx(theirs["calibrated_on"], abs=1e-4)
 
 
 def test_more_processes_than_examples_in_a_step(training: Command) -> None:

@@ -12,20 +12,25 @@ from pathlib import Path
 from typing import Literal
 
 from calibration_tuning.errors import RunError, UserError
+from calibration_tuning.lm.caches import check_window
 from calibration_tuning.lm.models import context_length
 from calibration_tuning.lm.pypi_source import PYPI
 from calibration_tuning.runs.files import nearest_existing
 from calibration_tuning.tracking.wandb_tracker import wandb_mode
 from training.memory import GIB, counts
 from training.preflight import surroundings
-from training.preflight.machines import CONTEXT, SHARDINGS
+from training.preflight.machines import CONTEXT, SHARDINGS, Sharding
 from training.preflight.paper import Paper, fitting
 from training.preflight.untuned import answer_mass as untuned_mass
 from training.preflight.untuned import is_cached, not_asked_because
-from training.preflight.work import larger_batch
+from training.preflight.work import keeps_reference, larger_batch
+from training.reference import states_size
+from training.setup import TRAINING_SPLITS
 
 SPARE = 2.0
 """How many times the expected size of the files must be free on the disk."""
+BUSY = 0.9
+"""A lower share of the time in which the GPUs compute is said."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,9 @@ def context(paper: Paper) -> CheckResult:
     if longest > room:
         detail = f"the longest example has {longest:,} tokens with the few-shot block, but the model reads {room:,}"
         return CheckResult("fails", f"{detail}; use fewer query demonstrations or remove the question")
+    if paper.layout(_likely(paper)).shared_block:
+        read = max(max(paper.lengths[split], default=0) for split in TRAINING_SPLITS)
+        check_window(paper.model.config, paper.block_length + read)
     assumed = "" if paper.is_curated else " (assumed)"
     return CheckResult("ok", f"the longest example has {longest:,} tokens{assumed}; the model reads {room:,}")
 
@@ -127,9 +135,16 @@ def batch(paper: Paper) -> CheckResult:
             "training.batch_size or use fewer GPUs",
         )
     detail = f"{size} examples a step, {size / paper.gpus:g} on each GPU"
-    fits = fitting(paper)
-    advice = larger_batch(paper, SHARDINGS[fits[0]]) if fits else None
+    sharding = _likely(paper)
+    if (busy := paper.planned(sharding).busy) < BUSY:
+        detail = f"{detail}; passes of unequal size leave the GPUs busy {busy:.0%} of the time"
+    advice = larger_batch(paper, sharding) if paper.fits(sharding) else None
     return CheckResult("ok", detail if advice is None else f"{detail}; {advice}")
+
+
+def _likely(paper: Paper) -> Sharding:
+    """Return the first strategy that fits, as those that split less come first; without one, that which splits most."""
+    return SHARDINGS[next(iter(fitting(paper)), "FSDP2")]
 
 
 def memory(paper: Paper) -> CheckResult:
@@ -153,8 +168,12 @@ def disk(paper: Paper) -> CheckResult:
 
     trained, _ = counts(paper.model)
     kept = paper.config.training.keep_checkpoints
-    # Weights and moments of each kept checkpoint, the best weights, and the finished adapter.
-    wanted: dict[Path, float] = {paper.config.output_dir: trained * (12 * (kept + 1) + 4 * 2)}
+    # Weights and moments of each kept checkpoint, the best weights, the finished adapter, and the reference's states.
+    files = trained * (12 * (kept + 1) + 4 * 2)
+    if paper.is_curated and keeps_reference(paper):
+        width = paper.model.config.get_text_config().hidden_size
+        files += states_size(paper.examples["train"], width, paper.dtype.itemsize)
+    wanted: dict[Path, float] = {paper.config.output_dir: files}
     if not _is_here(paper.config.model.path) and not is_cached(paper.config.model):
         wanted[Path(HF_HUB_CACHE)] = paper.file_bytes
     disks: dict[int, float] = defaultdict(float)

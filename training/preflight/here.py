@@ -19,14 +19,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from calibration_tuning.errors import UserError, reason
-from calibration_tuning.lm.caches import shares_block
 from calibration_tuning.lm.models import default_device
 from calibration_tuning.metrics.row_statistics import KERNELS
 from calibration_tuning.runs.devices import require_accelerator
 from calibration_tuning.runs.files import nearest_existing, whole_folder, write_text
 from calibration_tuning.runs.locks import NO_LOCKS
 from training.examples import Example
-from training.layout import Layout, to_device
+from training.layout import layout_of, to_device
 from training.memory import GIB
 from training.methods import METHODS
 from training.preflight.checks import CheckResult, passing
@@ -122,8 +121,8 @@ def output_folder(paper: Paper) -> CheckResult:
 
 
 def training_step(paper: Paper) -> str:
-    """One step of a two-layer model of the run's width, in its precision, on one GPU. Raises `UserError` where it
-    fails or its loss is not finite."""
+    """One step of a two-layer model of the run's width, in its precision and layout, on one GPU. Raises `UserError`
+    where it fails or its loss is not finite."""
     device, begun = default_device(), time.monotonic()
     try:
         loss = _loss_of_a_step(paper, device)
@@ -140,8 +139,10 @@ def _loss_of_a_step(paper: Paper, device: torch.device) -> float:
     with torch.device(device):
         lm = AutoModelForCausalLM.from_config(shape, dtype=paper.dtype, attn_implementation=_attention(paper))
     lm, head = METHODS[config.training.method](config, lm)
+    if config.training.gradient_checkpointing:
+        lm.gradient_checkpointing_enable({"use_reentrant": False})
     model = QueryModel(lm, (0, 1), config.training.objective, head).to(device).train()
-    layout = Layout("padded", list(range(16)), 4, shared_block=shares_block(shape, 16))
+    layout = layout_of(config, shape, list(range(16)), 4, is_fsdp=False)
     examples = [Example(list(range(16, 48 + n)), 4, 1.0, 1.0) for n in range(4)]
     batch = to_device(layout.batch(examples, 1 / len(examples), 1), device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=paper.dtype == torch.bfloat16):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import ceil
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ from calibration_tuning.lm.models import load_model_config, load_tokenizer
 from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.records import QueryExample, Split
 from training.examples import Example, query_example
-from training.layout import Layout, layout_of
+from training.layout import Layout, Planned, layout_of
 from training.memory import GIB, Memory, adapted, counts, estimate_memory
 from training.methods import METHODS
 from training.preflight.machines import CONTEXT, SHARDINGS, Gpu, Sharding
@@ -43,6 +42,7 @@ class Paper:
     gpu: Gpu
     unreachable: UserError | None = field(default=None, init=False)
     """Why the model's files cannot be read, where its shape is known all the same; None if they can be read."""
+    _planned: dict[bool, Planned] = field(default_factory=dict, init=False)
 
     @property
     def model(self) -> QueryModel:
@@ -146,7 +146,7 @@ class Paper:
             self.frozen_bytes(in_training=True),
             counts(self.model)[0],
             2 if self.dtype != torch.float32 else 4,
-            self.pass_tokens(sharding),
+            self.planned(sharding).largest,
             self.config.training.gradient_checkpointing,
             adapted(self.model),
             shards(is_split),
@@ -189,25 +189,19 @@ class Paper:
             sum(p.numel() * (QUANTIZED if id(p) in whole else 4 if in_training else p.element_size()) for p in frozen)
         )
 
-    def pass_tokens(self, sharding: Sharding) -> int:
-        """Return the number of tokens in the largest forward pass on one device."""
-        rows = ceil(self.config.training.batch_size / self.gpus)
-        return self.layout(sharding).largest_pass(
-            max(self.lengths["train"]), rows, self.config.training.tokens_per_batch
-        )
+    def planned(self, sharding: Sharding) -> Planned:
+        """Return what the passes are like: the largest one, how many a device runs in a step, and its busy share."""
+        layout, budget = self.layout(sharding), self.config.training.tokens_per_batch
+        if layout.shared_block not in self._planned:  # in nothing else do the layouts of a run differ
+            planned = layout.planned(self.lengths["train"], self.steps, budget, self.gpus)
+            self._planned[layout.shared_block] = planned
+        return self._planned[layout.shared_block]
 
     def step_tokens(self, sharding: Sharding) -> float:
         """Return the number of tokens that all devices together read in a step, including the few-shot blocks."""
         lengths = self.lengths["train"]
-        passes = self.passes_per_step(sharding) * self.gpus
+        passes = self.planned(sharding).passes * self.gpus
         return self.layout(sharding).tokens_read(self.config.training.batch_size, sum(lengths) / len(lengths), passes)
-
-    def passes_per_step(self, sharding: Sharding) -> int:
-        """Return the number of passes that a device runs in a step."""
-        training, lengths = self.config.training, self.lengths["train"]
-        layout = self.layout(sharding)
-        budget = max(1, training.tokens_per_batch - layout.shared_length)
-        return ceil(training.batch_size / self.gpus * layout.width(round(sum(lengths) / len(lengths))) / budget)
 
     def with_batch_size(self, size: int) -> Paper:
         """Return the plan of the same training with another batch size. What has been read is not read again."""

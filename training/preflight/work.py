@@ -36,7 +36,7 @@ def flops(paper: Paper, sharding: Sharding) -> float:
     learnt = paper.steps.steps * paper.step_tokens(sharding)
     row = filled = sum(paper.lengths["train"]) / len(paper.lengths["train"]) + paper.block_length
     if paper.layout(sharding).kind == "packed":
-        row = paper.step_tokens(sharding) / (paper.passes_per_step(sharding) * paper.gpus)
+        row = paper.step_tokens(sharding) / (paper.planned(sharding).passes * paper.gpus)
         filled = training.tokens_per_batch
     # Without gradients, a shared block is read only once.
     judged = (training.evaluations + 1) * _judged(paper, "validation", sharding)
@@ -69,8 +69,9 @@ def _judged(paper: Paper, split: str, sharding: Sharding) -> float:
 
 def hours(paper: Paper, sharding: Sharding) -> tuple[float, float]:
     """Return the hours of training, shortest and longest."""
-    launches = paper.steps.steps * paper.passes_per_step(sharding) * _launches(paper, sharding)
-    each, width = flops(paper, sharding) / paper.gpus, paper.model.config.get_text_config().hidden_size
+    planned, width = paper.planned(sharding), paper.model.config.get_text_config().hidden_size
+    launches = paper.steps.steps * planned.passes * _launches(paper, sharding)
+    each = flops(paper, sharding) / paper.gpus / planned.busy
     fast, slow = fast_and_slow(paper.gpu, each, width, launches)
     return fast / 3600, slow / 3600
 
@@ -110,7 +111,7 @@ def larger_batch(paper: Paper, sharding: Sharding) -> str | None:
     size, (fast, slow) = larger.config.training.batch_size, hours(larger, sharding)
     rate = training.learning_rate * sqrt(size / training.batch_size)
     return (
-        f"passes of {paper.pass_tokens(sharding):,} tokens leave a GPU waiting for its host; "
+        f"passes of {paper.planned(sharding).largest:,} tokens leave a GPU waiting for its host; "
         f"training.batch_size={size} training.learning_rate={rate:.2g} would take {larger.steps.steps:,} steps instead "
         f"of {paper.steps.steps:,}, and {fast:.2g} to {slow:.2g} hours instead of {now[0]:.2g} to {now[1]:.2g}"
     )

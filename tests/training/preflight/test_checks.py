@@ -21,6 +21,8 @@ from training.preflight import checks
 from training.preflight.machines import SHARDINGS
 from training.preflight.paper import Paper, fitting
 
+DEPENDS = "depends on the check 'model', which failed"
+
 
 @pytest.mark.slow
 def test_a_sound_run_passes(run: RunConfig) -> None:
@@ -68,7 +70,7 @@ def test_a_sound_run_passes(run: RunConfig) -> None:
         ),
         ("curated set", lambda c: shutil.rmtree(c.curation_dir), "warning", "so lengths are assumed"),
         ("curated set", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "fails", "not a readable parq"),
-        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "skipped", "depends on the check 'curated set'"),
+        ("leakage", lambda c: (c.curation_dir / "test.parquet").write_bytes(b"x"), "skipped", "depends on the check"),
     ],
 )
 def test_what_would_stop_a_run_is_found(
@@ -98,7 +100,7 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
     after = [
         found[name] for name in ("answer tokens", "context", "memory", "planned host memory", "whole model", "disk")
     ]
-    assert {*after} == {checks.CheckResult("skipped", "depends on the check 'model', which failed")}, "a cause is said once"
+    assert {*after} == {checks.CheckResult("skipped", DEPENDS)}, "a cause is said once"
     assert tried == ["/nowhere/model"], "a hub out of reach keeps one waiting, so it is asked once"
     monkeypatch.undo()
     online = run.model_copy(update={"tracking": run.tracking.model_copy(update={"wandb": "online"})})
@@ -160,6 +162,27 @@ def test_weights_need_room_in_the_cache(llama: RunConfig, tmp_path: Path, monkey
     assert checks.disk(paper).status == "fails", "a download that was interrupted"
     there.add("model-2-of-2.safetensors")
     assert checks.disk(paper).status == "ok"
+
+
+@pytest.mark.slow
+def test_kept_states_of_the_reference_need_room_on_the_disk(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 30 GiB free, those of the tiny run take no GiB, and made-up ones of 20 GiB more than half."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 50, 0, 30 << 30))  # type: ignore[attr-defined]
+    twice = paper_of(run, gpus=1, epochs=2)
+    assert checks.disk(twice).status == "ok"
+    monkeypatch.setattr(checks, "states_size", lambda examples, width, size: 20 << 30)
+    assert checks.disk(twice).status == "fails"
+    assert "about 20.0 GiB needed" in checks.disk(twice).detail
+    assert checks.disk(paper_of(run, gpus=1, epochs=1)).status == "ok", "nothing is kept"
+
+
+@pytest.mark.slow
+def test_a_window_that_a_shared_block_leaves_no_room_in_fails(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calibration_tuning.lm.caches.shortest_window", lambda config: 64)
+    packed = run.model_copy(update={"training": run.training.model_copy(update={"batching": "packed"})})
+    found = status(packed, "context")
+    assert (found.status, "some layers of this model see 64 tokens" in found.detail) == ("fails", True)
+    assert status(run, "context").status == "ok", "padded rows repeat the block then"
 
 
 def changed(config: RunConfig, *overrides: str) -> RunConfig:

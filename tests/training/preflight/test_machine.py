@@ -18,9 +18,10 @@ from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.models import load_model
 from tests.forked import completed
-from tests.training.preflight.papers import GPU, status
+from tests.training.preflight.papers import GPU, paper_of, status
 from training.preflight import checks, here, untuned
 from training.preflight.paper import Paper
+from training.query_model import QueryModel
 
 
 @pytest.fixture
@@ -37,6 +38,23 @@ def test_the_machine_itself_is_checked(run: RunConfig, on_cpu: None) -> None:
     assert found["collectives"].detail.startswith("2 processes added up a tensor (gloo) in "), found["collectives"]
     assert found["output folder"].status == "ok"
     assert found["GPU memory"].status == "skipped"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_step_is_laid_out_as_in_training(run: RunConfig, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    """And its layers are checkpointed where they are in training."""
+    seen: list[tuple[bool, bool]] = []
+    forward = QueryModel.forward
+
+    def noted(model: QueryModel, batch: Any) -> Any:
+        seen.append(("owner" in batch, model.lm.is_gradient_checkpointing))
+        return forward(model, batch)
+
+    monkeypatch.setattr(QueryModel, "forward", noted)
+    paper = paper_of(run, batching="packed" if packed else "padded", gradient_checkpointing=packed)
+    assert np.isfinite(here._loss_of_a_step(paper, torch.device("cpu")))
+    assert seen == [(packed, packed)]
 
 
 @pytest.mark.parametrize("kind", [Qwen2Config, MistralConfig, Gemma2Config])

@@ -16,6 +16,8 @@ from training.preflight import checks, work
 from training.preflight.machines import LAUNCHES, PRODUCTS, SECONDS_TO_LAUNCH, SHARDINGS
 from training.preflight.paper import Paper, fitting
 
+DEPENDS = "depends on the check 'model', which failed"
+
 DDP, FSDP2 = SHARDINGS["DDP"], SHARDINGS["FSDP2"]
 
 
@@ -79,11 +81,22 @@ def test_a_block_that_is_not_shared_is_read_in_every_row(llama: RunConfig) -> No
     block's memory: 4 x 225 + 200; with the block in every row 4 x 400. A step reads 32 x 200 + 8 x 200, or 32 x 400."""
     padded = {"batch_size": 32, "batching": "padded", "tokens_per_batch": 8192}
     shared, checkpointed = paper_of(llama, **padded), paper_of(llama, **padded, gradient_checkpointing=True)
-    assert (shared.pass_tokens(DDP), shared.step_tokens(DDP)) == (1100, 8000)
+    assert (shared.planned(DDP).largest, shared.step_tokens(DDP)) == (1100, 8000)
     for paper, sharding in ((shared, FSDP2), (checkpointed, DDP)):
-        assert (paper.pass_tokens(sharding), paper.step_tokens(sharding)) == (1600, 12800)
+        assert (paper.planned(sharding).largest, paper.step_tokens(sharding)) == (1600, 12800)
     assert shared.memory(FSDP2).activations == pytest.approx(16 / 11 * shared.memory(DDP).activations)
     assert work.hours(shared, FSDP2)[0] > 1.4 * work.hours(shared, DDP)[0]
+
+
+@pytest.mark.slow
+def test_passes_are_planned_as_they_are_cut(llama: RunConfig) -> None:
+    """By hand: 33 examples of 200 tokens on 8 GPUs are five on one and four on the others, each behind the block."""
+    even, uneven = paper_of(llama, batch_size=160), paper_of(llama, batch_size=33)
+    assert even.planned(DDP) == (20 * 200 + 200, 1, 1)
+    assert uneven.planned(DDP) == (5 * 200 + 200, 1, (33 + 8) / (8 * 6))
+    assert "passes of unequal size leave the GPUs busy 85% of the time" in checks.batch(uneven).detail
+    perfect = work.flops(uneven, DDP) / (8 * 3600 * PRODUCTS[0] * GPU.tflops * 1e12)
+    assert work.hours(uneven, DDP)[0] > 1.15 * perfect
 
 
 @pytest.mark.slow
@@ -161,7 +174,7 @@ def test_shipped_recipes_are_planned_where_the_hub_is_out_of_reach(name: str, mo
     assert found["model"].detail.endswith("memory and time are planned from its known shape")
     skipped = {check for check, result in found.items() if result.status == "skipped"}
     assert skipped == {"answer tokens", "chat template", "context"}
-    assert {result.detail for check, result in found.items() if check in skipped} == {"depends on the check 'model', which failed"}
+    assert {result.detail for check, result in found.items() if check in skipped} == {DEPENDS}
     assert found["memory"].status == found["whole model"].status == "ok"
     assert len(tried) == 1
     assert 0 < work.hours(paper, DDP)[0] < 24
