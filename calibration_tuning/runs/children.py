@@ -24,7 +24,7 @@ def run_child(command: list[str]) -> tuple[int, bool]:
 
     def hand_on(number: int, frame: object) -> None:
         asked.append(number)
-        child.terminate()  # SIGTERM for SIGUSR1 too: launchers of several processes know only the first
+        child.terminate()  # SIGTERM for SIGUSR1 too: every launcher hands it on
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
