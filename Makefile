@@ -1,7 +1,7 @@
 # make demo: the whole job on this machine. make test: all tests. Both set everything up first.
 PYTHON ?= python3
 BIN := .venv/bin
-# One more than two cores: many tests wait for processes that they start.
+# One more than two cores, as many tests wait for processes that they start; the fast ones do not.
 WORKERS ?= 3
 
 .PHONY: setup demo quick test fast-test lint format bench fuzz audit vllm vllm-test gpu-test
@@ -23,6 +23,7 @@ quick: setup
 test: setup
 	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
+fast-test: WORKERS = 2
 fast-test: setup
 	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
