@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from calibration_tuning.arguments import Choices, as_answers, as_choices, token_limit, usable_device
 from calibration_tuning.checkpoint import Checkpoint, checkpoint_folder, load_checkpoint
 from calibration_tuning.claims import Claim, JudgedClaims, claim_question, claim_spans
 from calibration_tuning.config.engines import MAX_BATCH_TOKENS
@@ -25,13 +25,12 @@ from calibration_tuning.conversation import (
     as_asked,
     as_conversations,
     by_start,
-    listed,
 )
-from calibration_tuning.errors import UserError, reason
+from calibration_tuning.errors import UserError
 from calibration_tuning.examples import as_examples
 from calibration_tuning.lm.choosing import likeliest_choices
 from calibration_tuning.lm.generation import Answer, Decoding, generate_answers
-from calibration_tuning.lm.models import adapter_off, context_length, default_device
+from calibration_tuning.lm.models import adapter_off, context_length
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
@@ -39,9 +38,7 @@ from calibration_tuning.readout.likelihood import chosen_log_odds
 from calibration_tuning.readout.stacked import Read
 from calibration_tuning.records import Demonstration
 from calibration_tuning.thresholds import Threshold, read_thresholds
-from calibration_tuning.values import kind_of
 
-Choices = Sequence[str] | None
 UNFAMILIAR = 0.1
 """Below this, `CalibratedAnswer.familiar` is said in words: nine in ten of the held-out answers are nearer."""
 
@@ -129,7 +126,7 @@ class CalibratedModel:
         checkpoint is damaged or of another base model than there is, or no threshold was looked for at that rate.
         """
         shown = None if examples is None else as_examples(examples)
-        where = _usable(device)
+        where = usable_device(device)
         folder = checkpoint_folder(path_or_repo, revision)
         changes = {"dtype": dtype, "attn_implementation": attn_implementation, "load_in_4bit": load_in_4bit}
         given = {name: value for name, value in changes.items() if value is not None}
@@ -188,8 +185,8 @@ class CalibratedModel:
         not fit into the model's context.
         """
         conversations = as_conversations(questions, contexts)
-        longest = self._longest(max_new_tokens)
-        offered = _as_choices(choices, len(conversations))
+        longest = token_limit(max_new_tokens, self.record.max_new_tokens)
+        offered = as_choices(choices, len(conversations))
         for number, (conversation, given) in enumerate(zip(conversations, offered, strict=True)):
             self._fit_answer(f"question {number}", conversation, given, longest)
         answered: dict[int, CalibratedAnswer] = {}
@@ -222,7 +219,7 @@ class CalibratedModel:
         """Return the n given answers (from any source), each with its confidence and whether to trust it. Raises
         `UserError` as `answer_batch` does."""
         conversations = as_conversations(questions, contexts)
-        texts = _as_answers(answers, len(conversations))
+        texts = as_answers(answers, len(conversations))
         ids = [self.prompt_format.answer_ids(text) for text in texts]
         for number, (conversation, tokens) in enumerate(zip(conversations, ids, strict=True)):
             self._fit(f"question {number}", conversation, len(tokens), self.readout is not None)
@@ -245,7 +242,7 @@ class CalibratedModel:
         (asked,) = as_conversations([question], [context])
         longest = self.record.max_new_tokens
         if answer is None:
-            (given,) = _as_choices([choices], 1)
+            (given,) = as_choices([choices], 1)
             longest = self._fit_answer("question", asked, given, longest)
         else:
             longest = len(self.prompt_format.answer_ids(answer))
@@ -285,7 +282,7 @@ class CalibratedModel:
         answer without letters and digits.
         """
         (asked,) = as_conversations([question], [context])
-        _as_answers([answer], 1)
+        as_answers([answer], 1)
         spans = claim_spans(answer)
         if not spans:
             raise UserError("answer: holds no sentence to judge")
@@ -380,13 +377,6 @@ class CalibratedModel:
         """What stands before a question's text: the examples, and the turns before it."""
         return self.format_for(start).few_shot_ids(shown, start.earlier)
 
-    def _longest(self, max_new_tokens: Any) -> int:
-        if max_new_tokens is None:
-            return self.record.max_new_tokens
-        if not isinstance(max_new_tokens, Integral) or isinstance(max_new_tokens, bool) or max_new_tokens < 1:
-            raise UserError(f"max_new_tokens: is {max_new_tokens!r}; pass a whole number from 1 on, or leave it out")
-        return min(int(max_new_tokens), self.record.max_new_tokens)
-
     def _fit_answer(self, name: str, asked: Conversation, choices: Choices, longest: int) -> int:
         """`_fit` for an answer that the model gives: one of `choices`, or a written one of at most `longest` tokens.
         Return the most tokens that it can have."""
@@ -421,36 +411,3 @@ class CalibratedModel:
         # Thresholds are of raw confidences: calibrators with steps make ties of what they tell apart.
         least = self.threshold and self.threshold.threshold
         return [None if least is None else bool(raw >= least) for raw in expit(logits)]
-
-
-def _usable(device: str | torch.device | None) -> torch.device:
-    """The device, or the machine's accelerator. Raises `UserError` for one that this machine does not have."""
-    if device is None:
-        return default_device()
-    try:
-        found = torch.device(device)
-        torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise UserError(f"device: {device!r} cannot be used ({reason(error)}); pass cpu, or leave it out") from None
-    return found
-
-
-def _as_answers(answers: Any, count: int) -> list[str]:
-    """Raises `UserError` unless there are `count` texts."""
-    texts = listed("answers", answers, count)
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise UserError(f"answer {number}: is {kind_of(text)}, not text")
-    return texts
-
-
-def _as_choices(choices: Any, count: int) -> list[Choices]:
-    """Raises `UserError` unless there are at least two texts to choose from, or None, for each of `count` questions."""
-    offered = [None] * count if choices is None else listed("choices", choices, count)
-    for number, texts in enumerate(offered):
-        if texts is None:
-            continue
-        offered[number] = texts = listed(f"choices {number}", texts)
-        if len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
-            raise UserError(f"choices {number}: must be at least two texts, none of them empty")
-    return offered
