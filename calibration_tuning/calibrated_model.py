@@ -123,7 +123,7 @@ class CalibratedModel:
 
         `error_rate`: answers are `trusted` where at most this share of such answers is wrong; by default the lowest one
         that the checkpoint has a threshold for. Raises `UserError` if there is no such checkpoint or device, the
-        checkpoint is damaged or of another base model than there is, or no threshold was looked for at that rate.
+        checkpoint is damaged or of another base model than there is, or its evaluation has no threshold for that rate.
         """
         shown = None if examples is None else as_examples(examples)
         where = usable_device(device)
@@ -181,7 +181,7 @@ class CalibratedModel:
         [n]: the passage of each question, or None.
 
         `max_new_tokens` makes answers shorter than in curation, never longer: the confidence is of such answers. Raises
-        `UserError`, before anything is answered, for an argument that is of another kind, and for a question that does
+        `UserError`, before anything is answered, for an argument of a wrong type, and for a question that does
         not fit into the model's context.
         """
         conversations = as_conversations(questions, contexts)

@@ -39,6 +39,7 @@ class Row(BaseModel):
         """Questions as messages, choices by letter and numbers, in the shapes that curation knows."""
         if not isinstance(values, dict):
             return values
+        values = _by_known_names(values)
         values = {
             name: value for name, value in values.items() if name not in cls.model_fields or not is_missing(value)
         }
@@ -79,6 +80,12 @@ class Row(BaseModel):
         earlier = recognised(_asking(more)).get("earlier", ())
         turns = tuple(Demonstration(question=question, answer=answer) for question, answer in earlier)
         return Conversation(self.question, turns) if turns else self.question
+
+
+def _by_known_names(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with Question, Context and Answer under question, context and answer, as curation reads them."""
+    known = {*Row.model_fields, *QUESTION, "input"} - row.keys()
+    return {name.strip().casefold() if name.strip().casefold() in known else name: row[name] for name in row}
 
 
 def _asking(row: Mapping[str, Any]) -> dict[str, Any]:

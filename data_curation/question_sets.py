@@ -233,13 +233,18 @@ def _value(settings: QuestionSetSettings, row: Row, shape: Row, name: str) -> An
     template = getattr(settings, name)
     if template is None:
         return None
-    columns = {**row, **shape} if is_default(settings, name) else row
+    columns = {**_folded(row), **row, **shape} if is_default(settings, name) else row
     try:
         if isinstance(template, list):
             return [compiled(t)(columns) for t in template]
         return compiled(template)(columns)
     except TemplateFailed as error:
         raise BadRow(name, f"{error}; the row has the columns {', '.join(map(str, row))}") from None
+
+
+def _folded(row: Row) -> Row:
+    """The row by names as `recognised` reads them: ID, Group and Subject are id, group and subject."""
+    return {str(name).strip().casefold(): value for name, value in reversed(list(row.items()))}
 
 
 def _text(settings: QuestionSetSettings, row: Row, shape: Row, name: str) -> str:

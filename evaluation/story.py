@@ -110,8 +110,8 @@ def _needed(metrics: Metrics, rate: Rate) -> str:
         )
     if needed <= decisions.n_groups:
         return (
-            f"{begin} among the surest of the {decisions.n_calibration} calibration answers are more errors than the "
-            "test answers suggest. Curate more of them (curation.sizes.calibration)."
+            f"{begin} the most confident of the {decisions.n_calibration} calibration answers hold more errors than "
+            "the test answers suggest. Curate more of them (curation.sizes.calibration)."
         )
     return (
         f"{begin} about {rounded(needed):,} independent calibration answers are needed (now "

@@ -159,9 +159,9 @@ def left_out_rows(metrics: Metrics) -> list[LeftOutRow]:
         accuracy = f"{entry.accuracy:.0%}"
         if source in learnt:
             for name, scores in learnt[source].confidences.items():
-                auroc = "undefined" if scores.auroc is None else f"{scores.auroc:.3f}"
-                numbers = (f"{scores.brier:.3f}", auroc, f"{scores.ece:.3f}")
-                rows.append(LeftOutRow(source, accuracy, name, learnt[source].n, *numbers))
+                values = (scores.brier, scores.auroc, scores.ece)
+                shown = ("undefined" if value is None else f"{value:.3f}" for value in values)
+                rows.append(LeftOutRow(source, accuracy, name, learnt[source].n, *shown))
         for name, rated in entry.confidences.items():
             label = metrics.estimators["test"][name].label if name in metrics.estimators["test"] else name
             shown = (_short(rated.get(metric)) for metric in ("brier", "auroc", "ece"))

@@ -34,7 +34,8 @@ def load_settings(path: str | Path, overrides: list[str], schema: type[S]) -> S:
     """Read `path`, apply `key.path=value` overrides and validate against `schema`.
 
     Override values are parsed as YAML, so `training.learning_rate=1e-4` and `questions.0.count=null` have
-    the types they look like. Raises `UserError` naming every wrong field with its value, and the nearest valid name of
+    the types they look like. A list that is a file of its own (`questions: configs/mixtures/NAME.yaml`) is read where
+    an override changes one of its entries. Raises `UserError` naming every wrong field with its value, and the nearest valid name of
     unknown keys.
     """
     values = read_settings(Path(path))
@@ -108,7 +109,15 @@ def _child(node: Any, part: str, override: str) -> Any:
         raise UserError(f"override {override!r}: {part!r} lies inside a single value, not a section")
     if node.get(part) is None:
         node[part] = {}
+    node[part] = _listed(node[part])
     return node[part]
+
+
+def _listed(value: Any) -> Any:
+    """The list in the YAML file that a setting names; other values as they are."""
+    if isinstance(value, str) and value.endswith((".yaml", ".yml")) and shipped(Path(value)).is_file():
+        return read_yaml(shipped(Path(value)), list)
+    return value
 
 
 def _index(node: list[Any], part: str, override: str) -> int:

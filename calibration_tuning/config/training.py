@@ -67,7 +67,7 @@ class ProbeSettings(Settings):
 
 class ObjectiveSettings(Settings):
     query_loss: Literal["cross_entropy", "brier", "focal"] = "cross_entropy"
-    """Loss of the verdict; docs/training.md has the formulas."""
+    """Loss of the verdict. The formulas are in training/objective.py."""
     targets: Literal["hard", "soft"] = "hard"
     """`hard`: the grade of the proposed answer. `soft`: the share k/n of correct ones among all graded answers to the
     question, the proposed one and the sampled ones (`curation.samples`)."""

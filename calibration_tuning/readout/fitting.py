@@ -59,7 +59,7 @@ def fit_readout(
         likelihood=fit_blend(signals, names, correct),
         likelihood_calibrator=fit(calibrator, likelihood_logit, correct),
         n_probe=0 if probe is None else len(train.correct),
-        left_out=source_scores(cross_fitted_answers, left_out),
+        left_out=source_scores(cross_fitted_answers, calibration.sources, left_out),
     )
     return StackedReadout(record, probe)
 

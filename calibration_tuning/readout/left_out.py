@@ -18,6 +18,8 @@ FAMILIAR = (0.1, 0.25, 0.5, 1.0)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Parts of a `Trust` that are tried."""
 LEAST_SOURCES = 3
+LEAST_ANSWERS = 10
+"""Readings of a left-out source from which its scores say something; `metrics.calibration_error` asks for as many."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class HeldOut:
     """Log-odds [n]."""
     stateless: Array
     familiar: Array
+
+    def where(self, mask: Array) -> HeldOut:
+        return HeldOut(self.correct[mask], self.with_states[mask], self.stateless[mask], self.familiar[mask])
 
     def brier(self, trust: Trust) -> float:
         confidence = expit(trust(self.with_states, self.stateless, self.familiar))
@@ -79,9 +84,10 @@ def chosen_trust(calibration: HeldOut, left_out: Mapping[str, HeldOut]) -> Trust
     sources, each counting the same. So half of the questions in use are taken to be like those of training. As good
     means within one standard error of the difference, over sources (the one-standard-error rule of Breiman et al.
     1984): few sources cannot tell small differences. Cautious means a low weight of unfamiliar states; of equally
-    cautious ones the best is taken. With fewer than three sources it is the default, since two cannot tell what holds
-    for an unseen one.
+    cautious ones the best is taken. Sources of fewer than ten readings have no vote. With fewer than three others it is
+    the default, since two cannot tell what holds for an unseen one.
     """
+    left_out = {name: part for name, part in left_out.items() if len(part.correct) >= LEAST_ANSWERS}
     if len(left_out) < LEAST_SOURCES:
         return Trust()
     tried = [Trust(familiar=familiar, weight=weight) for weight in WEIGHTS for familiar in FAMILIAR]
@@ -93,21 +99,24 @@ def chosen_trust(calibration: HeldOut, left_out: Mapping[str, HeldOut]) -> Trust
     return tried[min(as_good, key=lambda i: (tried[i].weight, scores[i]))]
 
 
-def source_scores(calibration: HeldOut, left_out: Mapping[str, LeftOut]) -> dict[str, SourceScores]:
-    """Return each left-out source's scores, those of the readout with a trust that was chosen without the source."""
+def source_scores(calibration: HeldOut, sources: Array, left_out: Mapping[str, LeftOut]) -> dict[str, SourceScores]:
+    """Return each left-out source's scores, those of the readout with a trust that was chosen without the source.
+
+    `sources` [n] are those of the calibration answers."""
     return {
         source: SourceScores(
             n=len(part.correct),
             accuracy=float(part.correct.mean()),
             familiar=float(part.familiar.mean()),
-            confidences=_confidences(part, chosen_trust(calibration, _without(left_out, source))),
+            confidences=_confidences(part, _trust_without(source, calibration, sources, left_out)),
         )
         for source, part in left_out.items()
     }
 
 
-def _without(left_out: Mapping[str, LeftOut], source: str) -> dict[str, LeftOut]:
-    return {name: part for name, part in left_out.items() if name != source}
+def _trust_without(source: str, calibration: HeldOut, sources: Array, left_out: Mapping[str, LeftOut]) -> Trust:
+    others = {name: part for name, part in left_out.items() if name != source}
+    return chosen_trust(calibration.where(sources != source), others)
 
 
 def _confidences(part: LeftOut, trust: Trust) -> dict[str, LeftOutScores]:

@@ -37,7 +37,8 @@ class LeftOutScores(BaseModel):
     brier: float
     auroc: float | None
     """None where all answers are correct, or none is."""
-    ece: float
+    ece: float | None
+    """None for fewer than ten readings."""
 
 
 class SourceScores(BaseModel):

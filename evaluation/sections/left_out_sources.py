@@ -12,8 +12,11 @@ from evaluation.evidence import Evidence, Side
 from evaluation.schema import LeftOutSource, Numbers
 
 SHOWN = ("brier", "auroc", "ece")
-LEARNT = ("stacked", "hidden state")
-"""Families with more to fit than a calibrator. `readout.left_out` has the readout's scores, from training."""
+LEARNT = {name for name, estimator in ESTIMATORS.items() if estimator.family in ("stacked", "hidden state")} | {
+    "likelihood_blend"
+}
+"""What has more to fit than a calibrator, and was fitted on the left-out source too. `readout.left_out` has the scores
+of readout and likelihoods without it, from training."""
 
 
 def left_out_sources(evidence: Evidence) -> dict[str, LeftOutSource] | None:
@@ -25,7 +28,7 @@ def left_out_sources(evidence: Evidence) -> dict[str, LeftOutSource] | None:
     sources, calibration = (np.array([row.source for row in evidence.splits[name]]) for name in ("test", "calibration"))
     if len(set(sources)) < 2:
         return None
-    untuned = [side for side in evidence.scores if side[1] == "before" and ESTIMATORS[side[0]].family not in LEARNT]  # type: ignore[index]
+    untuned = [side for side in evidence.scores if side[1] == "before" and side[0] not in LEARNT]
     table = {}
     for source in sorted(set(sources)):
         rows, fitted_on = sources == source, calibration != source

@@ -116,6 +116,20 @@ def test_a_mixture_may_be_a_file(tmp_path: Path) -> None:
         load_run_config(write(tmp_path, MINIMAL | {"questions": "none.yaml"}), [])
 
 
+def test_an_entry_of_a_mixture_in_a_file_can_be_changed(tmp_path: Path) -> None:
+    mixture = "configs/mixtures/short_answers.yaml"
+    path = write(tmp_path, MINIMAL | {"questions": mixture})
+    config = load_run_config(path, ["questions.4.count=100", "questions.0.weight=9", "name=small"])
+    shipped = load_run_config(path, [])
+    assert (config.questions[4].count, shipped.questions[4].count) == (100, 2000)
+    assert (config.questions[0].weight, shipped.questions[0].weight) == (9, 4)
+    assert config.questions[5] == shipped.questions[5]
+    with pytest.raises(UserError, match="'7' is not a position in a list of 7"):
+        load_run_config(path, ["questions.7.count=100"])
+    with pytest.raises(UserError, match="lies inside a single value"):
+        load_run_config(write(tmp_path, MINIMAL | {"questions": "none.yaml"}), ["questions.0.count=100"])
+
+
 @pytest.mark.parametrize(
     ("question", "message"),
     [

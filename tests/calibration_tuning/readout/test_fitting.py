@@ -148,7 +148,8 @@ def test_every_source_is_left_out_once() -> None:
     table = leave_sources_out(answers(400, 0), answers(200, 1))
     assert list(table) == [f"source {k}" for k in range(4)]
     assert sum(len(part.correct) for part in table.values()) == 600
-    for source in source_scores(held_out_answers(SURE, UNSURE, (0, 1)), table).values():
+    calibration, sources = held_out_answers(SURE, UNSURE, (0, 1)), np.repeat([*table, "other"], 100)
+    for source in source_scores(calibration, sources, table).values():
         assert set(source.confidences) == {"base rate", "likelihoods", "likelihoods and states", "readout"}
         assert source.confidences["likelihoods and states"].brier < source.confidences["likelihoods"].brier
         assert source.confidences["readout"] == source.confidences["likelihoods and states"]
@@ -173,9 +174,30 @@ def test_a_source_has_no_say_in_how_far_its_own_states_are_trusted() -> None:
     """Three sources gain by their states and one is misled. Its score is that of full trust, which the others chose."""
     sources = {"misled": (WRONG, UNSURE, (0, 0.05)), **dict.fromkeys("abc", (SURE, UNSURE, (0, 0.05)))}
     left_out = {name: LeftOut(**vars(held_out_answers(*of)), base_rate=0.5) for name, of in sources.items()}
-    scores = source_scores(held_out_answers(SURE, UNSURE, (0, 1)), left_out)
+    calibration = held_out_answers(SURE, UNSURE, (0, 1))
+    scores = source_scores(calibration, np.repeat([*"abc", "misled", "d"], 100), left_out)
     misled = {name: found.brier for name, found in scores["misled"].confidences.items()}
     assert misled["readout"] == misled["likelihoods and states"] > misled["likelihoods"]
+
+
+def test_nor_have_its_calibration_answers() -> None:
+    """They alone speak for states; the other calibration answers and the other sources speak against them."""
+    against, own = (held_out_answers(of, UNSURE, (0, 0.05)) for of in (WRONG, 9.0))
+    calibration = HeldOut(*(np.concatenate(pair) for pair in zip(vars(against).values(), vars(own).values(), strict=True)))
+    left_out = {name: LeftOut(**vars(against), base_rate=0.5) for name in "abcd"}
+    scores = source_scores(calibration, np.repeat(["b", "a"], 500), left_out)
+    assert scores["a"].confidences["readout"].brier < scores["b"].confidences["readout"].brier
+
+
+def test_a_source_of_a_few_answers_has_no_vote_and_no_ece() -> None:
+    few = LeftOut(*(values[:6] for values in vars(held_out_answers(WRONG, UNSURE, (0, 0.05))).values()), base_rate=0.5)
+    gains = {name: LeftOut(**vars(held_out_answers(SURE, UNSURE, (0, 0.05))), base_rate=0.5) for name in "abc"}
+    calibration = held_out_answers(SURE, UNSURE, (0, 1))
+    assert chosen_trust(calibration, gains | {"few": few}) == chosen_trust(calibration, gains)
+    scores = source_scores(calibration, np.repeat([*"abcd", "few"], 100), gains | {"few": few})
+    assert scores["few"].n == 6
+    assert all(confidence.ece is None for confidence in scores["few"].confidences.values())
+    assert all(confidence.ece is not None for confidence in scores["a"].confidences.values())
 
 
 SURE, UNSURE, WRONG = 2.0, 0.5, -2.0
