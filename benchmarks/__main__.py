@@ -29,6 +29,7 @@ BENCHMARKS = {
     "graders": "false accepts and false rejects of every grader on real questions",
     "judge": "how far a judge model agrees with hand-labelled grades, beside exact and fuzzy",
     "readout_fit": "the probe of 10,000 answers of a 7B model, on principal components and on all of the states",
+    "result_tables": "the tables of docs/results.md, out of evaluated runs",
     "readouts": "what each part of the stacked readout is worth, by the number of calibration answers",
     "methods": "training methods and objectives on one curated set (hours)",
 }

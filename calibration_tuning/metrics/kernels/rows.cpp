@@ -1,6 +1,6 @@
 // One read of every row of logits: its maximum, the sums that the softmax and the Brier score need, and the tokens that
 // are probable enough to be looked at one by one; a second read where improbable tokens need cells, too. Built and called
-// by evaluation/kernels/cpu.py.
+// by cpu.py beside this file.
 //
 // A row is taken a block at a time, small enough for the first-level cache, against the highest logit so far (the online
 // softmax of Milakov and Gimelshein 2018). Exponentials are float32; a block's sums are kept in LANES float32 parts and
@@ -17,8 +17,8 @@ namespace {
 
 constexpr int BLOCK = 1024;
 constexpr int LANES = 32;
-constexpr int SIDES = 4;  // sums of a cell, so that additions to one cell need not wait for each other
-constexpr int PARTS = 8;  // places of the table between the two edges that are closest
+constexpr int GROUP = 64;   // tokens whose cells are computed together
+constexpr int SIDES = 8;    // sums of a cell, so that additions to one cell need not wait for each other
 constexpr uint32_t INFINITE = 0x7f800000u;  // bits of infinity; those of a NaN are above
 
 struct BFloat16 {
@@ -59,59 +59,82 @@ inline float round_up(double value) {
   return double(nearest) < value ? std::nextafterf(nearest, FLT_MAX) : nearest;
 }
 
-// The cells of improbable tokens, between ascending edges in log p.
+// The cells of improbable tokens, between ascending edges in log p. Where the edges are evenly spaced in log p or in
+// log-odds, a token's cell is computed, and compared with the edges only if it is close to one. Other edges are compared
+// with every token.
 struct Cells {
   const double* edges;
   int count;  // of edges
-  float places_per_nat = 0;
-  std::vector<int> below;  // for each place, edges that are surely below what falls there
+  float in_odds = 0;  // 1 where edges are evenly spaced in log-odds
+  bool even = false;
+  double start = 0, step = 1;
 
-  Cells(const double* log_edges, int64_t number, double log_least) : edges(log_edges), count(int(number)) {
+  Cells(const double* log_edges, int64_t number) : edges(log_edges), count(int(number)) {
     if (!count) return;
-    double gap = log_least - edges[0];
-    for (int c = 1; c < count; c++) gap = std::min(gap, edges[c] - edges[c - 1]);
-    gap = std::max(gap, 1e-3);
-    const int places = int((log_least - edges[0]) / gap * PARTS) + 2;
-    places_per_nat = float(PARTS / gap);
-    for (int place = 0, c = 0; place < places; place++) {
-      while (c < count && edges[c] - edges[0] < (place - 1) * gap / PARTS) c++;
-      below.push_back(c);
+    even = evenly_spaced(false);
+    if (!even && evenly_spaced(true)) {
+      even = true;
+      in_odds = 1;
     }
+    start = place(edges[0], in_odds);
+    step = count > 1 ? (place(edges[count - 1], in_odds) - start) / (count - 1) : 1;
+  }
+
+  static double place(double log_p, bool odds) { return odds ? log_p - std::log1p(-std::exp(log_p)) : log_p; }
+
+  bool evenly_spaced(bool odds) const {
+    const double least = place(edges[0], odds), gap = (place(edges[count - 1], odds) - least) / std::max(count - 1, 1);
+    for (int c = 1; c < count; c++)
+      if (std::fabs(place(edges[c], odds) - least - c * gap) > 1e-6 * gap) return false;
+    return true;
   }
 
   // Adds up the probabilities of a row's tokens below `least`, into `into` [count]: cell c is from edge c on.
   template <class T>
   void add_row(const T* row, int64_t vocabulary, const std::vector<float>& peaks, float top, double sum, float least,
                double* into) const {
-    std::vector<float> bounds(count + 1, FLT_MAX);
-    for (int c = 0; c < count; c++) bounds[c] = round_up(top + std::log(sum) + edges[c]);
+    const double log_sum = std::log(sum);
+    std::vector<float> bounds(count);
+    for (int c = 0; c < count; c++) bounds[c] = round_up(top + log_sum + edges[c]);
     std::vector<double> sums(SIDES * (count + 1));
-    const float first = bounds[0], last_place = float(below.size() - 1);
-    float x[BLOCK], e[BLOCK];
-    int place[BLOCK];
+    const float part = float(1 / sum), per_step = float(1 / step), last = float(count) + 0.5f;
+    const float before = float((log_sum + start) / step) - 1.0f;  // cell 0 is below the first edge
+    // Steps by which a computed place can be off: float32 rounds the logits, the bounds and what is computed of them.
+    const float close = 1e-5f + float(8 * FLT_EPSILON * (std::fabs(top) + 64) / step);
+    float x[GROUP], e[GROUP];
+    int cell[GROUP];
     for (size_t b = 0; b < peaks.size(); b++) {
-      if (peaks[b] < first) continue;
-      const int64_t start = int64_t(b) * BLOCK;
-      const int size = int(std::min<int64_t>(vocabulary - start, BLOCK));
-      for (int j = 0; j < size; j++) {
-        const float value = to_float(row[start + j]);
-        const float probability = exp_of_negative(value - top);
-        x[j] = value < least ? value : first;
-        e[j] = value < least ? probability : 0.0f;
-        const float at = (x[j] - first) * places_per_nat;
-        place[j] = int(at < 0.0f ? 0.0f : at > last_place ? last_place : at);
-      }
-      for (int j = 0; j < size; j++) {
-        int c = below[place[j]];
-        c += (c < count) & (x[j] >= bounds[c]);  // nearly always enough, and without a branch
-        while (c < count && x[j] >= bounds[c]) c++;
-        while (c > 0 && x[j] < bounds[c - 1]) c--;
-        sums[(j % SIDES) * (count + 1) + c] += e[j];
+      if (peaks[b] < bounds[0]) continue;
+      const int64_t end = std::min<int64_t>(vocabulary, int64_t(b + 1) * BLOCK);
+      for (int64_t at = int64_t(b) * BLOCK; at < end; at += GROUP) {
+        const int size = int(std::min<int64_t>(end - at, GROUP));
+        int doubtful = even ? 0 : 1;
+        for (int j = 0; j < size; j++) {
+          x[j] = to_float(row[at + j]);
+          const float exponential = exp_of_negative(x[j] - top), p = exponential * part;
+          // log-odds are log p - log(1 - p); p is below 1/64.
+          const float odds = in_odds * p * (1 + p * (0.5f + p * (0.33333333f + p * 0.25f)));
+          const float exact = (x[j] - top + odds) * per_step - before;
+          const float placed = exact < 0.5f ? 0.5f : exact > last ? last : exact;
+          cell[j] = int(placed);
+          const float beyond = placed - float(cell[j]);
+          doubtful += (beyond < close) | (beyond > 1 - close);
+          e[j] = x[j] < least ? exponential : 0.0f;
+        }
+        if (doubtful)
+          for (int j = 0; j < size; j++) {
+            while (cell[j] < count && x[j] >= bounds[cell[j]]) cell[j]++;
+            while (cell[j] > 0 && x[j] < bounds[cell[j] - 1]) cell[j]--;
+          }
+        int j = 0;
+        for (; j + SIDES <= size; j += SIDES)
+          for (int side = 0; side < SIDES; side++) sums[cell[j + side] * SIDES + side] += e[j + side];
+        for (; j < size; j++) sums[cell[j] * SIDES] += e[j];
       }
     }
     for (int c = 0; c < count; c++) {
       into[c] = 0;
-      for (int side = 0; side < SIDES; side++) into[c] += sums[side * (count + 1) + c + 1] / sum;
+      for (int side = 0; side < SIDES; side++) into[c] += sums[(c + 1) * SIDES + side] / sum;
     }
   }
 };
@@ -121,7 +144,7 @@ void read_rows(const T* logits, int64_t rows, int64_t vocabulary, int64_t stride
                const double* log_edges, int64_t edges, int threads, double* highest, int64_t* best, double* total,
                double* squares, int64_t* large, int64_t* found, double* small) {
   const int64_t blocks = (vocabulary + BLOCK - 1) / BLOCK;
-  const Cells cells(log_edges, edges, log_least);
+  const Cells cells(log_edges, edges);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t i = 0; i < rows; i++) {
     std::vector<float> peaks(blocks);
