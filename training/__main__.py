@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
@@ -69,6 +70,7 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     from training.loop import run_steps
     from training.setup import with_reference
     from training.stopping import stop_requests
+    from training.validation import worse_than_untuned
 
     run = with_reference(config, run)
     with stop_requests() as run.asked_to_stop:
@@ -85,6 +87,11 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
             f"{run.state.best_score:.3f}; {config.training.readout} readout, {fitted.calibrator.kind} calibrator: NLL "
             f"{fitted.calibrated_on['nll_without']:.3f} -> {fitted.calibrated_on['nll_with']:.3f})"
         )
+        # A probe knows nothing before it is trained, so only the adapter of lora_prompt can be worse than before.
+        if config.training.method == "lora_prompt" and (
+            worse := worse_than_untuned(run.state, config.training.select_by)
+        ):
+            print(f"warning: {worse}", file=sys.stderr)
     run.strategy.accelerator.wait_for_everyone()
 
 

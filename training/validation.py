@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.checkpoints import State
 from training.examples import Example
 from training.layout import Layout, to_device
 from training.strategy import Strategy, evaluation_mode
@@ -48,3 +49,15 @@ def score_queries(
         for index, *values in scored_by_process:
             scores[:, index] = values
     return Verdicts(*scores)
+
+
+def worse_than_untuned(state: State, select_by: str) -> str | None:
+    """A sentence where the kept step judges the validation answers worse than the untrained model does; else None."""
+    before, best = state.history[0].get(select_by), state.best_score
+    if before is None or best is None or best <= before:
+        return None
+    return (
+        f"validation: {select_by} is {best:.3f} at the best step and {before:.3f} before training "
+        f"({len(state.best):,} answers), so the tuned query judges worse than the untuned one; lower "
+        "training.learning_rate, or train on more examples"
+    )
