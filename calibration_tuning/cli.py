@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from calibration_tuning.command_line import (
     PROGRAM,
@@ -35,11 +36,6 @@ app = typer.Typer(
 
 STOPPED = 75
 """Exit code of an interrupted run: the same command resumes."""
-FORWARDED: Any = {
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
-    "add_help_option": False,
-}
-"""Settings of commands that hand their options on to a module."""
 EXTRA_OF = {"score": None, "monitor": None, "compare": "parquet", "ask": "model", "serve": "serve"}
 """The extra that a command needs; of the others it is `pipeline`."""
 LaunchOption = Annotated[
@@ -48,6 +44,14 @@ LaunchOption = Annotated[
 PrintConfigOption = Annotated[
     bool, typer.Option("--print-config", help="Print all settings, defaults and overrides included, and do nothing.")
 ]
+
+
+class _Unparsed(TyperCommand):
+    """A command that hands its words on to a module as they were typed: parsing them would lose a `--`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.args = args
+        return args
 
 
 def _stage_command(name: str, stages: list[str], help: str, example: str) -> None:
@@ -113,7 +117,7 @@ def launch(
 
         load_run_config(config, overrides or [])
         _installed("launch")
-        commands = launch_commands(on, config, overrides or [], ["--force"] if force else [], gpus, dry_run)
+        commands = launch_commands(on, config, overrides or [], _flags(force, debug), gpus, dry_run)
         if not dry_run and is_here(on):
             _needs_gpu()
         for command in commands:
@@ -138,7 +142,7 @@ def curate(
     push_to_hub: Annotated[
         str | None, typer.Option(help="Afterwards, publish the set as this data set (ORG/NAME).", show_default=False)
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Make it public (default: private).")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make a new data set public (default: private).")] = False,
     force: ForceOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -174,7 +178,7 @@ _stage_command(
 )
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def init(context: typer.Context) -> None:
     """Write a first YAML for your own file of questions and right answers.
 
@@ -183,7 +187,7 @@ def init(context: typer.Context) -> None:
     _forward("data_curation.init", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def compare(context: typer.Context) -> None:
     """Compare two evaluated runs, paired by question.
 
@@ -192,7 +196,7 @@ def compare(context: typer.Context) -> None:
     _forward("evaluation.compare", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def score(context: typer.Context) -> None:
     """Score a file of confidences, or of token logits, from elsewhere.
 
@@ -201,7 +205,7 @@ def score(context: typer.Context) -> None:
     _forward("evaluation.score", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def monitor(context: typer.Context) -> None:
     """Test whether calibration has drifted since the evaluation, from confidences and late labels.
 
@@ -210,7 +214,7 @@ def monitor(context: typer.Context) -> None:
     _forward("evaluation.monitor", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def choose(context: typer.Context) -> None:
     """Choose among several trained runs by their scores on the validation split.
 
@@ -219,7 +223,7 @@ def choose(context: typer.Context) -> None:
     _forward("training.choose", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def preflight(context: typer.Context) -> None:
     """Estimate a training's memory, time and cost, and check what would stop it. Needs no GPU and no weights.
 
@@ -228,7 +232,7 @@ def preflight(context: typer.Context) -> None:
     _forward("training.preflight", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def publish(context: typer.Context) -> None:
     """Publish a tuned checkpoint, its card and its numbers on the hub.
 
@@ -237,7 +241,7 @@ def publish(context: typer.Context) -> None:
     _forward("publishing.publish", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def ask(context: typer.Context) -> None:
     """Ask a checkpoint a question; print its answer and the probability that it is correct.
 
@@ -246,7 +250,7 @@ def ask(context: typer.Context) -> None:
     _forward("calibration_tuning.ask", context)
 
 
-@app.command(**FORWARDED)
+@app.command(cls=_Unparsed)
 def serve(context: typer.Context) -> None:
     """Serve a checkpoint over HTTP, with a page to ask it.
 
@@ -276,9 +280,12 @@ def _run(
         if not launch.is_file():
             raise UserError(f"--launch {launch}: no such file; see launch/accelerate/")
     _installed(*stages)
-    flags = [flag for flag, on in (("--force", force), ("--debug", debug)) if on]
     for stage in stages:
-        _start(stage_command(stage, config, overrides, launch, flags))
+        _start(stage_command(stage, config, overrides, launch, _flags(force, debug)))
+
+
+def _flags(force: bool, debug: bool) -> list[str]:
+    return [flag for flag, on in (("--force", force), ("--debug", debug)) if on]
 
 
 def _forward(module: str, context: typer.Context) -> None:

@@ -20,7 +20,9 @@ ROOT = PACKAGE.parent if is_clone(PACKAGE.parent) else PACKAGE / "pipeline"
 
 
 def shipped(path: Path) -> Path:
-    """`path`, or the shipped file of that name (`configs/demo.yaml`) if the working directory has none."""
+    """`path`, or the shipped file of that name (`configs/demo.yaml`) if the working directory has none. `~` is the
+    user's home folder."""
+    path = Path(os.path.expanduser(path))  # noqa: PTH111  Path's own fails for a user who is not there
     return ROOT / path if not path.exists() and (ROOT / path).is_file() else path
 
 

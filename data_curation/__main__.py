@@ -6,7 +6,8 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from calibration_tuning.runs.processes import is_first_process, process_index, w
 from calibration_tuning.runs.stage import already_made, run_stage
 from calibration_tuning.tracking import Moment, tracked
 from calibration_tuning.tracking.artifacts import dataset
+from data_curation.code_version import check_set
 
 
 def curate(config: RunConfig, force: bool) -> None:
@@ -32,16 +34,33 @@ def curate(config: RunConfig, force: bool) -> None:
     inputs = inputs_of(config)
     identity = fingerprint(inputs)
     work = config.run_dir / f".curation-{identity}"
-    if already_made(config.curation_dir, "manifest.json", identity, force):
+    with _alone(config):
+        if not already_made(config.curation_dir, "manifest.json", identity, force):
+            _curate(config, inputs, identity, work)
+            return
         shutil.rmtree(work, ignore_errors=True)  # killed after the set was finished, before this
-        return
+        if is_first_process():
+            check_set(config.curation_dir)
 
+
+@contextmanager
+def _alone(config: RunConfig) -> Iterator[None]:
+    """Hold the lock of all curations of this run, as they write one set, with whatever settings."""
+    folder = config.run_dir / ".curation"
+    lock = lock_folder(folder) if is_first_process() else None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.close()  # network file systems do not remove a folder in which a file is open
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _curate(config: RunConfig, inputs: dict[str, Any], identity: str, work: Path) -> None:
     from data_curation.answering import AnswerJournal
     from data_curation.grade_answers import agreement, grade_answers, second_grades
     from data_curation.selection_cache import planned
 
-    # Held until this function returns or the process dies.
-    lock = lock_folder(work) if is_first_process() else None
     selection = planned(config, work)
     requests, results = answered(config, selection, AnswerJournal(work / "answers", f"{process_index()}"))
     graded, ungraded = grade_answers(config, requests, results, identity)
@@ -54,8 +73,6 @@ def curate(config: RunConfig, force: bool) -> None:
         shutil.rmtree(work)
         report(config, record)
     wait_for_everyone()
-    if lock is not None:
-        lock.close()
 
 
 def answered(config: RunConfig, selection: Any, journal: Any) -> Any:

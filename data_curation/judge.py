@@ -52,7 +52,7 @@ def judge(settings: JudgeSettings, pairs: Sequence[tuple[Question, str]], run: s
     prompt_format = cache(partial(load_prompt_format, settings.model))
 
     def make_engine() -> Engine:
-        return build_engine(settings.engine, Job(settings.model, prompt_format(), {}))
+        return build_engine(settings.engine, Job(settings.model, prompt_format(), {}, where="curation.judge.engine"))
 
     known = journal.read()
     new = [request for request in asked.values() if request.key not in known]

@@ -15,8 +15,8 @@ from calibration_tuning.lm.likelihood import likeliest
 from calibration_tuning.lm.prompts import PromptFormat
 from calibration_tuning.records import SPLITS, GradedAnswer
 from calibration_tuning.runs.files import fingerprint
-from calibration_tuning.runs.source_code import source_fingerprint
 from data_curation.assemble import Curated, sequence_length
+from data_curation.code_version import code
 from data_curation.duplicates import Dropped
 from data_curation.selection import Selection
 
@@ -40,7 +40,7 @@ def manifest(
         "inputs_fingerprint": fingerprint(inputs),
         "fingerprint": fingerprint([assembled.few_shot.model_dump(), *(row.model_dump() for row in rows)]),
         **inputs,
-        "code": source_fingerprint("data_curation.__main__"),
+        "code": code(),
         "questions": selection.read,
         "versions": {name: version(name) for name in ("calibration-tuning", "torch", "transformers", "datasets")},
         "counts": {

@@ -10,12 +10,17 @@ from calibration_tuning.command_line import ConfigArgument, DebugOption, Overrid
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import RunError, UserError, reason
+from calibration_tuning.records import SPLITS
 
-FILES = ["*.parquet", "README.md", "manifest.json", "few_shot.json", "dropped.jsonl", "SHA256SUMS"]
+FILES = [
+    *(f"{split}.parquet" for split in SPLITS),
+    *("README.md", "manifest.json", "few_shot.json", "dropped.jsonl", "SHA256SUMS"),
+]
 
 
 def publish(config: RunConfig, repo: str, public: bool) -> str:
-    """Upload the finished set in one commit and return its address. Private unless `public`.
+    """Upload the finished set in one commit and return its address. Private unless `public`. Files of an earlier set
+    that this one has not (`evaluation.parquet`) are deleted.
 
     Raises `UserError` for a set that is not there or a wrong name, `RunError` where the hub refuses or is out of reach.
     """
@@ -26,13 +31,17 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
     api = HfApi()
     try:
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
-        if not public and api.repo_info(repo, repo_type="dataset").private is False:
+        private = api.repo_info(repo, repo_type="dataset").private
+        if not public and private is False:
             raise UserError(f"{repo}: already exists and is public; pass --public to publish there")
+        if public and private:
+            print(f"{repo}: already exists and stays private; its settings on the hub make it public")
         commit = api.upload_folder(
             repo_id=repo,
             repo_type="dataset",
             folder_path=curated.folder,
             allow_patterns=FILES,
+            delete_patterns=FILES,
             commit_message=f"{config.name}, fingerprint {curated.fingerprint}",
         )
     except HFValidationError as error:
@@ -46,7 +55,7 @@ def main(
     config: ConfigArgument,
     repo: Annotated[str, typer.Argument(help="Repository on the hub: ORG/NAME.", show_default=False)],
     overrides: OverridesArgument = None,
-    public: Annotated[bool, typer.Option("--public", help="Make the data set public (default: private).")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make a new data set public (default: private).")] = False,
     debug: DebugOption = False,
 ) -> None:
     """Publish a curated set on the Hugging Face hub."""

@@ -209,14 +209,14 @@ def _embedded_rows(settings: QuestionSetSettings) -> Iterator[Row]:
 
 def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row | Unreadable]:
     from datasets import load_dataset
-    from datasets.exceptions import DatasetGenerationError
+    from datasets.exceptions import DatasetsError
 
     try:
         rows = load_dataset(settings.path, name=settings.name, split=split, revision=settings.revision)
         # As tables: images and sounds are not decoded, as no question is made of them.
         for table in rows.with_format("arrow").iter(HUB_ROWS):
             yield from arrow_rows(table)
-    except (OSError, ValueError, RuntimeError, DatasetGenerationError) as error:
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         reason = error.__cause__ or error
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
         raise UserError(f"questions.{settings.source}.path: {settings.path} cannot be read ({first})") from None

@@ -18,6 +18,7 @@ from calibration_tuning.lm.prompts import load_prompt_format
 from calibration_tuning.records import Demonstration, Question
 from calibration_tuning.runs.files import sha256_file, write_text
 from calibration_tuning.runs.processes import is_first_process, wait_for_everyone
+from data_curation.code_version import check_work
 from data_curation.question_sets import EMBEDDED, local_file
 from data_curation.selection import Selection, select
 
@@ -45,10 +46,12 @@ def planned(config: RunConfig, work: Path) -> Selection:
     """The selection of this run; made by the first process where `work` does not hold it yet, read by all."""
     path = work / "plan"
     work.mkdir(parents=True, exist_ok=True)
-    if is_first_process() and not _is_whole(path):
-        print("selecting questions", file=sys.stderr)
-        selection = _ADAPTER.dump_json(select(config, prompt_fits(config)))
-        write_text(path, f"{hashlib.sha256(selection).hexdigest()}\n{selection.decode()}")
+    if is_first_process():
+        check_work(work)
+        if not _is_whole(path):
+            print("selecting questions", file=sys.stderr)
+            selection = _ADAPTER.dump_json(select(config, prompt_fits(config)))
+            write_text(path, f"{hashlib.sha256(selection).hexdigest()}\n{selection.decode()}")
     wait_for_everyone()
     return _ADAPTER.validate_json(path.read_bytes().partition(b"\n")[2])
 

@@ -106,6 +106,7 @@ def _recover(config: RunConfig, inputs: str) -> None:
 def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
     """Fingerprint of what the report depends on."""
     from calibration_tuning.checkpoint import deciding_files
+    from calibration_tuning.lm.models import dtype_name
 
     settings = config.evaluation.model_dump(mode="json", exclude={"batch_size"})
     answered = {other.name: other.path for other in config.evaluation.other_answers}
@@ -117,7 +118,9 @@ def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
     texts = [sha256_file(file) for file in text_files(text)] if text is not None else []
     # Other GPUs train other weights from the same settings.
     weights = [sha256_file(file) for file in deciding_files(config.checkpoint_dir)]
-    return fingerprint([settings, others, texts, config.seed, trained.inputs_fingerprint, weights])
+    # `auto` is another precision on another machine.
+    precision = dtype_name(config.model.dtype)
+    return fingerprint([settings, others, texts, config.seed, trained.inputs_fingerprint, weights, precision])
 
 
 def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: Any) -> None:

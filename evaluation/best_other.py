@@ -13,8 +13,8 @@ from evaluation.evidence import Evidence, Side
 
 def best_other(evidence: Evidence) -> Side | None:
     """The confidence besides the checkpoint's readout with the lowest Brier score within the calibration split, under
-    the run's kind of calibrator cross-fitted; None where no other is there for every answer, or there are too few
-    groups to fold.
+    its kind of calibrator (`Evidence.kind_of`), cross-fitted; None where no other is there for every answer, or there
+    are too few groups to fold.
 
     A probe is left out: its scores on that split are of other fits than those on the test split.
     """
@@ -31,13 +31,19 @@ def untuned_candidates(evidence: Evidence) -> dict[Side, float]:
     return _candidates(evidence, [side for side in evidence.scores if side[1] == "before"])
 
 
+def incomplete(evidence: Evidence) -> dict[Side, int]:
+    """The confidences that nothing is chosen from, because some calibration or test answers have none, with the number
+    of these answers."""
+    lacking = {
+        side: sum(int(np.isnan(scores[split]).sum()) for split in ("calibration", "test"))
+        for side, scores in evidence.scores.items()
+    }
+    return {side: n for side, n in lacking.items() if n}
+
+
 def _candidates(evidence: Evidence, sides: Sequence[Side]) -> dict[Side, float]:
-    whole = (
-        side
-        for side in sides
-        if not any(np.isnan(evidence.scores[side][split]).any() for split in ("calibration", "test"))
-    )
-    scores = {side: cross_fitted_brier(evidence, side) for side in whole}
+    left_out = incomplete(evidence)
+    scores = {side: cross_fitted_brier(evidence, side) for side in sides if side not in left_out}
     return {side: score for side, score in scores.items() if score is not None}
 
 
@@ -48,4 +54,6 @@ def cross_fitted_brier(evidence: Evidence, side: Side) -> float | None:
     correct, groups = evidence.correct("calibration")[there], evidence.groups("calibration")[there]
     if len(np.unique(groups)) < FOLDS:
         return None
-    return brier(cross_fitted(evidence.kind, score[there], correct, groups, seed=evidence.config.seed), correct)
+    return brier(
+        cross_fitted(evidence.kind_of(side), score[there], correct, groups, seed=evidence.config.seed), correct
+    )

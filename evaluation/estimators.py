@@ -31,6 +31,8 @@ Array = np.ndarray
 Splits = Mapping[str, Sequence[GradedAnswer]]
 Scores = dict[str, Array]
 """By split: log-odds [n], NaN where an answer has none."""
+EMPTY = -np.inf
+"""Log-odds by the tokens of an empty answer, which has none."""
 Family = Literal["stacked", "expressed", "token probability", "hidden state", "sampling"]
 
 
@@ -46,7 +48,8 @@ class Estimator:
 def each(
     name: str, read: Callable[[GradedAnswer, Finding], float | None]
 ) -> Callable[[Splits, Findings, State], Scores]:
-    """Scores from a function of one answer and what the pass `name` found about it: log-odds, or None for none."""
+    """Scores from a function of one answer and what the pass `name` found about it: log-odds, None for none, or `EMPTY`
+    for an empty answer."""
 
     def scores(splits: Splits, findings: Findings, state: State) -> Scores:
         def score(row: GradedAnswer) -> float:
@@ -54,9 +57,17 @@ def each(
             value = None if finding is None else read(row, finding)
             return np.nan if value is None else value
 
-        return {split: np.array([score(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
+        return _each_row(splits, score)
 
     return scores
+
+
+def _each_row(splits: Splits, score: Callable[[GradedAnswer], float]) -> Scores:
+    """Scores of all rows, with the least score of the calibration split in place of `EMPTY`, as a blend has it."""
+    scores = {split: np.array([score(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
+    known = scores.get("calibration", np.zeros(0))
+    least = np.min(known[np.isfinite(known)], initial=0.0)
+    return {split: np.where(own == EMPTY, least, own) for split, own in scores.items()}
 
 
 def of_probability(p: float | None) -> float | None:
@@ -64,28 +75,30 @@ def of_probability(p: float | None) -> float | None:
 
 
 def _of_logprobs(name: str) -> Callable[[GradedAnswer, Finding], float | None]:
-    """A likelihood of `LIKELIHOODS`; an empty answer has none."""
+    """A likelihood of `LIKELIHOODS`."""
 
     def read(row: GradedAnswer, finding: Finding) -> float | None:
-        return LIKELIHOODS[name](finding["answer_logprobs"]) if finding["answer_logprobs"] else None
+        return LIKELIHOODS[name](finding["answer_logprobs"]) if finding["answer_logprobs"] else EMPTY
 
     return read
 
 
 def _entropy(row: GradedAnswer, finding: Finding) -> float | None:
-    """log-odds of exp(-H), H being the mean entropy over the answer's tokens; an empty answer has none."""
+    """log-odds of exp(-H), H being the mean entropy over the answer's tokens."""
     entropies = finding["answer_entropies"]
-    return of_logprob(-float(np.mean(entropies))) if entropies else None
+    return of_logprob(-float(np.mean(entropies))) if entropies else EMPTY
 
 
 def _cocoa(splits: Splits, findings: Findings, state: State) -> Scores:
     def score(row: GradedAnswer) -> float:
         drawn, read = findings.of("samples", state, row), findings.of("tokens", state, row)
-        value = None if drawn is None or read is None else cocoa(row, drawn["samples"], read["answer_logprobs"])
+        if drawn is None or read is None or not drawn["samples"]:
+            return np.nan
+        value = cocoa(row, drawn["samples"], read["answer_logprobs"])
         # Where all samples agree the score is 1, which has as much log-odds as an agreement of 1 by itself.
-        return np.nan if value is None else min(of_logprob(value), float(log_odds(np.ones(1))[0]))
+        return EMPTY if value is None else min(of_logprob(value), float(log_odds(np.ones(1))[0]))
 
-    return {split: np.array([score(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
+    return _each_row(splits, score)
 
 
 def _choice(row: GradedAnswer, finding: Finding) -> float | None:

@@ -86,8 +86,16 @@ class Evidence:
 
     @property
     def kind(self) -> CalibratorName:
-        """The kind of calibrator that the checkpoint stores, and that every other confidence gets."""
+        """The kind of calibrator that the checkpoint stores."""
         return self.record.calibrator.kind  # type: ignore[return-value]
+
+    def kind_of(self, side: Side) -> CalibratorName:
+        """The kind of calibrator that a confidence is compared with: the checkpoint's for its readout, tuned or not.
+
+        Where that is a temperature, other confidences have Platt scaling: a temperature cannot shift a confidence, and
+        no rival should lose for want of a bias.
+        """
+        return "platt" if self.kind == "temperature" and side[0] != self.readout[0] else self.kind
 
     def correct(self, split: str) -> Array:
         return np.array([row.correct for row in self.splits[split]], dtype=np.float64)

@@ -1,7 +1,7 @@
 """What passes have found, on disk: a folder for each pass and for everything that its findings depend on.
 
 So another report, with other confidences, error rates or resamples, asks the model nothing again, and another
-checkpoint, set or number of bins, or another version of code or libraries, asks anew what it changes.
+checkpoint, set, precision or number of bins, or another version of code or libraries, asks anew what it changes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from calibration_tuning.checkpoint import deciding_files
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import Method
 from calibration_tuning.errors import RunError
+from calibration_tuning.lm.models import dtype_name
 from calibration_tuning.readout.stacked import StackedReadout
 from calibration_tuning.records import GradedAnswer
 from calibration_tuning.runs.files import fingerprint, sha256_file
@@ -27,7 +28,8 @@ from evaluation.passes import PASSES
 from evaluation.passes.base import BOTH, Finding, State
 
 T = TypeVar("T")
-PACKAGES = ("torch", "transformers", "peft")
+PACKAGES = ("torch", "transformers", "peft", "math-verify", "rapidfuzz")
+"""The last two grade what passes let the model write."""
 PASSES_MODULE = "evaluation.passes"
 """What this module imports decides what a pass finds, kernels and graders included."""
 
@@ -122,6 +124,7 @@ def identity(config: RunConfig, name: str) -> str:
                 for path in (config.curation_dir / "few_shot.json", *deciding_files(config.checkpoint_dir))
             ],
             PASSES[name].settings(config.evaluation),
+            dtype_name(config.model.dtype),  # `auto` is another one on another machine
             [config.curation.cloze, config.curation.temperature, config.curation.max_new_tokens, config.seed],
             source_fingerprint(PASSES_MODULE),
             {package: version(package) for package in PACKAGES},

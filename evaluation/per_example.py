@@ -27,7 +27,9 @@ def columns(evidence: Evidence) -> dict[str, list[Any]]:
     for side in evidence.scores:
         name = "_".join(side)
         table[name] = _joined([evidence.confidence(side, split) for split in splits])
-        table[f"{name}_calibrated"] = _joined([evidence.confidence(side, split, evidence.kind) for split in splits])
+        table[f"{name}_calibrated"] = _joined(
+            [evidence.confidence(side, split, evidence.kind_of(side)) for split in splits]
+        )
     for state in ("before", "after"):
         masses = [(evidence.findings.of("query", state, row) or {}).get("mass") for _, row in rows]  # type: ignore[arg-type]
         table[f"mass_{state}"] = masses

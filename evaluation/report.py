@@ -85,7 +85,7 @@ def figures(metrics: Metrics, evidence: Evidence) -> Iterator[tuple[str, str, Fi
     """(name, caption, figure) of every plot that this run has something to show in."""
     bins, correct = metrics.num_bins, evidence.correct("test")
     for name, confidence in (("before", evidence.before("test")), ("after", evidence.after("test"))):
-        side = prepare_reliability(confidence, correct, bins)
+        side = prepare_reliability(confidence, correct, bins, evidence.groups("test"))
         caption = (
             f"Reliability {name} tuning: how often answers are correct against how sure the model was, with 95% Wilson "
             "intervals; grey is where a perfectly calibrated model would be 95 times in 100; below, how many answers."

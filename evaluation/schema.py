@@ -131,12 +131,16 @@ class RatedConfidence(Record):
     """Answers that have such a confidence."""
     raw: Numbers
     calibrated: Numbers | None = None
-    """With the run's kind of calibrator, fitted on the calibration split; absent where it cannot be fitted."""
+    """With the run's kind of calibrator, fitted on the calibration split; with Platt scaling where that kind is a
+    temperature and the confidence is not the run's readout. Absent where it cannot be fitted."""
     against_query: Changes | None = None
     """Calibrated, minus the tuned confidence on the same answers."""
     slope_at_bound: bool = False
-    """The calibrator's slope is at its lower bound: on the calibration split a higher confidence does not mean more
-    right answers, and what is calibrated is next to the base rate."""
+    """The slope is at its lower bound, and on the calibration split the confidence ranks right answers no
+    higher than wrong ones (AUROC at most 0.5). What is calibrated is next to the base rate."""
+    needs_bias: bool = False
+    """The temperature is at its upper bound although the confidence ranks better than chance on the calibration split:
+    it would have to be shifted first."""
 
 
 class EstimatorRow(Record):
@@ -163,6 +167,9 @@ class Calibrators(Record):
     """By confidence: the kind with the lowest `cross_fitted`."""
     best_other: str | None
     """The best confidence besides the readout of the checkpoint, chosen without the test split."""
+    incomplete: dict[str, int] = {}
+    """Confidences that some calibration or test answers lack, with the number of these answers. `best_other` and the
+    primary comparison are not chosen from them."""
 
 
 class AdaptiveTemperature(Record):

@@ -138,7 +138,7 @@ def _pairs(
         from calibration_tuning.metrics.plots import plot_reliability, prepare_reliability
         from calibration_tuning.metrics.plots.theme import save_png
 
-        panels = {name: prepare_reliability(c, pairs.correct, bins) for name, c in sides.items()}
+        panels = {name: prepare_reliability(c, pairs.correct, bins, pairs.groups) for name, c in sides.items()}
         settings = {"n": n, "num_bins": bins, "bootstrap_samples": bootstrap, "seed": seed}
         with whole_folder(output) as folder:
             tables = {name: _as_json(numbers) for name, numbers in columns.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from evaluation.schema import Metrics, ThresholdResult
-from evaluation.tables import number
+from collections.abc import Sequence
+
+from evaluation.schema import Metrics, RatedConfidence, ThresholdResult
+from evaluation.tables import NameOf, number
 from evaluation.verdict import only_the_subject, tuning_change
 
 CHANGED = {
@@ -40,8 +42,16 @@ def scores_sentence(metrics: Metrics) -> str:
         f"{number_of(untuned)} -> {number_of(after)}{_relative(untuned, after)}, difference "
         f"{number(test.tuning['brier'], sign=True)}. Predicting the accuracy of the answer's subject scores "
         f"{number_of(subject)}; the tuned confidence is {AGAINST[over.verdict]} that (difference "
-        f"{number(over, sign=True)}). Predicting the base rate scores {number_of(rate)}."
+        f"{number(over, sign=True)}). Predicting the base rate scores {number_of(rate)}. "
+        f"{calibrators_sentence(metrics)}"
     )
+
+
+def calibrators_sentence(metrics: Metrics) -> str:
+    """By which calibrators the tuned confidence is compared with others than itself untuned."""
+    if metrics.calibrator.kind != "temperature":
+        return "All other confidences have the same kind of calibrator."
+    return "All other confidences have Platt scaling, because a temperature cannot shift a confidence up or down."
 
 
 def readout_sentence(metrics: Metrics) -> str:
@@ -101,10 +111,19 @@ def primary_sentence(metrics: Metrics) -> str:
     return (
         "Primary comparison, named in advance and tested by itself at 5%: Brier score of the tuned confidence against "
         f"the best confidence of the untuned model, which is the {primary.label} (chosen of {primary.candidates} on "
-        f"the calibration split), calibrated the same way. It is {number_of(primary.tuned.value)} against "
+        f"the calibration split), both calibrated. It is {number_of(primary.tuned.value)} against "
         f"{number_of(primary.untuned.value)}: the tuned confidence is {AGAINST[primary.difference.verdict]} it "
         f"(difference {number(primary.difference, sign=True)}{tested})."
+        + _left_out_of_the_choice(metrics, [name for name in metrics.posthoc.incomplete if name.endswith("/before")])
     )
+
+
+def _left_out_of_the_choice(metrics: Metrics, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    name_of, lacking = NameOf(metrics), metrics.posthoc.incomplete
+    listed = "; ".join(f"{name_of(name)} ({lacking[name]})" for name in names)
+    return f" Left out of the choice, because some answers have no such confidence (how many): {listed}."
 
 
 def within_sentence(metrics: Metrics) -> str:
@@ -155,20 +174,33 @@ def text_sentence(metrics: Metrics) -> str:
     )
 
 
-SLOPE_SENTENCE = (
-    "\u2020 The calibrator's slope is at its lower bound: on the calibration split a higher confidence did not mean "
-    "more right answers. Slopes are kept above 0, because a negative slope would reverse the ranking; "
-    "calibrated, such a confidence is next to the base rate."
-)
+MARKS = {
+    "slope_at_bound": "\u2020 On the calibration split this confidence ranked right answers no higher than wrong ones. "
+    "Calibrators keep their slope above 0, because a negative slope would reverse the ranking. So the calibrated "
+    "confidence is next to the base rate.",
+    "needs_bias": "\u2021 The temperature is at its upper bound, so the calibrated confidence is next to 0.5. On the "
+    "calibration split a higher confidence did mean more right answers, but a temperature alone cannot shift a "
+    "confidence up or down. Platt scaling can (training.calibrator: platt).",
+}
+"""By the field of `RatedConfidence` that puts the mark beside a calibrated number."""
 
 
-def any_slope_at_bound(metrics: Metrics) -> bool:
-    return any(
-        side.slope_at_bound
-        for table in metrics.estimators.values()
-        for entry in table.values()
-        for side in entry.states.values()
-    )
+def mark(side: RatedConfidence) -> str:
+    """The marks of a confidence, each after a space."""
+    return "".join(f" {MARKS[name][0]}" for name in MARKS if getattr(side, name))
+
+
+def marks_sentence(metrics: Metrics) -> str:
+    """What the marks in the tables of confidences mean; empty where there are none."""
+    rows = [row for table in metrics.estimators.values() for row in table.values()]
+    shown = "".join(mark(side) for row in rows for side in row.states.values())
+    return " ".join(sentence for sentence in MARKS.values() if sentence[0] in shown)
+
+
+def unrated_sentence(metrics: Metrics) -> str:
+    """The confidences that have no row in these tables."""
+    few = "; ".join(f"{name} ({n})" for name, n in (metrics.unrated or {}).items())
+    return f"Not rated, because fewer than 20 test answers have such a confidence (how many): {few}." if few else ""
 
 
 def _headline(metrics: Metrics) -> str:
@@ -190,16 +222,19 @@ def _relative(before: float | None, after: float | None) -> str:
 def rivals_sentence(metrics: Metrics) -> str:
     """The best other confidence, whether it is better or worse than the tuned one; chosen without the test split."""
     name, _, state = (metrics.posthoc.best_other or "").partition("/")
+    own = NameOf(metrics).tuned.partition("/")[0]
+    rivals = [side for side in metrics.posthoc.incomplete if side.partition("/")[0] not in (own, "probe")]
+    left_out = _left_out_of_the_choice(metrics, rivals)
     row = metrics.estimators["test"].get(name)
     rated = row and row.states.get(state)  # type: ignore[call-overload]
     if row is None or not rated or rated.against_query is None:
-        return "No other confidence was measured on all of enough questions."
+        return f"No other confidence was measured on all of enough questions.{left_out}"
     change = rated.against_query["brier"]
     return (
         f"Apart from a probe and the same readout untuned, the best other confidence is the {row.label} of the model "
         f"{state} tuning (chosen on the calibration split). "
-        f"Calibrated the same way, it scores {number_of(rated.calibrated['brier'].value)}: {AGAINST[change.verdict]} "
-        f"the tuned confidence (difference {number(change, sign=True)})."
+        f"Calibrated, it scores {number_of(rated.calibrated['brier'].value)}: {AGAINST[change.verdict]} "
+        f"the tuned confidence (difference {number(change, sign=True)}).{left_out}"
     )
 
 

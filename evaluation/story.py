@@ -8,6 +8,8 @@ from evaluation.schema import Metrics, Rate, ThresholdResult
 from evaluation.sentences import number_of, percent
 from evaluation.verdict import only_the_subject, tuning_change
 
+Z = 1.96
+"""Standard errors that a 95% interval reaches."""
 FARTHEST = 100
 """A difference that would take more than so many times the test answers to become clear is not worth the wait."""
 
@@ -64,13 +66,18 @@ def _which_confidence(metrics: Metrics) -> str:
 
 
 def _more(difference: Difference, n: int) -> str:
-    """How many test questions would make a difference of this size clear."""
+    """How many test questions would make a difference of this size clear, five times out of six as `answers_needed`."""
     if not difference.value or difference.low is None or difference.high is None:
         return ""
-    times = ((difference.high - difference.low) / 2 / abs(difference.value)) ** 2
+    error = (difference.high - difference.low) / 2 / Z
+    # Where the difference is `Z` standard errors, every second sample of that size has a clear one; it takes one more.
+    times = ((Z + 1) * error / abs(difference.value)) ** 2
     if not 1 < times < FARTHEST:
         return ""
-    return f" About {rounded(n * times):,} test questions would show a difference of this size (now {n:,})."
+    return (
+        f" About {rounded(n * times):,} test questions would show a difference of this size five times out of six "
+        f"(now {n:,})."
+    )
 
 
 def _thresholds(metrics: Metrics) -> list[str]:

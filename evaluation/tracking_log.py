@@ -16,7 +16,7 @@ TableRows = Iterator[tuple[str, list[str | int], list[list[Any]]]]
 
 
 def log_evaluation(tracker: Tracker, metrics: Metrics, folder: Path, wrong: list[dict[str, Any]]) -> None:
-    """Scalars of headline and tokens, a table of each part, every plot, and the verdict."""
+    """Scalars of headline, tokens and running text, a table of each part, every plot, and the verdict."""
     images = {f"plots/{path.stem}": path for path in sorted((folder / "plots").glob("*.png"))}
     shown = {f"tables/{name}": Table(columns, rows) for name, columns, rows in _tables(metrics, wrong)}
     tracker.log(Moment(dict(_scalars(metrics)), images, shown))
@@ -28,6 +28,7 @@ def _scalars(metrics: Metrics) -> Iterator[tuple[str, float]]:
         "": metrics.headline.test,
         "shifted/": metrics.headline.evaluation,
         "tokens/": metrics.tokens.equal_width,
+        "text/": None if metrics.text is None else metrics.text.tokens,
         "query_tokens/": metrics.query_tokens,
     }
     for prefix, table in compared.items():

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from calibration_tuning.thresholds import read_thresholds
 from evaluation.schema import Metrics, read_metrics
 
 CHECKPOINT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")
+PLOTS = "plots"
+METRICS = "evaluation/metrics.json"
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,21 @@ class Bundle:
         settings = self.config.training.model_dump(mode="json") | {"seed": self.config.training_seed}
         return self.record.training or settings
 
+    @property
+    def demonstrations(self) -> int:
+        """How many of the user's questions `calibration.json` shows, with their passages and answers."""
+        return len({shown.question for shown in (*self.record.query_few_shot, *self.record.answer_few_shot)})
+
     def files(self) -> dict[str, Path | bytes]:
-        """Return contents by path in the repository. The report is not uploaded, because it contains your questions."""
+        """Return contents by path in the repository. The report is not uploaded, because it contains your questions.
+        `calibration.json` contains some of them as well: the demonstrations, with their passages and answers.
+        """
         checkpoint, evaluation = self.run / "checkpoint", self.run / "evaluation"
         contents: dict[str, Path | bytes] = {
             path.name: path for pattern in CHECKPOINT for path in sorted(checkpoint.glob(pattern))
         }
-        contents |= {f"plots/{path.name}": path for path in sorted((evaluation / "plots").glob("*.png"))}
-        contents["evaluation/metrics.json"] = evaluation / "metrics.json"
+        contents |= {f"{PLOTS}/{path.name}": path for path in sorted((evaluation / "plots").glob("*.png"))}
+        contents[METRICS] = evaluation / "metrics.json"
         if self.base_model != self.record.model.path:
             model = self.record.model.model_copy(update={"path": self.base_model, "revision": self.base_commit})
             record = self.record.model_copy(update={"model": model, "base_files": {}})
@@ -59,6 +69,15 @@ class Bundle:
         summed = sorted(name for name in contents if "/" not in name and not name.endswith(".png"))
         contents[SUMS] = sums({name: _digest(contents[name]) for name in summed}).encode()
         return contents
+
+
+def is_of_a_published_kind(name: str) -> bool:
+    """True for the path of a file in a repository that an earlier `Bundle` may have put there."""
+    folder, _, file = name.rpartition("/")
+    if folder:
+        return name == METRICS or (folder == PLOTS and file.endswith(".png"))
+    # A text file may be somebody's licence, and no loader misses one that is too many.
+    return name == SUMS or any(fnmatch(name, pattern) for pattern in CHECKPOINT if pattern != "*.txt")
 
 
 def collect(run: Path, base_model: str | None = None) -> Bundle:

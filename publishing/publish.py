@@ -17,7 +17,7 @@ CARD = "README.md"
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of an evaluated run, such as runs/demo.", show_default=False)],
     repo: Annotated[str, typer.Option(help="Repository on the hub: ORG/NAME.", show_default=False)],
-    public: Annotated[bool, typer.Option("--public", help="Make it public (default: private).")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public (default: private).")] = False,
     base_model: Annotated[
         str | None,
         typer.Option(help="ORG/NAME of the base model on the hub, if the run used a local folder.", show_default=False),
@@ -39,6 +39,7 @@ def main(
 
 def _publish(run: Path, repo: str, public: bool, base_model: str | None, license: str | None, dry_run: bool) -> None:
     quiet_libraries()
+    from calibration_tuning.checkpoint import FILE
     from publishing.bundle import collect
     from publishing.card import card, is_hub_id
 
@@ -52,6 +53,7 @@ def _publish(run: Path, repo: str, public: bool, base_model: str | None, license
             "--base-model ORG/NAME",
             file=sys.stderr,
         )
+    print(f"{bundle.demonstrations} questions of yours are in {FILE}, as demonstrations")
     if dry_run:
         for name, content in files.items():
             print(f"{len(content) if isinstance(content, bytes) else content.stat().st_size:>12,}  {name}")
@@ -62,22 +64,29 @@ def _publish(run: Path, repo: str, public: bool, base_model: str | None, license
 
 
 def upload(repo: str, files: dict[str, Path | bytes], public: bool, message: str) -> str:
-    """Create the repository, private unless `public`, upload all files in one commit, and return the address.
+    """Create the repository, private unless `public`, upload all files in one commit, and return the address. The same
+    commit deletes files of the kinds that are published, if an earlier one put them there and `files` has them not.
 
     Weights that an interrupted upload has sent are not sent again, because the hub knows them by their hash. Raises
     `UserError` if the name is wrong, or if the repository is public already and `public` is false. Raises `RunError` if
     the hub refuses or cannot be reached; no file is published then.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError of the client in use
+
+    from publishing.bundle import is_of_a_published_kind
 
     api = HfApi()
     try:
         address = api.create_repo(repo, private=not public, exist_ok=True)
-        if not public and api.repo_info(repo).private is False:
+        private = api.repo_info(repo).private
+        if not public and private is False:
             raise UserError(f"{repo}: already exists and is public; pass --public to publish there")
-        operations = [CommitOperationAdd(name, content) for name, content in files.items()]
-        api.create_commit(repo, operations, commit_message=message)
+        if public and private:
+            print(f"{repo}: already exists and stays private; its settings on the hub make it public")
+        left = [name for name in api.list_repo_files(repo) if is_of_a_published_kind(name) and name not in files]
+        added = [CommitOperationAdd(name, content) for name, content in files.items()]
+        api.create_commit(repo, [*map(CommitOperationDelete, left), *added], commit_message=message)
     except HFValidationError as error:
         raise UserError(f"--repo {repo}: not a repository name ({str(error).splitlines()[0]})") from None
     except (HTTPError, OSError, ValueError) as error:

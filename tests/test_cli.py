@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from calibration_tuning.cli import _start, app
 from calibration_tuning.config.run import load_run_config
@@ -80,6 +81,26 @@ def test_wrong_words_are_one_sentence_and_code_2(arguments: list[str], message: 
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_launch_hands_its_flags_to_every_stage() -> None:
+    words = ["launch", "configs/llama2_7b.yaml", "--dry-run", "--debug", "--on"]
+    for on, count in (("ddp_8gpu", 3), ("slurm", 1)):
+        lines = CliRunner().invoke(app, [*words, on]).stdout.splitlines()
+        assert [line.split()[-1] for line in lines] == ["--debug"] * count
+
+
+def test_words_are_handed_on_as_they_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[list[str]] = []
+
+    def run_child(words: list[str]) -> tuple[int, bool]:
+        handed.append(words[3:])
+        return 0, False
+
+    monkeypatch.setattr("calibration_tuning.cli.run_child", run_child)
+    for words in (["runs/demo", "--claims", "--", "-3 + 5?"], ["--help"], []):
+        assert CliRunner().invoke(app, ["ask", *words]).exit_code == 0
+        assert handed.pop() == words
 
 
 @pytest.mark.slow

@@ -87,11 +87,11 @@ def test_a_loaded_checkpoint_reads_conversations_as_evaluation_did(finished: Run
     rows = held_out(finished)
     asked, answers = [Conversation(row.text, tuple(row.earlier)) for row in rows], [row.answer for row in rows]
     judged = model.judge_batch(asked, answers)
-    assert [one.confidence for one in judged] == pytest.approx([expected[row.id] for row in rows], abs=1e-5)
+    assert [one.confidence for one in judged] == pytest.approx([expected[row.id] for row in rows], abs=1e-6)
     without = model.judge_batch([row.text for row in rows], answers)
     moved = [abs(a.confidence - b.confidence) for a, b in zip(judged, without, strict=True)]
-    assert max(moved) > 1e-4, "the turns are read"
-    assert max(move for move, row in zip(moved, rows, strict=True) if not row.earlier) == pytest.approx(0, abs=1e-6)
+    assert max(moved) > 1e-5, "the turns are read"  # by a random model, whose calibrator is nearly flat
+    assert max(move for move, row in zip(moved, rows, strict=True) if not row.earlier) == pytest.approx(0, abs=1e-7)
 
 
 def test_the_threshold_is_for_conversations_too(finished: RunConfig) -> None:

@@ -57,8 +57,6 @@ def test_who_loads_it_gets_the_reports_confidences(finished: RunConfig) -> None:
     logits, familiar = model._logits([row.text for row in answers], [row.token_ids for row in answers])
     said = model._calibrated(logits)
     assert said == pytest.approx([row["confidence_as_loaded"] for row in table], abs=1e-5)
-    # One subject, so that the block of these answers is the one the checkpoint answers behind.
-    assert said == pytest.approx([row["confidence_after"] for row in table], abs=1e-5)
     assert all(0 <= value <= 1 for value in familiar if value is not None)
     assert len({round(value, 6) for value in said}) > 1
     judged = model.judge_batch(["What is 1 plus 1?", "Why?"], ["2", ""])

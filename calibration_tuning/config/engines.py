@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    BaseModel,
+    BeforeValidator,
     Discriminator,
     NonNegativeInt,
     PositiveFloat,
@@ -16,7 +17,7 @@ from pydantic import (
 )
 
 from calibration_tuning.config.model import ModelSettings
-from calibration_tuning.config.settings import Fraction, Settings
+from calibration_tuning.config.settings import Fraction, LocalPath, Settings
 
 MAX_BATCH_TOKENS = 16_384
 
@@ -73,8 +74,14 @@ class RecordedEngine(Settings):
     """Answers made elsewhere, read from a file with one `{"id", "answer"}` (and `token_logprobs`) a line."""
 
     kind: Literal["recorded"] = "recorded"
-    path: Path
+    path: LocalPath
     """The file with the answers."""
+
+
+def _section(value: Any) -> Any:
+    if not isinstance(value, dict | BaseModel):
+        raise ValueError("must be a section such as {kind: vllm}")
+    return value
 
 
 def _kind(value: Any) -> str:
@@ -87,6 +94,7 @@ EngineSettings = Annotated[
     | Annotated[OpenAIEngine, Tag("openai")]
     | Annotated[RecordedEngine, Tag("recorded")],
     Discriminator(_kind),
+    BeforeValidator(_section),
 ]
 # What changes the speed of an engine but not its answers.
 SPEED_ONLY = {
@@ -105,7 +113,7 @@ class JudgeSettings(Settings):
 
     model: ModelSettings
     engine: EngineSettings = TransformersEngine()
-    prompt: Path | None = None
+    prompt: LocalPath | None = None
     """Text file with `{question}`, `{references}` and `{answer}`, asking for yes or no; there is one by default."""
     max_new_tokens: PositiveInt = 8
     """Longest verdict in tokens."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from calibration_tuning.config.settings import Settings
+from calibration_tuning.config.settings import HubOrPath, LocalPath, Settings
 
 EstimatorName = Literal[
     "stacked",
@@ -45,7 +44,7 @@ class OtherAnswers(Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """What its answers are called in the report."""
-    path: Path
+    path: LocalPath
     """JSON lines of `{"id": question id, "answer": text}`, as for `curation.engine.kind: recorded`; or the folder of
     another run's curated set, such as `runs/other/curation`."""
 
@@ -53,7 +52,7 @@ class OtherAnswers(Settings):
 class TextSettings(Settings):
     """Running text whose tokens Full-ECE is measured on, before and after tuning."""
 
-    path: str
+    path: HubOrPath
     """A jsonl file with a document a line, a folder of text files (each a document), or a data set on the hub."""
     column: str = "text"
     """Of a jsonl file or data set: what holds the text."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from calibration_tuning.config.settings import Fraction, Settings
+from calibration_tuning.config.settings import Fraction, HubOrPath, Settings
 
 NOT_INPUTS = {"minimal_answer_mass", "revision"}
 """Settings of a model that results are not known by: one changes what is refused only, and the other is known by the
@@ -14,7 +14,7 @@ commit or the files that it led to (`lm/identity.py`)."""
 
 
 class ModelSettings(Settings):
-    path: str
+    path: HubOrPath
     """Hub id, local folder, or `pypi:NAME==VERSION` for a model shipped in a Python wheel."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""

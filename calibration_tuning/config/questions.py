@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from jinja2 import TemplateSyntaxError
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from calibration_tuning.config.settings import Settings, nearest, read_yaml, validate
+from calibration_tuning.config.settings import HubOrPath, Settings, nearest, read_yaml, validate
 from calibration_tuning.config.templates import compiled
 from calibration_tuning.errors import UserError
 from calibration_tuning.shipped_files import ROOT, shipped
@@ -44,7 +44,7 @@ class QuestionSetSettings(Settings):
     """What it is, its licence and where it comes from."""
     license: str | None = None
     """Licence identifier as the hub spells it; the data card lists it."""
-    path: str
+    path: HubOrPath
     """Hub id, a json/jsonl/csv/tsv/parquet file (.gz too), or `embedded:countries|cities|elements|arithmetic`."""
     name: str | None = None
     """Configuration name of a hub data set."""

@@ -15,7 +15,7 @@ from calibration_tuning.config.engines import SPEED_ONLY
 from calibration_tuning.config.evaluation import SAMPLING, EvaluationSettings
 from calibration_tuning.config.model import NOT_INPUTS, ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
-from calibration_tuning.config.settings import Seed, Settings, load_settings, read_yaml
+from calibration_tuning.config.settings import LocalPath, Seed, Settings, load_settings, read_yaml
 from calibration_tuning.config.tracking import TrackingSettings
 from calibration_tuning.config.training import HOW_IT_RUNS, TrainingSettings
 from calibration_tuning.errors import UserError
@@ -25,14 +25,14 @@ from calibration_tuning.shipped_files import shipped
 class RunConfig(Settings):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Name of the run; its folder is `<output_dir>/<name>`."""
-    output_dir: Path = Path("runs")
+    output_dir: LocalPath = Path("runs")
     """Folder that holds the runs."""
     seed: Seed = 0
     """Of every random draw: questions, splits, demonstrations, order, dropout, resamples."""
     model: ModelSettings
     questions: Annotated[list[MixtureEntry], Field(min_length=1)]
     """The mixture: question sets with counts, weights and roles, or the path of a YAML file that lists them."""
-    curated: Path | None = None
+    curated: LocalPath | None = None
     """Folder of a set that is already curated, such as another run's `curation`; null curates one."""
     curation: CurationSettings = CurationSettings()
     training: TrainingSettings = TrainingSettings()
@@ -71,6 +71,15 @@ class RunConfig(Settings):
             raise ValueError(f"evaluation.samples: 0, but {sampling[0]} needs sampled answers; set it to 8, say")
         if self.training.objective.targets == "soft" and not self.curation.samples and self.curated is None:
             raise ValueError("training.objective.targets: soft needs sampled answers; set curation.samples to 8, say")
+        judge = self.curation.judge
+        asked = {"curation.engine": (self.curation.engine, self.model)}
+        if judge is not None:
+            asked["curation.judge.engine"] = (judge.engine, judge.model)
+        for where, (engine, model) in asked.items():
+            if engine.kind == "vllm" and model.load_in_4bit and self.curated is None:
+                raise ValueError(
+                    f"{where}.kind: vllm does not load models in 4 bits; use transformers, or load_in_4bit: false"
+                )
         if self.model.dtype == "float16":
             raise ValueError("model.dtype: float16 needs loss scaling in training; use bfloat16 or float32")
         return self

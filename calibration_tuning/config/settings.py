@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.shipped_files import shipped
@@ -18,6 +18,22 @@ from calibration_tuning.shipped_files import shipped
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """NumPy takes no larger one."""
+P = TypeVar("P", str, Path)
+
+
+def _with_home(path: P) -> P:
+    if not str(path).startswith("~"):
+        return path
+    try:
+        return type(path)(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError("begins with ~ and names no user's home folder") from None
+
+
+LocalPath = Annotated[Path, AfterValidator(_with_home)]
+"""A path on this machine. `~` is the user's home folder, as no shell expands it in a YAML."""
+HubOrPath = Annotated[str, AfterValidator(_with_home)]
+"""A name on the hub, or a path as `LocalPath`."""
 
 
 class Settings(BaseModel):
@@ -35,8 +51,8 @@ def load_settings(path: str | Path, overrides: list[str], schema: type[S]) -> S:
 
     Override values are parsed as YAML, so `training.learning_rate=1e-4` and `questions.0.count=null` have
     the types they look like. A list that is a file of its own (`questions: configs/mixtures/NAME.yaml`) is read where
-    an override changes one of its entries. Raises `UserError` naming every wrong field with its value, and the nearest valid name of
-    unknown keys.
+    an override changes one of its entries. Raises `UserError` naming every wrong field with its value, and the nearest
+    valid name of unknown keys.
     """
     values = read_settings(Path(path))
     for override in overrides:

@@ -16,6 +16,8 @@ The harness finds them by their names, so nothing is registered. `calibration-tu
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,11 +33,14 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"this needs {error.name}: {pip_install('lm-eval')}") from None
 
 from calibration_tuning.calibrated_model import CalibratedModel
+from calibration_tuning.checkpoint import checkpoint_folder, read_record
+from calibration_tuning.choice_labels import answer_texts
 from calibration_tuning.config.templates import TemplateFailed, compiled
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.graders import GRADERS, grade
 from calibration_tuning.metrics.calibration_error import ece as expected_calibration_error
 from calibration_tuning.records import Question
+from calibration_tuning.values import NotText, as_text
 
 Pair = tuple[float, float]
 """Confidence and correctness of an answer."""
@@ -47,10 +52,11 @@ class WithConfidence(Filter):
     checkpoint: a checkpoint's or a run's folder, or a hub repository. It judges; what answers is the harness's model.
     question, references, context: Jinja templates over the task's documents, as in a run's YAML. The question is what
     the checkpoint is asked about; it stands there without the harness's prompt around it. References are one accepted
-    answer or a list of them.
+    answer, a list of them, or a struct with aliases (TriviaQA's), as curation reads them.
     grader: a name of `calibration_tuning.grading.graders.GRADERS`.
 
-    Raises `UserError` for an unknown grader, a template that does not fit the documents, and an empty question.
+    Raises `UserError` for an unknown grader and a checkpoint that is not there, before its weights are loaded; for a
+    template that does not fit the documents; and for a document without a question or without an accepted answer.
     """
 
     def __init__(
@@ -65,51 +71,87 @@ class WithConfidence(Filter):
         super().__init__()
         if grader not in GRADERS:
             raise UserError(f"grader {grader!r}: not a grader; known: {', '.join(GRADERS)}")
+        read_record(checkpoint_folder(checkpoint))
         self.checkpoint, self.grader, self.device = checkpoint, grader, device
         self.templates = {"question": question, "references": references}
         if context is not None:
             self.templates["context"] = context
 
     def apply(self, resps: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """`resps` [n] holds the answers of each document in `docs` [n]; the first one of each is judged."""
+        """`resps` [n] holds the answers of each document in `docs` [n]; the first one of each is judged.
+
+        A document that does not fit into the checkpoint's context has the confidence NaN. A warning names the first of
+        them and counts them.
+        """
         answers = [replies[0] for replies in resps]
         if other := next((reply for reply in answers if not isinstance(reply, str)), None):
             raise UserError(f"a reply is {other!r}, not text; confidences are of tasks with output_type generate_until")
         questions = [self._question(number, doc) for number, doc in enumerate(docs)]
         model = CalibratedModel.from_pretrained(Path(self.checkpoint), device=self.device)
-        texts, contexts = [q.question for q in questions], [q.context for q in questions]
-        judged = model.judge_batch(texts, [answer.strip() for answer in answers], contexts)
-        return [
-            {"text": j.text, "confidence": j.confidence, "familiar": j.familiar, "correct": grade(q, j.text)}
-            for q, j in zip(questions, judged, strict=True)
-        ]
+        asked = [(question, answer.strip()) for question, answer in zip(questions, answers, strict=True)]
+        too_long = _too_long(model, asked)
+        fitting = [pair for number, pair in enumerate(asked) if number not in too_long]
+        texts, contexts = [q.question for q, _ in fitting], [q.context for q, _ in fitting]
+        judged = iter(model.judge_batch(texts, [answer for _, answer in fitting], contexts))
+        rows = []
+        for number, (question, answer) in enumerate(asked):
+            said = None if number in too_long else next(judged)
+            told = {"confidence": said.confidence if said else math.nan, "familiar": said and said.familiar}
+            rows.append({"text": answer, **told, "correct": grade(question, answer)})
+        return rows
 
     def _question(self, number: int, doc: Mapping[str, Any]) -> Question:
         try:
             values = {name: compiled(template)(doc) for name, template in self.templates.items()}
         except (TemplateFailed, TemplateSyntaxError) as error:
             raise UserError(f"document {number}: {error}") from None
-        given = values["references"]
-        references = [str(item) for item in (given if isinstance(given, list | tuple) else [given])]
-        context = str(values["context"]) if values.get("context") else None
+        read: dict[str, Any] = {}
+        for name, value in values.items():
+            try:
+                read[name] = list(filter(None, answer_texts(value))) if name == "references" else as_text(value)
+            except NotText as error:
+                raise UserError(f"document {number}, {name}: {error}") from None
+            if not read[name] and name != "context":
+                raise UserError(f"document {number}, {name}: is empty")
         return Question(
             id=str(number),
             source="lm_eval",
             subject="",
             group=str(number),
-            context=context,
-            question=str(values["question"]),
-            references=references,
+            context=read.get("context") or None,
+            question=read["question"],
+            references=read["references"],
             grader=self.grader,
         )
+
+
+def _too_long(model: CalibratedModel, asked: Sequence[tuple[Question, str]]) -> set[int]:
+    """The numbers of the documents that the checkpoint cannot read as a whole, with a warning."""
+    found = {}
+    for number, (question, answer) in enumerate(asked):
+        try:
+            model.check(question.question, context=question.context, answer=answer)
+        except UserError as error:
+            found[number] = error
+    if found:
+        first, problem = next(iter(found.items()))
+        print(
+            f"warning: {len(found)} of {len(asked)} documents have no confidence and count in no metric; document "
+            f"{first}: {problem}",
+            file=sys.stderr,
+        )
+    return {*found}
 
 
 def scores(doc: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A document's metrics, from what `WithConfidence` made of its answer. They are logged with its sample.
 
     The harness takes means of `correct`, `confidence` and `brier`; `ece` is the pair that the function `ece` needs.
+    A document without a confidence (NaN) has no metrics, so it counts in none of them.
     """
     confidence, correct = results[0]["confidence"], results[0]["correct"]
+    if math.isnan(confidence):
+        return {}
     return {
         "correct": correct,
         "confidence": confidence,

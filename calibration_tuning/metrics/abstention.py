@@ -90,7 +90,7 @@ def p_values(score: Array, correct: Array, groups: Array, error_rate: float) -> 
         excess[group] += float(correct[i] < 0.5) - error_rate
         log_wealth += np.log1p(-bet * excess[group])
         by_answer[position] = log_wealth
-    return np.minimum(1.0, np.exp(-by_answer[answered - 1]))
+    return np.exp(np.minimum(0.0, -by_answer[answered - 1]))
 
 
 def perfect_record(largest: int, error_rate: float, level: float) -> float:

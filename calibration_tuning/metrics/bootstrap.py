@@ -187,7 +187,7 @@ def wilson(share: float, n: float, z: float = float(ndtri((1 + LEVEL) / 2))) -> 
     """
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    return min(share, middle - half), max(share, middle + half)
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))  # beyond by rounding, "-0.000"
 
 
 def mean_interval(values: Array, groups: Array | int, count: int, seed: int, level: float = LEVEL) -> Interval:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from calibration_tuning.config.training import CalibratorName
 
 Array = np.ndarray
-MAX_SCALE = 20.0
+MIN_SLOPE, MAX_SCALE = 0.001, 20.0
+"""Of the log-odds that come out, for log-odds that go in divided by their spread. The lowest keeps their order, and
+nothing else: a negative slope would turn the confidence into its opposite."""
 MAX_BIAS = 20.0
 HISTOGRAM_BINS = 10
 CLIP = 1e-6
@@ -92,8 +94,9 @@ def log_odds(confidence: Array) -> Array:
 def fit(kind: CalibratorName, logit: Array, correct: Array) -> AnyCalibrator:
     """The calibrator of that kind for log-odds `logit` [n] and correctness `correct` [n] in [0, 1].
 
-    Raises ValueError for an empty input and for NaN. Separable or constant data has no finite optimum: scales then end
-    at a bound (0.05 or 20; 0 or 20 for beta) and biases within +-20.
+    Raises ValueError for an empty input and for NaN. Separable data has no finite optimum. Slopes then end at a bound:
+    0 or 20 for beta, and for temperature and Platt 0.001 or 20 over the spread of the log-odds (Platt: their standard
+    deviation; temperature: their root mean square). So the fit is the same in every unit.
     """
     if not len(logit):
         raise ValueError(f"a {kind} calibrator cannot be fitted on no examples")
@@ -102,21 +105,37 @@ def fit(kind: CalibratorName, logit: Array, correct: Array) -> AnyCalibrator:
     return CALIBRATORS[kind](_finite(logit), np.asarray(correct, dtype=np.float64))
 
 
-def slope_at_bound(calibrator: AnyCalibrator) -> bool:
-    """True if temperature or Platt scaling ended at the lowest slope allowed, 0.05: by the data it was fitted on, a
-    higher score does not mean more right answers. A negative slope would turn the confidence into its opposite."""
-    return isinstance(calibrator, Calibrator) and calibrator.scale <= (1 + 1e-6) / MAX_SCALE
+def slope_at_bound(calibrator: AnyCalibrator, logit: Array) -> bool:
+    """True if temperature or Platt scaling, fitted on log-odds `logit` [n], ended at the lowest slope allowed.
+
+    Platt scaling does so where right answers have no higher log-odds on average than wrong ones. A temperature does so
+    too where the log-odds would first have to be shifted, such as negative ones of answers that are mostly right.
+    """
+    if not isinstance(calibrator, Calibrator):
+        return False
+    values = _finite(logit)
+    spread = _spread(values - values.mean() if calibrator.kind == "platt" else values)
+    return calibrator.scale * spread <= 1.01 * MIN_SLOPE
 
 
 def _temperature(logit: Array, correct: Array) -> Calibrator:
-    (scale,) = _logistic(logit[:, None], correct, [(1 / MAX_SCALE, MAX_SCALE)], [1.0])
-    return Calibrator(kind="temperature", scale=scale)
+    spread = _spread(logit)
+    (slope,) = _logistic(logit[:, None] / spread, correct, [(MIN_SLOPE, MAX_SCALE)], [1.0])
+    return Calibrator(kind="temperature", scale=slope / spread)
 
 
 def _platt(logit: Array, correct: Array) -> Calibrator:
-    features = np.stack([logit, np.ones_like(logit)], 1)
-    scale, bias = _logistic(features, correct, [(1 / MAX_SCALE, MAX_SCALE), (-MAX_BIAS, MAX_BIAS)], [1.0, 0.0])
-    return Calibrator(kind="platt", scale=scale, bias=bias)
+    mean = float(logit.mean())
+    spread = _spread(logit - mean)
+    features = np.stack([(logit - mean) / spread, np.ones_like(logit)], 1)
+    slope, level = _logistic(features, correct, [(MIN_SLOPE, MAX_SCALE), (-MAX_BIAS, MAX_BIAS)], [1.0, 0.0])
+    return Calibrator(kind="platt", scale=slope / spread, bias=level - slope * mean / spread)
+
+
+def _spread(logit: Array) -> float:
+    """Root mean square; 1 where all are 0 but for rounding."""
+    spread = float(np.sqrt(np.mean(logit**2)))
+    return spread if spread > 1e-6 else 1.0
 
 
 def _beta(logit: Array, correct: Array) -> BetaCalibrator:

@@ -316,11 +316,14 @@ def _resampled(
     independent = units_of(units)
     defined = [name for name in only if values[name] is not None]
     weights = resampled_weights(units, count if independent >= FEWEST else 0, seed)
-    on_resamples = _on(defined, in_blocks(weights, lambda rows: Resamples(p, c, rows, num_bins, subjects)))
+    of_data: dict[str, Any] = {}
+    on_resamples = _on(defined, in_blocks(weights, lambda rows: Resamples(p, c, rows, num_bins, subjects, of_data)))
     if_calibrated: dict[str, Array] = {}
     if errors := [name for name in defined if METRICS[name].calibration_error]:
         labels = labels_if_calibrated(p, c, units, max(LEAST_SIMULATED, count // SIMULATED), seed)
-        if_calibrated = _on(errors, in_blocks(labels, lambda rows: Resamples(p, rows, np.ones_like(rows), num_bins)))
+        of_p: dict[str, Any] = {}
+        simulated = in_blocks(labels, lambda rows: Resamples(p, rows, np.ones_like(rows), num_bins, None, of_p))
+        if_calibrated = _on(errors, simulated)
     sparse, known = sparse_bins(p, num_bins), dict.fromkeys(only, independent)
     for name in defined:
         if METRICS[name].of_pairs:

@@ -7,9 +7,10 @@ binning happen once for all resamples, which makes a thousand of them 5 to 13 ti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from calibration_tuning.metrics.calibration_error import bin_index, mean_folded_
 from calibration_tuning.metrics.scoring_rules import EPSILON
 
 Array = np.ndarray
+T = TypeVar("T")
 CELLS = 2**17
 """Numbers of a block of resamples, so that blocks stay in the processor's cache and memory does not grow with them."""
 
@@ -37,6 +39,15 @@ class Resamples:
     num_bins: int = 10
     subjects: Array | None = None
     """[n] labels, for `auroc_within`."""
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What the weights do not change, such as the order of the confidences. Blocks of the same answers share it: of
+    many answers a block is a single resample."""
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """`compute()`, or what an earlier block has computed under that name."""
+        if name not in self.shared:
+            self.shared[name] = compute()
+        return cast(T, self.shared[name])
 
     @cached_property
     def size(self) -> Array:
@@ -51,15 +62,13 @@ class Resamples:
     @cached_property
     def by_confidence(self) -> tuple[Array, Array]:
         """Answers, and correct ones, at each distinct confidence, rising: [B, V] each."""
-        return self.by_value(self.confidence)
+        return self.by_value("confidence", lambda: self.confidence)
 
-    def by_value(self, values: Array) -> tuple[Array, Array]:
-        """Answers, and correct ones, at each distinct one of `values` [n], rising: [B, V] each."""
-        order = np.argsort(values, kind="stable")
-        rising = values[order]
-        starts = np.flatnonzero(np.r_[True, rising[1:] > rising[:-1]])
+    def by_value(self, name: str, values: Callable[[], Array]) -> tuple[Array, Array]:
+        """Answers, and correct ones, at each distinct one of `values()` [n], rising: [B, V] each."""
+        order, starts = self.once(f"order by {name}", lambda: _order(values()))
         counts, hits = self.weight[:, order], self.hits[:, order]
-        if len(starts) < len(values):
+        if len(starts) < len(order):
             counts, hits = (np.add.reduceat(side, starts, axis=1) for side in (counts, hits))
         return counts, hits
 
@@ -70,7 +79,7 @@ class Resamples:
 
     def in_bins(self, values: Array) -> Array:
         """[B, M]: sums of `values` [n] or [B, n] in bins of equal width."""
-        bins = np.eye(self.num_bins)[bin_index(self.confidence, self.num_bins)]
+        bins = self.once("bins", lambda: np.eye(self.num_bins)[bin_index(self.confidence, self.num_bins)])
         return self.weight @ (bins * values[:, None]) if values.ndim == 1 else (self.weight * values) @ bins
 
     @cached_property
@@ -137,7 +146,7 @@ def debiased_ece(draws: Resamples) -> Array:
 def ace(draws: Resamples) -> Array:
     counts, hits = draws.by_confidence
     # Summed from the least confidence on, gaps are a line through each distinct confidence, whose answers share theirs.
-    gaps = hits - counts * np.unique(draws.confidence)
+    gaps = hits - counts * draws.once("confidences", lambda: np.unique(draws.confidence))
     answers, total = np.cumsum(counts, axis=1), np.cumsum(gaps, axis=1)
     size = draws.size.astype(int)
     quotient, rest = size // draws.num_bins, size % draws.num_bins
@@ -163,17 +172,23 @@ def auroc(draws: Resamples) -> Array:
 
 
 def auroc_within(draws: Resamples) -> Array:
+    cell, owner, first = draws.once("cells", lambda: _cells(draws))
+    counts, positives = draws.by_value("cell", lambda: cell)
+    negatives = counts - positives
+    right, wrong = (np.add.reduceat(side, first, axis=1) for side in (positives, negatives))
+    below = np.cumsum(negatives, axis=1) - negatives - (np.cumsum(wrong, axis=1) - wrong)[:, owner]
+    return _divided((positives * (below + negatives / 2)).sum(1), (right * wrong).sum(1))
+
+
+def _cells(draws: Resamples) -> tuple[Array, Array, Array]:
+    """The number [n] of each answer's confidence in its subject, the subject of each such number, rising, and where
+    subjects begin."""
     assert draws.subjects is not None, "defined of answers with subjects alone"
     _, subject = np.unique(draws.subjects, return_inverse=True)
     values, rank = np.unique(draws.confidence, return_inverse=True)
     cell = subject * len(values) + rank
-    counts, positives = draws.by_value(cell)
-    negatives = counts - positives
     owner = np.unique(cell) // len(values)
-    first = np.flatnonzero(np.r_[True, owner[1:] > owner[:-1]])
-    right, wrong = (np.add.reduceat(side, first, axis=1) for side in (positives, negatives))
-    below = np.cumsum(negatives, axis=1) - negatives - (np.cumsum(wrong, axis=1) - wrong)[:, owner]
-    return _divided((positives * (below + negatives / 2)).sum(1), (right * wrong).sum(1))
+    return cell, owner, np.flatnonzero(np.r_[True, owner[1:] > owner[:-1]])
 
 
 def auprc(draws: Resamples) -> Array:
@@ -189,7 +204,7 @@ def aurc(draws: Resamples) -> Array:
 
 def prr(draws: Resamples) -> Array:
     random = 1 - draws.mean(draws.correct)
-    best = _area(draws, *draws.by_value(draws.correct))
+    best = _area(draws, *draws.by_value("correct", lambda: draws.correct))
     gain = random - best
     return _divided(random - aurc(draws), np.where(gain > ALL_EQUAL, gain, 0.0))
 
@@ -206,6 +221,13 @@ def _area(draws: Resamples, counts: Array, positives: Array) -> Array:
     share = np.nan_to_num(_divided(wrong, counts))
     gained = harmonic[through.astype(int)] - harmonic[above.astype(int)]
     return (wrong + (wrong_above - above * share) * gained).sum(1) / draws.size
+
+
+def _order(values: Array) -> tuple[Array, Array]:
+    """What sorts `values` [n], and where distinct ones begin in that order."""
+    order = np.argsort(values, kind="stable")
+    rising = values[order]
+    return order, np.flatnonzero(np.r_[True, rising[1:] > rising[:-1]])
 
 
 def _variance(draws: Resamples) -> Array:

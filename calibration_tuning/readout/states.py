@@ -7,7 +7,6 @@ its familiarity: how far its states lie outside the subspace of the training ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +66,7 @@ class StateProbe:
         return (states.astype(np.float32) - self.mean) / self.spread
 
 
-def fit_probe(
-    states: Array, correct: Array, groups: Array, held_out: Array, penalties: Sequence[float] = PENALTIES
-) -> StateProbe | None:
+def fit_probe(states: Array, correct: Array, groups: Array, held_out: Array) -> StateProbe | None:
     """Logistic regression on standardised states [n, W], its ridge penalty chosen by grouped cross-validation (NLL).
 
     `held_out` [m, W] are states of other answers, by which familiarity is measured. None where there are fewer than
@@ -85,11 +82,11 @@ def fit_probe(
     familiar = max(1, min(COMPONENTS, len(z) // 4, z.shape[1] // 8))
     if z.shape[1] > WIDE:
         components = _principal(z, min(PRINCIPAL, len(z)), iterations=1)
-        weights, bias = _logistic_regression(z @ components.T, right, folds, penalties)
+        weights, bias = _logistic_regression(z @ components.T, right, folds)
         weights = weights @ components
     else:
         components = _principal(z, familiar)
-        weights, bias = _logistic_regression(z, right, folds, penalties)
+        weights, bias = _logistic_regression(z, right, folds)
     probe = StateProbe(
         mean.astype(np.float32),
         spread.astype(np.float32),
@@ -108,9 +105,9 @@ def _principal(z: Array, count: int, iterations: int | str = "auto") -> Array:
     return np.asarray(randomized_svd(z, count, n_iter=iterations, random_state=0)[2])
 
 
-def _logistic_regression(z: Array, right: Array, folds: Folds, penalties: Sequence[float]) -> tuple[Array, float]:
+def _logistic_regression(z: Array, right: Array, folds: Folds) -> tuple[Array, float]:
     """Weights [W] and bias."""
     from sklearn.linear_model import LogisticRegression
 
-    model = fit_with_best_penalty(LogisticRegression(max_iter=300), "C", penalties, z, right, folds)
+    model = fit_with_best_penalty(LogisticRegression(max_iter=300), "C", PENALTIES, z, right, folds)
     return model.coef_[0], float(model.intercept_[0])

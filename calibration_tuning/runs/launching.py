@@ -58,12 +58,12 @@ def launch_commands(
         return [stage_command(stage, config, overrides, launch, flags, gpus) for stage in STAGES]
     if on in ("slurm", "skypilot") and gpus is not None:
         raise UserError(f"--gpus: --on {on} sets its number of GPUs in its file; change it there")
-    if on in ("slurm", "skypilot") and flags:
-        raise UserError(f"{flags[0]}: not allowed with --on {on}: a requeued job would start over; change `name`")
+    if on in ("slurm", "skypilot") and "--force" in flags:
+        raise UserError(f"--force: not allowed with --on {on}: a requeued job would start over; change `name`")
     if on in ("slurm", "skypilot") and not is_clone(Path.cwd()):
         raise UserError(f"--on {on}: its job files need the project's files; run this in a clone of the project")
     if on == "slurm":
-        return [["bash", str(FOLDER / "slurm" / "pipeline.sbatch"), str(config), *overrides]]
+        return [["bash", str(FOLDER / "slurm" / "pipeline.sbatch"), str(config), *overrides, *flags]]
     if on == "skypilot":
         if overrides:
             raise UserError(f"{overrides[0]}: skypilot takes settings from the config file alone; change them there")

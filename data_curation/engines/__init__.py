@@ -50,6 +50,8 @@ class Job:
     seed: int = 0
     temperature: float = 1.0
     cloze: Any = "per_character"
+    where: str = "curation.engine"
+    """The section of the engine's settings, for messages."""
 
 
 def _transformers(settings: Any, job: Job) -> Engine:

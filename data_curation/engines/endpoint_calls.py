@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -44,7 +45,7 @@ class Endpoint:
 
     def __init__(self, client: Any, name: str, key: str, prompt_format: PromptFormat) -> None:
         self.name = name
-        """Address and model, for messages."""
+        """Setting, address and model, for messages."""
         self._client = client
         self._key = key
         self._tokenizer = prompt_format.tokenizer
@@ -63,7 +64,6 @@ class Endpoint:
 
         Raises `NoAnswer` for a reply that is not JSON, and the client library's errors.
         """
-        import httpx
         from openai import APIStatusError
 
         optional = {**self._neutral, **(optional or {})}
@@ -73,7 +73,7 @@ class Endpoint:
             taken = {name: value for name, value in optional.items() if name not in untaken}
             needed = {OLDER[name] if name in OLDER and name in untaken else name: body[name] for name in body}
             try:
-                response = await self._client.post(path, cast_to=httpx.Response, body={**needed, **taken})
+                content = await self._client.post(path, cast_to=bytes, body={**needed, **taken})
             except APIStatusError as error:
                 names = _blamed(error, [*taken, *(name for name in needed if name in OLDER)])
                 if not names:
@@ -83,17 +83,16 @@ class Endpoint:
                 continue
             self._learn(untaken - self._untaken, rejected)
             try:
-                return whole(response.json())
+                return whole(json.loads(content))
             except (ValueError, RecursionError):
-                what = said(response.text) or "empty"
+                what = said(content.decode(errors="replace")) or "empty"
                 raise NoAnswer(f"the endpoint's reply is not of its protocol ({what})", lasting=False) from None
 
     def _learn(self, untaken: set[str], reason: str) -> None:
         self._untaken |= untaken
         if names := sorted(untaken - OLDER.keys()):
             print(
-                f"warning: curation.engine: {self.name} does not take {', '.join(names)} ({reason}); "
-                "the server's defaults apply",
+                f"warning: {self.name} does not take {', '.join(names)} ({reason}); the server's defaults apply",
                 file=sys.stderr,
             )
 
@@ -126,7 +125,7 @@ class Endpoint:
             raise refusals[0]
         told = f" ({self.told(refusals[0])})" if refusals else ""
         raise RunError(
-            f"curation.engine: {self.name} gives no log-probabilities of a prompt{told}, which style cloze needs; use "
+            f"{self.name} gives no log-probabilities of a prompt{told}, which style cloze needs; use "
             "an endpoint that does (vllm serve), the engine transformers or vllm, or style choice"
         )
 
@@ -135,7 +134,7 @@ class Endpoint:
         is_plain = ours.isascii() and theirs.isascii() and not theirs.startswith("token_id:") and "<0x" not in theirs
         if theirs and is_plain and ours != theirs:
             raise RunError(
-                f"curation.engine: {self.name} reads {theirs!r} where the tokenizer of model.path wrote {ours!r}; "
+                f"{self.name} reads {theirs!r} where the tokenizer of model.path wrote {ours!r}; "
                 "model.path must be the model that the endpoint serves"
             )
 

@@ -38,7 +38,7 @@ class OpenAI:
         try:
             import openai
         except ImportError as error:
-            raise UserError(f"curation.engine.kind: openai cannot be used ({error}); {pip_install('openai')}") from None
+            raise UserError(f"{job.where}.kind: openai cannot be used ({error}); {pip_install('openai')}") from None
         self._openai = openai
         self._settings = settings
         self._job = job
@@ -90,7 +90,8 @@ class OpenAI:
             timeout=settings.timeout,
             max_retries=settings.max_retries,
         ) as client:
-            endpoint = Endpoint(client, f"{settings.base_url} ({self._model})", self._key, self._job.prompt_format)
+            name = f"{self._job.where}: {settings.base_url} ({self._model})"
+            endpoint = Endpoint(client, name, self._key, self._job.prompt_format)
 
             async def worker() -> None:
                 nonlocal in_a_row, answered
@@ -109,7 +110,7 @@ class OpenAI:
                         done.put([(request, answer)])
                         if in_a_row >= max(settings.concurrency, GIVE_UP):
                             raise RunError(
-                                f"curation.engine: {settings.base_url} no longer answers: {answer.reason}, {in_a_row} "
+                                f"{name} no longer answers: {answer.reason}, {in_a_row} "
                                 "requests in a row; check that it is running, then run the same command again"
                             )
 
@@ -118,7 +119,7 @@ class OpenAI:
                     group.create_task(worker())
         if not answered and len(refused) >= GIVE_UP:
             raise RunError(
-                f"curation.engine: {settings.base_url} ({self._model}) answers none of {len(requests)} requests: "
+                f"{name} answers none of {len(requests)} requests: "
                 f"{refused[0][1].reason}; fix the settings or the endpoint, then run the same command again"
             )
         done.put(refused)
@@ -139,7 +140,7 @@ class OpenAI:
             if error.status_code in WRONG_SETTINGS:
                 needed = "; style cloze needs /completions" if cloze and error.status_code == 404 else ""
                 raise RunError(
-                    f"curation.engine: {endpoint.name} replies {error.status_code}, "
+                    f"{endpoint.name} replies {error.status_code}, "
                     f"{WRONG_SETTINGS[error.status_code]} ({told}); check base_url, served_model and the environment "
                     f"variable {self._settings.api_key_env}{needed}"
                 ) from None

@@ -39,7 +39,7 @@ class Recorded:
     def __init__(self, settings: RecordedEngine, job: Job) -> None:
         path = settings.path
         if not is_file_path(str(path)):
-            raise UserError(f"curation.engine.path: {path} is none of {', '.join(READERS)} (.gz too)")
+            raise UserError(f"{job.where}.path: {path} is none of {', '.join(READERS)} (.gz too)")
         self._path = path
         self._source_of: dict[str, str] = {}
         """By id without a set's name: the set whose question has taken it."""

@@ -33,12 +33,12 @@ class Vllm:
             import vllm
         except ImportError as error:
             raise UserError(
-                f"curation.engine.kind: vllm cannot be used ({error}); it needs an environment of its own: run `make "
+                f"{job.where}.kind: vllm cannot be used ({error}); it needs an environment of its own: run `make "
                 "vllm`, then .venv-vllm/bin/calibration-tuning curate CONFIG; the other stages run here as before"
             ) from None
         self._vllm: Any = vllm
         self._job = job
-        with _own_gpus(settings.tensor_parallel_size):
+        with _own_gpus(settings.tensor_parallel_size, job.where):
             self._llm = vllm.LLM(
                 model=resolve_model_path(job.model.path),
                 revision=job.model.revision,
@@ -179,7 +179,7 @@ def _logprobs(steps: Any, token_ids: Sequence[int]) -> list[float]:
 
 
 @contextmanager
-def _own_gpus(count: int) -> Iterator[None]:
+def _own_gpus(count: int, where: str) -> Iterator[None]:
     """Where torchrun or accelerate started several processes, vLLM gets GPUs for each of them alone.
 
     vLLM's own way (`external_launcher`) keeps all processes in step, so that one with fewer questions, or one that
@@ -196,7 +196,7 @@ def _own_gpus(count: int) -> Iterator[None]:
     first = int(os.environ["LOCAL_RANK"]) * count
     if len(gpus) < first + count:
         raise UserError(
-            f"curation.engine.tensor_parallel_size: {count} GPUs for each process are more than the {len(gpus)} "
+            f"{where}.tensor_parallel_size: {count} GPUs for each process are more than the {len(gpus)} "
             "GPUs of this machine; start fewer processes"
         )
     changed = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration_tuning.metrics.bootstrap import Interval, mean_interval
+from calibration_tuning.metrics.bootstrap import Interval, draws_of, mean_interval, share_interval, units_of
 from evaluation.evidence import Evidence
 from evaluation.schema import Answers
 
@@ -19,14 +19,16 @@ def answers(evidence: Evidence) -> Answers | None:
     before, after = (np.array([finding["correct"] for finding in side]) for side in (off, on))
     changed = np.array([x["answer"] != y["answer"] for x, y in zip(off, on, strict=True)])
     groups = np.array([row.group for row in rows])
+    drawn = (groups, evidence.config.evaluation.bootstrap_samples, evidence.config.seed)
 
-    def mean(values: np.ndarray) -> Interval:
-        return mean_interval(values, groups, evidence.config.evaluation.bootstrap_samples, evidence.config.seed)
+    def share(values: np.ndarray) -> Interval:
+        draws = draws_of(lambda indices: {"share": float(values[indices].mean())}, *drawn).get("share", ())
+        return share_interval(float(values.mean()), draws, units_of(groups))
 
     return Answers(
         n=len(rows),
-        changed=mean(changed),
-        accuracy_adapter_off=mean(before),
-        accuracy_adapter_on=mean(after),
-        accuracy_difference=mean(after - before),
+        changed=share(changed),
+        accuracy_adapter_off=share(before),
+        accuracy_adapter_on=share(after),
+        accuracy_difference=mean_interval(after - before, *drawn),
     )

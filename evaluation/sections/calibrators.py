@@ -10,7 +10,7 @@ from scipy.special import expit
 from calibration_tuning.metrics.calibrators import CALIBRATORS
 from calibration_tuning.metrics.cross_fitting import FOLDS, cross_fitted
 from calibration_tuning.metrics.scoring_rules import brier
-from evaluation.best_other import best_other
+from evaluation.best_other import best_other, incomplete
 from evaluation.evidence import Evidence, Side
 from evaluation.schema import Calibrators, CalibratorScores
 
@@ -32,6 +32,7 @@ def posthoc(evidence: Evidence) -> Calibrators:
         table=table,
         best=best,
         best_other=other and "/".join(other),
+        incomplete={"/".join(side): n for side, n in incomplete(evidence).items()},
     )
 
 

@@ -46,7 +46,7 @@ def _reasoning(evidence: Evidence) -> list[ReasoningPoint]:
         correct, probability, logit = (
             np.array([answer[name] for answer in answers]) for name in ("correct", "token_probability", "query_logit")
         )
-        tuned = apply(evidence.fits[TUNED_QUERY][evidence.kind], logit)
+        tuned = apply(evidence.fits[TUNED_QUERY][evidence.kind_of(TUNED_QUERY)], logit)
         points.append(
             ReasoningPoint(
                 budget=answers[0]["budget"],

@@ -1,12 +1,15 @@
-"""Every confidence on the same questions, before and after tuning, as it is and after the run's kind of calibrator."""
+"""Every confidence on the same questions, before and after tuning, as it is and calibrated."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from calibration_tuning.metrics.calibrators import slope_at_bound
 from calibration_tuning.metrics.comparison import holm_corrected
 from calibration_tuning.metrics.confidence import MAIN, METRICS
+from calibration_tuning.metrics.ranking import auroc
 from evaluation.estimators import ESTIMATORS
 from evaluation.evidence import Evidence, Side
 from evaluation.schema import EstimatorRow, RatedConfidence, State, with_corrected
@@ -45,14 +48,22 @@ def _table(evidence: Evidence, split: str) -> Table:
 def _rated(evidence: Evidence, side: Side, split: str) -> RatedConfidence:
     scored = ~np.isnan(evidence.scores[side][split])
     n, raw = int(scored.sum()), evidence.rated(evidence.confidence(side, split), split, MAIN, scored)
-    calibrated = evidence.confidence(side, split, evidence.kind)
+    calibrated = evidence.confidence(side, split, evidence.kind_of(side))
     if np.isnan(calibrated[scored]).any():  # nothing to fit on
         return RatedConfidence(n=n, raw=raw)
     both = evidence.compared(evidence.after(split), calibrated, split, MAIN, scored)
-    if side == evidence.readout:
-        return RatedConfidence(n=n, raw=raw, calibrated=both.after)
-    at_bound = slope_at_bound(evidence.fits[side][evidence.kind])
-    return RatedConfidence(n=n, raw=raw, calibrated=both.after, against_query=both.difference, slope_at_bound=at_bound)
+    others: dict[str, Any] = {} if side == evidence.readout else {"against_query": both.difference}
+    return RatedConfidence(n=n, raw=raw, calibrated=both.after, **others, **_flat(evidence, side))
+
+
+def _flat(evidence: Evidence, side: Side) -> dict[str, Any]:
+    """Why the calibrator makes this confidence nearly constant, where it does."""
+    logit, fitted = evidence.scores[side]["calibration"], evidence.fits[side][evidence.kind_of(side)]
+    known = ~np.isnan(logit)
+    skill = auroc(logit[known], evidence.correct("calibration")[known])
+    if skill is None or not slope_at_bound(fitted, logit[known]):
+        return {}
+    return {"slope_at_bound": skill <= 0.5, "needs_bias": skill > 0.5 and fitted.kind == "temperature"}
 
 
 def _corrected(table: Table) -> Table:

@@ -64,7 +64,7 @@ def _gap(evidence: Evidence, split: str, rows: np.ndarray, state: State, level: 
 def _estimators(evidence: Evidence, split: str, rows: np.ndarray) -> dict[str, Numbers]:
     table = {}
     for side in evidence.scores:
-        confidence = evidence.confidence(side, split, evidence.kind)
+        confidence = evidence.confidence(side, split, evidence.kind_of(side))
         scored = rows & ~np.isnan(confidence)
         if len(np.unique(evidence.groups(split)[scored])) >= FEWEST:
             table["/".join(side)] = evidence.rated(confidence, split, ("brier", "auroc"), scored)

@@ -47,7 +47,7 @@ def _rated(evidence: Evidence, side: Side, rows: np.ndarray, fitted_on: np.ndarr
     scored, known = rows & ~np.isnan(scores["test"]), fitted_on & ~np.isnan(scores["calibration"])
     if min(len(np.unique(evidence.groups("test")[scored])), known.sum()) < FEWEST:
         return None
-    calibrator = fit(evidence.kind, scores["calibration"][known], evidence.correct("calibration")[known])
+    calibrator = fit(evidence.kind_of(side), scores["calibration"][known], evidence.correct("calibration")[known])
     confidence = np.full(len(rows), np.nan)
     confidence[scored] = apply(calibrator, scores["test"][scored])
     return evidence.rated(confidence, "test", SHOWN, scored)

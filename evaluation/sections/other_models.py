@@ -30,7 +30,7 @@ def other_models(evidence: Evidence) -> dict[str, OtherModel] | None:
 
 def _model(evidence: Evidence, name: str, everyone: list[str]) -> OtherModel:
     test = _split("test", name)
-    before, after = evidence.confidence(BEFORE, test, evidence.kind), evidence.after(test)
+    before, after = evidence.confidence(BEFORE, test, evidence.kind_of(BEFORE)), evidence.after(test)
     both = evidence.compared(before, after, test, SHOWN)
     row = OtherModel(n=len(after), before=both.before, after=both.after, difference=both.difference)
     others = [_split("calibration", other) for other in everyone if other != name]

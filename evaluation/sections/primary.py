@@ -11,7 +11,7 @@ from evaluation.schema import Primary
 
 
 def primary(evidence: Evidence) -> Primary | None:
-    """Brier scores on the test split, both calibrated the same way, and their paired difference.
+    """Brier scores on the test split, both calibrated, and their paired difference.
 
     Its p-value is tested by itself at 5%. All other comparisons are corrected apart from it. None where the calibration
     split has too few groups to choose a confidence on.
@@ -20,7 +20,7 @@ def primary(evidence: Evidence) -> Primary | None:
     if not scores:
         return None
     side = min(scores, key=lambda side: scores[side])
-    confidence = evidence.confidence(side, "test", evidence.kind)
+    confidence = evidence.confidence(side, "test", evidence.kind_of(side))
     if np.isnan(confidence).any():
         return None
     both = evidence.compared(confidence, evidence.after("test"), "test", ("brier",))

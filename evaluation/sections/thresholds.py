@@ -70,7 +70,7 @@ def decisions(evidence: Evidence) -> Decisions:
 def _calibrated(evidence: Evidence, side: Side, threshold: float | None) -> float | None:
     if threshold is None or evidence.kind in ("isotonic", "histogram"):  # maps with steps, where scores become one
         return None
-    return float(evidence.fits[side][evidence.kind](np.array([threshold]))[0])
+    return float(evidence.fits[side][evidence.kind_of(side)](np.array([threshold]))[0])
 
 
 def _curve(score: np.ndarray, right: np.ndarray) -> Curve:

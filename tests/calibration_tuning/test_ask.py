@@ -179,6 +179,8 @@ def test_files_that_cannot_be_asked(tmp_path: Path, content: str, message: str) 
         ),
         ('{"messages": [{"role": "user", "content": "a"}]}', ("a", None, None)),
         ('{"instruction": "Translate.", "input": "Hello", "output": "Salut"}', ("Translate.\nHello", None, None)),
+        ('{"Question": "a", " ANSWER ": 3.0}', ("a", "3", None)),
+        ('{"question": "a", "Question": "b", "Choices": ["c", "d"]}', ("a", None, ["c", "d"])),
         ('{"question": "a", "answer": NaN, "choices": NaN, "context": NaN}', ("a", None, None)),
         ('{"messages": [{"role": "user", "content": "a"}], "question": NaN, "answer": NaN}', ("a", None, None)),
         ('{"prompt": [{"role": "user", "content": [{"type": "text", "text": "a"}]}], "answer": "b"}', ("a", "b", None)),
@@ -191,6 +193,16 @@ def test_lines_are_read_as_curation_reads_them(tmp_path: Path, line: str, row: t
     file.write_text(line, encoding="utf-8")
     (read,) = read_rows(file).values()
     assert (read.question, read.answer, read.choices) == row
+
+
+def test_a_passage_is_read_whatever_the_case_of_its_name(tmp_path: Path) -> None:
+    from calibration_tuning.question_rows import read_rows
+
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"Question": "Who?", "Context": "Ann keeps the harbour.", "Answer": "Bob", "ID": 7}')
+    (read,) = read_rows(file).values()
+    assert (read.question, read.context, read.answer) == ("Who?", "Ann keeps the harbour.", "Bob")
+    assert read.model_extra == {"ID": 7}
 
 
 def test_a_conversation_that_ends_with_its_answer(tmp_path: Path) -> None:

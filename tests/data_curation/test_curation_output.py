@@ -161,7 +161,9 @@ def test_a_long_block_is_shown_in_part() -> None:
     assert conversation(parts, 4).plain == "ab [... 5 characters ...] hiQ ii"
 
 
-def test_publishing_sends_the_finished_files_in_one_commit(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publishing_sends_the_finished_files_in_one_commit(
+    run: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     calls: list[tuple[str, Any]] = []
     is_public = False
 
@@ -181,10 +183,18 @@ def test_publishing_sends_the_finished_files_in_one_commit(run: RunConfig, monke
     assert calls[0] == ("org/set", {"repo_type": "dataset", "private": True, "exist_ok": True})
     assert calls[1][1]["folder_path"] == run.curation_dir
     assert manifest(run)["fingerprint"] in calls[1][1]["commit_message"]
+    deleted = calls[1][1]["delete_patterns"]
+    assert {"evaluation.parquet", *(path.name for path in run.curation_dir.iterdir())} == {*deleted}
+    assert {*deleted} == {*calls[1][1]["allow_patterns"]}
+    capsys.readouterr()
+    publish(run, "org/set", public=True)
+    assert (
+        capsys.readouterr().out == "org/set: already exists and stays private; its settings on the hub make it public\n"
+    )
     is_public = True
     with pytest.raises(UserError, match=r"org/set: already exists and is public; pass --public"):
         publish(run, "org/set", public=False)
-    assert [name for name, _ in calls].count("upload") == 1
+    assert [name for name, _ in calls].count("upload") == 2
 
 
 def test_publishing_fails_in_one_sentence(run: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

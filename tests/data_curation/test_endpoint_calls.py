@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,12 @@ def test_a_server_without_completions_says_so(endpoint: Any, tmp_path: Path) -> 
     endpoint.script = lambda seen: endpoint.reply(status=404, body=b'{"detail": "Not Found"}')
     with pytest.raises(RunError, match=r"replies 404, not found there \(Not Found\).*style cloze needs /completions"):
         run(endpoint, tmp_path, cloze())
+
+
+def test_the_client_brings_all_that_is_needed(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra `openai` is this client alone, and the client has its own HTTP library."""
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    assert all(isinstance(answer, Answer) for answer in answers(engine_for(endpoint), cloze(1)).values())
 
 
 @pytest.mark.slow

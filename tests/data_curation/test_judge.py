@@ -214,6 +214,12 @@ def test_verdicts_given_before_a_failure_are_kept(endpoint: Any, settings: Calla
     assert len(endpoint.seen) == 5
 
 
+def test_a_judge_that_fails_is_named_as_such(endpoint: Any, settings: Callable[..., JudgeSettings]) -> None:
+    endpoint.script = lambda seen: endpoint.reply(status=401)
+    with pytest.raises(RunError, match=r"^curation\.judge\.engine: http.* replies 401"):
+        judge(settings(), [pair("me")], "run")
+
+
 def test_a_refused_prompt_has_no_verdict(endpoint: Any, settings: Callable[..., JudgeSettings]) -> None:
     says(endpoint, right)
     honest = endpoint.script

@@ -15,6 +15,7 @@ from calibration_tuning.lm.prompts import PromptFormat
 from data_curation.answering import AnswerJournal, answer_all
 from data_curation.engines import ENGINES, Failure, build_engine
 from tests.data_curation.asking import answers, ask, job
+from tests.data_curation.reading.files import load
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -78,6 +79,15 @@ def test_numbers_are_ids_and_answers_too(tiny: Any, tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{"id": 7, "answer": 3.5}, {"id": 8.0, "answer": 3.0}])
     found = answers(recorded(tiny[1], path), [ask("Who?", id="7"), ask("Where?", id="8")])
     assert [answer.text for answer in found.values()] == ["3.5", "3"]
+
+
+def test_questions_with_a_column_named_id_in_capitals(tiny: Any, tmp_path: Path) -> None:
+    """They are known by it, not by their places, which would give each the next one's answer."""
+    rows = [{"ID": n, "Question": f"Who is {n}?", "Answer": f"a{n}"} for n in range(1, 5)]
+    questions = load(write(tmp_path / "q.csv", rows)).questions
+    path = write(tmp_path / "a.jsonl", [{"id": n, "answer": f"a{n}"} for n in range(1, 5)])
+    found = answers(recorded(tiny[1], path), [Request(question, "b", 5) for question in questions])
+    assert [answer.text for answer in found.values()] == [question.references[0] for question in questions]
 
 
 def test_half_a_surrogate_pair_does_not_stop_the_run(tiny: Any, tmp_path: Path) -> None:

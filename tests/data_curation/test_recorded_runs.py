@@ -13,10 +13,9 @@ import yaml
 from calibration_tuning.config.run import RunConfig, load_run_config
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.records import read_records
-from calibration_tuning.runs.files import fingerprint
+from data_curation import __main__ as stage
 from data_curation.__main__ import curate
 from data_curation.question_sets import load_questions
-from data_curation.selection_cache import inputs_of
 
 FIXTURE = Path(__file__).with_name("fixtures") / "humaneval.jsonl"
 
@@ -91,14 +90,77 @@ def test_two_runs_in_one_folder_do_not_mix(tmp_path: Path, write_tiny_config: Ca
         "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); "
         "print(1, flush=True); time.sleep(99)"
     )
-    work = config.run_dir / f".curation-{fingerprint(inputs_of(config))}"
-    work.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", code, str(work / "lock")], stdout=subprocess.PIPE) as other:
+    lock = config.run_dir / ".curation" / "lock"
+    lock.parent.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline()
         with pytest.raises(UserError, match="another process is at work here"):
             curate(config, False)
         other.kill()
     curate(config, False)
+    assert not lock.parent.exists()
+
+
+@pytest.mark.slow
+def test_two_runs_with_other_settings_do_not_replace_each_others_set(
+    tmp_path: Path, write_tiny_config: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = prepared(tmp_path, write_tiny_config, lambda number, right: right)
+    other = load_run_config(tmp_path / "code.yaml", ["seed=1"])
+
+    def answered(*arguments: Any) -> Any:
+        with pytest.raises(UserError, match="another process is at work here"):
+            curate(other, False)
+        return whole(*arguments)
+
+    whole = stage.answered
+    monkeypatch.setattr("data_curation.__main__.answered", answered)
+    curate(config, False)
+    with pytest.raises(UserError, match="was made with other settings"):
+        curate(other, False)
+    assert {path.name for path in config.run_dir.iterdir()} == {"curation"}
+
+
+@pytest.mark.slow
+def test_a_set_that_other_code_made_is_kept_with_a_warning(
+    tmp_path: Path, write_tiny_config: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = prepared(tmp_path, write_tiny_config, lambda number, right: right)
+    curate(config, False)
+    curate(config, False)
+    assert "another version" not in capsys.readouterr().err
+    manifest = config.curation_dir / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"code": "0123456789abcdef"}))
+    before = manifest.read_bytes()
+    curate(config, False)
+    said = capsys.readouterr().err
+    assert f"warning: {config.curation_dir}: was made by another version of calibration-tuning" in said
+    assert manifest.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_answers_that_other_code_made_are_kept_with_a_warning(
+    tmp_path: Path, write_tiny_config: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = prepared(tmp_path, write_tiny_config, lambda number, right: right)
+    answers = tmp_path / "answers.jsonl"
+    whole = answers.read_text()
+    answers.write_text('{"id": "of another set", "answer": "4"}\n')
+    for _ in range(2):
+        with pytest.raises(RunError):
+            curate(config, False)
+    assert "another version" not in capsys.readouterr().err
+    (code,) = config.run_dir.glob(".curation-*/code")
+    code.write_text("0123456789abcdef")
+    with pytest.raises(RunError):
+        curate(config, False)
+    assert (
+        f"warning: {code.parent}: its answers were made by another version of calibration-tuning and are kept; delete "
+        "this folder to start over"
+    ) in capsys.readouterr().err
+    answers.write_text(whole)
+    curate(config, False)
+    assert "another version" not in capsys.readouterr().err, "other answers are another run"
 
 
 @pytest.mark.slow

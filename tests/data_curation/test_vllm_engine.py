@@ -294,6 +294,8 @@ def test_vllm_that_is_missing(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match=r"curation.engine.kind: vllm .*run `make vllm`, then \.venv-vllm/bin/"):
         build_engine(VllmEngine(), job(tiny[1]))
+    with pytest.raises(UserError, match=r"^curation\.judge\.engine\.kind: vllm "):
+        build_engine(VllmEngine(), job(tiny[1], where="curation.judge.engine"))
 
 
 LAUNCHED = {

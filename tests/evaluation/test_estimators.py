@@ -54,7 +54,6 @@ def confidence(name: Any, own: GradedAnswer, found: dict[str, Any]) -> float:
 def test_token_probabilities(name: str, expected: float) -> None:
     found = {"answer_logprobs": [np.log(0.5), np.log(0.25)]}
     assert confidence(name, row(), found) == pytest.approx(expected)
-    assert np.isnan(confidence(name, row(), {"answer_logprobs": []}))
 
 
 def test_token_entropy_by_hand() -> None:
@@ -62,7 +61,23 @@ def test_token_entropy_by_hand() -> None:
     found = {"answer_entropies": [np.log(2), np.log(8)]}
     assert confidence("token_entropy", row(), found) == pytest.approx(1 / 4)
     assert confidence("token_entropy", row(), {"answer_entropies": [0.0, 0.0]}) == pytest.approx(1)
-    assert np.isnan(confidence("token_entropy", row(), {"answer_entropies": []}))
+
+
+@pytest.mark.parametrize("name", [name for name, one in ESTIMATORS.items() if "tokens" in one.passes])
+def test_an_empty_answer_is_as_likely_as_the_least_likely_calibration_answer(name: Any) -> None:
+    """Without a score it would keep the confidence out of every choice of the best one."""
+    rows = {"calibration": [row(id=f"c{i}") for i in range(3)], "test": [row(id="empty"), row(id="unread")]}
+    found: dict[str, dict[str, Any]] = {"tokens": {}, "samples": {}}
+    for i, one in enumerate([*rows["calibration"], rows["test"][0]]):
+        likely = [] if one.id == "empty" else [-1.0 - i]
+        found["tokens"][key("before", one)] = {
+            "answer_logprobs": likely,
+            "answer_entropies": [-value for value in likely],
+        }
+        found["samples"][key("before", one)] = {"samples": samples("Rome")}
+    scores = ESTIMATORS[name].scores(rows, Findings(found, "lora_prompt"), "before")
+    assert scores["test"][0] == scores["calibration"].min() < scores["calibration"].max()
+    assert np.isnan(scores["test"][1]), "the pass has not looked at it"
 
 
 @pytest.mark.parametrize(
@@ -79,10 +94,8 @@ def test_cocoa_by_hand(said: tuple[str, ...], expected: float) -> None:
     assert confidence("cocoa", row(), found) == pytest.approx(expected)
 
 
-def test_cocoa_needs_samples_and_an_answer() -> None:
-    found = {"samples": samples("Paris"), "answer_logprobs": [-1.0]}
-    assert np.isnan(confidence("cocoa", row(), found | {"samples": []}))
-    assert np.isnan(confidence("cocoa", row(), found | {"answer_logprobs": []}))
+def test_cocoa_needs_samples() -> None:
+    assert np.isnan(confidence("cocoa", row(), {"samples": [], "answer_logprobs": [-1.0]}))
 
 
 def test_a_long_answers_likelihood_keeps_its_rank() -> None:

@@ -1,10 +1,17 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import RunError
+from calibration_tuning.lm import models
 from calibration_tuning.runs.journal import Journal
-from evaluation.findings import Findings, drop_outdated, key
+from evaluation import findings
+from evaluation.__main__ import inputs_of
+from evaluation.findings import Findings, drop_outdated, identity, key
 from tests.evaluation.conftest import answers
 
 
@@ -41,6 +48,41 @@ def test_outdated_folders_go_and_those_in_use_stay(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     drop_outdated(tmp_path, own)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["query-new", "samples-old", "tokens-new"]
+
+
+@pytest.fixture
+def on_disk(config: RunConfig, tmp_path: Path) -> RunConfig:
+    """A run whose curated set and checkpoint are there as far as findings depend on them."""
+    run = config.model_copy(update={"output_dir": tmp_path})
+    run.curation_dir.mkdir(parents=True)
+    (run.curation_dir / "few_shot.json").write_text("{}")
+    run.checkpoint_dir.mkdir()
+    (run.checkpoint_dir / "calibration.json").write_text("{}")
+    return run
+
+
+def test_findings_and_reports_of_another_precision_are_others(
+    on_disk: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dtype: auto` is bfloat16 on one machine and float32 on the next."""
+    trained: Any = SimpleNamespace(inputs_fingerprint="i")
+    made = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        monkeypatch.setattr(models, "resolve_dtype", lambda name, dtype=dtype: dtype)
+        made[dtype] = identity(on_disk, "query"), inputs_of(on_disk, trained)
+    first, second = made.values()
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+
+
+@pytest.mark.parametrize("package", ["math-verify", "rapidfuzz"])
+def test_findings_graded_by_another_version_are_others(
+    on_disk: RunConfig, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identity(on_disk, "samples")
+    own = findings.version
+    monkeypatch.setattr(findings, "version", lambda name: "another" if name == package else own(name))
+    assert identity(on_disk, "samples") != before
 
 
 def test_a_finding_that_is_missing_is_named() -> None:

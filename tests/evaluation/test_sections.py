@@ -10,6 +10,8 @@ from scipy.special import expit
 
 from calibration_tuning.metrics.abstention import find_threshold
 from evaluation.evidence import Evidence
+from evaluation.findings import key
+from evaluation.sections.answers import answers
 from evaluation.sections.grader import grader
 from evaluation.sections.thresholds import decisions
 
@@ -50,6 +52,20 @@ def test_thresholds_are_of_the_confidence_that_a_loaded_checkpoint_gives(
     assert any(expected is not None for _, expected in found)
     for rate, expected in found:
         assert rate.after.threshold == (None if expected is None else pytest.approx(expit(expected - 1.5)))
+
+
+def test_shares_near_their_ends_keep_an_interval(make_evidence: Callable[..., Evidence]) -> None:
+    """Of 40 groups of two not one answer changes: that share is not known to be 0."""
+    made = make_evidence()
+    for row in made.splits["test"]:
+        for state in ("before", "after"):
+            made.findings.values["reanswered"][key(state, row)] = {"answer": "x", "correct": 1.0}  # type: ignore[index]
+    found = answers(made)
+    assert found is not None
+    # Wilson's upper end of 0 in n is t^2 / (n + t^2), t of 39 degrees of freedom being 2.023; so with 1, from below.
+    assert (found.changed.low, found.changed.high) == (0, pytest.approx(2.023**2 / (40 + 2.023**2), abs=1e-4))
+    assert found.accuracy_adapter_on.low == pytest.approx(40 / (40 + 2.023**2), abs=1e-4)
+    assert (found.accuracy_difference.low, found.accuracy_difference.high) == (0, 0)
 
 
 def test_the_report_says_how_much_the_second_grader_speaks_for(make_evidence: Callable[..., Evidence]) -> None:

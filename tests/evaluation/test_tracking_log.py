@@ -13,7 +13,18 @@ from calibration_tuning.tracking import tracked
 from evaluation.evidence import Evidence
 from evaluation.metrics_json import metrics_of
 from evaluation.report import confidently_wrong, write_report
-from evaluation.tracking_log import log_evaluation
+from evaluation.schema import Text
+from evaluation.tracking_log import _scalars, log_evaluation
+
+
+@pytest.mark.slow
+def test_running_text_is_among_the_scalars(evidence: Evidence) -> None:
+    metrics = metrics_of(evidence)
+    assert not [name for name, _ in _scalars(metrics) if name.startswith("text/")]
+    read = Text(path="docs", documents=2, windows=3, tokens=metrics.tokens.log)
+    scalars = dict(_scalars(metrics.model_copy(update={"text": read})))
+    assert scalars["text/after/full_ece"] == metrics.tokens.log.after["full_ece"].value
+    assert scalars["text/difference/full_ece_low"] == metrics.tokens.log.difference["full_ece"].low
 
 
 @pytest.mark.slow

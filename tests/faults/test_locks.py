@@ -23,7 +23,7 @@ HOLD += "lock = lock_folder(Path(sys.argv[1])); print('locked', flush=True); tim
 
 def folder_of(stages: Stages, stage: str) -> Path:
     """Where the stage keeps unfinished work."""
-    names = {"data_curation": ".curation-*", "training": ".training", "evaluation": ".findings"}
+    names = {"data_curation": ".curation", "training": ".training", "evaluation": ".findings"}
     (found,) = stages.run_dir.glob(names[stage])
     return found
 

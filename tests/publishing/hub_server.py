@@ -114,6 +114,8 @@ class Hub:
                 files[value["path"]] = base64.b64decode(value["content"])
             elif item["key"] == "lfsFile":
                 files[value["path"]] = self.blobs[value["oid"]]
+            elif item["key"] == "deletedFile":
+                del files[value["path"]]
         repository.commits.append(files)
         return {"commitUrl": f"{self.endpoint}/{owner}/{name}/commit/{repository.sha}", "commitOid": repository.sha}
 

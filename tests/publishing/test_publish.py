@@ -155,6 +155,23 @@ def test_a_dry_run_asks_nobody(tiny_run: Path) -> None:
     assert "license_name: that-of-the-base-model" in result.stdout
     assert "is a local folder, which others cannot load" in result.stderr
     assert "nothing was uploaded" in result.stdout
+    record = json.loads((tiny_run / "checkpoint/calibration.json").read_text())
+    questions = {shown["question"] for shown in record["query_few_shot"] + record["answer_few_shot"]}
+    assert len(questions) > 1
+    assert f"{len(questions)} questions of yours are in calibration.json, as demonstrations\n" in result.stdout
+
+
+def test_what_an_earlier_run_left_is_deleted_and_other_files_are_kept(hub: Hub, tiny_run: Path) -> None:
+    kept = dict.fromkeys((".gitattributes", "LICENSE", "LICENSE.txt", "notes/x.json", "plots/x.svg"), b"x")
+    old = dict.fromkeys(("probe.safetensors", "probe.json", "plots/old.png", "README.md", "thresholds.json"), b"x")
+    hub.repositories["org/tiny"] = Repository(private=True, commits=[kept | old])
+    result = publish(hub, tiny_run)
+    assert result.returncode == 0, result.stderr
+    before, after = hub.repositories["org/tiny"].commits
+    assert before.keys() - after.keys() == {"probe.safetensors", "probe.json", "plots/old.png"}
+    assert {name: after[name] for name in kept} == kept
+    assert hub.repositories["org/tiny"].messages == ["tiny: adapter, calibrator and evaluation"], "one commit"
+    assert "questions of yours are in calibration.json" in result.stdout
 
 
 def test_nothing_is_public_unless_it_is_asked_for(hub: Hub, tiny_run: Path) -> None:
@@ -166,6 +183,14 @@ def test_nothing_is_public_unless_it_is_asked_for(hub: Hub, tiny_run: Path) -> N
     assert publish(hub, tiny_run, "--public").returncode == 0
     assert publish(hub, tiny_run, "--public", repo="org/new").returncode == 0
     assert not hub.repositories["org/new"].private
+
+
+def test_a_private_repository_stays_private_and_that_is_said(hub: Hub, tiny_run: Path) -> None:
+    hub.repositories["org/tiny"] = Repository(private=True)
+    result = publish(hub, tiny_run, "--public")
+    assert result.returncode == 0, result.stderr
+    assert "org/tiny: already exists and stays private; its settings on the hub make it public\n" in result.stdout
+    assert hub.repositories["org/tiny"].private
 
 
 def test_what_the_hub_says_is_passed_on(hub: Hub, tiny_run: Path) -> None:

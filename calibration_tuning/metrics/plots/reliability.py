@@ -11,11 +11,14 @@ from matplotlib.figure import Figure
 from scipy.stats import binom, norm
 
 from calibration_tuning.metrics.bootstrap import wilson
+from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
 from calibration_tuning.metrics.calibration_error import bin_index
 from calibration_tuning.metrics.confidence import check
 from calibration_tuning.metrics.plots.theme import AFTER, BEFORE, LINE, MUTED, figure, themed
 
 COLOURS = {"before": BEFORE, "after": AFTER}
+SIMULATED = 1000
+"""Sets of labels that the band is of where answers come in groups."""
 LEAST_JOINED = 10
 """Answers that a bin must have for the line to go through it."""
 TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
@@ -49,20 +52,34 @@ class Reliability:
     band_high: np.ndarray
 
 
-def prepare_reliability(confidence: np.ndarray, correct: np.ndarray, num_bins: int) -> Reliability:
-    """What a diagram shows, from confidences [n] and correctness [n] in [0, 1]."""
+def prepare_reliability(
+    confidence: np.ndarray, correct: np.ndarray, num_bins: int, groups: np.ndarray | None = None
+) -> Reliability:
+    """What a diagram shows, from confidences [n] and correctness [n] in [0, 1].
+
+    Answers of one group (labels [n]; each by itself where None) may be right or wrong together. The n answers of a bin
+    then count as n^2 / sum of squared group sizes (Kish 1965) in Wilson's interval, and the band is of simulated
+    labels, which are alike in groups as far as they are in the data (`labels_if_calibrated`).
+    """
     index = bin_index(confidence, num_bins)
+    units = np.arange(len(confidence)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    grouped = units.max() + 1 < len(units)
+    drawn = labels_if_calibrated(confidence, correct, units, SIMULATED, seed=0) if grouped else ()
+    hits_if_calibrated = np.array([np.bincount(index, labels, num_bins) for labels in drawn])
     fractions = bool(((correct > 0) & (correct < 1)).any())
     rows = []
     for m in np.unique(index):
         in_bin = index == m
         n, hits, mean = int(in_bin.sum()), float(correct[in_bin].sum()), float(confidence[in_bin].mean())
         share, variance = hits / n, float(correct[in_bin].var())
-        low, high = wilson(share, n)
+        independent = n**2 / float((np.bincount(units[in_bin]) ** 2).sum())
+        low, high = wilson(share, independent)
         band = [float(binom.ppf(q, n, mean)) / n for q in (0.025, 0.975)]
         if fractions and variance > 0:  # which vary less than 0 and 1: as many trials as have their variance
-            low, high = wilson(share, n * share * (1 - share) / variance)
+            low, high = wilson(share, independent * share * (1 - share) / variance)
             band = [float(np.clip(norm.ppf(q, mean, np.sqrt(variance / n)), 0, 1)) for q in (0.025, 0.975)]
+        if grouped:
+            band = np.quantile(hits_if_calibrated[:, m] / n, (0.025, 0.975)).clip(0, 1).tolist()
         rows.append((m, mean, share, low, high, n, *band))
     return Reliability(*(np.array(column) for column in zip(*rows, strict=True)))
 

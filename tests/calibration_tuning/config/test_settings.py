@@ -90,6 +90,33 @@ def test_an_engine_is_chosen_by_its_kind(tmp_path: Path) -> None:
         load_run_config(path, ["curation.engine.kind=tgi"])
 
 
+@pytest.mark.parametrize("engine", ["vllm", "null", "[]", "3"])
+def test_an_engine_that_is_no_section_is_one_sentence(tmp_path: Path, engine: str) -> None:
+    path = write(tmp_path, MINIMAL)
+    with pytest.raises(UserError, match=r"  curation\.engine: must be a section such as \{kind: vllm\} \(got "):
+        load_run_config(path, [f"curation.engine={engine}"])
+    with pytest.raises(UserError, match=r"  curation\.judge\.engine: must be a section such as \{kind: vllm\} \(got "):
+        load_run_config(path, [f"curation.judge={{model: {{path: m}}, engine: {engine}}}"])
+
+
+def test_the_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = write(tmp_path, MINIMAL | {"questions": [{"path": "~/ours.jsonl"}]})
+    overrides = ["output_dir=~/runs", "curated=~/set", "curation.engine={kind: recorded, path: ~/a.jsonl}"]
+    config = load_run_config(path, [*overrides, "model.path=~/model"])
+    assert (config.run_dir, config.curated) == (tmp_path / "runs/x", tmp_path / "set")
+    assert config.curation.engine.path == tmp_path / "a.jsonl"
+    assert (config.questions[0].path, config.questions[0].source) == (f"{tmp_path}/ours.jsonl", "ours")
+    assert config.model.path == f"{tmp_path}/model"
+    assert load_run_config(path, ["questions.0.path=org/a~b/"]).questions[0].path == "org/a~b/"
+    (tmp_path / "mix.yaml").write_text("- {set: ~/own.yaml}\n")
+    (tmp_path / "own.yaml").write_text("path: ~/theirs.csv\n")
+    for overrides in (["questions=~/mix.yaml"], ["questions=~/mix.yaml", "questions.0.count=7"]):
+        assert load_run_config("~/run.yaml", overrides).questions[0].path == f"{tmp_path}/theirs.csv"
+    with pytest.raises(UserError, match="output_dir: begins with ~ and names no user's home folder"):
+        load_run_config(path, ["output_dir=~nobody-of-this-name/runs"])
+
+
 def test_what_only_changes_the_speed_is_no_input_of_curation(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL)
     inputs = [load_run_config(path, overrides).curation_inputs() for overrides in (
@@ -155,6 +182,16 @@ def test_graders_that_need_more(tmp_path: Path, question: dict, message: str) ->
         (yaml.safe_dump(MINIMAL), ["name=../elsewhere"], "name: String should match pattern"),
         (yaml.safe_dump(MINIMAL | {"questions": MINIMAL["questions"] * 2}), [], "two sets are named q"),
         (yaml.safe_dump(MINIMAL), ["model.dtype=float16"], "float16 needs loss scaling"),
+        (
+            yaml.safe_dump(MINIMAL),
+            ["model.load_in_4bit=true", "curation.engine={kind: vllm}"],
+            r"curation\.engine\.kind: vllm does not load models in 4 bits; use transformers, or load_in_4bit: false",
+        ),
+        (
+            yaml.safe_dump(MINIMAL),
+            ["curation.judge={model: {path: m, load_in_4bit: true}, engine: {kind: vllm}}"],
+            r"curation\.judge\.engine\.kind: vllm does not load models in 4 bits",
+        ),
         (yaml.safe_dump(MINIMAL), ["training.objective.targets=soft"], "soft needs sampled answers"),
         (yaml.safe_dump(MINIMAL), ["seed=4294967296"], "seed: Input should be less than 4294967296"),
         (yaml.safe_dump(MINIMAL), ["training.epochs=.inf"], "training.epochs: Input should be a finite number"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,58 @@ def test_answers_are_graded_by_references(tiny_run: Path) -> None:
     judged = judge.apply([[" Ann Lee\n"], ["ann"], ["Bob"]], docs)
     assert [row["correct"] for row in judged] == [1.0, 1.0, 0.0]
     assert judged[0]["text"] == "Ann Lee"
+
+
+def judge(tiny_run: Path, **templates: str) -> Any:
+    from calibration_tuning.integrations.lm_eval import WithConfidence
+
+    return WithConfidence(str(tiny_run), **{"question": "{{ q }}", "references": "{{ a }}"} | templates)
+
+
+def test_references_are_read_as_curation_reads_them(tiny_run: Path) -> None:
+    struct = {"value": "Paris", "aliases": ["City of Light", None]}
+    docs = [{"q": "Where?", "a": a} for a in (struct, struct, struct, [3.0, None], True)]
+    judged = judge(tiny_run).apply([["Paris"], ["City of Light"], ["None"], ["3"], ["yes"]], docs)
+    assert [row["correct"] for row in judged] == [1, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("doc", "message"),
+    [
+        ({"q": "Who?", "a": None}, "document 1, references: is empty"),
+        ({"q": "Who?", "a": ["", None]}, "document 1, references: is empty"),
+        ({"q": "Who?", "a": {"x": 1}}, "document 1, references: is .*; name one in the template"),
+        ({"q": None, "a": "Ann"}, "document 1, question: is empty"),
+        ({"q": ["Who?"], "a": "Ann"}, "document 1, question: is .*, not text"),
+    ],
+)
+def test_a_document_without_question_or_answer_is_named(tiny_run: Path, doc: dict[str, Any], message: str) -> None:
+    from calibration_tuning.errors import UserError
+
+    with pytest.raises(UserError, match=message):
+        judge(tiny_run).apply([["Ann"]] * 2, [{"q": "Who?", "a": "Ann"}, doc])
+
+
+def test_a_document_that_does_not_fit_has_no_confidence(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from calibration_tuning.integrations.lm_eval import scores
+
+    docs = [{"q": "Who? " * length, "a": "Ann"} for length in (1, 5000, 1, 5000)]
+    judged = judge(tiny_run).apply([["Ann"]] * 4, docs)
+    assert [len(scores(doc, [row])) for doc, row in zip(docs, judged, strict=True)] == [4, 0, 4, 0]
+    assert [math.isnan(row["confidence"]) for row in judged] == [False, True, False, True]
+    assert [row["correct"] for row in judged] == [1.0] * 4
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1
+    assert "2 of 4 documents have no confidence and count in no metric; document 1: question: takes " in said
+    (alone,) = judge(tiny_run).apply([["Ann"]], docs[1:2])
+    assert math.isnan(alone["confidence"])
+
+
+def test_a_checkpoint_that_is_not_there_is_noticed_before_anything_is_judged(tmp_path: Path) -> None:
+    from calibration_tuning.errors import UserError
+
+    with pytest.raises(UserError, match=r"calibration\.json: does not exist"):
+        judge(tmp_path)
 
 
 def test_choices_are_refused(tiny_run: Path) -> None:

@@ -117,6 +117,12 @@ def test_bets_by_hand() -> None:
     assert safe ** perfect_record(2, 0.2, 0.05) == pytest.approx(20)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_bettor_who_lost_everything_raises_no_overflow() -> None:
+    correct = (np.arange(6000) % 10 < 3).astype(float)
+    assert p_values(np.arange(6000.0), correct, np.arange(6000) // 2, 0.05)[-1] == 1.0
+
+
 def test_equal_scores_are_one_threshold() -> None:
     generator = np.random.default_rng(0)
     score, correct = generator.integers(0, 5, 60) / 4, generator.integers(0, 2, 60).astype(float)

@@ -19,6 +19,7 @@ from calibration_tuning.metrics.calibrators import (
     HistogramCalibrator,
     fit,
     log_odds,
+    slope_at_bound,
 )
 
 KINDS: tuple[Any, ...] = get_args(CalibratorName)
@@ -119,8 +120,39 @@ def test_data_without_an_optimum_ends_bounded(kind: Any, correct: list[float]) -
     assert np.isfinite(values).all()
     assert ((values >= 0) & (values <= 1)).all()
     if isinstance(found, Calibrator):
-        assert 1 / 20 <= found.scale <= 20 + 1e-9
+        assert 0.001 <= found.scale * np.sqrt(2.5) <= 20 + 1e-9  # sqrt(2.5) is their spread
         assert abs(found.bias) <= 20
+
+
+def long_answers(spread: float, accuracy: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihoods of long answers, which tell right from wrong (AUROC 0.74) and are all far below 0."""
+    generator = np.random.default_rng(0)
+    correct = (generator.random(1000) < accuracy).astype(float)
+    return spread * (generator.normal(size=1000) + 0.9 * (correct - 0.5) - 4), correct
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 30.0, 100.0])
+def test_platt_fits_log_odds_of_any_size(spread: float) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    logit, correct = long_answers(spread)
+    found = fit("platt", logit, correct)
+    free = LogisticRegression(C=1e9).fit(logit[:, None] / spread, correct)
+    assert isinstance(found, Calibrator)
+    assert found(logit) == pytest.approx(free.predict_proba(logit[:, None] / spread)[:, 1], abs=1e-3)
+    assert not slope_at_bound(found, logit)
+
+
+def test_a_slope_is_at_its_bound_where_the_data_want_none() -> None:
+    logit, correct = long_answers(2.0, accuracy=0.7)
+    # A temperature cannot lift log-odds below 0 to an accuracy of 70%: the flattest one, 0.5 for all, is the best.
+    for kind, at_bound, reached in (("temperature", True, 0.5), ("platt", False, correct.mean())):
+        found = fit(kind, logit, correct)
+        assert slope_at_bound(found, logit) == at_bound
+        assert found(logit).mean() == pytest.approx(reached, abs=0.01)
+    for kind in ("temperature", "platt"):
+        assert slope_at_bound(fit(kind, logit - logit.mean(), 1 - correct), logit - logit.mean())
+    assert not slope_at_bound(fit("beta", logit, correct), logit)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from calibration_tuning.metrics import draws
 from calibration_tuning.metrics.bootstrap import resampled_weights, resamples
 from calibration_tuning.metrics.calibrated_labels import labels_if_calibrated
-from calibration_tuning.metrics.confidence import METRICS, point_metrics
+from calibration_tuning.metrics.confidence import METRICS, confidence_metrics, point_metrics
 from calibration_tuning.metrics.draws import Resamples, in_blocks
 
 COUNT, COUNT_OF_SLOW = 15, 4
@@ -81,6 +84,40 @@ def test_smooth_ece_at_once_is_relplots_at_every_bandwidth() -> None:
         block = next(in_blocks(resampled_weights(len(p), 2, seed=3), lambda rows, p=confidence: Resamples(p, c, rows)))
         one_by_one = [METRICS["smooth_ece"].compute(confidence[i], c[i], 10) for i in resamples(len(p), 2, seed=3)]
         assert METRICS["smooth_ece"].on_draws(block) == pytest.approx(np.array(one_by_one), abs=1e-12)
+
+
+@pytest.mark.slow
+def test_smooth_ece_of_an_error_near_0_takes_little_memory() -> None:
+    """The bandwidth is near 0.001 then, and a grid has ten thousand points."""
+    p = np.repeat([0.0, 1.0], 30)
+    tracemalloc.start()
+    found = confidence_metrics(p, p, bootstrap_samples=1000, only=("smooth_ece",))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["smooth_ece"].value == pytest.approx(0, abs=1e-3)
+    assert peak < 100 * 2**20
+
+
+@pytest.mark.parametrize("kind", ["all different", "ties", "fractions"])
+def test_what_blocks_share_changes_no_number(kind: str) -> None:
+    p, c, groups, subjects = KINDS[kind]
+    weights = [*resampled_weights(groups, 3, seed=3)]
+    shared: dict[str, Any] = {}
+    for name, metric in METRICS.items():
+        for row in weights:
+            alone = metric.on_draws(Resamples(p, c, row[None], 10, subjects))
+            after_others = metric.on_draws(Resamples(p, c, row[None], 10, subjects, shared))
+            assert (alone == after_others).all() or np.isnan(alone).all(), name
+
+
+def test_answers_are_put_into_bins_once_for_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many answers a block is one resample."""
+    monkeypatch.setattr(draws, "CELLS", 1)
+    count = Mock(wraps=draws.bin_index)
+    monkeypatch.setattr(draws, "bin_index", count)
+    p, c, *_ = KINDS["all different"]
+    confidence_metrics(p, c, bootstrap_samples=100, only=("ece", "ace", "brier_reliability"))
+    assert count.call_count == 2, "for resamples, and for simulated labels"
 
 
 def test_blocks_hold_all_rows_in_order() -> None:

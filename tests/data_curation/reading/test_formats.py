@@ -134,6 +134,37 @@ def test_lists_in_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "head", ["ID,Question,Answer,Aliases,Subject,Group", "id,QUESTION,answer,aliases,SUBJECT, group"]
+)
+def test_columns_have_their_names_in_any_case(tmp_path: Path, head: str) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(f"{head}\nx7,Who?,me,I|myself,people,one\nx8,Where?,here,,places,one\n")
+    first, second = load(path).questions
+    assert (first.id, first.question, first.references) == ("set/x7", "Who?", ["me", "I", "myself"])
+    assert (second.id, second.question, second.references) == ("set/x8", "Where?", ["here"])
+    assert (first.subject, second.subject) == ("people", "places")
+    assert first.group == second.group
+    assert first.group.endswith(":one")
+
+
+def test_a_column_in_the_very_case_comes_first(tmp_path: Path) -> None:
+    (question,) = load(lines(tmp_path, ROWS[0] | {"ID": "other", "id": "own"})).questions
+    assert question.id == "set/own"
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_a_nan_is_no_json(tmp_path: Path, ending: str) -> None:
+    rows = [json.dumps(ROWS[0]), '{"question": "Why?", "answer": "so", "note": NaN}']
+    path = tmp_path / f"q.{ending}"
+    path.write_text("\n".join(rows) if ending == "jsonl" else f"[{', '.join(rows)}]")
+    if ending == "jsonl":
+        assert load(path).bad == [(1, "not JSON (NaN is no number)")]
+    else:
+        with pytest.raises(UserError, match=r"q\.json: cannot be read as json \(NaN is no number\); fix the file"):
+            load(path)
+
+
+@pytest.mark.parametrize(
     ("content", "line"),
     [
         ('question,answer\n"two\nlines",x\n"a" b,y\nc,z\n', 4),

@@ -252,6 +252,18 @@ def test_a_question_with_a_template_keeps_the_answer_of_the_row(tmp_path: Path) 
         load(lines(tmp_path, row | {"target": "4"}), question=asked)
 
 
+@pytest.mark.parametrize("name", ["NonMatchingSplitsSizesError", "UnexpectedSplitsError", "DatasetGenerationError"])
+def test_a_data_set_that_does_not_match_its_card_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    import datasets
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise getattr(datasets.exceptions, name)("[{'expected': 1, 'recorded': 2}]")
+
+    monkeypatch.setattr("datasets.load_dataset", refuse)
+    with pytest.raises(UserError, match=r"questions\.set\.path: org/set cannot be read \(\[\{'expected': 1"):
+        load(Path("org/set"))
+
+
 def test_templates_of_choices_with_labels(tmp_path: Path) -> None:
     row = ASKED | {"options": ["A)21", "B)22"], "n": 1, "gold": "B"}
     path = lines(tmp_path, row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from calibration_tuning.metrics.bootstrap import Difference
@@ -75,6 +76,16 @@ def test_too_few_test_answers_say_nothing_of_what_a_threshold_needs(n: int, said
     decisions = Decisions.model_construct(curves={"after": curve}, confidence=0.9, n_groups=10, n_calibration=10)
     metrics = parts(decisions=decisions, headline=Headline.model_construct(test=Comparison.model_construct(n=n)))
     assert said in story._needed(metrics, Rate.model_construct(error_rate=0.1))
+
+
+def test_as_many_questions_as_it_says_show_the_difference_five_times_out_of_six() -> None:
+    """Differences of 0.01 on average, with a standard deviation of 0.3 a question."""
+    now = 400
+    error = 0.3 / now**0.5
+    said = story._more(Difference(0.01, 0.01 - 1.96 * error, 0.01 + 1.96 * error), now)
+    needed = int(said.split()[1].replace(",", ""))
+    found = np.random.default_rng(0).normal(0.01, 0.3 / needed**0.5, 2000)
+    assert (np.abs(found) > 1.96 * 0.3 / needed**0.5).mean() == pytest.approx(5 / 6, abs=0.04)
 
 
 def test_nothing_is_a_share_of_nothing() -> None:

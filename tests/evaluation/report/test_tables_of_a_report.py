@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,14 +16,15 @@ import pytest
 
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.metrics.bootstrap import Interval
-from calibration_tuning.metrics.calibrators import Calibrator
+from calibration_tuning.metrics.calibrators import Calibrator, fit
+from calibration_tuning.metrics.plots import prepare_reliability
 from evaluation import sentences, story, tables
 from evaluation.evidence import Evidence
 from evaluation.example_lists import example_lists
 from evaluation.findings import key
 from evaluation.metrics_json import metrics_of
 from evaluation.per_example import write_per_example
-from evaluation.report import _today, stacked, write_report
+from evaluation.report import _today, figures, stacked, write_report
 from evaluation.schema import Calibrators, Metrics
 from evaluation.sections import SECTIONS
 from tests.evaluation.report.parts import parts
@@ -123,7 +125,9 @@ def test_what_to_do_next(report: tuple[Path, Metrics]) -> None:
         change = replace(primary.difference, value=0.001, low=-0.001, high=0.003, verdict=verdict)
         other = metrics.model_copy(update={"primary": primary.model_copy(update={"difference": change})})
         assert story.next_steps(other)[0].startswith(words)
-    assert "About 400 test questions would show a difference of this size (now 80)." in story.next_steps(other)[0]
+    # A standard error of 0.002 / 1.96 must be that of 0.001 / 2.96: (2 x 2.96 / 1.96)^2 x 80 = 730 questions.
+    said = "About 800 test questions would show a difference of this size five times out of six (now 80)."
+    assert said in story.next_steps(other)[0]
     assert story.next_steps(metrics.model_copy(update={"primary": None}))[0].startswith("Curate more calibration")
 
 
@@ -140,9 +144,63 @@ def test_a_confidence_that_ranks_the_wrong_way_round_is_marked(
     metrics = metrics_of(evidence)
     states = metrics.estimators["test"]["query"].states
     assert (states["before"].slope_at_bound, states["after"].slope_at_bound) == (True, False)
+    assert (sentences.mark(states["before"]), sentences.mark(states["after"])) == (" \u2020", "")
     write_report(tmp_path, metrics, evidence)
     for name in ("report.html", "report.md"):
-        assert sentences.SLOPE_SENTENCE.split("'")[0] in (tmp_path / name).read_text()
+        assert "\u2020 On the calibration split" in (tmp_path / name).read_text()
+
+
+def test_a_temperature_that_cannot_shift_is_not_called_a_wrong_ranking(
+    make_evidence: Callable[..., Evidence], tmp_path: Path
+) -> None:
+    """Six answers in ten are right, and a query that tells right from wrong says no to nearly all."""
+    rows = make_evidence().splits
+    right = {split: [row.model_copy(update={"correct": 1 - row.correct}) for row in own] for split, own in rows.items()}
+    made = make_evidence((4.0, 4.0), splits=right, settings={"estimators": ["query", "query_zero_shot"]})
+    for name in ("query", "query_zero_shot"):
+        for found in made.findings.values[name].values():
+            found["logit"] -= 40.0  # type: ignore[index]
+    temperature = fit("temperature", made.scores["query", "after"]["calibration"], made.correct("calibration"))
+    made = replace(made, record=made.record.model_copy(update={"calibrator": temperature}))
+    metrics = metrics_of(made)
+    states = metrics.estimators["test"]["query"].states
+    assert states["after"].raw["auroc"].value > 0.9
+    assert states["after"].calibrated is not None
+    assert states["after"].calibrated["brier"].value == pytest.approx(0.25, abs=0.001)
+    assert [sentences.mark(side) for side in states.values()] == [" \u2021", " \u2021"]
+    # A rival that ranks no better has Platt scaling, on the test split and where the best is chosen.
+    rival = metrics.estimators["test"]["query_zero_shot"].states["before"]
+    assert rival.calibrated is not None
+    assert rival.calibrated["brier"].value < 0.2
+    assert sentences.mark(rival) == ""
+    assert metrics.primary is not None
+    assert metrics.primary.other == "query_zero_shot/before"
+    assert metrics.primary.untuned.value == rival.calibrated["brier"].value
+    assert metrics.primary.difference.verdict == "worse"
+    write_report(tmp_path, metrics, made)
+    for name in ("report.html", "report.md"):
+        said = (tmp_path / name).read_text()
+        assert "\u2021 The temperature is at its upper bound" in said
+        assert "\u2020" not in said
+        assert "All other confidences have Platt scaling" in said
+
+
+def test_confidences_that_few_answers_have_are_named(make_evidence: Callable[..., Evidence], tmp_path: Path) -> None:
+    made = make_evidence()
+    made.scores["query_zero_shot", "before"]["test"][19:] = np.nan
+    metrics = metrics_of(made)
+    write_report(tmp_path, metrics, made)
+    for name in ("report.html", "report.md"):
+        assert "(how many): uncertainty query, zero-shot, before (19)." in (tmp_path / name).read_text()
+
+
+def test_diagrams_know_which_answers_belong_together(
+    report: tuple[Path, Metrics], evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = Mock(wraps=prepare_reliability)
+    monkeypatch.setattr("evaluation.report.prepare_reliability", drawn)
+    next(figures(report[1], evidence))
+    assert (drawn.call_args.args[3] == evidence.groups("test")).all()
 
 
 def test_unadjusted_intervals_beside_adjusted_verdicts_are_explained(report: tuple[Path, Metrics]) -> None:
@@ -194,7 +252,15 @@ def test_what_no_answer_may_lack_is_what_is_chosen_from(make_evidence: Callable[
     made = make_evidence()
     before = SECTIONS["primary"](made).candidates
     made.scores["query_zero_shot", "before"]["calibration"][0] = np.nan
-    assert SECTIONS["primary"](made).candidates == before - 1
+    metrics = metrics_of(made)
+    assert metrics.primary is not None
+    assert metrics.primary.candidates == before - 1
+    left_out = (
+        " Left out of the choice, because some answers have no such confidence (how many): uncertainty query, "
+        "zero-shot, before (1)."
+    )
+    assert sentences.primary_sentence(metrics).endswith(left_out)
+    assert sentences.rivals_sentence(metrics).endswith(left_out)
 
 
 def test_the_model_is_that_of_the_checkpoint(evidence: Evidence) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from calibration_tuning.errors import UserError
+from calibration_tuning.metrics import plots
 from calibration_tuning.metrics.confidence import confidence_metrics
 from evaluation.score_files import read_pairs
 from tests.evaluation.scoring.command import pairs, run, written
@@ -27,8 +29,10 @@ def test_tables_of_every_kind(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_and_diagram(tmp_path: Path) -> None:
+def test_numbers_and_diagram(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pairs()
+    drawn = Mock(wraps=plots.prepare_reliability)
+    monkeypatch.setattr(plots, "prepare_reliability", drawn)
     path = written(tmp_path, "csv", frame)
     result = run(path, "--confidence", "p", "--correct", "right", "--group", "who", "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -38,6 +42,7 @@ def test_numbers_and_diagram(tmp_path: Path) -> None:
     expected = confidence_metrics(frame["p"].to_numpy(), frame["right"].to_numpy(), 10, 0, 100, groups)
     assert found["as it is"] == {name: number.as_dict() for name, number in expected.items()}
     assert (tmp_path / "out/reliability.png").read_bytes().startswith(b"\x89PNG")
+    assert (drawn.call_args.args[3] == groups).all()
 
 
 @pytest.mark.slow
