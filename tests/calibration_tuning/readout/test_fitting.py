@@ -183,7 +183,8 @@ def test_a_source_has_no_say_in_how_far_its_own_states_are_trusted() -> None:
 def test_nor_have_its_calibration_answers() -> None:
     """They alone speak for states; the other calibration answers and the other sources speak against them."""
     against, own = (held_out_answers(of, UNSURE, (0, 0.05)) for of in (WRONG, 9.0))
-    calibration = HeldOut(*(np.concatenate(pair) for pair in zip(vars(against).values(), vars(own).values(), strict=True)))
+    pairs = zip(vars(against).values(), vars(own).values(), strict=True)
+    calibration = HeldOut(*(np.concatenate(pair) for pair in pairs))
     left_out = {name: LeftOut(**vars(against), base_rate=0.5) for name in "abcd"}
     scores = source_scores(calibration, np.repeat(["b", "a"], 500), left_out)
     assert scores["a"].confidences["readout"].brier < scores["b"].confidences["readout"].brier
