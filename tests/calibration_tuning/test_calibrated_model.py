@@ -323,7 +323,7 @@ def test_nothing_is_answered_before_all_questions_are_checked(
     """The query's block may be longer than the one for answers."""
     judged = [Demonstration(question=question, answer="So.", correct=True) for question in shown]
     monkeypatch.setattr(model, "record", model.record.model_copy(update={"query_few_shot": judged}))
-    monkeypatch.setattr("calibration_tuning.calibrated_model.generate_answers", None)
+    monkeypatch.setattr("calibration_tuning.checkpoint_model.generate_answers", None)
     with pytest.raises(UserError, match=f"^{words}"):
         model.answer_batch(questions, choices)
 
@@ -347,7 +347,7 @@ def test_batches_are_limited_in_tokens(model: CalibratedModel, monkeypatch: pyte
         counted(module, name, 3)
         monkeypatch.setattr(f"{module}.MAX_BATCH_TOKENS", 100)
     counted(f"{lm}.reading", "read_batch", 2)
-    monkeypatch.setattr("calibration_tuning.calibrated_model.MAX_BATCH_TOKENS", 100)
+    monkeypatch.setattr("calibration_tuning.checkpoint_model.MAX_BATCH_TOKENS", 100)
     apart = model.answer_batch(questions)
     monkeypatch.setattr(model, "readout", SimpleNamespace(record=SimpleNamespace(layers=(1,))))
     model._read(questions, [model.prompt_format.answer_ids(answer) for answer in answers])
@@ -373,7 +373,7 @@ def test_answers_of_several_lines(model: CalibratedModel, monkeypatch: pytest.Mo
         decodings.append(decoding)
         return [Answer("a\nb", [5, 6], [0.0, 0.0]) for _ in rows]
 
-    monkeypatch.setattr("calibration_tuning.calibrated_model.generate_answers", generate)
+    monkeypatch.setattr("calibration_tuning.checkpoint_model.generate_answers", generate)
     assert model.answer("Why?").text == "a\nb"
     assert decodings == [Decoding(40, multiline=True)]
 
