@@ -112,7 +112,11 @@ def _choice(row: GradedAnswer, finding: Finding) -> float | None:
 ESTIMATORS: dict[EstimatorName, Estimator] = {
     "stacked": Estimator("stacked readout", "stacked", ("query", "reading", "reading_as_loaded"), stacked),
     "likelihood_blend": Estimator(
-        "likelihoods, blended", "token probability", ("query", "reading"), likelihood_blend, states=("before",)
+        "likelihoods, blended",
+        "token probability",
+        ("query", "reading", "reading_as_loaded"),
+        likelihood_blend,
+        states=("before",),
     ),
     "query": Estimator("uncertainty query", "expressed", ("query",), each("query", lambda row, f: f["logit"])),
     "query_zero_shot": Estimator(

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration_tuning.readout.fitting import cross_fitted, cross_fitted_blend
 from calibration_tuning.readout.likelihood import chosen_log_odds
-from calibration_tuning.readout.read_answers import ReadAnswers
+from calibration_tuning.readout.read_answers import ReadAnswers, together
 from calibration_tuning.readout.stacked import WITHOUT_QUERY, Read, StackedReadout, signals_of
 from calibration_tuning.records import GradedAnswer
 from evaluation.findings import Findings
@@ -26,7 +26,8 @@ def stacked(splits: Splits, findings: Findings, state: State, reading: str = "re
     readout = _readout_of(findings, state)
     reads = {split: _read(rows, findings, state, reading) for split, rows in splits.items()}
     scores = {split: readout(read) for split, read in reads.items()}
-    scores["calibration"] = cross_fitted(readout, _graded(splits["calibration"], reads["calibration"]))
+    n, both = len(splits["calibration"]), cross_fitted(readout, _read_twice(splits["calibration"], findings, state))
+    scores["calibration"] = both[:n] if reading == "reading" else both[n:]
     return scores
 
 
@@ -35,9 +36,16 @@ def likelihood_blend(splits: Splits, findings: Findings, state: State) -> dict[s
     record = _readout_of(findings, "after").record
     signals = {split: signals_of(_read(rows, findings, state), None) for split, rows in splits.items()}
     scores = {split: record.likelihood(values) for split, values in signals.items()}
-    calibration = _graded(splits["calibration"], _read(splits["calibration"], findings, state))
-    scores["calibration"] = cross_fitted_blend(signals["calibration"], list(WITHOUT_QUERY), calibration)
+    twice = _read_twice(splits["calibration"], findings, state)
+    logit = cross_fitted_blend(signals_of(twice.read, None), list(WITHOUT_QUERY), twice)
+    scores["calibration"] = logit[: len(splits["calibration"])]
     return scores
+
+
+def _read_twice(rows: Sequence[GradedAnswer], findings: Findings, state: State) -> ReadAnswers:
+    """Answers read behind both blocks, one reading after the other, as the blends are fitted in training. Blends that
+    are fitted on one reading alone have other scales, and a calibrator of theirs would not fit the checkpoint's."""
+    return together(*(_graded(rows, _read(rows, findings, state, name)) for name in ("reading", "reading_as_loaded")))
 
 
 def _readout_of(findings: Findings, state: State) -> StackedReadout:

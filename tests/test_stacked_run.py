@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from scipy.special import expit
 
 from calibration_tuning import CalibratedModel
 from calibration_tuning.config.run import RunConfig, load_run_config
@@ -81,6 +82,21 @@ def test_the_untuned_readout_stands_beside_it(finished: RunConfig) -> None:
     for name in ("stacked_before_calibrated", "stacked_after_calibrated", "likelihood_blend_before", "query_after"):
         assert np.isfinite(table[name].to_numpy()).all(), name
     assert table["confidence_after"].to_pylist() == table["stacked_after_calibrated"].to_pylist()
+
+
+def test_evaluation_calibrates_on_the_log_odds_of_training(finished: RunConfig) -> None:
+    """Both cross-fit blends on two readings of the calibration answers. Of one reading they would have other scales,
+    and the calibrators of the untuned readout and of the blended likelihoods would not fit their test scores."""
+    from calibration_tuning.checkpoint import read_record
+    from calibration_tuning.curated_set import CuratedSet
+    from calibration_tuning.metrics.scoring_rules import nll
+    from evaluation.collect import collect
+
+    record = read_record(finished.checkpoint_dir)
+    evidence = collect(finished, CuratedSet.read(finished.curation_dir), record)
+    logit = evidence.scores["stacked", "after"]["calibration"]
+    ours = nll(expit(logit), evidence.correct("calibration"))
+    assert ours == pytest.approx(record.calibrated_on["nll_without"], rel=1e-4)
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])

@@ -13,7 +13,7 @@ from calibration_tuning.config.run import RunConfig
 from calibration_tuning.lm.reading import Reading, read_answers
 from calibration_tuning.readout.fitting import cross_fitted, fit_readout
 from calibration_tuning.readout.likelihood import chosen_log_odds
-from calibration_tuning.readout.read_answers import ReadAnswers
+from calibration_tuning.readout.read_answers import ReadAnswers, together
 from calibration_tuning.readout.stacked import Read, StackedReadout
 from calibration_tuning.readout.states import layers_read
 from calibration_tuning.records import Demonstration, QueryExample
@@ -123,18 +123,4 @@ def _answers(rows: Sequence[QueryExample], query: np.ndarray, reading: Reading, 
         np.array([row.correct for row in rows]),
         np.array([row.group for row in rows]),
         np.array([row.source for row in rows]),
-    )
-
-
-def together(first: ReadAnswers, second: ReadAnswers) -> ReadAnswers:
-    """Both, one after the other."""
-    reads = (first.read, second.read)
-    return ReadAnswers(
-        Read(
-            np.concatenate([part.query for part in reads]),
-            [row for part in reads for row in part.token_logprobs],
-            np.concatenate([part.states for part in reads]),
-            np.concatenate([part.chosen for part in reads]),  # type: ignore[misc]
-        ),
-        *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in ("correct", "groups", "sources")),
     )

@@ -32,6 +32,20 @@ class ReadAnswers:
         return ReadAnswers(read, self.correct[picked], self.groups[picked], self.sources[picked])
 
 
+def together(first: ReadAnswers, second: ReadAnswers) -> ReadAnswers:
+    """Both, one after the other."""
+    reads = (first.read, second.read)
+    return ReadAnswers(
+        Read(
+            np.concatenate([part.query for part in reads]),
+            [row for part in reads for row in part.token_logprobs],
+            np.concatenate([part.states for part in reads]),
+            np.concatenate([part.chosen for part in reads]),  # type: ignore[misc]
+        ),
+        *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in ("correct", "groups", "sources")),
+    )
+
+
 def fit_blends(signals: Signals, correct: Array) -> tuple[Blend, Blend]:
     """Blends of all signals, and of those without the states."""
     names = [name for name in signals if name != STATES]
