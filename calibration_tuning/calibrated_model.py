@@ -293,7 +293,9 @@ class CalibratedModel(CheckpointModel):
         return as_calibrated and start.system in (None, self.prompt_format.system_prompt)
 
     def _calibrated(self, logits: np.ndarray) -> list[float]:
-        return [float(p) for p in self.record.calibrator(logits)]
+        as_loaded = self.record.calibrator_as_loaded
+        shown = as_loaded is not None and self.examples == self.record.answer_few_shot
+        return [float(p) for p in (as_loaded if shown else self.record.calibrator)(logits)]  # type: ignore[misc]
 
     def _trusted(self, logits: np.ndarray) -> list[bool | None]:
         # Thresholds are of raw confidences: calibrators with steps make ties of what they tell apart.

@@ -68,6 +68,10 @@ class CalibrationRecord(BaseModel):
     readout: StackedRecord | None = None
     """None where the confidence is that of the query alone."""
     calibrator: AnyCalibrator
+    """For answers that are read after examples of their own kind, as in curation."""
+    calibrator_as_loaded: AnyCalibrator | None = None
+    """For answers that are read after `answer_few_shot`, as a loaded checkpoint reads them. None where the readout does
+    not read answers, or the checkpoint is of an earlier version; then `calibrator` is for all."""
     calibrated_on: dict[str, float]
     """n, and the calibration split's NLL without and with the calibrator."""
     calibrated_in: str | None = None

@@ -135,8 +135,12 @@ class Evidence:
         return stacked(splits, self.findings, "after", "reading_as_loaded")
 
     def as_loaded(self, split: str) -> Array:
-        """As `after`, by `scores_as_loaded`."""
-        return apply(self.record.calibrator, self.scores_as_loaded[split])
+        """As `after`, by `scores_as_loaded` and their own calibrator."""
+        return apply(self.calibrator_as_loaded, self.scores_as_loaded[split])
+
+    @property
+    def calibrator_as_loaded(self) -> AnyCalibrator:
+        return self.record.calibrator_as_loaded or self.record.calibrator
 
     def rated(
         self, confidence: Array, split: str, only: Collection[str] = tuple(METRICS), mask: Array | None = None

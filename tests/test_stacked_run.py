@@ -95,8 +95,28 @@ def test_evaluation_calibrates_on_the_log_odds_of_training(finished: RunConfig) 
     record = read_record(finished.checkpoint_dir)
     evidence = collect(finished, CuratedSet.read(finished.curation_dir), record)
     logit = evidence.scores["stacked", "after"]["calibration"]
-    ours = nll(expit(logit), evidence.correct("calibration"))
-    assert ours == pytest.approx(record.calibrated_on["nll_without"], rel=1e-4)
+    correct = evidence.correct("calibration")
+    assert nll(expit(logit), correct) == pytest.approx(record.calibrated_on["nll_without"], rel=1e-4)
+    # Answers read after what a loaded checkpoint shows have a calibrator of their own.
+    stored, shown = record.calibrator_as_loaded, evidence.scores_as_loaded["calibration"]
+    assert stored is not None
+    assert stored != record.calibrator
+    # Not equal to a new fit: familiarity is a rank among few answers here, and rounding changes ranks.
+    assert nll(stored(shown), correct) < nll(record.calibrator(shown), correct)
+    assert evidence.as_loaded("test").tolist() == stored(evidence.scores_as_loaded["test"]).tolist()
+
+
+def test_the_users_examples_have_the_calibrator_of_answers_behind_their_own(finished: RunConfig) -> None:
+    model = CalibratedModel.from_pretrained(finished.checkpoint_dir)
+    logits = np.linspace(-2, 2, 5)
+    assert model.record.calibrator_as_loaded is not None
+    assert model._calibrated(logits) == pytest.approx(model.record.calibrator_as_loaded(logits))
+    model.show([{"question": "What is 1 plus 1?", "answer": "2"}])
+    assert model._calibrated(logits) == pytest.approx(model.record.calibrator(logits))
+    # Checkpoints of before have one calibrator.
+    model.record = model.record.model_copy(update={"calibrator_as_loaded": None})
+    model.examples = model.record.answer_few_shot
+    assert model._calibrated(logits) == pytest.approx(model.record.calibrator(logits))
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])

@@ -40,6 +40,8 @@ class Fitted:
     readout: StackedReadout | None
     """None where the confidence is that of the query alone."""
     calibrator: AnyCalibrator
+    calibrator_as_loaded: AnyCalibrator | None
+    """Of the same answers, read after the demonstrations that a loaded checkpoint shows."""
     calibrated_on: dict[str, float]
     """The number of answers, and the NLL without and with the calibrator on the same answers."""
 
@@ -51,18 +53,19 @@ def fit_confidence(config: RunConfig, run: Run, inputs: Inputs) -> Fitted:
     with progress(len(rows), "calibrating", "examples") as bar:
         logits = score_queries(run.strategy, run.layout, examples, config.training.tokens_per_batch, bar.update).logits
     correct = np.array([row.correct for row in rows])
-    readout = None
+    kind, readout, as_loaded = config.training.calibrator, None, None
     if config.training.readout == "stacked":
         with untuned(run.strategy.accelerator.unwrap_model(run.strategy.model)):
             before = score_queries(run.strategy, run.layout, examples, config.training.tokens_per_batch).logits
-        readout, logits = fit_stacked(config, run, inputs, inputs.few_shot.shown, logits, before)
-    calibrator = fit(config.training.calibrator, logits, correct)
+        readout, (logits, shown) = fit_stacked(config, run, inputs, inputs.few_shot.shown, logits, before)
+        as_loaded = fit(kind, shown, correct)
+    calibrator = fit(kind, logits, correct)
     calibrated_on = {
         "n": len(rows),
         "nll_without": nll(expit(logits), correct),
         "nll_with": nll(calibrator(logits), correct),
     }
-    return Fitted(readout, calibrator, calibrated_on)
+    return Fitted(readout, calibrator, as_loaded, calibrated_on)
 
 
 def save_checkpoint(
@@ -92,6 +95,7 @@ def save_checkpoint(
         cloze=config.curation.cloze,
         readout=None if fitted.readout is None else fitted.readout.record,
         calibrator=fitted.calibrator,
+        calibrator_as_loaded=fitted.calibrator_as_loaded,
         calibrated_on=fitted.calibrated_on,
         calibrated_in=dtype_name(config.model.dtype),
         token_temperature=None if temperature is None else temperature[1],

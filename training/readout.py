@@ -36,12 +36,12 @@ def fit_stacked(
     query: np.ndarray,
     untuned_query: np.ndarray,
 ) -> tuple[StackedReadout, np.ndarray]:
-    """The readout, and cross-fitted log-odds [n] of the calibration split. Every process calls it; the first one fits.
+    """The readout, and cross-fitted log-odds [2, n] of the calibration split. Every process calls it; the first fits.
 
     Each answer is read twice, behind the block it was written behind and behind `block`, which stands before every
     question when the checkpoint is used: likelihoods and states differ between blocks, and the readout has to hold for
-    both. The log-odds returned are those behind an answer's own block. `query` and `untuned_query` [n] are the log-odds
-    of the calibration split, tuned and untuned.
+    both. The first row of the log-odds is of answers behind their own block, the second behind `block`. `query` and
+    `untuned_query` [n] are the log-odds of the calibration split, tuned and untuned.
     """
     train = [*inputs.splits["train"], *inputs.splits["validation"]]
     calibration = inputs.splits["calibration"]
@@ -73,7 +73,7 @@ def _fitted(
     ]
     seen, held_out = (together(*pair) for pair in zip(*both, strict=True))
     readout = fit_readout(seen, held_out, np.tile(untuned_query, 2), layers, config.training.calibrator)
-    return readout, cross_fitted(readout, held_out)[: len(calibration)]
+    return readout, cross_fitted(readout, held_out).reshape(2, len(calibration))
 
 
 def read(

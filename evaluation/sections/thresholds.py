@@ -50,7 +50,7 @@ def decisions(evidence: Evidence) -> Decisions:
             threshold = find_threshold(score["calibration"][known], correct[known], groups[known], rate, sure)
             results[name] = ThresholdResult(
                 threshold=None if threshold is None else float(expit(threshold)),
-                calibrated=_calibrated(evidence, side, threshold),
+                calibrated=_calibrated(evidence, name, side, threshold),
                 **answered_above(score["test"], right, evidence.groups("test"), threshold),  # type: ignore[arg-type]
             )
         unavoidable = unavoidable_abstention(float(right.mean()), rate)
@@ -67,10 +67,12 @@ def decisions(evidence: Evidence) -> Decisions:
     )
 
 
-def _calibrated(evidence: Evidence, side: Side, threshold: float | None) -> float | None:
+def _calibrated(evidence: Evidence, name: str, side: Side, threshold: float | None) -> float | None:
     if threshold is None or evidence.kind in ("isotonic", "histogram"):  # maps with steps, where scores become one
         return None
-    return float(evidence.fits[side][evidence.kind_of(side)](np.array([threshold]))[0])
+    as_loaded = name == "after"
+    calibrator = evidence.calibrator_as_loaded if as_loaded else evidence.fits[side][evidence.kind_of(side)]
+    return float(calibrator(np.array([threshold]))[0])
 
 
 def _curve(score: np.ndarray, right: np.ndarray) -> Curve:
