@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from calibration_tuning.grading.one_writing import in_one_writing
+
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _RAISED = re.compile(r"(?<=\d)(?=⁻?[²³¹⁰⁴-⁹])")
 _VULGAR = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
@@ -55,8 +57,10 @@ def normalise(text: str) -> str:
 
 def normal_forms(text: str) -> set[str]:
     """The normalised texts that `text` may be written as: like TriviaQA, where punctuation between letters parts words
-    (well-known is "well known"), and like SQuAD (Rajpurkar et al. 2016), where it goes ("wellknown")."""
-    return {_normalise(text, joined=False), _normalise(text, joined=True)} - {""}
+    (well-known is "well known"), and like SQuAD (Rajpurkar et al. 2016), where it goes ("wellknown"); and with dates,
+    initials and amounts in one writing."""
+    writings = {text, in_one_writing(text)}
+    return {_normalise(text, joined=True), *(_normalise(writing, joined=False) for writing in writings)} - {""}
 
 
 def _normalise(text: str, joined: bool) -> str:

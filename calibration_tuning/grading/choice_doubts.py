@@ -16,12 +16,14 @@ _TOLD_OF = re.compile(r"\s+(?:in|at|on|from|part|made|an?(?! (?:good|correct|rig
 _TAKEN_BACK = re.compile(r"\b(?:wait|hmm+|however|but|although|actually|no|sorry)\b", re.IGNORECASE)
 _COMPARED = re.compile(r"(?<!rather )(?<!other )\bthan\s+(?:the\s+|an?\s+)?[\"'“(]*$", re.IGNORECASE)
 
+CONTRAST = re.compile(r"[,(]\s*(?:and\s+|but\s+)?not\s+(?:the\s+|an?\s+)?[\"'“(]*$", re.IGNORECASE)
+"""Before another choice: "the capital of France, not Rome" denies only that other."""
 THERE_IS = re.compile(r"\bthere(?: is|['’]s)\s+$", re.IGNORECASE)
 ANY_DENIAL = re.compile(
-    r"n['’]t\b|\b(?:not(?! (?:\w+ )?(?:sure|certain)\b)|cannot|never|neither|nor|no(?! doubt\b)|none|nobody|except"
-    r"|unlike|instead|rather|without|wrong|false|incorrect|irrelevant|unrelated|misleading|unlikely|least|less|too"
-    r"|elimin\w+|exclu\w+|rul(?:e|ed|ing) out|discard\w*|reject\w*|(?<!no )doubt|doubtful|avoid|hardly|anything"
-    r"|contradicts?|trap|myth|mistake\w*|misconception|distractor|used to)\b",
+    r"n['’]t\b|\b(?:not(?! (?:\w+ )?(?:sure|certain)\b)|cannot|never|neither|nor|no(?! (?:doubt|other)\b)|none|nobody"
+    r"|except|unlike|instead|rather|without|wrong|false|incorrect|irrelevant|unrelated|misleading|unlikely|least|less|too"
+    r"|(?<!by )(?<!of )elimin\w+|exclu\w+|rul(?:e|ed|ing) out|discard\w*|reject\w*|(?<!no )doubt|doubtful|avoid|hardly"
+    r"|anything|contradicts?|trap|myth|mistake\w*|misconception|distractor|used to)\b",
     re.IGNORECASE,
 )
 WALK = re.compile(
@@ -93,6 +95,14 @@ _CONDITION = re.compile(
 )
 CONDITIONAL = re.compile(rf"{CLOSE},?\s+(?:only\s+)?(?:if\s+(?!{_OWN_IF}|and only)|unless\s)", re.IGNORECASE)
 """Behind a choice: it is one on a condition only."""
+RETRACTED = re.compile(
+    rf"(?:\s+{NOUN})?{CLOSE}\s*,?\s*(?:\?|(?:at|on) (?:first|the surface)\b|initially\b"
+    r"|to (?:many|most|some|people|others)\b|(?:but|yet|however|though)\s+(?:(?:it|that|this)(?:['’]s)?\s+)?"
+    r"(?:(?:is|was|does|really|actually)\s*)*"
+    r"(?:n['’]t|not(?! (?:because|for|sure|certain))|wrong|incorrect|false|so (?:does|is)|I doubt)\b)",
+    re.IGNORECASE,
+)
+"""Behind "C seems right": it is not, or only at first, or that is asked."""
 
 
 def is_refused(text: str, position: int) -> bool:

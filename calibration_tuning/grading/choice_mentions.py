@@ -12,15 +12,21 @@ from calibration_tuning.grading.choice_naming import BETWEEN, ChoiceNames, Named
 
 _APART = re.compile(r"(?<=,)|\s*[,;]")
 _DASHED = re.compile(rf"{_APART.pattern}|\s[–—-]\s")
+_OF = re.compile(r"\bof\s+[\"'“(]*$", re.IGNORECASE)
+_IS = re.compile(r"\s+(?:is|are|was|equals|=)\s+")
+_OR = re.compile(r"\s+n?or\s+", re.IGNORECASE)
+_FIRST_IS = re.compile(r"(?!.*\b(?:first|one|another|other)\b)[^.,;:!?\n]*\b(?:is|was)\s+[\"'“(]*", re.IGNORECASE)
+"""Before a choice that ends the first sentence: "The capital of France is"."""
 _TURN = re.compile(r"\b(?:but(?! (?:not|I)\b)|however|on the other hand|for (?:example|instance))\b", re.IGNORECASE)
 _WHY = re.compile(r"\b(?:because|since|as|due to|rather than|instead of|unlike)\b", re.IGNORECASE)
 
 
 class ChoiceMentions(ChoiceNames):
-    """Tells a choice that is offered from one that is only discussed."""
+    """Distinguishes a choice that is offered as the answer from a choice that is only discussed."""
 
     def before_verdicts(self, verdict: re.Pattern[str]) -> Iterator[Named]:
-        """The choices that stand before "is correct" or "is wrong"; several at once are each wrong, or none right."""
+        """The choices that stand before "is correct" or "is wrong". Of several choices together, each is wrong, or none
+        is right."""
         for match in verdict.finditer(self.text):
             names = self.names_before(match.start(), verdict is wording.RIGHT)
             if not names or names[-1].end < match.start() - 1:
@@ -31,12 +37,14 @@ class ChoiceMentions(ChoiceNames):
                 continue
             if self.is_refused(last) or doubts.CONDITIONAL.match(self.text, match.end()):
                 continue
-            if match["word"] and self.whole.get(match["word"].casefold()) == last.index:
+            if doubts.RETRACTED.match(self.text, match.end()):
+                continue
+            if match["word"] and self.index_of_text.get(match["word"].casefold()) == last.index:
                 continue  # "A: True" is a choice with its text
-            others = [name.index for name in names[:-1] if not doubts.is_refused(self.text, name.start)]
+            other_indices = [name.index for name in names[:-1] if not doubts.is_refused(self.text, name.start)]
             joined = wording.JOINED.search(self.text[names[0].start : match.start()])
             # "Between B and C, C is correct" names it a second time.
-            several = joined and set(others) - {last.index} and last.index not in others
+            several = joined and set(other_indices) - {last.index} and last.index not in other_indices
             yield Named(last.start, match.end(), None if several else last.index)
 
     def mentioned(self) -> Named | None:
@@ -49,26 +57,30 @@ class ChoiceMentions(ChoiceNames):
         ]
         denied = {named.index for named in self.before_verdicts(wording.WRONG)}
         if letters:
-            left = [
+            undenied = [
                 named
                 for named in letters
                 if named.index not in denied
                 and not self.is_refused(named)
                 and not doubts.is_doubted(self.text, named.end - 1)
             ]
-            offered = [named for named in left if not self.is_discussed(named, by_letter=True)]
-            return offered[0] if offered and len({named.index for named in left}) == 1 else None
-        texts = list(self.texts_in(self.text, 0))
+            offered = [named for named in undenied if not self.is_discussed(named, by_letter=True)]
+            return offered[0] if offered and len({named.index for named in undenied}) == 1 else None
+        texts = self._without_subjects(list(self.texts_in(self.text, 0)))
         # "Paris, not Rome" mentions Rome only to deny it; "larger than Rome" decides for neither.
-        refused = [named for named in texts if self.is_refused(named)]
-        left = [n for n in texts if n not in refused or doubts.is_compared(self.text, n.start)]
-        if len({n.index for n in left}) != 1 or left[0].index in {n.index for n in refused}:
+        refused: list[Named] = []
+        for named in texts:
+            goes_on = refused and _OR.fullmatch(self.text, refused[-1].end, named.start)  # "not Rome or Oslo"
+            if goes_on or self.is_refused(named):
+                refused.append(named)
+        undenied = [n for n in texts if n not in refused or doubts.is_compared(self.text, n.start)]
+        if len({n.index for n in undenied}) != 1 or undenied[0].index in {n.index for n in refused}:
             return self._alone_at_start(texts)
-        if any(wording.WRONG.match(self.text, named.end) for named in left):
+        if any(wording.WRONG.match(self.text, named.end) for named in undenied):
             return None
         stated = [
             named
-            for named in left
+            for named in undenied
             if wording.BEFORE_TEXT.search(self.text, max(0, named.start - 60), named.start)
             and not (self.cleaned[named.index or 0] == "no" and doubts.THERE_IS.search(self.text, 0, named.start))
             and (end := self.text_end(named)) is not None
@@ -93,6 +105,17 @@ class ChoiceMentions(ChoiceNames):
             not any(self.texts_in(words, 0)) and not any(self.letters_in(words, 0)) for words in stated
         )
 
+    def _without_subjects(self, texts: list[Named]) -> list[Named]:
+        """The mentions but those that another choice is said of: x in "The derivative of x is 1"."""
+        return [
+            named
+            for named, behind in zip(texts, [*texts[1:], None], strict=False)
+            if behind is None
+            or behind.index == named.index
+            or not _OF.search(self.text, 0, named.start)
+            or not _IS.fullmatch(self.text, named.end, behind.start)
+        ]
+
     def is_refused(self, named: Named) -> bool:
         return doubts.is_refused(self.text, named.start) or doubts.is_doubted(self.text, named.start)
 
@@ -100,12 +123,13 @@ class ChoiceMentions(ChoiceNames):
         """A choice that is the answer's first sentence, where the rest only tells something of others."""
         if (
             len(texts) < 2
-            or texts[0].start
+            or (texts[0].start and not _FIRST_IS.fullmatch(self.text, 0, texts[0].start))
             or not re.match(rf"{wording.CLOSE}(?:[.!]\s|\n)", self.text[texts[0].end :])
         ):
             return None
-        told = all(wording.TOLD.match(self.text, n.end) for n in texts[1:] if n.index != texts[0].index)
-        return texts[0] if told and not doubts.ANY_DENIAL.search(self.text) else None
+        others_are_remarks = all(wording.TOLD.match(self.text, n.end) for n in texts[1:] if n.index != texts[0].index)
+        turns = _TURN.search(self.text) or doubts.ANY_DENIAL.search(self.text)
+        return texts[0] if others_are_remarks and not turns else None
 
     def in_walk(self, place: int) -> bool:
         """True if a place belongs to words like "let's look at each option", which lead to no answer."""
@@ -124,19 +148,19 @@ class ChoiceMentions(ChoiceNames):
     def breaks_off(self, named: Named) -> bool:
         """True if the answer ends in the middle of what it tells of a choice: "A. Rome is the capital of"."""
         rest = self.text[named.end :].rstrip()
-        own = self.cleaned[named.index or 0].casefold()
-        _, found, behind = rest.casefold().partition(own) if own else ("", "", "")
-        told = behind if found else rest
-        alone = self.text[named.start : named.end].casefold() == own
+        choice_text = self.cleaned[named.index or 0].casefold()
+        _, match, behind = rest.casefold().partition(choice_text) if choice_text else ("", "", "")
+        remark = behind if match else rest
+        alone = self.text[named.start : named.end].casefold() == choice_text
         at_start = not self.text[: named.start].strip(" ([\"'")
-        apart = told.startswith(",") or (_DASHED if alone else _APART).match(self.text, named.end)
+        apart = remark.startswith(",") or (_DASHED if alone else _APART).match(self.text, named.end)
         return (
             "\n" not in rest
-            and bool(told.strip())
-            and not re.search(rf"[.!?](?:\s|{wording.CLOSE}$)|[)\]}}\"”✓✔✅☑✗✘✕❌]$", told)
+            and bool(remark.strip())
+            and not re.search(rf"[.!?](?:\s|{wording.CLOSE}$)|[)\]}}\"”✓✔✅☑✗✘✕❌]$", remark)
             and not (at_start and apart)
             and not wording.REASON.match(self.text, named.end)
-            and not wording.REASON.match(told)
+            and not wording.REASON.match(remark)
         )
 
     def is_discussed(self, named: Named, by_letter: bool) -> bool:
@@ -148,13 +172,17 @@ class ChoiceMentions(ChoiceNames):
         if self.text[:end].endswith("?") and not self.cleaned[named.index or 0].endswith("?"):
             return True
         text = self.text_at(BETWEEN.match(self.text, named.end).end())  # type: ignore[union-attr]
-        told = self.text[text.end if text and text.index == named.index else named.end : end]
-        if wording.REASON.match(told):
-            told = ""
-        runs_on = re.match(rf"{wording.CLOSE}\s+\w", told)
-        if _TURN.search(told) or (by_letter and runs_on and not wording.PREDICATE.match(told)):
+        others = [other.start for other in self.texts_in(self.text[named.end : end], named.end)]
+        contrasts = [doubts.CONTRAST.search(self.text, max(0, other - 40), other) for other in others]
+        end = min([end, *(match.start() for match in contrasts if match)])
+        remark = self.text[text.end if text and text.index == named.index else named.end : end]
+        if wording.REASON.match(remark):
+            remark = ""
+        runs_on = re.match(rf"{wording.CLOSE}\s+\w", remark)
+        if _TURN.search(remark) or (by_letter and runs_on and not wording.PREDICATE.match(remark)):
             return True
-        if wording.HEDGED.match(told):
+        if wording.HEDGED.match(remark):
             return True
-        said = self.text[start : named.start].rpartition(" but ")[2] + " " + _WHY.split(told)[0]
-        return not doubts.ANY_DENIAL.search(self.cleaned[named.index or 0]) and bool(doubts.ANY_DENIAL.search(said))
+        statement = self.text[start : named.start].rpartition(" but ")[2] + " " + _WHY.split(remark)[0]
+        is_denied = bool(doubts.ANY_DENIAL.search(statement))
+        return not doubts.ANY_DENIAL.search(self.cleaned[named.index or 0]) and is_denied

@@ -1,7 +1,7 @@
-"""Which of several choices an answer decides for: the last it concludes with, by letter or by text.
+"""Which of several choices an answer decides for: its last conclusion, by letter or by text.
 
-The order of MMLU-Pro's extractor (Wang et al. 2024) and of OpenAI's simple-evals: a stated answer first, then a label,
-then the only choice that is mentioned. An answer that names several and decides for none has no choice.
+The order is that of MMLU-Pro's extractor (Wang et al. 2024) and of OpenAI's simple-evals: a stated answer first, then a
+label, then the only choice that is mentioned. An answer that names several choices and decides for none has no choice.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from calibration_tuning.grading import choice_doubts as doubts
 from calibration_tuning.grading import choice_wording as wording
 from calibration_tuning.grading.answer_parsing import normal_forms
-from calibration_tuning.grading.choice_mentions import ChoiceMentions
 from calibration_tuning.grading.choice_naming import Named, differ_in_case, letter_index, mislabelled
+from calibration_tuning.grading.choice_opening import ChoiceOpening
 from calibration_tuning.records import CHOICE_LETTERS
 
 _BLANK = re.compile(r"\s{20,}")
@@ -22,24 +22,28 @@ _BLANK = re.compile(r"\s{20,}")
 
 
 def choice_index(answer: str, choices: Sequence[str], lettered: bool) -> int | None:
-    """Which choice an answer decides for, by its text or by letter; None for no choice, several, or one not offered.
+    """Return the index of the choice that an answer decides for, by its text or by letter.
 
-    Where choices were shown with letters, a letter alone is a letter, though it may be the text of another choice. Else
-    the choice's own text comes first ("E. coli" is no letter), then the answer's last conclusion ("the answer is C",
-    "C is correct", a box), then a label ("A. iron" is not "iron" with an article before it) and the only mention.
+    None if the answer has no choice, several choices, or a choice that was not offered. If choices were shown with
+    letters, a letter alone is a letter, even if it is also the text of another choice. Otherwise the order is: the
+    choice's text ("E. coli" is not a letter), the answer's last conclusion ("the answer is C", "C is correct", a box),
+    the choice that it opens with and then explains ("Yes, no license is needed."), a label ("A. iron" is not "iron"
+    with an article before it), the only mention.
     """
     plain = _plain(answer)
     alone = wording.ALONE.fullmatch(plain)
     index = letter_index(alone[1], choices) if alone else None
     if lettered and index is not None and not _is_text(answer, choices, 2):
         return index
-    whole = _whole_text(answer, choices)
-    if whole is not None:
-        return whole
+    by_text = _whole_text(answer, choices)
+    if by_text is not None:
+        return by_text
     if alone:
         return letter_index(alone[1], choices)
     reader = _Reader(plain, choices)
-    named = reader.concluded(answer) or reader.labelled() or reader.mentioned()
+    named = (
+        reader.concluded(answer) or reader.only_ticked() or reader.opened() or reader.labelled() or reader.mentioned()
+    )
     if named is not None:
         return named.index
     return reader.letter_at_end() if lettered else None
@@ -50,7 +54,7 @@ def _plain(text: str) -> str:
     text = unicodedata.normalize("NFKC", text)
     while (bare := wording.LATEX.sub(r"\1", text)) != text:
         text = bare
-    return _BLANK.sub(lambda found: found[0][:10] + found[0][-10:], text.translate(wording.DROPPED).strip())
+    return _BLANK.sub(lambda match: match[0][:10] + match[0][-10:], text.translate(wording.DROPPED).strip())
 
 
 def _is_text(answer: str, choices: Sequence[str], shortest: int) -> bool:
@@ -77,8 +81,8 @@ def _whole_text(answer: str, choices: Sequence[str]) -> int | None:
     return None
 
 
-class _Reader(ChoiceMentions):
-    """Decides between the choices that one answer names."""
+class _Reader(ChoiceOpening):
+    """Decides between the choices that an answer names."""
 
     def concluded(self, answer: str) -> Named | None:
         """The last stated conclusion that is not denied or asked."""
@@ -90,6 +94,9 @@ class _Reader(ChoiceMentions):
                 place = len(_plain(raw[: match.start()]))
                 if index is not None or mark is not wording.LAST_SIDE:  # "= 3x" may be a step
                     stated.append(Named(place, place, index))
+        for match in wording.RIGHT_ABROAD.finditer(self.text):
+            if not wording.OTHER_CAPITAL.search(self.text[: match.start()] + self.text[match.end() :]):
+                stated.append(Named(match.start("letter"), match.end(), letter_index(match["letter"], self.choices)))
         if not stated:
             return None
         last = max(stated, key=lambda named: named.start)
@@ -106,8 +113,8 @@ class _Reader(ChoiceMentions):
         for lead in (*wording.STRICT_LEADS, wording.IT_IS, *wording.LOOSE_LEADS):
             for match in lead.finditer(self.text):
                 end = match.end()
-                if self.in_walk(match.start()):
-                    continue
+                if self.in_walk(match.start()) or match[0].strip(" ,.:…").casefold() in self.index_of_text:
+                    continue  # "no" is an answer itself where it is a choice
                 if any(match.groups()) or doubts.is_doubted(self.text, match.start()):
                     but = wording.BUT.match(self.text, end)
                     if but is None:
@@ -129,13 +136,11 @@ class _Reader(ChoiceMentions):
 
     def labelled(self) -> Named | None:
         """The label that the answer begins with, or its last line if that is one; None where it lists several."""
-        if ticked := self._only_ticked():
-            return ticked
         start = self.named_at(0)
         if start is not None and not self.is_pronoun(start):
             if start.index is None or mislabelled(self.text, start.index, self.choices):
                 return Named(0, 0, None)
-            if self._gives_a_reason(start) or not self.text[start.end :].strip(" .)]"):
+            if self._gives_a_reason(start) or not self.text[self.end_with_text(start) :].strip(" .)]"):
                 return start
         sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n", self.text) if sentence.strip()]
         if len(sentences) > 1 and (alone := wording.ALONE.fullmatch(sentences[-1])):
@@ -148,15 +153,16 @@ class _Reader(ChoiceMentions):
                 if not wording.ALONE.fullmatch(before):
                     return Named(0, 0, index)
         lines = list(re.finditer(r"[^\n]*\S[^\n]*", self.text))
-        kept = [named for line in lines if (named := self._label_of(line)) is not None]
-        if not kept:
+        labels = [named for line in lines if (named := self._label_of(line)) is not None]
+        if not labels:
             return None
-        if wording.ALONE.fullmatch(lines[-1][0]) and kept[-1].start >= lines[-1].start():
-            return kept[-1]
-        if len({named.index for named in kept}) > 1 or len(self._inline_labels()) > 1:
+        alone_at_end = [wording.ALONE.fullmatch(line[0]) is not None for line in lines[-2:]]
+        if alone_at_end in ([True], [False, True]) and labels[-1].start >= lines[-1].start():
+            return labels[-1]
+        if len({named.index for named in labels}) > 1 or len(self._inline_labels()) > 1:
             return Named(0, 0, None)
-        if kept[0].start < lines[0].end() or kept[-1].start >= lines[-1].start():
-            return Named(0, 0, None) if self.after_walk(kept[0]) or self.breaks_off(kept[0]) else kept[0]
+        if labels[0].start < lines[0].end() or labels[-1].start >= lines[-1].start():
+            return Named(0, 0, None) if self.after_walk(labels[0]) or self.breaks_off(labels[0]) else labels[0]
         return None
 
     def _label_of(self, line: re.Match[str]) -> Named | None:
@@ -173,11 +179,11 @@ class _Reader(ChoiceMentions):
     def _gives_a_reason(self, named: Named) -> bool:
         """True if a reason follows, unless it is the choice's text: "because it is cold" may be one."""
         text = self.cleaned[named.index or 0].casefold()
-        own = text and self.text[named.end :].lstrip(" )].:").casefold().startswith(text)
-        return not own and wording.REASON.match(self.text, named.end) is not None
+        is_text = text and self.text[named.end :].lstrip(" )].:").casefold().startswith(text)
+        return not is_text and wording.REASON.match(self.text, named.end) is not None
 
-    def _only_ticked(self) -> Named | None:
-        """Of several labelled lines the only one marked as right: "C) Correct", "C. Paris ✓"."""
+    def only_ticked(self) -> Named | None:
+        """The only labelled line that is marked as right, among several: "C) Correct", "C. Paris ✓"."""
         ticked: list[int] = []
         count = 0
         for line in wording.AFTER_SIGN.sub("\n", self.text).split("\n"):
@@ -210,8 +216,8 @@ class _Reader(ChoiceMentions):
 
     def _inline_labels(self) -> set[str]:
         """The letters that stand as labels: "A) Rome B) Oslo", "A: no. C: yes."."""
-        found = re.findall(r"(?:^|\s)\(?([A-Z])[.)](?=\s)|(?:^|[\n.,;!?]\s+)\(?([A-Z])[.):](?=\s|$)", self.text)
-        labels = {letter for pair in found for letter in pair if letter} - {"I"}
+        pairs = re.findall(r"(?:^|\s)\(?([A-Z])[.)](?=\s)|(?:^|[\n.,;!?]\s+)\(?([A-Z])[.):](?=\s|$)", self.text)
+        labels = {letter for pair in pairs for letter in pair if letter} - {"I"}
         return {letter for letter in labels if letter_index(letter, self.choices) is not None}
 
     def letter_at_end(self) -> int | None:

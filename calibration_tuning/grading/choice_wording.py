@@ -26,6 +26,11 @@ _ADVERB += r"|obviously|certainly|actually|in fact|only|,)"
 _NOT = r"(\s+not\b|n['’]t\b)?"
 _DASH = r"(?:\s*(?:[-–—]|\.{2,}|…)(?=\s+[(\[\"']?[A-Z]\b))?"  # "is - C", but no minus before a number
 
+_RIGHT_VERB = (
+    r"(?:is|was|are|must be|has to be|should be|would be|will be|seems(?: to be| like)?|appears(?: to be)?"
+    r"|looks(?: like)?)"
+)
+
 # A letter that is labelled as one by what follows it; a capital before a word; which words may follow A and I.
 # Japanese and Korean write no space after it.
 _ENDING = r"(?:です|だ|である|でしょう|となり|になり|입니다|이다|예요|이에요|번|项|選択肢)"
@@ -78,13 +83,15 @@ STRICT_LEADS = [
     re.compile(
         rf"\b(?:{NOUN}|answers|(?:right|correct|best) one)"
         rf"(?:(?:\s+(?:left|remaining|here|to (?:the|this) question))?[\"']?"
-        rf"\s*(?:{_BE}{_NOT}|:|=>?|->|→|-\s|(?:(?<=answer)|(?<=ans))\.\s)|{_DETAIL}\s*(?:\b{_BE}(?!(?!n['’]t)\w){_NOT}|:))"
+        rf"\s*(?:{_BE}{_NOT}|:|=>?|->|→|-(?:\s|(?=(?-i:[A-Z])(?!\w)))|(?:(?<=answer)|(?<=ans))\.\s)|{_DETAIL}\s*(?:\b{_BE}(?!(?!n['’]t)\w){_NOT}|:))"
         rf"(?:\s*{_ADVERB}\b)*(\s+not\b)?(?:\s+{NOUN})?{_DASH}", re.IGNORECASE),
     re.compile(rf"{_ABROAD}{_ABROAD_RIGHT}\s*(?:[:：是为為は选選]|应该|應該|应|\(?es\)?\b(?:\s+la\b)?|est\b|lautet\b|ist\b|is\b|é\b|è\b|은|는)+",
                re.IGNORECASE),
     # Any words between the noun and the letter: "La opción correcta es la C", "Đáp án đúng là C", "选C".
     re.compile(rf"(?<![A-Za-z])(?i:{_ABROAD})(?:(?!{_NOT_ABROAD})(?:[^A-Z\d.,;!?\n]|(?:Option|Antwort)\s)){{0,40}}?{_LETTER_ABROAD}"),
     re.compile(rf"(?<![不别勿没未])(?:选|選)(?:择|擇)?{_LETTER_ABROAD}"),
+    re.compile(r"(?:^|(?<=[.!,]\s)|(?<=\n))(?:(?i:C['’]est|Es ist|Richtig ist|Il s['’]agit de|Es|[ÉÈ])(?:\s+l?a)?)"
+               rf"(?!\w)\s*{_LETTER_ABROAD}"),
     # "Result: C" on a line of its own.
     re.compile(rf"(?:^|(?<=\n))(?:the\s+|my\s+)?{_TITLE}\s*[:=]{_LETTER_LINE}", re.IGNORECASE),
     # "I choose", "I'd go with".
@@ -98,7 +105,8 @@ STRICT_LEADS = [
 ]  # fmt: skip
 IT_IS = re.compile(
     r"\b(?:it|that|this|which)(?:\s+(?:is|was|must be|has to be|should be|would be)|['’]s"
-    rf"|\s+leaves(?:\s+(?:us with|only))?){_NOT}(?:\s+{_ADVERB})*(?:\s+{NOUN})?", re.IGNORECASE
+    rf"|\s+leaves(?:\s+(?:us with|only))?){_NOT}(?:\s+{_ADVERB})*(?:\s+{NOUN})?"
+    r"|,\s+leaving(?:\s+(?:us with|only|just))*(?![^.,;\n]*\s(?:out|aside|behind|wrong)\b)", re.IGNORECASE
 )  # fmt: skip
 LOOSE_LEADS = [
     re.compile(rf"(?:^|(?<=[.!?;,]\s)|(?<=\n))(?:therefore|thus|hence|so|finally|conclusion|final"
@@ -117,14 +125,20 @@ MARKS = [
 LAST_SIDE = re.compile(r"=\s*([^=\n]+)$")
 BUT = re.compile(r"[^.\n]{0,60}?\bbut(?:\s+rather)?\b", re.IGNORECASE)
 
+NO_NOUN = (
+    r"(?:-\w|\s+(?!(?:it|they|he|she|we|you|I|there|this|that|these|those|because|since|as|is|was|and|or|but|not"
+    r"|for|if|when|unless|in|on|at|to|by|with|yes|no|wait)\b)\w)"
+)
+"""Behind a "no" that belongs to a noun, and answers nothing: "no license", "no-one"."""
+
 # What is said of a choice: "is correct", "should be the answer", "it is"; "is wrong", "cannot be".
 RIGHT = re.compile(
-    rf"\s*{CLOSE},?\s+(?:is|was|are|must be|has to be|should be|would be|seems"
-    rf"|appears to be)(?:\s+{_ADVERB})*\s+(?:the\s+)?(?:most\s+|only\s+|best\s+)?"
+    rf"\s*{CLOSE},?\s+{_RIGHT_VERB}(?:\s+{_ADVERB})*\s+(?:(?:the|your)\s+)?(?:most\s+|only\s+|best\s+)?"
     r"(?:correct|right|best|better(?=\s*(?:than|choice|answer|option|fit|[.,;!]|$))"
-    r"|more likely(?! to)|true|accurate|appropriate|valid|answer|final answer|(?<=the )one|my answer|my choice"
-    r"|solution)\b"
-    rf"|\s*{CLOSE},?\s+it is(?=[.!]*\s*(?:\n|$))|\s*[:–—-]\s*(?P<word>correct|right|true)\b",
+    rf"|more likely(?! to)|most likely(?=\s+{NOUN}\b|\s+to be (?:correct|right)\b|\s*(?:[.,;!]|$))"
+    r"|true|accurate|appropriate|valid|answer|final answer|(?<=the )one|my answer|my choice|solution)\b"
+    rf"|\s*{CLOSE},?\s+makes the most sense\b|\s*{CLOSE},?\s+it is(?=[.!]*\s*(?:\n|$))"
+    r"|\s*[:–—-]\s*(?P<word>correct|right|true)\b",
     re.IGNORECASE,
 )
 WRONG = re.compile(
@@ -132,7 +146,18 @@ WRONG = re.compile(
     rf"|definitely|likely|be|therefore))*"
     r"(?:\s*n['’]t\b|\s*not\b|\s+(?:incorrect|wrong|false|out\b|ruled out|eliminated|impossible|invalid"
     r"|inaccurate))|cannot\b"
-    r"|fails\b)|\s*[:,–—-]\s*(?:incorrect|wrong|false|no(?!\s+(?:doubt|question)))\b",
+    rf"|fails\b)|\s*[:,–—-]\s*(?:incorrect|wrong|false|no(?!{NO_NOUN}))\b",
+    re.IGNORECASE,
+)
+# A sentence that calls a letter right: "La opción C es correcta.", "B选项正确", "Bが正しい。".
+RIGHT_ABROAD = re.compile(
+    rf"(?:^|[.!\n])\s*(?:(?:la|le|die|a|o|el|il|de)\s+|l['’])?(?:(?:{_ABROAD}|option|选项|選項|選択肢|선택지)\s*)?"
+    r"[(\"“]?(?P<letter>(?-i:[A-Z]))[)\"”]?\s*(?:选项|選項|번)?\s*"
+    r"(?:est (?:la )?(?:bonne(?: réponse)?|correcte?|juste|vraie?)|ist (?:die )?(?:richtig|korrekt)(?:e Antwort)?"
+    r"|es (?:la )?(?:respuesta |opción )?correct[ao]|é (?:a )?(?:resposta |opção )?corret[ao]"
+    r"|è (?:la )?(?:risposta |opzione )?corrett[ao]|是?(?:正确|正確|对|對)(?:的|(?:的)?答案)?"
+    r"|[가이은는]\s?(?:맞습니다|맞아요|맞다|정답입니다|정답이다|정답|옳습니다|옳다)"
+    r"|[がは]\s?(?:正しい|正解)(?:です|だ|である)?)(?=\s*(?:[.!,;\n]|$))",
     re.IGNORECASE,
 )
 _SIGNED = (
@@ -187,8 +212,10 @@ LABEL_DOT = re.compile(r"(?:^|[\n.!?;])\s*[(\[\"'“]*[A-Z]$")
 
 BEFORE_TEXT = re.compile(
     r"(?:^|[.:;!?,\n(]|\b(?:is|are|was|were|be|it['’]s|that['’]s|says?|choose|pick|think|believe|guess|therefore"
-    r"|thus|hence|so|called|known as|probably|likely|definitely|with|but|rather|will|would|through|due to|because of"
-    r"|gives|equals|^by|(?:caused|produced|formed|driven|explained|determined|controlled|measured) by))"
+    r"|thus|hence|so|called|known as|type|group|class|probably|likely|definitely|with|but|rather|will|would|through"
+    r"|due to|because of|clearly|obviously|certainly|surely|maybe|perhaps|possibly|gives|equals|^by"
+    r"|(?:caused|produced|formed|driven|explained"
+    r"|determined|controlled|measured) by))"
     r"\s*(?:the|an?)?\s*[\"'“‘(\[]*$",
     re.IGNORECASE,
 )
@@ -198,10 +225,11 @@ AFTER_TEXT = re.compile(
     re.IGNORECASE,
 )
 TOLD = re.compile(
-    rf"{CLOSE}\s+(?:(?:is|are|was|were)\s+(?:in|at|on|an?|the|located|found)|has|lies|lie)\b|{CLOSE}\s+(?:is|are|was|were)$",
+    rf"{CLOSE}(?:\s*\(([A-Z])\))?\s+(?:(?:is|are|was|were)\s+(?:in|at|on|an?|the|located|found)|has|lies|lie)\b|{CLOSE}\s+(?:is|are|was|were)$",
     re.IGNORECASE,
 )
 """Behind a choice that is talked about, as a reason for another."""
+OTHER_CAPITAL = re.compile(r"(?<![A-Za-z'’])[A-HJ-Z](?![A-Za-z'’])")
 # A capital at the end of an answer that is no part of a name: what may stand before it.
 LETTER_AT_END = re.compile(
     r"(?:[:,;–—→…]|(?<=\s)-|\b(?:probably|definitely|certainly|likely|maybe|perhaps|possibly|clearly|obviously|surely"

@@ -66,18 +66,18 @@ def run_program(program: str, timeout: float = 10.0, memory_mb: int = 512) -> Ou
             env=_ENVIRONMENT, start_new_session=True,
         ) as process:  # fmt: skip
             try:
-                started, ended, said = _listen(process, mark, timeout)
+                started, ended, output = _listen(process, mark, timeout)
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
     if not started:
-        why = said.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
+        why = output.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
         raise UserError(f"grader code needs Linux with seccomp; the sandbox did not start ({why[0]})")
     if not ended:
         return Outcome("timed_out", f"over {timeout:g} s")
-    _, marked, verdict = said.rpartition(mark)
+    _, marked, verdict = output.rpartition(mark)
     if not marked:
-        stderr = said.decode(errors="replace").strip()[-code_runner.REASON_LENGTH :]
+        stderr = output.decode(errors="replace").strip()[-code_runner.REASON_LENGTH :]
         return Outcome("failed", f"{_end(process.returncode)} {stderr}".strip())
     if verdict == b"passed":
         return Outcome("passed")
@@ -87,24 +87,24 @@ def run_program(program: str, timeout: float = 10.0, memory_mb: int = 512) -> Ou
 def _listen(process: subprocess.Popen[bytes], mark: bytes, timeout: float) -> tuple[bool, bool, bytes]:
     """Whether the program was started, whether it ended in time, and the last it wrote to stderr."""
     assert process.stderr is not None
-    said, started, deadline = b"", False, time.monotonic() + _START_SECONDS
+    output, started, deadline = b"", False, time.monotonic() + _START_SECONDS
     with selectors.DefaultSelector() as selector:
         selector.register(process.stderr, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0:
-            if not selector.select(left):
+        while (remaining := deadline - time.monotonic()) > 0:
+            if not selector.select(remaining):
                 continue
             chunk = os.read(process.stderr.fileno(), 2**16)
             if not chunk:
                 break
-            said += chunk
-            if not started and mark in said:
-                said, started, deadline = said.partition(mark)[2], True, time.monotonic() + timeout
-            said = said[-_TAIL_BYTES:]
+            output += chunk
+            if not started and mark in output:
+                output, started, deadline = output.partition(mark)[2], True, time.monotonic() + timeout
+            output = output[-_TAIL_BYTES:]
     try:
         process.wait(max(0.0, deadline - time.monotonic()))  # a program may close its stderr and go on
     except subprocess.TimeoutExpired:
-        return started, False, said
-    return started, True, said
+        return started, False, output
+    return started, True, output
 
 
 def _end(code: int) -> str:

@@ -10,7 +10,8 @@ _STATEMENT = re.compile(rf"\d|\\[A-Za-z]|\$|\b(?!one\b){WORD}\b", re.IGNORECASE)
 _SUBJECT = r"(?:that|this|it|which|(?:my|the)\s+(?:\w+\s+)?(?:answer|result|calculation))"
 _IS_NOT = r"(?:(?:is|was)\s+not|isn['’]t|wasn['’]t|(?:can(?:\s?not|['’]t)|(?:would|could)(?:\s+not|n['’]t))\s+be)"
 _WRONG = (
-    r"(?:wrong|incorrect|mistaken|(?:a|my|an)\s+(?:mistake|error)|too\s+(?:low|high|small|large|big|many|few|much))"
+    r"(?:wrong|incorrect|mistaken|unlikely|impossible|(?:a|my|an)\s+(?:common\s+)?(?:mistake|error|misconception|myth)"
+    r"|my\s+(?:first|initial|original)\s+\w+|too\s+(?:low|high|small|large|big|many|few|much))"
 )
 _RIGHT = r"(?:quite\s+)?(?:right|correct)"
 _TURN = re.compile(  # "5. No, 6", "5, actually 6", "5. That is wrong: 6"; not "no more" or "wait 5 minutes"
@@ -24,18 +25,18 @@ _TURN = re.compile(  # "5. No, 6", "5, actually 6", "5. That is wrong: 6"; not "
     re.IGNORECASE,
 )
 _NUMBER = r"[-$€£]?\.?\d[\d.,]*(?<![.,])"
-_REJECTED = (
-    re.compile(  # struck out, or called wrong: "5 is too low", "5 (incorrect)", "5 is not the answer"; ", not 5"
-        rf"~~[^~\n]+~~|(?:\\(?:boxed|fbox)\s*\{{[^{{}}]*\}}|(?<![\d.,/^}}]){_NUMBER})[$*)\]_}}]{{0,3}}\s{{0,9}}"
-        rf"(?:\(?\b(?:(?:is|was|would\s+be|seems)\s+)?(?:\w+ly\s+)?{_WRONG}\b|{_IS_NOT}\b)[^.,;\n\d)\\]*\)?"
-        rf"|(?:[,(]\s*|\s(?:and|but)\s+)not\s+{_NUMBER}(?:(?!\b(?:so|but|therefore)\b)[^.;)\n])*\)?",
-        re.IGNORECASE,
-    )
+_REJECTED = re.compile(  # struck out, or called wrong: "5 is too low", "5 (wrong)"; not "5 wrong answers"
+    rf"~~[^~\n]+~~|(?:\\(?:boxed|fbox)\s*\{{[^{{}}]*\}}|(?<![\d.,/^}}]){_NUMBER})[$*)\]_}}]{{0,3}}\s{{0,9}}"
+    rf"(?:(?:\(\s*|\b(?:is|was|would\s+be|seems)\s+)(?:\w+ly\s+)?{_WRONG}\b|{_IS_NOT}\b"
+    rf"|,\s*{_WRONG}\b(?=\s*(?:[.;!?\n)]|$)))[^.,;\n\d)\\]*\)?"
+    rf"|(?:[,(]\s*|\s(?:and|but)\s+)not\s+{_NUMBER}(?:(?!\b(?:so|but|therefore)\b)[^.;)\n])*\)?",
+    re.IGNORECASE,
 )
 
 _HASHES = r"####\s*(?!\d+[.)]\s+\S)(?P<hashes>[-+$€£*\\(]*\.?\d[^\n]*)"
 _ANSWER_IS = (
-    r"(?:\b(?:answer|respuesta|réponse|antwort|risposta|resposta|ответ)|答案|答え|正解|정답)[\s*_\"']{0,9}"
+    r"(?:(?<!wrong )(?<!incorrect )(?<!false )(?<!mistaken )"
+    r"\b(?:answer|respuesta|réponse|antwort|risposta|resposta|ответ)|答案|答え|正解|정답)[\s*_\"']{0,9}"
     r"(?:is(?=n['’]t)|(?:is|est?|ist)\b|[èé是为為は은：:=]|equals|comes\s+to|(?:would|must|should|will)\s+be)[\s*_\"']{0,9}"
     r"(?:[:：=]\s*)?(?P<answer>[^\n]+?)(?:[.?](?=\s*\n|\s*$)|(?=\s*\n|\s*$|。)|(?<!approx)\.(?=\s))"
 )
@@ -53,10 +54,11 @@ _STYLE = re.compile(r"\\(?:(?:text|math)(?:bf|it|rm|sf|tt|normal)?|mbox|underlin
 _BETWEEN_BOXES = re.compile(r"(?!.*(?:[.!?]|\n\s*\n))\W*(?:and|or)?\W*", re.IGNORECASE | re.DOTALL)
 
 
-def last_said(answer: str) -> str:
-    """What an answer says after its last change of mind, without what it strikes out or calls wrong.
+def after_change_of_mind(answer: str) -> str:
+    """The answer after its last change of mind, without the parts that it strikes out or calls wrong.
 
-    Before a change of mind there must be a number or formula, and after it too, unless it only denies ("5? No.").
+    A change of mind needs a number or formula before it and after it. If it only denies ("5? No."), nothing has to
+    follow.
     """
     answer = _REJECTED.sub("", answer)
     for turn in reversed([*_TURN.finditer(answer)]):
@@ -72,21 +74,22 @@ def last_said(answer: str) -> str:
 
 
 def marked(text: str) -> list[str]:
-    r"""What is in \boxed and after "####" and "answer is", in the order of the text; one empty text if all is denied.
+    r"""The contents of \boxed and the texts after "####" and "answer is", in the order of the text.
 
-    Boxes with nothing but "and", "or" and signs between them are one, joined by "and"; a part said twice counts once.
+    A single empty text if all of them are denied. Boxes with only "and", "or" and signs between them are joined by
+    "and"; a part that occurs twice counts once.
     """
-    found: list[tuple[int, str]] = []
+    results: list[tuple[int, str]] = []
     denied = False
     boxes = boxed(text)
     for number, (start, _, content) in enumerate(boxes):
         if _DENIED_BEFORE.search(text, max(0, start - 60), start):
             denied = True
-        elif found and number and _BETWEEN_BOXES.fullmatch(text[boxes[number - 1][1] : start]):
-            parts = dict.fromkeys([*found[-1][1].split(" and "), content.strip()])
-            found[-1] = (start, " and ".join(parts))
+        elif results and number and _BETWEEN_BOXES.fullmatch(text[boxes[number - 1][1] : start]):
+            parts = dict.fromkeys([*results[-1][1].split(" and "), content.strip()])
+            results[-1] = (start, " and ".join(parts))
         else:
-            found.append((start, content.strip()))
+            results.append((start, content.strip()))
     for mark in _MARK.finditer(text):
         if any(start < mark.start() < end for start, end, _ in boxes):
             continue
@@ -96,20 +99,20 @@ def marked(text: str) -> list[str]:
         elif _DENIED_BEFORE.search(text, max(0, mark.start() - 60), mark.start()):
             content = ""
         if content:
-            found.append((mark.start(), content))
+            results.append((mark.start(), content))
         denied = denied or not content
-    return [content for _, content in sorted(found, key=lambda mark: mark[0])] or [""] * denied
+    return [content for _, content in sorted(results, key=lambda mark: mark[0])] or [""] * denied
 
 
 def unstyled(text: str) -> str:
-    r"""A text without LaTeX's commands of style around its words, also one in another: \text{\textbf{5}} is 5."""
+    r"""The text without LaTeX's style commands around its words, also nested ones: \text{\textbf{5}} is 5."""
     while (bare := _STYLE.sub(r"\1", text)) != text:
         text = bare
     return text
 
 
 def boxed(text: str) -> list[tuple[int, int, str]]:
-    r"""Begin, end and content of every \boxed or \fbox; one that is cut off is none."""
+    r"""Begin, end and content of every complete \boxed or \fbox."""
     opened: list[int] = []
     closing: dict[int, int] = {}
     for place, sign in enumerate(text):

@@ -1,6 +1,7 @@
-"""Is a proposed answer correct? Graders by name; a new one is a function here and a line in `GRADERS`.
+"""Graders decide whether a proposed answer is correct.
 
-`judge`, which asks a model, is in `data_curation/judge.py`.
+To add a grader, write a function here and a line in `GRADERS`. `judge`, which asks a model, is in
+`data_curation/judge.py`.
 """
 
 from __future__ import annotations
@@ -8,21 +9,35 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from fractions import Fraction
 
 from calibration_tuning.errors import UserError
 from calibration_tuning.grading.answer_parsing import normal_forms, normalise
 from calibration_tuning.grading.choice_parsing import choice_index
 from calibration_tuning.grading.code_sandbox import Outcome, run_program
 from calibration_tuning.grading.list_parsing import items
-from calibration_tuning.grading.math_parsing import WORD, final_answer, in_latex, is_quantity, parts, without_exponents
+from calibration_tuning.grading.math_parsing import (
+    WORD,
+    final_answer,
+    in_latex,
+    is_prose,
+    is_quantity,
+    parts,
+    without_exponents,
+)
+from calibration_tuning.grading.math_units import other_units
+from calibration_tuning.grading.number_asides import numbers_of
+from calibration_tuning.grading.number_digits import rewritten
 from calibration_tuning.grading.number_parsing import numbers_in, plain_number, read_number
 from calibration_tuning.grading.program_parsing import program_with
 from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.records import Question
 
 _APOSTROPHE = re.compile("['’ʼ`]")
-_AROUND = re.compile(r"(([*`$])\2{0,2})(?!\2|\s)(.+)(?<!\s)\1|\\(?:boxed|text|mathrm|textbf|mathbf)\{(.*)\}")
+_AROUND = re.compile(
+    r"(([*`$])\2{0,2})(?!\2|\s)(.+)(?<!\s)\1|\\(?:boxed|text|mathrm|textbf|mathbf)\{(.*)\}|```\w*\n([^\n]+)\n\s*```"
+)
 _INVERTED = re.compile(r"([^,]+),\s*([^,]+)")
 _LEADING_ZERO = re.compile(r"[-+]?0\d")
 
@@ -32,8 +47,16 @@ _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]*)\}")
 _PROSE = re.compile(rf"(?<![\\A-Za-z{{])(?:{WORD})")
 _RELATION = re.compile(r"[<>≤≥≠]|\\(?:[lg](?:eq?|t)|neq?)(?:slant)?(?![A-Za-z])")
 _LONE_RELATION = re.compile(rf"(?:[\s$(]|\\[(\[])*(?:{_RELATION.pattern})")
-_SCIENTIFIC = re.compile(r"\d\s*(?:\\times|\\cdot|[×·*])\s*10\s*(?:\^|[⁰¹²³⁴-⁹⁻])")
+_INTERVAL = re.compile(r"^[\s$]*(?:[A-Za-z]\s*\\in\s*)?(?:\\left)?[(\[].*,.*[)\]][\s$]*$")
+_BASE = re.compile(r"\d_\{?\d|\bbase\b", re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"\d\s*(?:\\times|\\cdot|[×·*x])\s*10\s*(?:\^|[⁰¹²³⁴-⁹⁻])")
+_VERDICT = re.compile(  # "Yes, it is", but neither "Yes and no" nor "Yes, it is not"
+    r"(yes|no|true|false)\s*[,.;:!–—](?!.*\b(?:yes|true|false|no|not|but|cannot|neither)\b|.*n['’]t\b)\s.*",
+    re.IGNORECASE | re.DOTALL,
+)
 _WORDS = re.compile(r"[A-Za-z][a-z]+(?: [A-Za-z][a-z]+)*")
+_NO_NUMBER = re.compile(r"%|,(?!\d{3}(?!\d))")
+"""In a reference: a percentage is two values to math-verify, and 1,2 are two numbers."""
 _MATH_SECONDS = 5
 
 
@@ -69,13 +92,17 @@ def _as_written(text: str) -> str:
 
 def _without_markup(text: str) -> str:
     while match := _AROUND.fullmatch(text.strip()):
-        text = match[3] or match[4]
+        text = match[3] or match[4] or match[5]
     return text
 
 
 def fuzzy(question: Question, answer: str) -> bool:
-    """Equal but for spelling: a slip of the pen or a British form in words of six letters or more, words joined or
-    parted, "Lincoln, Abraham". Another word, another order, and any number or short word are not forgiven."""
+    """True if the answer equals a reference except for spelling.
+
+    A slip of the pen or a British form in a word of six letters or more is forgiven, and so are words joined or
+    separated, and "Lincoln, Abraham". Another word, another order, and any change in a number or short word are not
+    forgiven.
+    """
     from calibration_tuning.grading.spelling import same_but_for_spelling
 
     def forms(text: str) -> list[str]:
@@ -94,7 +121,7 @@ def fuzzy(question: Question, answer: str) -> bool:
 
 
 def numeric(question: Question, answer: str) -> bool:
-    """The number that the answer comes to equals a reference, however both are written; see `read_number`."""
+    """True if the answer's number equals a reference, however both are written; see `read_number`."""
     proposed = read_number(answer, given=numbers_in(question.question))
     return proposed is not None and any(proposed == read_number(reference) for reference in question.references)
 
@@ -108,13 +135,21 @@ def math(question: Question, answer: str) -> bool:
     outside the main thread, since it works by a signal.
     """
     final = without_exponents(final_answer(answer.replace("−", "-")))
+    said = _values_said(final, numbers_in(question.question))
     for reference in question.references:
         wanted = without_exponents(reference)
+        number = None if _NO_NUMBER.search(wanted) else plain_number(wanted)
+        if said is not None and number is not None:
+            if number in said:
+                return True
+            continue
         texts = [_TEXT_COMMAND.sub(r"\1", text).lstrip(" $").rstrip(" $.") for text in (final, wanted)]
         if texts[0] == texts[1]:
             return True
         if all(map(_WORDS.fullmatch, texts)) and texts[0].lower() == texts[1].lower():
             return True  # "Yes" is "yes", but "AB" is not "ab"
+        if (verdict := _VERDICT.fullmatch(texts[0])) and verdict[1].lower() == texts[1].lower():
+            return True
         needed, proposed = parts(wanted), parts(final)
         if len(needed) == 1 and is_quantity(final):
             proposed = [final]  # "5, of course"
@@ -123,22 +158,45 @@ def math(question: Question, answer: str) -> bool:
     return False
 
 
+def _values_said(final: str, given: Collection[Fraction]) -> set[Fraction] | None:
+    """The values of an answer that is a number with separators or in words, or a sentence with several numbers.
+
+    It is an empty set if the sentence is unclear, and None if math-verify has to read the answer.
+    """
+    plain = None if "%" in final else plain_number(final)
+    if plain is not None:
+        return {plain}
+    has_digits = re.search(r"\d", final) is not None
+    if has_digits and not is_prose(final):
+        return None
+    value = read_number(final, given)
+    if value is None:
+        return set() if has_digits else None
+    text = rewritten(final)
+    is_percentage = any(number.value == value and re.match(r"\s*%", text[number.end :]) for number in numbers_of(text))
+    return {value, value / 100} if is_percentage else {value}
+
+
 def _all_match(needed: list[str], proposed: list[str]) -> bool:
-    left = [re.sub(r"^\W*[A-Za-z]\s*=\s*", "", part) for part in proposed] if len(proposed) > 1 else list(proposed)
+    unmatched = [re.sub(r"^\W*[A-Za-z]\s*=\s*", "", part) for part in proposed] if len(proposed) > 1 else list(proposed)
     for part in needed:
         bare = re.sub(r"^\W*[A-Za-z]\s*=\s*", "", part) if len(needed) > 1 else part
-        match = next((other for other in left if _math_equal(bare, other)), None)
+        match = next((other for other in unmatched if _math_equal(bare, other)), None)
         if match is None:
             return False
-        left.remove(match)
+        unmatched.remove(match)
     return True
 
 
 def _math_equal(reference: str, proposed: str) -> bool:
     from math_verify import parse, verify
 
-    if _LONE_RELATION.match(proposed) and not _RELATION.search(reference):
+    if _LONE_RELATION.match(proposed) and not _RELATION.search(reference) and not _INTERVAL.search(reference):
         return False  # "≤ 5" is not 5
+    if _BASE.search(reference) and not _BASE.search(proposed):
+        return False  # 101 is not 101 in base 2
+    if other_units(reference, proposed):
+        return False
     numbers = [plain_number(text) if "%" not in text else None for text in (reference, proposed)]
     if None not in numbers:
         return numbers[0] == numbers[1]  # math-verify rounds to six digits
@@ -153,7 +211,10 @@ def _math_equal(reference: str, proposed: str) -> bool:
     if not right or not read:
         value = read_number(proposed)
         return value is not None and value == read_number(reference)
-    return verify(right, read, timeout_seconds=seconds)
+    if verify(right, read, timeout_seconds=seconds):
+        return True
+    is_interval = _INTERVAL.search(reference) is not None and _RELATION.search(proposed) is not None
+    return is_interval and verify(read, right, timeout_seconds=seconds)
 
 
 def choice(question: Question, answer: str) -> bool:
@@ -162,8 +223,8 @@ def choice(question: Question, answer: str) -> bool:
     index = choice_index(answer, choices, lettered=question.style == "choice")
     if index is not None:
         return choices[index] in question.references
-    others = [reference for reference in question.references if reference not in choices]
-    return exact(question.model_copy(update={"references": others}), answer)
+    other_references = [reference for reference in question.references if reference not in choices]
+    return exact(question.model_copy(update={"references": other_references}), answer)
 
 
 def set_of_items(question: Question, answer: str) -> float:
@@ -206,9 +267,9 @@ GRADERS: dict[str, Callable[[Question, str], float]] = {
 
 
 def grade(question: Question, answer: str) -> float:
-    """Correctness of one answer in [0, 1] by the question's grader; other than 0.0 and 1.0 only for `set`.
+    """Correctness of an answer in [0, 1] by the question's grader. Only `set` gives values between 0 and 1.
 
-    A trace of reasoning is no part of the answer; see `without_trace`.
+    A trace of reasoning is not part of the answer; see `without_trace`.
     """
     return float(GRADERS[question.grader](question, without_trace(answer)))
 

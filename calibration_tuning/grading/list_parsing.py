@@ -15,7 +15,8 @@ _BETWEEN = (
 )
 _LINE = r"(?:^|(?<=\n))[^\S\n]*(?:\*\*|__)?"
 _NAME = r"(?=[ \t*_\"'“(]*[^\W\d])"
-# Before one: bullets, numbers, letters in brackets. Letters and numerals with a period: see `_without_labels`.
+# Marks before an item: bullets, numbers, letters in brackets. `_without_labels` handles letters and numerals with a
+# period.
 _BEFORE = (
     rf"{_LINE}(?:[-+*–—·]\s+)?\[[ xX]\](?=\s)|{_LINE}[-+*–—·]\s|(?:^|(?<=\s))\(?\d{{1,2}}[.)](?=[ \t])|[①-⑳]"
     rf"|{_LINE}(?:\d{{1,2}}(?:[.)]|\s*[-–—:]\s){_NAME}|#\d{{1,2}}[.:)]?\s)|\d\ufe0f?\u20e3"
@@ -23,6 +24,7 @@ _BEFORE = (
 )
 _SEPARATOR = re.compile(rf"{_BETWEEN}|{_BEFORE}", re.IGNORECASE)
 _LABEL = re.compile(r"[ \t]*\(?([A-Za-z]|[IVX]{2,5}|[ivx]{2,5})[.)](?=[ \t])[ \t]*")
+_LABEL_WITHIN = re.compile(r"(?:^|(?<=\s))\(?([A-Za-z])\)[ \t]+")
 _LETTERS = [chr(ord("A") + number) for number in range(26)]
 _NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*\w*[ \t]*$", re.MULTILINE)
@@ -57,7 +59,7 @@ _NO_ITEM = frozenset(
         "firstly",
     }
 )
-# "All but France, Spain" and "none of these: ..." name what is not meant, unless the list comes after a colon.
+# "All but France, Spain" and "none of these: ..." list what is not meant, unless the list comes after a colon.
 _EXCLUDED = re.compile(
     r"\W*((?:all|every\w*|any\w*|none)\b[^:;,\n]{0,40}?\b(?:but|except|besides|other\s+than|apart\s+from)|none\s+of"
     r"|neither)\b[^:]*$",
@@ -70,14 +72,14 @@ _FORMULA = re.compile(r"\s*(?:\$\$?|\\[(\[])([^$]+?)(?:\$\$?|\\[)\]])[\s.]*")
 
 
 def items(answer: str, known: Collection[str]) -> Iterator[str]:
-    """The normalised items of a list: between commas, semicolons, line ends, "and", "&", bullets and numbers.
+    """The normalised items of a list. Commas, semicolons, line ends, "and", "&", bullets and numbers separate them.
 
-    A stretch that reads as one of `known` (normalised) is one item whatever is in it, as "Trinidad and Tobago" and
-    "1,000" are. A heading, which ends in a colon, is none. What is written around a known item, as a lead-in
-    ("The countries are: France") or a remark ("France (in Europe)"), goes; an unknown item stays as it is.
+    A stretch that reads as an entry of `known` (normalised) is a single item, whatever it contains: "Trinidad and
+    Tobago", "1,000". A heading, which ends in a colon, is not an item. Words around a known item are dropped: a lead-in
+    ("The countries are: France") or a remark ("France (in Europe)"). An unknown item stays as it is.
     """
-    if whole := _known(answer, known):
-        yield whole
+    if known_item := _known(answer, known):
+        yield known_item
         return
     answer = _bare(answer, known)
     excluded = _EXCLUDED.match(answer)
@@ -115,17 +117,22 @@ def _bare(answer: str, known: Collection[str]) -> str:
 
 
 def _without_labels(answer: str, known: Collection[str]) -> str:
-    """The answer without "A.", "B." or "I.", "II." before its lines, which are labels where they count from the first.
+    """The answer without "A.", "B." or "I.", "II." before its lines. They are labels if they count from the first
+    letter or numeral.
 
-    One alone may be an initial ("C. S. Lewis", "E. coli"), and so is each where a line is a known item with it.
+    A single label may be an initial ("C. S. Lewis", "E. coli"). So may each label if a line is a known item only
+    together with it.
     """
+    within = [match[1].upper() for match in _LABEL_WITHIN.finditer(answer)]
+    if len(within) > 1 and within == _LETTERS[: len(within)]:  # "a) France b) Spain" in one line
+        answer = _LABEL_WITHIN.sub("\n", answer)
     lines = answer.split("\n")
     labels = {number: match for number, line in enumerate(lines) if (match := _LABEL.match(line))}
     names = [match[1].upper() for match in labels.values()]
     counted = any(names == order[: len(names)] for order in (_LETTERS, _NUMERALS))
     bare = {number: lines[number][match.end() :] for number, match in labels.items()}
-    items_with_it = any(_known(lines[number], known) and not _known(rest, known) for number, rest in bare.items())
-    if len(names) < 2 or not counted or items_with_it:
+    are_items = any(_known(lines[number], known) and not _known(rest, known) for number, rest in bare.items())
+    if len(names) < 2 or not counted or are_items:
         return answer
     return "\n".join(bare.get(number, line) for number, line in enumerate(lines))
 
@@ -133,15 +140,15 @@ def _without_labels(answer: str, known: Collection[str]) -> str:
 def _edges(answer: str, known: Collection[str]) -> list[int]:
     """Where the pieces of a list begin and end. A comma of thousands parts known items only."""
     words = {word for item in known for word in item.split()}
-    whole = [match.span() for match in _BRACKETS.finditer(answer)]
+    unbroken = [match.span() for match in _BRACKETS.finditer(answer)]
     for number in THOUSANDS.finditer(answer):
         parts = number.group().split(",")
         if normalise(number.group()) in words or not any(part in known for part in parts):
-            whole.append(number.span())
+            unbroken.append(number.span())
     separators = [
         match.span()
         for match in _SEPARATOR.finditer(answer)
-        if not any(start < match.start() and match.end() <= end for start, end in whole)
+        if not any(start < match.start() and match.end() <= end for start, end in unbroken)
     ]
     return [0, *(edge for span in separators for edge in span), len(answer)]
 
@@ -155,6 +162,11 @@ def _read(text: str, known: Collection[str]) -> list[str]:
     lead = _LEAD.sub("", text)
     formula = _FORMULA.fullmatch(text)
     readings = list(dict.fromkeys((text, lead, text.partition(":")[2], formula[1] if formula else text)))
+    equations = _CONJUNCTION.split(text)
+    if len(equations) > 1 and all("=" in part for part in equations) and not _known(text, known):
+        values = [part.rpartition("=")[2] for part in equations]  # "x = 2 or x = 3"
+        if any(_known(value, known) for value in values):
+            return [_known(value, known) or normalise(value) for value in values]
     if item := next(filter(None, (_known(reading, known) for reading in readings)), None):
         return [item]
     for reading in readings:

@@ -22,7 +22,7 @@ _CONNECTION = (
 _BEYOND = "(?:fewer|greater|higher|lower|above|below|over|under|up)"
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _LARGER = (
-    r"(?:years?|months?|weeks?|days?|hours?|hrs?|h|minutes?|mins?|feet|foot|ft|pounds?|lbs?|dollars?|euros?|°"
+    r"(?:years?|months?|weeks?|days?|hours?|hrs?|h|minutes?|mins?|degrees?|feet|foot|ft|pounds?|lbs?|dollars?|euros?|°"
     r"|[年月时時分])\.?"
 )
 _METRIC = r"(?:(?:kilo|centi|milli)?(?:met(?:er|re)|gram|lit(?:er|re))s?|[ckm]?[mgl]|t)"
@@ -33,9 +33,15 @@ _NUMBER = rf"(?:[\d.]+|(?:{WORD}[\s-]?)+)"
 
 _FUNCTION_WORDS = (
     r"(?:\s+(?:be|been|have|possibly|think|believe|expect|say|equals?|as|that|it|it's|this|the|answer|is|was|would"
-    r"|to))*"
+    r"|to|sure|certain|if))*"
 )
 """Between a denial and what it denies: "I don't think it's 5", unlike "those who do not sing are 5"."""
+_DOUBT = (
+    r"\b(?:(?<!no )(?<!without )doubt|whether|unlikely|no\s+way|hardly|(?:instead|in\s+place)\s+of|rather\s+than"
+    r"|used\s+to|(?:wrong|incorrect|false|mistaken)\s+(?:answer|result|number|value|guess|one)"
+    r"|(?:common|frequent|typical)\s+(?:mistake|error|misconception|guess)|misconception|myth"
+    r"|(?:some|others|(?:some|many|most)\s+people)\s+(?:say|think|believe|claim|guess|answer))"
+)
 
 _AFTER = {
     "another number": rf"\s*[$€£%]?\s*{_CONNECTION}\s*(?:and\s+|or\s+)?{_ANOTHER}| [-+]?\.?\d|\d"
@@ -48,6 +54,8 @@ _AFTER = {
     "a scale": r"\s?(?:(?:mil|googol)\b|(?:b|tr|quadr|quint|sext)il+[ih]*[oóõ]\w+|[‰‱])",
     "a date": rf"(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH},?\s+\d",
     "a ratio": rf"\s+in\s+(?:\d{{1,2}}|100|1,?000|{WORD})\b|\s+out\s+of\s+(?:the\s+)?(?:\d|{WORD}\b)|\s+to\s+one\b",
+    "a rate": r"\s+per\s+(?:thousand|mille|million|100\b|1,?000\b)",
+    "a multiple": r"\s+(?:halved|doubled|tripled|quadrupled)\b",
     "a product": rf"\s*(?:%|per\s?cent)?\s+of\s+{_ANOTHER}",
     "an alternative": r"\s*[$%]?[\s,(]+(?:or\s+(?!so\b|thereabouts\b)|maybe\b|perhaps\b|but\s+(?:could|might|may)\b)",
     "a bound": rf"\s*[$%°]?[A-Za-z]*\s*(?:or\s+(?:more|less|{_BEYOND}|older|younger)\b|at\s+(?:the\s+)?(?:very\s+)?"
@@ -72,9 +80,10 @@ _BEFORE = {
     r"|in\s+excess\s+of|up\s+to|or\s+equal\s+to|m(?:in|ax)(?:imum)?\s+of))"
     r"|\b(?:mindestens|höchstens|(?:mehr|weniger)\s+als|(?:plus|moins|más|menos)\s+de|au\s+(?:moins|plus)|al\s+menos"
     r"|более|менее|больше|меньше)|[超過过]过?|[大小多少高低]于|[至最][少多高低]|不到|不足|少なくとも|최소|최대",
-    "a denial": rf"(?:\b(?:not|never|cannot|neither|anything\s+but|nicht|pas|no\s+es|не)|n['’]t|不是){_FUNCTION_WORDS}",
+    "a denial": rf"(?:\b(?:not|never|cannot|neither|anything\s+but|nicht|pas|no\s+es|не)|n['’]t|不是|{_DOUBT})"
+    rf"{_FUNCTION_WORDS}",
     "a time": rf"\b(?:half|quarter|minutes?|{WORD})\s+past",
-    "a measure": r"\b(?:few|several|couple\s+of|percent\s+of)|%\s+of",
+    "a measure": r"\b(?:few|several|couple\s+of|percent\s+of|(?:times|twice|half)\s+as\s+\w+\s+as)|%\s+of",
     "a function": rf"(?:\b|\\){_FUNCTION}\s*[({{]?|\broots?\s+of|\b(?:square|cube|factorial|reciprocal|logarithm)\s+of",
     "an operand": rf"(?:[)\]}}²³π]|\b{_LETTER}|\b{WORD})\s*(?:[+*÷]|plus|minus|times|over)",
     "an argument": r"\\[A-Za-z]+\s*(?:\{[^{}]*\}|\[[^\]]*\])*\s*[{\[][^{}\]]*|[_^]\{[^{}]*",

@@ -7,7 +7,7 @@ import unicodedata
 from fractions import Fraction
 
 from calibration_tuning.grading.conclusion import unstyled
-from calibration_tuning.grading.number_words import PART, SCALE, SCALES, Found, and_parts
+from calibration_tuning.grading.number_words import PART, SCALE, SCALES, NumberSpan, and_parts
 from calibration_tuning.grading.number_words import share as share_of
 
 _CHARACTERS = str.maketrans({**dict.fromkeys("−–‒‐‑﹣－", "-"), **dict.fromkeys("\u00a0\u2007\u2009\u202f", " "),
@@ -68,7 +68,7 @@ def _given(match: re.Match[str]) -> list[str]:
 
 
 def rewritten(text: str) -> str:
-    """A text with one sign for each thing: no LaTeX, no markup, ASCII signs, single blanks."""
+    """The text with uniform signs: no LaTeX, no markup, ASCII signs, single blanks."""
     text = unstyled(text)
     for pattern, replacement in _REWRITTEN:
         text = pattern.sub(replacement, text)
@@ -76,20 +76,20 @@ def rewritten(text: str) -> str:
     return "\n".join(lines).strip()
 
 
-def find_digits(text: str, position: int = 0) -> Found | None:
+def find_digits(text: str, position: int = 0) -> NumberSpan | None:
     """The first number in digits from a place on; its value is None if it divides by zero or is out of bounds."""
     match = START.search(text, position)
     if match is None:
         return None
     start, end = match.end() - len(match[0].lstrip()), match.end()
     value = value_of(match)
-    nothing = Found(None, start, end)
+    nothing = NumberSpan(None, start, end)
     if fraction := _FRACTION.match(text, end):
         under, over = int(fraction["under"]), fraction["over"]
         if under == 0 or (over is None and value.denominator > 1):
             return nothing
-        whole, sign = (0, 1) if over is None else (value, -1 if value < 0 else 1)
-        value, end = (value / under if over is None else whole + sign * Fraction(int(over), under)), fraction.end()
+        integer, sign = (0, 1) if over is None else (value, -1 if value < 0 else 1)
+        value, end = (value / under if over is None else integer + sign * Fraction(int(over), under)), fraction.end()
     more, end = and_parts(text, end)
     value += more
     if power := _POWER.match(text, end):
@@ -108,24 +108,24 @@ def find_digits(text: str, position: int = 0) -> Found | None:
         value, end = value * 10 ** int(str(scale.lastgroup)[1:]), scale.end()
     if part := _PARTS.match(text, end):
         value, end = value * share_of(part["part"]), part.end()
-    return Found(value, start, end)
+    return NumberSpan(value, start, end)
 
 
 def value_of(match: re.Match[str]) -> Fraction:
     grouped, plain = match["grouped"], match["plain"]
     if grouped:
         decimal = re.search(r"[.,](?=\d+$)", grouped)
-        # The last separator is the decimal one if it is of another kind than those before it, or does not part three.
+        # The last separator marks decimals if it differs from those before it, or does not separate groups of three.
         kinds = re.findall(r"[.,_' ]", grouped)
         is_decimal = decimal is not None and len(kinds) > 1 and kinds.count(kinds[-1]) == 1
-        whole, fraction = (
+        integer, fraction = (
             (grouped[: decimal.start()], grouped[decimal.end() :]) if decimal and is_decimal else (grouped, "")
         )
-        text = re.sub(r"\D", "", whole) + (f".{fraction}" if fraction else "")
+        text = re.sub(r"\D", "", integer) + (f".{fraction}" if fraction else "")
     else:
         text = plain.replace(",", ".")
-    whole, _, fraction = text.partition(".")
-    value = _integer(whole + fraction) / Fraction(10) ** len(fraction)
+    integer, _, fraction = text.partition(".")
+    value = _integer(integer + fraction) / Fraction(10) ** len(fraction)
     if match["exponent"]:
         value *= Fraction(10) ** int(match["exponent"])
     return -value if match["sign"] or match["inner"] else value

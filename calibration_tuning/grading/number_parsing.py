@@ -1,4 +1,4 @@
-"""The number that an answer comes to. A range, list, bound, date or sum is no number."""
+"""Read the number that an answer gives. A range, list, bound, date or sum is not a number."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection
 from fractions import Fraction
 
-from calibration_tuning.grading.conclusion import last_said, marked
+from calibration_tuning.grading.conclusion import after_change_of_mind, marked
+from calibration_tuning.grading.number_asides import is_in_item, numbers_of, without_asides, without_item_numbers
 from calibration_tuning.grading.number_context import is_partial
 from calibration_tuning.grading.number_digits import START, find_digits, rewritten, value_of
-from calibration_tuning.grading.number_words import WORD, Found, factor_before, find_words
+from calibration_tuning.grading.number_words import WORD, NumberSpan, factor_before, find_words
 
 _HEDGES = r"(?:(?:about|around|approximately|roughly|nearly|almost|just|only|exactly|of)\s+)*"
 _OPENS = re.compile(
@@ -37,77 +38,100 @@ _IN_TOTAL = re.compile(
 _REASON = re.compile(r"[,;]?\s+(?:because|since|where|i\.e\.|namely)\s", re.IGNORECASE)
 _UNIT = re.compile(r"(?:[ -]?[^\W\d_/]+|%)?[.!]?")
 _OR = re.compile(r"\s*[,(]?\s*or\s+(?=[-$]?\.?\d)")
-_ASSIGNED = re.compile(r"(?<![\w])([A-Za-z])\s*=\s*(?=[-+$]?\.?\d)")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+_ASSIGNED = re.compile(r"(?<![\w+*/-])(?<![+*/-] )([A-Za-z])\s*=\s*(?=[-+$]?\.?\d)")
+_ASSIGNED_AGAIN = re.compile(r"(?<!\w)([A-Za-z])\s*=\s*[^=\s]+?,?\s*(?:\b(?:or|and)\b|,)\s*\$?\1\s*=")
+_SENTENCE = re.compile(r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)\s+|(?<=[。！？])|\n+")
+_REFUSAL = re.compile(
+    r"\b(?:not\s+enough|insufficient)\s+(?:information|data|details)\b"
+    r"|\b(?:can(?:not|['’]t|\s+not)|unable\s+to|impossible\s+to)\s+(?:be\s+)?(?:answer|solve|determine)",
+    re.IGNORECASE,
+)
+_OVERCOMES = re.compile(r"=|\b(?:but|however|so|therefore|thus|hence|assum\w+|if)\b", re.IGNORECASE)
 _STEPS = re.compile(r"(?:^|[:\n])[ \n]{0,9}\(?1[.)]\s.{0,2000}?\s\(?2[.)]\s", re.DOTALL)
 
 
 def read_number(text: str, given: Collection[Fraction] = ()) -> Fraction | None:
-    r"""The number that an answer comes to; None if it says none, or a range, list, ratio, date, bound or sum.
+    r"""The number that an answer gives. None if it gives no number, or a range, list, ratio, date, bound or sum.
 
-    It is read in the last \boxed, "####" or "answer is" with a number, or in all of the answer, after the last change
-    of mind (see `conclusion`). Of several different numbers it is the one that opens the answer and is explained,
-    stands alone on the last line, or follows the last "=", "so", "total" or the like; otherwise the one that opens the
-    answer, or the only one that is not `given` by the question. A comma or point before other than three digits is a
-    decimal one, as is a point before three; 1,234 is thousands. Number words are read in English where there are no
-    digits.
+    The number is read from the last \boxed, "####" or "answer is" with a number, otherwise from the whole answer after
+    its last change of mind (see `conclusion`). Of several different numbers, the answer's is the number that stands
+    alone on the last line, that opens the answer and is explained, or that follows the last "=", "so", "total" or the
+    like. Otherwise it is the number that opens the answer, or the only number that the question does not contain
+    (`given`).
+
+    A point is a decimal mark. So is a comma, unless exactly three digits follow it: 1,234 has a thousands separator.
+    Number words are read in English where there are no digits.
     """
-    said = last_said(text)
-    for content in map(rewritten, reversed(marked(said))):
-        if not content or _found(content):
-            return _settled(content, given)
-    return _settled(rewritten(said), given)
+    statement = after_change_of_mind(text)
+    for content in map(rewritten, reversed(marked(statement))):
+        if not content or _first_number(content):
+            return _answered(content, given)
+    refusal = _REFUSAL.search(statement)
+    if refusal and not _OVERCOMES.search(statement, refusal.end()):
+        return None
+    return _answered(rewritten(statement), given)
 
 
 def plain_number(reference: str) -> Fraction | None:
-    """The number that a text is, but for a currency or percent sign; None if it is a fraction or more."""
+    """The number that the whole text is, apart from a currency or percent sign. None for any other text."""
     bare = rewritten(reference).strip().rstrip(" .%")
     match = START.fullmatch(bare) or START.fullmatch(bare.rstrip("$€£¥₹ "))
     return value_of(match) if match else None
 
 
 def numbers_in(text: str) -> set[Fraction]:
-    """The numbers that a text says in digits."""
-    return {found.value for found in _all(rewritten(text)) if found.value is not None}
+    """The numbers in a text that are written in digits."""
+    return {number.value for number in numbers_of(rewritten(text)) if number.value is not None}
+
+
+def _answered(text: str, given: Collection[Fraction]) -> Fraction | None:
+    return _settled(without_asides(without_item_numbers(text), given), given)
 
 
 def _settled(text: str, given: Collection[Fraction], concludes: bool = True) -> Fraction | None:
-    """The number that a text without marks comes to; see `read_number`. `concludes`: it may have "so" or the like."""
-    first = _found(text)
+    """The number of a text without marks, by the rules of `read_number`. `concludes`: the text may have "so" or the
+    like."""
+    first = _first_number(text)
     if first is None:
         return None
-    value, numbers = _value_of(text, first), _all(text)
-    if len(numbers) == 1 or (value is not None and len({found.value for found in numbers}) < 2):
-        return value
+    value, numbers = _value_of(text, first), numbers_of(text)
+    if len(numbers) == 1 or (value is not None and len({number.value for number in numbers}) < 2):
+        return None if is_in_item(text, first.start) else value
     *before, last = [_line_alone(line) for line in text.split("\n")]
     if before and last is not None and {*before} <= {None, last}:
         return last
-    opens = value is not None and _opening(text) == value
+    opens = value is not None and not is_in_item(text, first.start) and _opening(text) == value
     if opens and _EXPLAINED.match(text, first.end):
         return value
     if concludes and (concluded := _concluded(text, given)):
         return None if opens and _ALONE.match(text, first.end) and concluded != [value] else concluded[0]
-    if _STEPS.search(text):
+    if _STEPS.search(text) or is_in_item(text):
         return None
     if opens:
-        others = {_opening(sentence) for sentence in _SENTENCE.split(text)} - {None, value}
-        return None if others and not _ALONE.match(text, first.end) else value
-    new = [found for found in numbers if found.value not in given]
-    return _value_of(text, new[0]) if len({found.value for found in new}) == 1 else None
+        openings = {_opening(sentence) for sentence in _SENTENCE.split(text)} - {None, value}
+        return None if openings and not _ALONE.match(text, first.end) else value
+    new = [number for number in numbers if number.value not in given]
+    return _value_of(text, new[0]) if len({number.value for number in new}) == 1 else None
 
 
 def _concluded(text: str, given: Collection[Fraction]) -> list[Fraction | None]:
-    """What follows the last "=", "so" or the like in the last sentence with a number, or in the one before it if the
-    last says it again ("48 + 24 = 72. She sold 72."); nothing where there is none."""
-    *before, sentence = [piece for piece in _SENTENCE.split(text) if _found(piece)] or [""]
-    if (reason := _REASON.search(sentence)) and _found(sentence[: reason.start()]):
+    """The number after the last "=", "so" or the like; an empty list where there is none.
+
+    It is read in the last sentence with a number. If that only repeats a result ("48 + 24 = 72. She sold 72."), it is
+    read in the sentence before it.
+    """
+    *before, sentence = [piece for piece in _SENTENCE.split(text) if _first_number(piece)] or [""]
+    if (reason := _REASON.search(sentence)) and _first_number(sentence[: reason.start()]):
         return [_settled(sentence[: reason.start()], given)]
-    if len({*_ASSIGNED.findall(sentence)}) > 1:
+    assigned = [*_ASSIGNED.finditer(sentence)]
+    if len({match[1] for match in assigned}) > 1 and "=" not in sentence[assigned[-1].end() :]:
         return [None]  # "x = 5, y = 7"
-    if totals := [found for found in _all(sentence) if _IN_TOTAL.match(sentence, found.end)]:
+    if _ASSIGNED_AGAIN.search(sentence):
+        return [None]  # "x = 5 or x = 7"
+    if totals := [number for number in numbers_of(sentence) if _IN_TOTAL.match(sentence, number.end)]:
         return [_value_of(sentence, totals[-1])]
     for mark in reversed([*_CONCLUDES.finditer(sentence)]):
-        if _found(sentence[mark.end() :]):
+        if _first_number(sentence[mark.end() :]):
             value = _settled(sentence[mark.end() :], given, concludes=False)
             if value is None and mark["equals"]:  # 168 = 7 * 24
                 value = _settled(sentence[: mark.start()], given, concludes=False)
@@ -117,34 +141,29 @@ def _concluded(text: str, given: Collection[Fraction]) -> list[Fraction | None]:
 
 
 def _opening(text: str) -> Fraction | None:
-    """The number that a text opens with, but for "about" or "there are"; none where it is asked ("5? ...")."""
-    found = find_digits(text)
-    opens = found and _OPENS.match(text[: found.start]) and not text.startswith("?", found.end)
-    return _value_of(text, found) if found and opens else None
+    """The number that a text opens with; "about" or "there are" may stand before it. None where it is a question ("5?
+    ...")."""
+    number = find_digits(text)
+    opens = number and _OPENS.match(text[: number.start]) and not text.startswith("?", number.end)
+    return _value_of(text, number) if number and opens else None
 
 
 def _line_alone(line: str) -> Fraction | None:
-    """The number of a line that has nothing else, but for a unit."""
-    found = find_digits(line)
-    return _value_of(line, found) if found and found.start == 0 and _UNIT.fullmatch(line, found.end) else None
+    """The number of a line that contains nothing else, except for a unit."""
+    number = find_digits(line)
+    return _value_of(line, number) if number and number.start == 0 and _UNIT.fullmatch(line, number.end) else None
 
 
-def _all(text: str) -> list[Found]:
-    found: list[Found] = []
-    while more := find_digits(text, found[-1].end if found else 0):
-        found.append(more)
-    return found
-
-
-def _found(text: str) -> Found | None:
+def _first_number(text: str) -> NumberSpan | None:
     return find_digits(text) or find_words(text)
 
 
-def _value_of(text: str, found: Found) -> Fraction | None:
-    """The number in its place; None if it is a part of something. "1/4 or 0.25" is one number, "1/4 or 0.5" is none."""
-    if found.value is None:
+def _value_of(text: str, number: NumberSpan) -> Fraction | None:
+    """The value of a number in its place; None if it is part of something larger. "1/4 or 0.25" is one value, "1/4 or
+    0.5" is not."""
+    if number.value is None:
         return None
-    factor, start = factor_before(text, found.start)
-    if (again := _OR.match(text, found.end)) and (other := find_digits(text, again.end())):
-        return found.value if other.value == found.value else None
-    return None if is_partial(text, start, found.end) else factor * found.value
+    factor, start = factor_before(text, number.start)
+    if (again := _OR.match(text, number.end)) and (other := find_digits(text, again.end())):
+        return number.value if other.value == number.value else None
+    return None if is_partial(text, start, number.end) else factor * number.value

@@ -46,41 +46,42 @@ _CENTURIES = range(13, 21)
 """First halves of years that are said in two, as in nineteen eighty-four."""
 
 
-class Found(NamedTuple):
-    """A number and its place in a text; the value is None where it may mean several."""
+class NumberSpan(NamedTuple):
+    """A number and its place in a text. The value is None where the words may mean several numbers."""
 
     value: Fraction | None
     start: int
     end: int
 
 
-def find_words(text: str) -> Found | None:
+def find_words(text: str) -> NumberSpan | None:
     """The first number that is written out in a text; None if there is none."""
     match = _CARDINAL.search(text)
     if match is None:
         part = _LONE_PART.search(text)
-        return part and Found(share(part["part"]), part.start(), part.end())
-    whole, end = _cardinal(re.findall(r"[a-z]+", match["phrase"].lower())), match.end()
-    if whole is None:
-        return Found(None, match.start(), end)
-    value = Fraction(whole)
+        return part and NumberSpan(share(part["part"]), part.start(), part.end())
+    integer, end = _cardinal(re.findall(r"[a-z]+", match["phrase"].lower())), match.end()
+    if integer is None:
+        return NumberSpan(None, match.start(), end)
+    value = Fraction(integer)
     if decimals := _DECIMALS.match(text, end):
         digits = [WORDS[word] for word in re.findall(r"[a-z]+", decimals[1].lower())]
         if max(digits) > 9:  # "point twenty-five"
-            return Found(None, match.start(), end)
+            return NumberSpan(None, match.start(), end)
         value, end = value + Fraction(int("".join(map(str, digits))), 10 ** len(digits)), decimals.end()
     elif parts := _PARTS_AFTER.match(text, end):
         value, end = value * share(parts["part"]), parts.end()
-        if value >= 1 or (whole == 1) == bool(parts["plural"]):
-            return Found(None, match.start(), end)  # five quarters may be coins, and a twenty-fifth is a place in a row
+        if value >= 1 or (integer == 1) == bool(parts["plural"]):
+            # Five quarters may be coins, and a twenty-fifth is a place in a row.
+            return NumberSpan(None, match.start(), end)
     else:
         more, end = and_parts(text, end)
         value += more
     if value.denominator > 1 and (scale := _MULTIPLIED.match(text, end)):
         value, end = value * SCALES[scale["scale"].lower()], scale.end()
     if _SECOND.match(text, end):  # two eggs, three pans
-        return Found(None, match.start(), end)
-    return Found(-value if match["sign"] else value, match.start(), end)
+        return NumberSpan(None, match.start(), end)
+    return NumberSpan(-value if match["sign"] else value, match.start(), end)
 
 
 def _cardinal(words: list[str]) -> int | None:
@@ -125,5 +126,5 @@ def _count(word: str | None) -> int:
 
 
 def share(part: str) -> Fraction:
-    """What a part of a whole comes to: a third is 1/3."""
+    """The value of a part: a third is 1/3."""
     return Fraction(1, _PARTS[part.lower().replace("halve", "half")])

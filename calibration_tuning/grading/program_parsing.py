@@ -28,6 +28,7 @@ _LANGUAGE_LINE = re.compile(  # "python" as a first line of code, "[PYTHON]" and
     r"^[ \t]*\[/?(?:PYTHON|CODE)\][ \t]*\n?|(?:\A\s*|(?<=```\n))(?:python3?|py)[ \t]*:?[ \t\r]*\n",
     re.MULTILINE | re.IGNORECASE,
 )
+_INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _QUOTE = re.compile(r"^>(?!>)[ \t]?", re.MULTILINE)
 _FENCE_LINE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^\n`]*$", re.MULTILINE)
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?:[ ](.*)|[ \t]*)$", re.MULTILINE)
@@ -46,12 +47,15 @@ def program_with(program: str, answer: str) -> str:
 
 
 def program_code(answer: str, program: str = PLACE) -> str:
-    """The code of an answer: of its Python blocks the last that defines what `program` needs, with other blocks that
-    define what it lacks; an answer without blocks as it is, less the prose around it."""
+    """The code of an answer.
+
+    Of its Python blocks, this is the last one that defines what `program` needs, together with the blocks that define
+    its missing names. An answer without blocks is used as it is, without the prose around the code.
+    """
     answer = _LANGUAGE_LINE.sub("", answer.lstrip("\ufeff\u200b"))
     blocks = list(_blocks(answer)) or list(_blocks(_QUOTE.sub("", answer)))
     if not blocks:
-        return _without_prose(answer, program)
+        return _within_a_sentence(answer, program) or _without_prose(answer, program)
     python = [block for block in blocks if block.language in _PYTHON] or [
         block for block in blocks if not block.language
     ]
@@ -72,6 +76,16 @@ def program_code(answer: str, program: str = PLACE) -> str:
     return "\n".join([chosen, *helpers] if _is_body(chosen, program) else [*helpers, chosen])
 
 
+def _within_a_sentence(answer: str, program: str) -> str | None:
+    """The last `def f(x): return x` between backticks that defines what the program needs, in an answer that is no
+    program."""
+    if is_program(program.replace(PLACE, answer)):
+        return None
+    needed = needed_names(program)
+    definitions = [code for code in _INLINE.findall(answer) if needed & defined_names(code, variables=False)]
+    return next((code for code in reversed(definitions) if is_program(program.replace(PLACE, code))), None)
+
+
 def _before_fence(answer: str, program: str, needed: set[str]) -> str | None:
     """The program that stands before the first fence, which then only closes, or shows a use."""
     fence = _FENCE.search(answer)
@@ -86,18 +100,18 @@ def _is_body(code: str, program: str) -> bool:
 
 
 def _helpers(chosen: str, candidates: list[str], needed: set[str]) -> list[str]:
-    """The blocks that define what the chosen one lacks, or what these lack in turn.
+    """The blocks that define the names that the chosen block lacks, and the names that these blocks lack in turn.
 
-    Of the blocks behind it only definitions and imports: other statements there are a use of the program.
+    Of the blocks after the chosen one, only definitions and imports count: other statements there use the program.
     """
     lacking = (used_names(chosen) | needed) - bound_names(chosen) - set(dir(builtins))
-    others = [code for code in candidates if code is not chosen and is_program(code)]
+    programs = [code for code in candidates if code is not chosen and is_program(code)]
     before = candidates.index(chosen)
-    gives = {code: (bound_names(code) - needed) | defined_names(code) for code in others}
+    gives = {code: (bound_names(code) - needed) | defined_names(code) for code in programs}
     helpers: list[str] = []
     while more := [
         code
-        for code in others
+        for code in programs
         if code not in helpers and gives[code] & lacking and (candidates.index(code) < before or _only_defines(code))
     ]:
         helpers += more
@@ -106,7 +120,7 @@ def _helpers(chosen: str, candidates: list[str], needed: set[str]) -> list[str]:
             - set().union(*(gives[code] for code in more))
             - set(dir(builtins))
         )
-    return [code for code in others if code in helpers]
+    return [code for code in programs if code in helpers]
 
 
 def _only_defines(code: str) -> bool:
@@ -137,8 +151,10 @@ def _blocks(answer: str) -> Iterator[_Block]:
 
 
 def _without_prose(answer: str, program: str) -> str:
-    """The answer from its first line of code, or its first definition, to the last line with which it is a program;
-    as it is if it is none."""
+    """The part of the answer that is a program: from its first line of code or first definition to the last line with
+    which it parses. The whole answer if there is no such part."""
+    if body := _indented_body(answer, program):
+        return body
     needed, programs = needed_names(program), _programs_in(answer, program)
     first = next(programs, answer)
     return first if needed <= defined_names(first) else next((c for c in programs if needed & defined_names(c)), first)
@@ -168,8 +184,17 @@ def _longest(lines: list[str], program: str) -> Iterator[str]:
 
 
 def _made_to_parse(code: str, program: str) -> str:
-    """The code, cleaned as much as it takes to parse in the program; as it is if nothing helps."""
-    return next((text for text in _cleaned(code) if is_program(program.replace(PLACE, text))), code)
+    """The code, cleaned as little as needed to parse in the program; unchanged if nothing helps."""
+    programs = (text for text in _cleaned(code) if is_program(program.replace(PLACE, text)))
+    return next(programs, None) or _indented_body(code, program) or code
+
+
+def _indented_body(code: str, program: str) -> str | None:
+    """The code with the indentation that it lacks, if it returns without a function and the program begins one."""
+    bare = textwrap.dedent(code)
+    indented = textwrap.indent(bare, "    ")
+    is_body = parsed(bare)[0] is not None and not is_program(bare) and not is_program(program.replace(PLACE, bare))
+    return indented if is_body and is_program(program.replace(PLACE, indented)) else None
 
 
 def _cleaned(code: str) -> Iterator[str]:

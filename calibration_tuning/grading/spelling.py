@@ -1,4 +1,4 @@
-"""Is a text the other one, but for its spelling? Slips of the pen and British forms, never another word."""
+"""Is a text the same as another except for its spelling? Slips of the pen and British forms, never another word."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def same_but_for_spelling(reference: str, answer: str) -> bool:
     """
     wanted, proposed = reference.split(), answer.split()
     if len(wanted) != len(proposed):
-        whole = all(len(word) > 1 and _LETTERS.fullmatch(word) for word in (*wanted, *proposed))
-        return whole and "".join(wanted) == "".join(proposed)
+        are_words = all(len(word) > 1 and _LETTERS.fullmatch(word) for word in (*wanted, *proposed))
+        return are_words and "".join(wanted) == "".join(proposed)
     return all(map(_same_word, wanted, proposed))
 
 

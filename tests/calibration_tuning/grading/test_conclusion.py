@@ -2,7 +2,7 @@
 
 import pytest
 
-from calibration_tuning.grading.conclusion import boxed, last_said, marked, unstyled
+from calibration_tuning.grading.conclusion import after_change_of_mind, boxed, marked, unstyled
 from calibration_tuning.grading.graders import grade
 from calibration_tuning.records import Question
 
@@ -144,8 +144,8 @@ def test_numbers_of_the_question_are_no_answer_beside_another(
 
 
 def test_parts_of_an_answer() -> None:
-    assert last_said("5. No, 6") == "6"
-    assert last_said("5. Wait, let me see.") == "5"
+    assert after_change_of_mind("5. No, 6") == "6"
+    assert after_change_of_mind("5. Wait, let me see.") == "5"
     assert marked(r"\boxed{5}. The answer is 6.") == ["5", "6"]
     assert marked("The answer is not 5.") == [""]
     assert marked("No mark.") == []

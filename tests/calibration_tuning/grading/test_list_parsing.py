@@ -76,6 +76,15 @@ KINDS: dict[str, list[tuple[list[str], str, float]]] = {
         (["C. S. Lewis", "J. R. R. Tolkien"], "C. S. Lewis\nJ. R. R. Tolkien", 1),
         (["A. A. Milne", "B. B. King"], "A. Milne\nB. King", 0), (["I, Robot", "Emma"], "I, Robot; Emma", 1),
     ],
+    "labels within a line": [
+        (COUNTRIES, "a) France b) Spain", 1), (COUNTRIES, "A) Spain B) France", 1),
+        (COUNTRIES, "a) France b) Italy", 0.5),
+        (COUNTRIES, "a) Italy b) Greece", 0), (COUNTRIES, "a) France b) Spain c) Italy", 0.8),
+    ],
+    "equations": [
+        (["2", "3"], "x = 2 or x = 3", 1), (["2", "3"], "x = 2 and x = 3", 1), (["2", "3"], "x = 2 or x = 4", 0.5),
+        (["2", "3"], "x = 4 or x = 5", 0), (["2"], "x = 3 or x = 2", 2 / 3), (["A=B", "B=C"], "A=B or B=C", 1),
+    ],
     "brackets and fences around all": [
         (COUNTRIES, "(France, Spain)", 1), (COUNTRIES, "(France and Spain).", 1),
         (COUNTRIES, "(France (Paris), Spain)", 1),

@@ -112,6 +112,8 @@ MARKUP = [
     ("Au", "**`Au`**", 1), ("Au", "**AU**", 0), ("Au", r"\boxed{au}", 0), ("Au", "__Au__", 0), ("Au", "Au*", 0),
     ("init", "__init__", 0), ("__init__", "`__init__`", 1), ("kwargs", "**kwargs", 0), ("**kwargs", "`**kwargs`", 1),
     ("*", "***", 0), ("*", "`*`", 1), ("a", "'a'", 0), ("$x$", "$x$", 1),
+    ("ls -l", "```\nls -l\n```", 1), ("ls -l", "```bash\nls -l\n```", 1), ("ls -l", "```\nLS -l\n```", 0),
+    ("ls -l", "```\nls -a\n```", 0), ("ls -l", "```\nls -l\npwd\n```", 0),
 ]  # fmt: skip
 FUZZY = [
     ("metre", "meter", 1),

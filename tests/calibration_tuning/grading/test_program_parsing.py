@@ -115,7 +115,10 @@ BODIES = [
     ("    return 2*x", 1), ("```python\n    return 2*x\n```", 1),
     ("    y = 2*x\n    if y:\n        return y\n    return 0", 1),
     ("\u00a0\u00a0\u00a0\u00a0return 2*x", 1), ("    return 2*x\n```\nDone.", 1), ("    return x", 0),
-    ("return 2*x", 0),
+    ("return 2*x", 1), ("```python\nreturn 2*x\n```", 1), ("y = 2*x\nreturn y", 1),
+    ("if x:\n    return 2*x\nreturn 0", 1),
+    ("```\ny = 2*x\nreturn y\n```", 1), ("return x", 0), ("```\ny = x\nreturn y\n```", 0), ("2*x", 0),
+    ("Return 2*x.", 0),
 ]  # fmt: skip
 
 
