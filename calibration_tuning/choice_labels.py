@@ -11,6 +11,8 @@ from calibration_tuning.values import NotText, as_text, is_missing, kind_of
 
 VALUE = ("value", "text", "answer", "content", "spans")
 """Fields of a struct that hold the answer: TriviaQA, SQuAD and ARC, others."""
+ALIASES = ("aliases", "normalized_aliases", "answer_aliases", "answer_alias", "alias")
+"""Fields and columns that hold further spellings of the answer: TriviaQA, MuSiQue, others."""
 KEY = ("label", "key", "letter", "option", "id")
 """Fields of a choice that name it."""
 TRUTH = {"True": "yes", "False": "no"}
@@ -27,37 +29,53 @@ _LETTERS = re.compile(r"[A-Z](?:(?:\W|and)*[A-Z])+")
 
 
 def label_position(label: Any, labels: Sequence[str], texts: Sequence[str]) -> int | None:
-    """Which choice a label names: by the row's own labels, by a letter, with its text, or by a position from 0."""
+    """Which choice a label names: by the row's labels, by a letter, with its text, or by a position from 0."""
     text = text_of(label)
-    name, names = bare(text).casefold(), [bare(own).casefold() for own in labels]
+    name, names = bare(text).casefold(), [bare(row_label).casefold() for row_label in labels]
     if name and name in names:
         return names.index(name)
     if len(name) == 1 and name.isascii() and name.isalpha():
         position = ord(name) - ord("a")
-    elif (number := whole(text)).isdecimal() and len(number) < 4:
+    elif (number := without_decimal(text)).isdecimal() and len(number) < 4:
         position = int(number)
     elif labelled := _LABELLED.fullmatch(text):
         place = label_position(labelled[1], labels, texts)
-        return place if place is not None and _alike(texts[place], labelled[2]) else None
+        return place if place is not None and _same_text(texts[place], labelled[2]) else None
     else:
         return None
     return position if position < len(texts) else None
 
 
+def both_readings(answer: Any, texts: Sequence[str], labels: Sequence[str]) -> tuple[str | None, str | None]:
+    """The choice that an answer in words or digits is, and the choice that its digits name.
+
+    MMLU as a table has the position 1 as the text "1", which may be a choice too. Without such a choice it is None.
+    """
+    text = answer.strip() if isinstance(answer, str) else ""
+    digits = text if text in texts else without_decimal(text)
+    place = label_position(digits, labels, texts) if digits.isdecimal() else None
+    return text if text and text in texts else None, None if place is None else texts[place]
+
+
 def without_label(text: str, texts: Sequence[str], labels: Sequence[str]) -> str:
-    """The choice's text for "B. Oslo", if Oslo is choice B; another text as it is."""
-    place = label_position(text, labels, texts) if text not in texts and _LABELLED.fullmatch(text) else None
-    return text if place is None else texts[place]
+    """The choice's text for "B. Oslo" if Oslo is choice B, and for "oslo"; any other text unchanged."""
+    if text in texts:
+        return text
+    place = label_position(text, labels, texts) if _LABELLED.fullmatch(text) else None
+    if place is not None:
+        return texts[place]
+    same = [choice for choice in texts if _same_text(choice, text)]
+    return same[0] if len(same) == 1 and len(text) > 1 else text  # b may be a letter
 
 
 def bare(label: str) -> str:
-    """B for (B), B. and Option B; another text as it is."""
+    """B for (B), B. and Option B; any other text unchanged."""
     match = _LABEL.fullmatch(label)
     return match[2] if match else label
 
 
-def whole(text: str) -> str:
-    """2 for 2.0, as pandas writes the positions of a column in which some are missing."""
+def without_decimal(text: str) -> str:
+    """Return the text without the ".0" that pandas writes behind positions in a column with missing values."""
     return text.removesuffix(".0")
 
 
@@ -69,20 +87,21 @@ def is_letter(text: str) -> bool:
     return len(match[2]) == 1 and match[2].isascii() and match[2].isalpha() and (text.isupper() or text != match[2])
 
 
-def names_others(said: Sequence[str], texts: Sequence[str], labels: Sequence[str]) -> bool:
-    """True for "AC", "A and C" or ["A", "C"], and for "B. Oslo" where Oslo is not choice B."""
-    if len(said) > 1:
-        return all(part not in texts and label_position(part, labels, texts) is not None for part in said)
-    text = said[0] if said else ""
+def names_no_single_choice(parts: Sequence[str], texts: Sequence[str], labels: Sequence[str]) -> bool:
+    """True where an answer names several choices ("AC", "A and C", ["A", "C"]), or a label with another text ("B. Oslo"
+    where choice B is not Oslo)."""
+    if len(parts) > 1:
+        return all(part not in texts and label_position(part, labels, texts) is not None for part in parts)
+    text = parts[0] if parts else ""
     if labelled := _LABELLED.fullmatch(text):
-        return any(_alike(labelled[2], choice) for choice in texts)
+        return any(_same_text(labelled[2], choice) for choice in texts)
     letters = [letter for letter in text if letter.isupper()]
     are_labels = all(label_position(letter, labels, texts) is not None for letter in letters)
     return bool(_LETTERS.fullmatch(text)) and are_labels and len({*letters}) == len(letters)
 
 
-def _alike(one: str, other: str) -> bool:
-    return one.casefold().strip(" .") == other.casefold().strip(" .")
+def _same_text(first: str, second: str) -> bool:
+    return first.casefold().strip(" .") == second.casefold().strip(" .")
 
 
 def choice_texts(value: Any) -> tuple[list[str], list[str]]:
@@ -115,11 +134,11 @@ def raw_choices(value: Any) -> tuple[list[Any], list[Any]]:
 
 def _apart(choices: list[Any]) -> tuple[list[Any], list[Any]]:
     """Texts and labels of choices that begin with their labels, "A) 21" and "B) 22"; others as they are."""
-    found = [_LABELLED.fullmatch(choice.strip()) for choice in choices if isinstance(choice, str)]
-    labels = [match[1].upper() for match in found if match]
+    matches = [_LABELLED.fullmatch(choice.strip()) for choice in choices if isinstance(choice, str)]
+    labels = [match[1].upper() for match in matches if match]
     counted = [str(n) for n in range(1, len(choices) + 1)]
     if len(labels) == len(choices) > 1 and labels in (list(ascii_uppercase[: len(labels)]), counted):
-        return [match[2] for match in found if match], labels
+        return [match[2] for match in matches if match], labels
     return choices, []
 
 
@@ -133,7 +152,7 @@ def answer_texts(value: Any) -> list[str]:
         name, text = first(names, VALUE)
         if not name:
             raise NotText(f"is {kind_of(value)}; name one in the template, for example {{{{ answer.value }}}}")
-        aliases = [names[key] for key in ("aliases", "normalized_aliases") if not is_missing(names.get(key))]
+        aliases = [names[key] for key in ALIASES if not is_missing(names.get(key))]
         return [*answer_texts(text), *answer_texts(aliases)]
     if isinstance(value, list | tuple):
         return [text for part in value for text in answer_texts(part)]
@@ -142,8 +161,15 @@ def answer_texts(value: Any) -> list[str]:
     return [] if is_missing(value) else [as_text(value)]
 
 
+def item_texts(value: Any) -> list[str]:
+    """The items of an answer that is a list, each with its spellings between "|". Raises `NotText`."""
+    if not isinstance(value, list | tuple):
+        return answer_texts(value)
+    return ["|".join(spellings) for part in value if (spellings := answer_texts(part))]
+
+
 def answers_of(value: Any) -> list[str]:
-    """As `answer_texts`; none for what is no text."""
+    """Like `answer_texts`; empty for a value that is not text."""
     try:
         return answer_texts(value)
     except NotText:
@@ -151,7 +177,7 @@ def answers_of(value: Any) -> list[str]:
 
 
 def text_of(value: Any) -> str:
-    """As text; empty for what is no text."""
+    """The value as text; empty for a value that is not text."""
     try:
         return as_text(value)
     except NotText:
@@ -159,5 +185,5 @@ def text_of(value: Any) -> str:
 
 
 def first(columns: Mapping[str, Any], names: Sequence[str]) -> tuple[str, Any]:
-    """The first of `names` that is among the columns and has a value, and the value; ("", None) without one."""
+    """The first of `names` that is a column with a value, and that value; ("", None) if there is none."""
     return next(((name, columns[name]) for name in names if not is_missing(columns.get(name))), ("", None))

@@ -28,7 +28,7 @@ class Row(BaseModel):
 
     question: Text
     answer: Annotated[str, Field(max_length=LONGEST)] | None = None
-    """To be judged; without it the question is answered."""
+    """An answer to judge; without it the question is answered."""
     choices: Annotated[list[Text], Field(min_length=2, max_length=64)] | None = None
     context: Text | None = None
     """A passage to read, shown above the question."""
@@ -36,7 +36,7 @@ class Row(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_curation_reads_it(cls, values: Any) -> Any:
-        """Questions as messages, choices by letter and numbers, in the shapes that curation knows."""
+        """Read questions given as messages, choices by letter, and numbers in the shapes that curation reads."""
         if not isinstance(values, dict):
             return values
         values = _by_known_names(values)
@@ -50,19 +50,19 @@ class Row(BaseModel):
                 raise ValueError(str(error)) from None
         shape = recognised(_asking(values))
         context = values.get("context")
-        told = dict(values) | ({"context": None} if isinstance(context, str) and not context.strip() else {})
+        fields = dict(values) | ({"context": None} if isinstance(context, str) and not context.strip() else {})
         if "question" in shape:
-            told["question"] = as_text(shape["question"])
-        if "context" in shape and not told.get("context"):  # the system message of a conversation
-            told["context"] = shape["context"]
+            fields["question"] = as_text(shape["question"])
+        if "context" in shape and not fields.get("context"):  # the system message of a conversation
+            fields["context"] = shape["context"]
         if isinstance(values.get("choices"), dict | list):
-            told["choices"] = choice_texts(values["choices"])[0]
+            fields["choices"] = choice_texts(values["choices"])[0]
         if isinstance(values.get("answer"), int | float):
-            told["answer"] = as_text(values["answer"])
-        return told
+            fields["answer"] = as_text(values["answer"])
+        return fields
 
     @model_validator(mode="after")
-    def _one_or_the_other(self) -> Self:
+    def _answer_or_choices(self) -> Self:
         if self.answer is not None and self.choices is not None:
             raise ValueError("has an answer to judge and choices to answer with; give one of them")
         try:
@@ -100,7 +100,8 @@ def _is_asked(messages: Any) -> bool:
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
-    """Each line's number and value; empty lines are passed over. Raises `UserError` naming one that is no JSON."""
+    """The number and value of each line; empty lines are skipped. Raises `UserError` with the first line that is not
+    JSON."""
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")  # splitlines would also split at breaks within a text
     except (OSError, UnicodeDecodeError) as error:
@@ -114,7 +115,7 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
 
 
 def read_rows(file: Path) -> dict[int, Row]:
-    """By number of the line. Raises `UserError` naming the line and field of the first one that cannot be asked."""
+    """Rows by line number. Raises `UserError` with the line and field of the first row that cannot be asked."""
     rows = {}
     for number, value in json_lines(file):
         if not isinstance(value, dict):

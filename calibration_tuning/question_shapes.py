@@ -13,18 +13,21 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from calibration_tuning.choice_labels import (
+    ALIASES,
     answers_of,
     bare,
+    both_readings,
     choice_texts,
     first,
     is_letter,
     label_position,
-    names_others,
+    names_no_single_choice,
     raw_choices,
     text_of,
-    whole,
+    without_decimal,
 )
 from calibration_tuning.conversation import Messages, turns_of
+from calibration_tuning.grading.conclusion import boxed
 from calibration_tuning.grading.traces import without_trace
 from calibration_tuning.values import NotText, as_text, is_missing, parsed
 
@@ -42,40 +45,43 @@ LABEL = ("answerkey", "answer_idx", "answer_index", "answer_letter", "correct_an
 MARK = ("correct", "is_correct", "right", "label")
 """Columns that may say whether the answer is right: WikiQA, `label` of preference data; others."""
 LETTERED = ("", "option", "option_", "option ", "op", "choice", "choice_", "choice ")
-"""What stands before the letter of a column that holds one choice: A, B, C, D as in MMLU's files, opa as in MedMCQA."""
+"""Prefixes of columns that hold one choice each, before the letter: A, B, C, D in MMLU's files, opa in MedMCQA."""
 NUMBERED = ("option", "option_", "choice", "choice_")
 """What stands before the number of such a column."""
 _RESULT = re.compile(r"(?<!#)####\s*([^\s#][^\n#]*)\Z")
-"""What a solution of GSM8K comes to, on its last line."""
+"""The result of a GSM8K solution, on its last line."""
 
 
 class Misread(ValueError):
     """A row whose `field` cannot be understood, and why."""
 
-    def __init__(self, field: str, what: str, from_one: str | None = None) -> None:
-        super().__init__(what)
+    def __init__(self, field: str, message: str, one_based: str | None = None) -> None:
+        super().__init__(message)
         self.field = field
-        self.from_one = from_one
-        """The column whose number is one beyond the last position: its labels may count from 1."""
-        self.others: dict[str, Any] = {}
+        self.one_based = one_based
+        """The column whose number is one above the last position: its labels may count from 1."""
+        self.understood: dict[str, Any] = {}
         """The fields that are understood."""
 
 
 def recognised(row: Row, given: Collection[str] = ()) -> dict[str, Any]:
     """Those of question, context, choices, answer and aliases that the row has; a conversation has `earlier` turns too.
 
+    `readings`: the answer's column, and the right choice as its text and by its position, as it may be either.
     Raises `Misread`, but for the fields in `given`: they have templates.
     """
     columns = {str(name).strip().casefold(): value for name, value in reversed(list(row.items()))}
     if isinstance(question := columns.get("question"), Mapping):  # ARC as its authors publish it
         columns |= {"choices": question.get("choices"), "question": question.get("stem", question)}
+    elif "context" not in given and (body := text_of(columns.get("body"))) and text_of(question):  # SVAMP
+        columns["question"] = f"{body} {text_of(question)}"
     fields: dict[str, Any] = {}
-    for read in (_question, _choices, _answer):
+    for read in (_question, _choices, _answer, _aliases):
         try:
             fields |= read(columns, fields)
         except Misread as error:
             if error.field not in given:
-                error.others = fields
+                error.understood = fields
                 raise
     return fields
 
@@ -128,7 +134,7 @@ def _numbered(columns: Row) -> dict[str, Any]:
             texts = [*map(text_of, choices.values())]
             for name in (*ANSWER, *LABEL):
                 number = text_of(columns.get(name))
-                if number not in texts and whole(number) in map(str, range(len(texts) + 1)):
+                if number not in texts and without_decimal(number) in map(str, range(len(texts) + 1)):
                     raise Misread("answer", f"{name} {number} may count {', '.join(choices)} from 0 or from 1")
             return choices
     return {}
@@ -136,7 +142,7 @@ def _numbered(columns: Row) -> dict[str, Any]:
 
 def _answer(columns: Row, fields: Row) -> dict[str, Any]:
     name, answer = first(columns, ANSWER)
-    answer = _said(name, answer) if name else fields.get("answer")
+    answer = _answer_in(name, answer) if name else fields.get("answer")
     more: dict[str, Any] = {}
     spans = answer if isinstance(answer, list) else [answer]
     if text_of(columns.get("context")) and all(isinstance(span, Mapping) and "answer_start" in span for span in spans):
@@ -153,26 +159,39 @@ def _answer(columns: Row, fields: Row) -> dict[str, Any]:
 
     if choices and len(texts) < 2 and is_letter(text_of(answer)):
         raise Misread("answer", f"{text_of(answer)!r} is a letter, and the choices cannot be read")
+    if len(texts) > 1 and are_texts and _named(columns, texts, labels)[1] is None:
+        more["readings"] = (name, *both_readings(answer, texts, labels))
     answer = right(name or "answer", answer)
-    said = [*filter(None, answers_of(answer))]
+    texts_of_answer = [*filter(None, answers_of(answer))]
     for other in (other for other in GOLD if other in columns and other != name):
-        gold = [*filter(None, answers_of(right(other, _said(other, columns[other]))))]
-        if said and gold and not {*map(str.casefold, said)} & {*map(str.casefold, gold)}:
+        gold = [*filter(None, answers_of(right(other, _answer_in(other, columns[other]))))]
+        if texts_of_answer and gold and not {*map(str.casefold, texts_of_answer)} & {*map(str.casefold, gold)}:
             ways = f'{"label" if texts else "answer"}: "{{{{ {other} }}}}" or "{{{{ row.{name or "answer"} }}}}"'
-            raise Misread("answer", f"{said[0]!r} and {other} {gold[0]!r} are not the same; write {ways}")
-    for label in LABEL if isinstance(answer, list) and len(said) > 1 and not choices else ():
-        if label_position(columns.get(label), [], said) is not None:
+            raise Misread("answer", f"{texts_of_answer[0]!r} and {other} {gold[0]!r} are not the same; write {ways}")
+    for label in LABEL if isinstance(answer, list) and len(texts_of_answer) > 1 and not choices else ():
+        if label_position(columns.get(label), [], texts_of_answer) is not None:
             raise Misread("answer", f"{name} may be the choices of {label} {columns[label]}; write choices and label")
     for mark in (mark for mark in MARK if mark in columns):
-        text = whole(text_of(columns[mark])).casefold()
-        is_answer = {"no", "false", text} & {part.casefold() for part in (*said, *texts)}
-        if said and (text == "false" or (text == "0" and not texts)) and not is_answer:
+        text = without_decimal(text_of(columns[mark])).casefold()
+        is_answer = {"no", "false", text} & {part.casefold() for part in (*texts_of_answer, *texts)}
+        if texts_of_answer and (text == "false" or (text == "0" and not texts)) and not is_answer:
             raise Misread("answer", f"is marked as wrong ({mark}: {columns[mark]})")
     return more if answer is None else more | {"answer": answer}
 
 
-def _said(name: str, value: Any) -> Any:
-    """What a column of answers says, where a table holds it as text too; without a trace of reasoning."""
+def _aliases(columns: Row, fields: Row) -> dict[str, Any]:
+    """Further right answers, where another column than `aliases` holds them: MuSiQue, TruthfulQA."""
+    values = {name: parsed(columns.get(name)) for name in (*ALIASES, "correct_answers")}
+    if not isinstance(values["correct_answers"], list):  # it may count them
+        del values["correct_answers"]
+    known = {name: value for name, value in values.items() if not is_missing(value)}
+    if not {*known} - {"aliases"}:
+        return {}
+    return {"aliases": [value.split("|") if isinstance(value, str) else value for value in known.values()]}
+
+
+def _answer_in(name: str, value: Any) -> Any:
+    """The answer in a column, where a table may hold it as text, without a trace of reasoning."""
     structure = parsed(value)
     # [1, 2] may be an interval, and stays; of several answers it is two.
     is_list = isinstance(structure, list) and (name in ("answers", "possible_answers") or _holds_texts(structure))
@@ -194,14 +213,15 @@ def _holds_texts(values: Sequence[Any]) -> bool:
 
 
 def _without_working(answer: Any) -> Any:
-    """What a model that reasons or a solution of GSM8K comes to: no answer equals the whole."""
+    """The result of a text with reasoning, of a GSM8K solution or in a box: no answer equals the whole text."""
     if isinstance(answer, list):
         return [_without_working(part) for part in answer]
     if not isinstance(answer, str):
         return answer
     text = without_trace(answer)
     result = _RESULT.search(text.rstrip())
-    return result[1] if result else text
+    boxes = {content.strip() for _, _, content in boxed(text)}
+    return result[1] if result else boxes.pop() if len(boxes) == 1 else text
 
 
 def _chosen(
@@ -209,9 +229,9 @@ def _chosen(
 ) -> Any:
     """The right choice's text: by the answer, or by the column that names it. Raises `Misread` where these disagree."""
     name, named = _named(columns, texts, labels)
-    said = answers_of(answer)
-    text = said[0] if len(said) == 1 or isinstance(answer, bool) else ""
-    by_text = next((texts.index(part) for part in said if text and part in texts), None)
+    parts = answers_of(answer)
+    text = parts[0] if len(parts) == 1 or isinstance(answer, bool) else ""
+    by_text = next((texts.index(part) for part in parts if text and part in texts), None)
     by_label = label_position(text, labels, texts)
     if by_text is None and named is None and text in {*ascii_lowercase} - {*map(str.casefold, labels)}:
         return answer  # without labels "a" may be an answer
@@ -219,11 +239,11 @@ def _chosen(
     is_number = isinstance(answer, int | float) and not isinstance(answer, bool) and are_texts
     is_position = is_number and by_label is not None and (named is None or named != by_text)
     position = by_label if by_text is None or is_position else by_text
-    if position is None and whole(text) in ("-1", str(len(texts))):
-        from_one = source if whole(text) != "-1" else None
-        raise Misread("answer", f"{source} {text} is no position from 0 to {len(texts) - 1}, and no choice", from_one)
-    if position is None and (is_letter(text) or names_others(said, texts, labels)):
-        raise Misread("answer", f"{said[0] if text else said!r} names none or several of the {len(texts)} choices")
+    if position is None and without_decimal(text) in ("-1", str(len(texts))):
+        one_based = source if without_decimal(text) != "-1" else None
+        raise Misread("answer", f"{source} {text} is no position from 0 to {len(texts) - 1}, and no choice", one_based)
+    if position is None and (is_letter(text) or names_no_single_choice(parts, texts, labels)):
+        raise Misread("answer", f"{parts[0] if text else parts!r} names none or several of the {len(texts)} choices")
     if position is not None and named is not None and texts[position] != texts[named]:
         raise Misread("answer", f"{text!r} and {name} {columns[name]!r} are not the same choice")
     position = named if position is None else position
@@ -231,18 +251,19 @@ def _chosen(
 
 
 def _named(columns: Row, texts: Sequence[str], labels: Sequence[str]) -> tuple[str, int | None]:
-    """The column that names the right choice, and which it names. Raises `Misread` where two columns disagree."""
-    found: dict[str, int] = {}
+    """The column that names the right choice, and the choice's position. Raises `Misread` where two columns
+    disagree."""
+    positions: dict[str, int] = {}
     for name in (name for name in LABEL if name in columns):
         text = text_of(columns[name])
         position = label_position(text, labels, texts)
         if position is not None or (text and text in texts):
-            found[name] = texts.index(text) if position is None else position
-        elif whole(text) == str(len(texts)):
+            positions[name] = texts.index(text) if position is None else position
+        elif without_decimal(text) == str(len(texts)):
             raise Misread("answer", f"{name} {text} is no position from 0 to {len(texts) - 1}, and no choice", name)
-    if len({texts[position] for position in found.values()}) > 1:
-        raise Misread("answer", f"{' and '.join(f'{n} {columns[n]!r}' for n in found)} are not the same choice")
-    return next(iter(found.items()), ("", None))
+    if len({texts[position] for position in positions.values()}) > 1:
+        raise Misread("answer", f"{' and '.join(f'{n} {columns[n]!r}' for n in positions)} are not the same choice")
+    return next(iter(positions.items()), ("", None))
 
 
 def _is_conversation(value: Any) -> bool:

@@ -45,6 +45,8 @@ def as_text(value: Any) -> str:
             raise NotText("is binary data, not text") from None
     if isinstance(value, float):
         return _number(value)
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        value = value.date()  # a table holds dates as moments
     if value is ...:
         raise NotText('is "...", which stands for values that numpy left out')
     if not isinstance(value, str | int | Decimal | datetime.date | datetime.time):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
+from calibration_tuning.curated_set import curation_folder
 from calibration_tuning.records import SPLITS, FewShot, GradedAnswer, QueryExample, write_records
 from calibration_tuning.runs.checksums import write_sums
 from calibration_tuning.runs.files import fingerprint, whole_folder, write_json, write_text
@@ -26,6 +27,7 @@ from data_curation.code_version import check_set
 
 def curate(config: RunConfig, force: bool) -> None:
     if config.curated is not None:
+        curation_folder(config)
         print(f"curated: {config.curated} is used as it is")
         return
 
@@ -45,7 +47,7 @@ def curate(config: RunConfig, force: bool) -> None:
 
 @contextmanager
 def _alone(config: RunConfig) -> Iterator[None]:
-    """Hold the lock of all curations of this run, as they write one set, with whatever settings."""
+    """Hold the lock on this run's curation. All curations of a run write the same set, whatever their settings."""
     folder = config.run_dir / ".curation"
     lock = lock_folder(folder) if is_first_process() else None
     try:
@@ -120,11 +122,11 @@ def _write(
 
     prompt_format = load_prompt_format(config.model)
     assembled = curated(config, prompt_format, selection, graded)
-    gone = [*selection.dropped, *ungraded, *assembled.left_over]
-    record = manifest(config, inputs, prompt_format, selection, gone, graded, assembled, opinion)
+    drops = [*selection.dropped, *ungraded, *assembled.left_over]
+    record = manifest(config, inputs, prompt_format, selection, drops, graded, assembled, opinion)
     with whole_folder(config.curation_dir) as folder:
         write_set(folder, assembled.few_shot, assembled.rows)
-        write_text(folder / "dropped.jsonl", "".join(json.dumps(dataclasses.asdict(d)) + "\n" for d in gone))
+        write_text(folder / "dropped.jsonl", "".join(json.dumps(dataclasses.asdict(d)) + "\n" for d in drops))
         write_text(folder / "README.md", data_card(config, record, assembled.few_shot, assembled.rows))
         write_json(folder / "manifest.json", record)
         write_sums(folder)

@@ -32,8 +32,8 @@ def curated(
     """Graded answers with their splits, behind one block of demonstrations of the uncertainty query."""
     settings = config.curation
     training = {entry.source for entry in config.questions if entry.role == "train"}
-    block, left = take_query_block([row for row in graded if row.source in training], settings.query_few_shot)
-    examples, surplus = assign_splits(left, settings, config.seed)
+    block, candidates = take_query_block([row for row in graded if row.source in training], settings.query_few_shot)
+    examples, surplus = assign_splits(candidates, settings, config.seed)
     rows = [
         *examples,
         *(QueryExample(**row.model_dump(), split="evaluation") for row in graded if row.source not in training),
@@ -47,16 +47,16 @@ def curated(
         query=block,
         shown=shown_block(fitting, selection, settings.few_shot_by, prompt_format, longest),
     )
-    _check_sizes(config, left, examples, fitting)
-    accounted = {row.id for row in rows} | {row.id for row in surplus}
-    there = {row.id for row in fitting}
+    _check_sizes(config, candidates, examples, fitting)
+    placed_ids = {row.id for row in rows} | {row.id for row in surplus}
+    fitting_ids = {row.id for row in fitting}
     return Curated(
         few_shot,
         fitting,
         [
-            *(dropped(row, "query_demonstration") for row in graded if row.id not in accounted),
+            *(dropped(row, "query_demonstration") for row in graded if row.id not in placed_ids),
             *(dropped(row, "beyond_sizes") for row in surplus),
-            *(dropped(row, "too_long_for_query") for row in rows if row.id not in there),
+            *(dropped(row, "too_long_for_query") for row in rows if row.id not in fitting_ids),
         ],
     )
 

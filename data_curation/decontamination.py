@@ -17,16 +17,18 @@ Gram = tuple[str, ...]
 def decontaminate(
     train: Sequence[Question], evaluation: Sequence[Question], ngram: int, system_messages: Container[str] = ()
 ) -> tuple[list[Question], list[Dropped]]:
-    """`train` without the questions that share `ngram` words in a row with an evaluation question, passages included
-    (Brown et al. 2020, appendix C; a shorter evaluation question must occur whole), or that share a group with one, as
-    those do that are nearly equal or about the same passage. Words that a source puts into all its questions, and the
-    contexts in `system_messages`, are no overlap.
+    """Return `train` without its overlap with `evaluation`, and the questions that were dropped.
+
+    A training question overlaps if it shares `ngram` words in a row with an evaluation question, passages included
+    (Brown et al. 2020, appendix C). A shorter evaluation question must occur in full. A training question also overlaps
+    if it shares a group with an evaluation question: nearly equal questions and questions about the same passage do.
+    Words that a source puts into all its questions, and the contexts in `system_messages`, do not count.
     """
     if not evaluation:
         return list(train), []
     overlapping = _same_groups(train, evaluation) | _overlaps(train, evaluation, ngram, system_messages)
-    kept = [question for question in train if question.id not in overlapping]
-    return kept, [dropped(q, "in_evaluation_set", overlapping[q.id]) for q in train if q.id in overlapping]
+    separate = [question for question in train if question.id not in overlapping]
+    return separate, [dropped(q, "in_evaluation_set", overlapping[q.id]) for q in train if q.id in overlapping]
 
 
 def _same_groups(train: Sequence[Question], evaluation: Sequence[Question]) -> dict[str, str]:
@@ -40,8 +42,8 @@ def _overlaps(
     texts = [(question, _texts(question, system_messages)) for question in evaluation]
     forms = _forms(texts)
     index: dict[Gram, str] = {}
-    for question, own in texts:
-        for tokens in own:
+    for question, question_texts in texts:
+        for tokens in question_texts:
             size = min(ngram, len(tokens))
             if size >= min(SHORTEST_NGRAM, ngram):
                 for gram in _grams(tokens, size):
@@ -58,12 +60,12 @@ def _overlaps(
 
 
 def _forms(texts: Sequence[tuple[Question, list[list[str]]]]) -> dict[str, set[Gram]]:
-    """By source: the words in a row that belong to the form which it gives to all its questions."""
+    """By source: the word n-grams that belong to the form of all its questions."""
     groups: dict[str, dict[Gram, set[str]]] = defaultdict(lambda: defaultdict(set))
     everywhere: dict[str, set[str]] = defaultdict(set)
-    for question, own in texts:
+    for question, question_texts in texts:
         everywhere[question.source].add(question.group)
-        for tokens in own:
+        for tokens in question_texts:
             for gram in _grams(tokens, SHORTEST_NGRAM):
                 groups[question.source][gram].add(question.group)
     return {

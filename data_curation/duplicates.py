@@ -21,7 +21,7 @@ SHINGLE = 3
 PERMUTATIONS = 128
 # What a fifth of a source's questions (and at least ten) have in common is its form of asking, not what is asked.
 FORM_SHARE, FORM_LEAST = 0.2, 10
-# A context of fewer words is a label, and one that more than half of a source's questions have is its form of asking.
+# A context of fewer words is a label. A context that more than half of a source's questions have belongs to their form.
 PASSAGE_WORDS, PASSAGE_SHARE = 6, 0.5
 
 
@@ -91,19 +91,19 @@ def drop_duplicates(
     evaluation: Container[str] = (),
     system_messages: Container[str] = (),
 ) -> tuple[list[Question], list[Dropped]]:
-    """Keep the first of the questions that ask the same and have the same answer; those of the sources in `evaluation`
-    come first, so a copy elsewhere is the one that goes.
+    """Keep the first of the questions with the same text and the same answer.
 
-    What is nearly equal but has another answer (the same story with other numbers), another question about the same
-    passage, or the same group already, is another question; it joins the group, and so stays on one side of a split.
-    The contexts in `system_messages` are no passages.
+    Questions of the sources in `evaluation` come first, so their copies elsewhere are dropped. A nearly equal question
+    with another answer (the same story with other numbers), another question about the same passage, and a question of
+    the same group are kept. They join the group, so they stay on one side of a split. The contexts in `system_messages`
+    do not count as passages.
     """
-    gone: list[Dropped] = []
+    drops: list[Dropped] = []
     groups = DisjointSet()
 
     def drop(question: Question, reason: str, first: Question) -> None:
         crosses = first.source in evaluation and question.source not in evaluation
-        gone.append(dropped(question, "in_evaluation_set" if crosses else reason, first.id))
+        drops.append(dropped(question, "in_evaluation_set" if crosses else reason, first.id))
 
     contexts = _contexts(questions)
     passages = _passages(questions, {raw: text for raw, text in contexts.items() if raw not in system_messages})
@@ -128,22 +128,22 @@ def drop_duplicates(
         if any(question.background for question in unique):
             alone = _without_form([q.source for q in unique], [shingles(q.question) for q in unique])
         for i, j in near_duplicates(sets, threshold):
-            one, other = owners[i], owners[j]
-            if one is None or other is None:
+            group_i, group_j = owners[i], owners[j]
+            if group_i is None or group_j is None:
                 continue
-            groups.merge(one, other)
-            same_answer = j < len(unique) and answers[i] == answers[j] and one != other
+            groups.merge(group_i, group_j)
+            same_answer = j < len(unique) and answers[i] == answers[j] and group_i != group_j
             if same_answer and _alike(alone[i], alone[j], threshold) and not {i, j} & nearly:
                 nearly.add(j)
                 drop(unique[j], "near_duplicate", unique[i])
     first: dict[str, str] = {}  # name of each joined group, whatever the order in which it was joined
     names = {group: first.setdefault(groups[group], group) for group in groups}
-    kept = [
+    distinct = [
         q if names[q.group] == q.group else q.model_copy(update={"group": names[q.group]})
         for i, q in enumerate(unique)
         if i not in nearly
     ]
-    return kept, gone
+    return distinct, drops
 
 
 def _contexts(questions: Sequence[Question]) -> Contexts:
@@ -169,10 +169,11 @@ def _passages(questions: Sequence[Question], contexts: Contexts) -> set[str]:
 def _compared(
     questions: Sequence[Question], contexts: Contexts, passages: Container[str]
 ) -> tuple[list[frozenset[str]], list[str | None]]:
-    """The shingles of each question, then those of each context that questions share; and the group of each.
+    """The shingles of each question, then those of each context that several questions share; and the group of each.
 
-    A shared context is compared once, and its questions stand without it. Those of a passage are marked, so that they
-    meet no others. A context that is no passage has no group: what is like it has nothing to do with its questions.
+    A shared context is compared once, and its questions are compared without it. The shingles of questions about a
+    passage are marked, so that they match no other questions. A context that is not a passage has no group: a similar
+    text is unrelated to its questions.
     """
     below: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
@@ -180,16 +181,16 @@ def _compared(
             below[contexts[question.context]].append(question)
     shared = {text: members for text, members in below.items() if len(members) > 1}
     marks = {text: f"{number} " if text in passages else "" for number, text in enumerate(shared)}
-    own = [marks.get(contexts.get(question.context, "")) for question in questions]
+    question_marks = [marks.get(contexts.get(question.context, "")) for question in questions]
     texts = [
         f"{q.background.removesuffix(q.context or '') if mark is not None else q.background} {q.question}"
-        for q, mark in zip(questions, own, strict=True)
+        for q, mark in zip(questions, question_marks, strict=True)
     ]
     sets = _without_form(
         [*(q.source for q in questions), *(members[0].source for members in shared.values())],
         [shingles(text) for text in (*texts, *shared)],
     )
-    for i, mark in enumerate(own):
+    for i, mark in enumerate(question_marks):
         if mark:
             sets[i] = frozenset(mark + shingle for shingle in sets[i])
     owners = [members[0].group if text in passages else None for text, members in shared.items()]

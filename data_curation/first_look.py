@@ -69,14 +69,14 @@ def look_at_the_query(
         return
     mass = engine.answer_mass(block, fitting)
     if mass is not None:
-        said = mass_warning(mass, config.model)
+        warning = mass_warning(mass, config.model)
     else:
-        said = (
+        warning = (
             f"curation.engine.kind: {config.curation.engine.kind} does not tell how probable the query's two answers "
             "are; preflight and training look at it"
         )
-    if said is not None and is_first_process():
-        print(f"warning: {said}", file=sys.stderr)
+    if warning is not None and is_first_process():
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def made_up_block(demonstrations: Mapping[str, Sequence[Demonstration]], size: int) -> list[Demonstration]:

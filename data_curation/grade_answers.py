@@ -41,21 +41,21 @@ def grade_answers(
             )
             samples.setdefault(request.question.id, []).append(drawn)
     graded: list[GradedAnswer] = []
-    gone: list[Dropped] = []
+    drops: list[Dropped] = []
     for request in (request for request in requests if not request.sample):
         question, result = request.question, results[request.key]
         if isinstance(result, Failure):
-            gone.append(dropped(question, "no_answer", result.reason))
+            drops.append(dropped(question, "no_answer", result.reason))
         elif by_key[request.key][1] is None:
-            gone.append(dropped(question, "unreadable_verdict"))
+            drops.append(dropped(question, "unreadable_verdict"))
         else:
             answer, value = by_key[request.key]
             graded.append(_record(question, answer, value, samples.get(question.id, [])))
-    return graded, gone
+    return graded, drops
 
 
 def grade_pairs(config: RunConfig, pairs: Sequence[Pair], inputs: str) -> list[float | None]:
-    """Correctness of each (question, answer) by the question's own grader; None without a readable verdict."""
+    """Correctness of each (question, answer) by the question's grader; None without a readable verdict."""
     grades: list[float | None] = [None] * len(pairs)
     judged = [i for i, (question, _) in enumerate(pairs) if question.grader == "judge"]
     if judged and config.curation.judge is not None:
@@ -117,8 +117,8 @@ def second_grades(
 
 
 def agreement(graded: Sequence[GradedAnswer], second: Mapping[str, float | None]) -> dict[str, Any]:
-    """How far two graders agree, and Cohen's kappa (Cohen 1960), None where both give one verdict to all; in all, and
-    `by_grader` who came first."""
+    """Agreement of two graders and Cohen's kappa (Cohen 1960), overall and `by_grader` who graded first. Kappa is None
+    where both graders give the same verdict to all answers."""
     rows = [row for row in graded if row.id in second]
     graders = sorted({row.grader for row in rows})
     by_grader = {name: _agreement([row for row in rows if row.grader == name], second) for name in graders}
@@ -128,15 +128,15 @@ def agreement(graded: Sequence[GradedAnswer], second: Mapping[str, float | None]
 def _agreement(rows: Sequence[GradedAnswer], second: Mapping[str, float | None]) -> dict[str, Any]:
     from sklearn.metrics import cohen_kappa_score
 
-    both = [(row.correct >= 0.5, again >= 0.5) for row in rows if (again := second[row.id]) is not None]
-    first, other = [pair[0] for pair in both], [pair[1] for pair in both]
+    verdicts = [(row.correct >= 0.5, again >= 0.5) for row in rows if (again := second[row.id]) is not None]
+    first, other = [pair[0] for pair in verdicts], [pair[1] for pair in verdicts]
     return {
-        "n": len(both),
-        "unreadable": len(rows) - len(both),
-        "agreement": sum(a == b for a, b in both) / len(both) if both else None,
+        "n": len(verdicts),
+        "unreadable": len(rows) - len(verdicts),
+        "agreement": sum(a == b for a, b in verdicts) / len(verdicts) if verdicts else None,
         "kappa": float(cohen_kappa_score(first, other)) if len({*first, *other}) == 2 else None,
-        "correct_by_first": sum(first) / len(both) if both else None,
-        "correct_by_second": sum(other) / len(both) if both else None,
+        "correct_by_first": sum(first) / len(verdicts) if verdicts else None,
+        "correct_by_second": sum(other) / len(verdicts) if verdicts else None,
     }
 
 

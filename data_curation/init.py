@@ -22,6 +22,7 @@ from calibration_tuning.question_shapes import Misread, recognised
 from calibration_tuning.records import Question
 from calibration_tuning.runs.files import write_text
 from data_curation.duplicates import drop_duplicates
+from data_curation.passages import PASSAGES
 from data_curation.question_sets import CountFromOne, Loaded, load_questions, reference
 from data_curation.read_rows import READERS, Row, Unreadable, is_file_path, read_file
 from data_curation.selection import take_demonstrations
@@ -32,10 +33,9 @@ QUERY_SHOTS = 2
 FEWEST = 60
 """Questions below which no split says anything."""
 FEW_A_SUBJECT = 30
-"""Questions below which a subject cannot spare demonstrations of its own."""
+"""With fewer questions, a subject cannot spare demonstrations."""
 SHORT = 8
-"""Words up to which an answer can be compared with the right one letter by letter."""
-PASSAGES = ("context", "passage", "paragraph", "article", "document", "documents")
+"""Answers of up to this many words can be compared with the right answer letter by letter."""
 SHARES = {"test": 0.25, "calibration": 0.15, "validation": 0.075}
 DATA_COLUMN = "Column with the {} (default: found by its name)."
 
@@ -62,10 +62,10 @@ def main(
         target = folder / "run.yaml"
         if target.exists() and not force:
             raise UserError(f"{target}: already exists; name another folder, or overwrite it with --force")
-        text, said = first_config(folder, data, model, {"question": question, "answer": answer, "context": context})
+        text, summary = first_config(folder, data, model, {"question": question, "answer": answer, "context": context})
         folder.mkdir(parents=True, exist_ok=True)
         write_text(target, text)
-        print(said)
+        print(summary)
         print(f"{target}: read it, then run\n  calibration-tuning run {target}")
 
     with_errors(work, debug)
@@ -133,8 +133,8 @@ def few_shot_by(questions: Sequence[Question]) -> Any:
 def _count(loaded: Loaded) -> str:
     if not loaded.bad:
         return f"{loaded.rows} rows"
-    number, what = loaded.bad[0]
-    return f"{loaded.rows} rows, {len(loaded.bad)} of them left out (row {number}: {what})"
+    number, reason = loaded.bad[0]
+    return f"{loaded.rows} rows, {len(loaded.bad)} of them left out (row {number}: {reason})"
 
 
 def _checked(entry: dict[str, Any]) -> MixtureEntry:
@@ -174,7 +174,7 @@ def _recognised(row: Row) -> dict[str, Any]:
     try:
         return recognised(row)
     except Misread as error:
-        return error.others | {error.field: None}
+        return error.understood | {error.field: None}
 
 
 def _settings(

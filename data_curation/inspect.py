@@ -11,7 +11,7 @@ from rich.text import Text
 
 from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, run_command, with_errors
 from calibration_tuning.config.run import RunConfig, load_run_config
-from calibration_tuning.curated_set import CuratedSet
+from calibration_tuning.curated_set import CuratedSet, curation_folder
 from calibration_tuning.lm.prompts import PromptFormat, load_prompt_format
 from calibration_tuning.lm.shown_prompt import conversation, example_parts, legend, token_counts
 from calibration_tuning.records import FewShot, QueryExample
@@ -27,7 +27,7 @@ def show(rows: Sequence[QueryExample], few_shot: FewShot, prompt_format: PromptF
 
 
 def inspect(config: RunConfig, count: int) -> None:
-    curated = CuratedSet.read(config.curation_dir)
+    curated = CuratedSet.read(curation_folder(config))
     rows = curated.split("train")
     prompt_format = load_prompt_format(config.model)
     chosen = rows[:: max(1, len(rows) // count)][:count]

@@ -1,4 +1,5 @@
-"""A language model as grader. Its replies are kept in the user's cache; one that cannot be read is no verdict."""
+"""A language model as grader. Its replies are kept in the user's cache. A reply that cannot be read gives no
+verdict."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def judge(settings: JudgeSettings, pairs: Sequence[tuple[Question, str]], run: s
 
 
 class Replies(AnswerJournal):
-    """A judge's replies, kept for all runs, and its failures, kept for one call: the next may find the judge fixed."""
+    """A judge's replies, kept for all runs, and its failures, kept for this call only: the judge may work again next
+    time."""
 
     def __init__(self, folder: Path, run: str) -> None:
         super().__init__(folder, f"{run}-{process_index()}")
@@ -88,17 +90,17 @@ class Replies(AnswerJournal):
 
 
 def _too_long(settings: JudgeSettings, prompt_format: PromptFormat, requests: Sequence[Request]) -> set[str]:
-    """The keys of requests that the judge cannot read as a whole, with a warning."""
+    """The keys of requests that are too long for the judge, with a warning."""
     room = context_length(load_model_config(settings.model), prompt_format.tokenizer)
     room -= settings.max_new_tokens + prompt_format.trace_room + len(prompt_format.few_shot_ids([]))
-    found = {r.key for r in requests if len(prompt_format.question_ids(r.question)) > room}
-    if found and is_first_process():
+    too_long = {r.key for r in requests if len(prompt_format.question_ids(r.question)) > room}
+    if too_long and is_first_process():
         print(
-            f"warning: curation.judge: {len(found)} of {len(requests)} answers get no verdict, as with their questions "
-            "they are longer than the judge reads; choose one with a longer context",
+            f"warning: curation.judge: {len(too_long)} of {len(requests)} answers get no verdict, as with their "
+            "questions they are longer than the judge reads; choose one with a longer context",
             file=sys.stderr,
         )
-    return found
+    return too_long
 
 
 def _verdict(reply: object) -> float | None:

@@ -28,13 +28,13 @@ def manifest(
     inputs: Mapping[str, Any],
     prompt_format: PromptFormat,
     selection: Selection,
-    gone: Sequence[Dropped],
+    drops: Sequence[Dropped],
     graded: Sequence[GradedAnswer],
     assembled: Curated,
     agreement: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     rows = assembled.rows
-    answered, kept = (Counter(row.source for row in some) for some in (graded, rows))
+    answered, in_set = (Counter(row.source for row in listed) for listed in (graded, rows))
     return {
         "schema_version": SCHEMA_VERSION,
         "inputs_fingerprint": fingerprint(inputs),
@@ -44,10 +44,10 @@ def manifest(
         "questions": selection.read,
         "versions": {name: version(name) for name in ("calibration-tuning", "torch", "transformers", "datasets")},
         "counts": {
-            source: {**steps, "graded": answered[source], "kept": kept[source]}
+            source: {**steps, "graded": answered[source], "kept": in_set[source]}
             for source, steps in selection.counts.items()
         },
-        "dropped": _by_reason(gone),
+        "dropped": _by_reason(drops),
         "splits": {split: summary([row for row in rows if row.split == split]) for split in SPLITS},
         "topics": {topic: summary([r for r in rows if r.topic == topic]) for topic in sorted({r.topic for r in rows})},
         "base_rates": base_rates(config, graded, assembled),
@@ -83,10 +83,10 @@ def traces(rows: Sequence[GradedAnswer], most: int) -> dict[str, Any]:
 
 
 def base_rates(config: RunConfig, graded: Sequence[GradedAnswer], assembled: Curated) -> dict[str, Any]:
-    """How often the model is right by nature, by source, against the train split, which may have been thinned.
+    """The model's accuracy by source, and in the train split, which may have been thinned.
 
-    `log_odds_shift` is what has to be added to log-odds learnt on the train split to undo the thinning: logit of the
-    natural rate minus logit of the train split's; null where one of them is 0 or 1.
+    `log_odds_shift` must be added to log-odds learnt on the train split to undo the thinning: logit of the natural rate
+    minus logit of the train split's rate. Null where one of the rates is 0 or 1.
     """
     natural = {
         entry.source: summary([row for row in graded if row.source == entry.source]) for entry in config.questions
@@ -118,9 +118,9 @@ def _is_right(row: GradedAnswer, by: Any) -> bool:
     return choices[likeliest(choices, row.choice_logprobs or [], by)] in row.references
 
 
-def _by_reason(gone: Sequence[Dropped]) -> dict[str, dict[str, int]]:
+def _by_reason(drops: Sequence[Dropped]) -> dict[str, dict[str, int]]:
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in gone:
+    for row in drops:
         reasons[row.reason][row.source] += 1
     return {reason: dict(sorted(counts.items())) for reason, counts in sorted(reasons.items())}
 

@@ -8,7 +8,7 @@ import typer
 
 from calibration_tuning.command_line import ConfigArgument, DebugOption, OverridesArgument, run_command, with_errors
 from calibration_tuning.config.run import RunConfig, load_run_config
-from calibration_tuning.curated_set import CuratedSet
+from calibration_tuning.curated_set import CuratedSet, curation_folder
 from calibration_tuning.errors import RunError, UserError, reason
 from calibration_tuning.records import SPLITS
 
@@ -27,7 +27,7 @@ def publish(config: RunConfig, repo: str, public: bool) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError  # the latter of whichever client it uses
 
-    curated = CuratedSet.read(config.curation_dir)
+    curated = CuratedSet.read(curation_folder(config))
     api = HfApi()
     try:
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from calibration_tuning.choice_labels import TRUTH, answer_texts, choice_texts, is_letter, label_position, without_label
+from calibration_tuning.choice_labels import (
+    TRUTH,
+    answer_texts,
+    choice_texts,
+    is_letter,
+    item_texts,
+    label_position,
+    without_label,
+)
 from calibration_tuning.config.questions import MixtureEntry, QuestionSetSettings, last_part
 from calibration_tuning.config.templates import TemplateFailed, compiled, lone_expression
 from calibration_tuning.errors import UserError
@@ -22,9 +30,12 @@ from calibration_tuning.runs.files import fingerprint, sha256_file
 from calibration_tuning.values import NotText, as_text, is_missing, parsed
 from data_curation.embedded.arithmetic import arithmetic_rows
 from data_curation.embedded.build import FACTS
+from data_curation.number_answers import POSITIONS, NumberAnswers
+from data_curation.passages import names_column, unshown_passage
 from data_curation.read_rows import Row, Unreadable, arrow_rows, is_file_path, read_file
 
 EMBEDDED = "embedded:"
+NO_TABLE = "not a json, jsonl, csv, tsv or parquet file"
 COMPUTED = re.compile(r"""(?:[^-+*/%('"|]|'[^']*'|"[^"]*")*[-+*/%(]""")
 """The beginning of an expression with arithmetic or a call before any filter: `choices.label.index(answerKey)`."""
 HUB_ROWS = 1000
@@ -39,10 +50,10 @@ LONGEST_GROUP = 40  # a whole passage may be the key of a group, wherever it com
 class BadRow(Exception):
     """A row that cannot become a question: `field` of the set's settings, and what is wrong."""
 
-    def __init__(self, field: str, what: str, from_one: str | None = None) -> None:
-        super().__init__(f"{field}: {what}")
+    def __init__(self, field: str, reason: str, one_based: str | None = None) -> None:
+        super().__init__(f"{field}: {reason}")
         self.field = field
-        self.from_one = from_one
+        self.one_based = one_based
         """The label's template, if the labels count from 1."""
 
 
@@ -65,6 +76,8 @@ class Loaded:
     bad: list[tuple[int, str]] = field(default_factory=list)
     system_messages: set[str] = field(default_factory=set)
     """The contexts that are system messages of conversations."""
+    unshown: dict[str, int] = field(default_factory=dict)
+    """By column: how many questions do not show the passage in it."""
 
 
 def load_questions(settings: QuestionSetSettings, split: str | None) -> Loaded:
@@ -77,7 +90,9 @@ def load_questions(settings: QuestionSetSettings, split: str | None) -> Loaded:
     bad: list[tuple[int, str]] = []
     named: list[bool] = []
     system_messages: set[str] = set()
-    from_one: str | None = None
+    one_based: str | None = None
+    digits = NumberAnswers()
+    unshown: Counter[str] = Counter()
     number = -1
     for number, row in enumerate(_rows(settings, split)):
         if isinstance(row, Unreadable):
@@ -85,40 +100,53 @@ def load_questions(settings: QuestionSetSettings, split: str | None) -> Loaded:
             continue
         try:
             shape = _shape(settings, row)
-            own_id = _own_id(settings, row, shape)
-            questions.append(_rendered(settings, row, shape, own_id or str(number)))
+            given_id = _given_id(settings, row, shape)
+            questions.append(_rendered(settings, row, shape, given_id or str(number)))
         except BadRow as error:
             bad.append((number, str(error)))
-            from_one = from_one or error.from_one
+            one_based = one_based or error.one_based
         else:
-            named.append(bool(own_id))
+            named.append(bool(given_id))
+            if settings.label is None and is_default(settings, "answer"):
+                digits.note(shape, len(questions) - 1, number)
+            if column := unshown_passage(settings, row, questions[-1]):
+                unshown[column] += 1
             if settings.context is None and "earlier" in shape and (context := questions[-1].context):
                 system_messages.add(context)
-    if from_one and not any(q.choices and q.references[0] == q.choices[0] for q in questions):
-        raise CountFromOne(settings, from_one)
+    if one_based:
+        digits.kinds.add(POSITIONS)
+    settled = [*zip(digits.settled(questions), named, strict=True)]
+    questions = [question for question, _ in settled if question]
+    named = [is_given for question, is_given in settled if question]
+    bad = sorted([*bad, *digits.left_out()])
+    if one_based and not any(q.choices and q.references[0] == q.choices[0] for q in questions):
+        raise CountFromOne(settings, one_based)
     if not questions:
-        what = f"row {bad[0][0]}, {bad[0][1]}" if bad else "no rows"
-        raise UserError(f"questions.{settings.source}: none of {settings.path}'s {number + 1} rows is usable ({what})")
+        reason = f"row {bad[0][0]}, {bad[0][1]}" if bad else "no rows"
+        raise UserError(
+            f"questions.{settings.source}: none of {settings.path}'s {number + 1} rows is usable ({reason})"
+        )
     questions = _with_unique_ids(questions, named)
     if settings.subjects is not None:
         if missing := set(settings.subjects) - {q.subject for q in questions}:
             raise UserError(f"questions.{settings.source}.subjects: {sorted(missing)} not found in {settings.path}")
         questions = [q for q in questions if q.subject in settings.subjects]
-    return Loaded(questions, number + 1, bad, system_messages)
+    return Loaded(questions, number + 1, bad, system_messages, dict(unshown))
 
 
 def _with_unique_ids(questions: Sequence[Question], named: Sequence[bool]) -> list[Question]:
-    """Ids are keys of the journal and of recorded answers: a row without one (not `named`) takes none from another."""
-    own = {question.id for question, is_own in zip(questions, named, strict=True) if is_own}
-    taken: set[str] = set()
+    """Return the questions with unique ids, which are keys of the journal and of recorded answers. A row without an id
+    (not `named`) never takes the id of another row."""
+    given_ids = {question.id for question, is_given in zip(questions, named, strict=True) if is_given}
+    used: set[str] = set()
     numbers: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
     unique = []
-    for question, is_own in zip(questions, named, strict=True):
+    for question, is_given in zip(questions, named, strict=True):
         name = question.id
-        if name in taken or (name in own and not is_own):
+        if name in used or (name in given_ids and not is_given):
             names = (f"{question.id}+{again}" for again in numbers[question.id])
-            name = next(name for name in names if name not in taken and name not in own)
-        taken.add(name)
+            name = next(name for name in names if name not in used and name not in given_ids)
+        used.add(name)
         unique.append(question if name == question.id else question.model_copy(update={"id": name}))
     return unique
 
@@ -133,10 +161,10 @@ def local_file(settings: MixtureEntry) -> Path | None:
 def render_question(settings: QuestionSetSettings, row: Row, number: int) -> Question:
     """The question that a row means. Raises `BadRow`."""
     shape = _shape(settings, row)
-    return _rendered(settings, row, shape, _own_id(settings, row, shape) or str(number))
+    return _rendered(settings, row, shape, _given_id(settings, row, shape) or str(number))
 
 
-def _own_id(settings: QuestionSetSettings, row: Row, shape: Row) -> str:
+def _given_id(settings: QuestionSetSettings, row: Row, shape: Row) -> str:
     return _clean("id", _value(settings, row, shape, "id"))
 
 
@@ -177,16 +205,20 @@ def is_default(settings: QuestionSetSettings, name: str) -> bool:
 
 def _shape(settings: QuestionSetSettings, row: Row) -> dict[str, Any]:
     """What the row holds by the columns of well-known sets, for the fields without a template."""
-    given = [name for name in ("question", "answer") if not is_default(settings, name)]
+    given = [name for name in ("question", "context", "answer") if not is_default(settings, name)]
+    if any(str(column).strip().casefold() == "body" and names_column(settings, str(column)) for column in row):
+        given.append("context")  # SVAMP's body is where the template puts it
     try:
         return recognised(row, given if settings.label is None else [*given, "answer"])
     except Misread as error:
-        column = next((str(c) for c in row if str(c).strip().casefold() == error.from_one), None)
+        column = next((str(c) for c in row if str(c).strip().casefold() == error.one_based), None)
         raise BadRow(error.field, str(error), column and _less_one(reference(column), row[column])) from None
 
 
 def _rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row | Unreadable]:
     path = settings.path
+    if Path(path).is_file() and not is_file_path(path):
+        raise UserError(f"questions.{settings.source}.path: {path}: {NO_TABLE}")
     if is_file_path(path) and not Path(path).is_file():
         raise UserError(f"questions.{settings.source}.path: {path} does not exist")
     if path == "embedded:arithmetic":
@@ -219,7 +251,10 @@ def _hub_rows(settings: QuestionSetSettings, split: str | None) -> Iterator[Row 
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         reason = error.__cause__ or error
         first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
-        raise UserError(f"questions.{settings.source}.path: {settings.path} cannot be read ({first})") from None
+        # A name on the hub may have a dot too (org/set-v1.1).
+        is_like_a_file = bool(Path(settings.path).suffix)
+        what = f": {NO_TABLE}, and no data set that can be read" if is_like_a_file else " cannot be read"
+        raise UserError(f"questions.{settings.source}.path: {settings.path}{what} ({first})") from None
 
 
 def _earlier(shape: Row) -> list[Demonstration]:
@@ -310,10 +345,11 @@ def _labels_beside(row: Row, choices: list[str]) -> list[str]:
 def _references(
     settings: QuestionSetSettings, row: Row, shape: Row, choices: list[str] | None, labels: list[str]
 ) -> list[str]:
+    is_set = settings.grader == "set"
     if settings.label is not None:
         answers = [_labelled(settings.label, _value(settings, row, shape, "label"), choices, labels)]
     else:
-        answers = _texts("answer", _value(settings, row, shape, "answer"))
+        answers = _texts("answer", _value(settings, row, shape, "answer"), item_texts if is_set else answer_texts)
         if not answers or not all(answers):
             raise BadRow("answer", "is empty")
     answers = [without_label(answer, choices or [], labels) for answer in answers]
@@ -324,21 +360,21 @@ def _references(
         raise BadRow("answer", f"{answers[0]!r} is not a number, as the grader `numeric` needs")
     if settings.path.lower().removesuffix(".gz").endswith((".csv", ".tsv")) and settings.grader in WORD_FOR_WORD:
         answers += [text.removesuffix(".0") for text in answers if WHOLE_FLOAT.fullmatch(text)]
-        answers += [TRUTH[text] for text in answers if text in TRUTH]
-    return list(dict.fromkeys([*answers, *_aliases(_value(settings, row, shape, "aliases"))]))
+        answers += [TRUTH[text.capitalize()] for text in answers if text.capitalize() in TRUTH]
+    return list(dict.fromkeys([*answers, *_aliases(_value(settings, row, {} if is_set else shape, "aliases"))]))
 
 
 def _labelled(template: str, label: Any, choices: list[str] | None, labels: list[str]) -> str:
     if choices is None:
         raise BadRow("label", "the row has no choices for it to name")
-    # A number that is computed is a position; what stands in the row may be one of its own labels.
-    own = labels if isinstance(label, str) or not COMPUTED.match(lone_expression(template) or template) else ()
-    position = label_position(label, own, choices)
+    # A computed number is a position. A value that stands in the row may be one of the row's labels.
+    row_labels = labels if isinstance(label, str) or not COMPUTED.match(lone_expression(template) or template) else ()
+    position = label_position(label, row_labels, choices)
     if position is None:
         last = CHOICE_LETTERS[min(len(choices), len(CHOICE_LETTERS)) - 1]
         lone = lone_expression(template) if str(label) == str(len(choices)) else None
-        what = f"{label!r} is neither a letter A-{last} nor a position from 0"
-        raise BadRow("label", what, lone and _less_one(f"({lone})" if " " in lone else lone, label))
+        reason = f"{label!r} is neither a letter A-{last} nor a position from 0"
+        raise BadRow("label", reason, lone and _less_one(f"({lone})" if " " in lone else lone, label))
     return choices[position]
 
 
@@ -352,9 +388,9 @@ def reference(column: str) -> str:
     return column if re.fullmatch(r"[a-z_]\w*", column) else f"row[{column!r}]"
 
 
-def _texts(field: str, value: Any) -> list[str]:
+def _texts(field: str, value: Any, read: Callable[[Any], list[str]] = answer_texts) -> list[str]:
     try:
-        return answer_texts(value)
+        return read(value)
     except NotText as error:
         raise BadRow(field, str(error)) from None
 

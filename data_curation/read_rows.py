@@ -53,6 +53,13 @@ def is_file_path(path: str) -> bool:
 
 
 def _json_lines(file: IO[bytes]) -> Iterator[Row | Unreadable]:
+    """A JSON object a line; a file that is one JSON list is read as such."""
+    if (first := _beginning(file)).startswith(b"[") and b"{" in first:
+        try:
+            yield from map(_row, _parsed(file.read().decode("utf-8-sig")))
+            return
+        except (ValueError, RecursionError):
+            file.seek(0)
     for number, line in enumerate(file):
         if not line.strip():
             continue
@@ -74,18 +81,24 @@ def _json(file: IO[bytes]) -> Iterator[Row | Unreadable]:
         rows = table_rows(_parsed(file.read().decode("utf-8-sig")))
     except (ValueError, RecursionError):
         file.seek(0)
-        first = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()
-        file.seek(0)
-        if first.startswith(b"["):
+        if _beginning(file).startswith(b"["):
             raise
         yield from _json_lines(file)
         return
     yield from map(_row, rows)
 
 
+def _beginning(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    first = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()
+    file.seek(0)
+    return first
+
+
 def table_rows(value: Any) -> list[Any]:
     """The rows of a JSON value: a list; lists by column; pandas' orients `columns`, `index`, `split` and `table`; rows
-    under one name (`data`, or `rows` of the hub's viewer); the files of SQuAD and TriviaQA. Another object is a row.
+    under one name (`data`, `examples`, `rows` of the hub's viewer, the only one); the files of SQuAD and TriviaQA.
+    Another object is a row.
     """
     if isinstance(value, list):
         rows = value
@@ -93,7 +106,7 @@ def table_rows(value: Any) -> list[Any]:
         rows = [value]
     elif set(value) >= {"columns", "data"}:
         rows = [dict(zip(value["columns"], row, strict=True)) for row in value["data"]]
-    elif nested := next((value[name] for name in ("data", "Data", "rows") if _is_rows(value.get(name))), None):
+    elif nested := next((value[name] for name in _names_of_rows(value) if _is_rows(value.get(name))), None):
         rows = [part for row in nested for part in _nested_rows(row)]
     elif all(map(_is_column, value.values())) and len(set(map(len, value.values()))) == 1:
         rows = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
@@ -106,6 +119,11 @@ def table_rows(value: Any) -> list[Any]:
     else:
         rows = [value]
     return rows
+
+
+def _names_of_rows(value: dict[str, Any]) -> list[str]:
+    only = [name for name, part in value.items() if len(value) == 1 and _is_column(part)]
+    return ["data", "Data", "rows", "examples", *only]
 
 
 def _is_column(value: Any) -> bool:
@@ -158,7 +176,7 @@ def _separated(delimiter: str) -> Callable[[IO[bytes]], Iterator[Row | Unreadabl
         quoting: Any = csv.QUOTE_MINIMAL
         if delimiter == "\t" and _whole_rows(text, csv.QUOTE_MINIMAL) < _whole_rows(text, csv.QUOTE_NONE):
             quoting = csv.QUOTE_NONE
-        reader = _readable(csv.reader(text, delimiter=delimiter, quoting=quoting, strict=True))
+        reader = _readable(csv.reader(text, delimiter=_delimiter(text, delimiter), quoting=quoting, strict=True))
         names = [name.strip() for name in next(reader, [])]
         twice = sorted({name for name in names if name and names.count(name) > 1})
         for row in filter(None, reader):
@@ -172,6 +190,13 @@ def _separated(delimiter: str) -> Callable[[IO[bytes]], Iterator[Row | Unreadabl
                 yield dict(zip(names, map(unwrapped, row), strict=True))
 
     return rows
+
+
+def _delimiter(text: io.TextIOWrapper, delimiter: str) -> str:
+    """The semicolon, where Excel writes it: in countries whose decimal sign is the comma."""
+    header = text.readline()
+    text.seek(0)
+    return ";" if delimiter == "," and ";" in header and "," not in header else delimiter
 
 
 def _readable(reader: Any) -> Iterator[list[str]]:
@@ -239,6 +264,7 @@ def _as_python(value: Any, kind: Any) -> Any:
 
 READERS: dict[str, Callable[[IO[bytes]], Iterator[Row | Unreadable]]] = {
     "jsonl": _json_lines,
+    "ndjson": _json_lines,
     "json": _json,
     "csv": _separated(","),
     "tsv": _separated("\t"),

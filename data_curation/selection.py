@@ -19,7 +19,7 @@ from calibration_tuning.runs.files import fingerprint
 from calibration_tuning.runs.progress import progress
 from data_curation.decontamination import decontaminate
 from data_curation.duplicates import Dropped, drop_duplicates, dropped
-from data_curation.question_sets import Loaded, load_questions, local_file
+from data_curation.question_sets import Loaded, load_questions, local_file, reference
 
 Q = TypeVar("Q", bound=Question)
 CANDIDATES = 10
@@ -53,7 +53,7 @@ def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]]
     together, repeated = drop_duplicates([*read, *chain(*pools.values())], near, held_out, system_messages)
     pooled = {question.id for question in chain(*pools.values())}
     unique = [question for question in together if question.id not in pooled]
-    _note(selection, "distinct", unique, [gone for gone in repeated if gone.id not in pooled])
+    _note(selection, "distinct", unique, [drop for drop in repeated if drop.id not in pooled])
     evaluation = [question for question in unique if question.source in held_out]
     train = [question for question in unique if question.source not in held_out]
     train, contaminated = decontaminate(train, evaluation, ngram, system_messages)
@@ -66,7 +66,7 @@ def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]]
         separate[source] = decontaminate(_distinct(pool, originals, source), asked, ngram, system_messages)[0]
         if not separate[source]:
             print(f"warning: {source}: no demonstrations are left in its few-shot split", file=sys.stderr)
-    left = _demonstrations(config, selection, [*train, *evaluation], separate)
+    askable = _demonstrations(config, selection, [*train, *evaluation], separate)
 
     def in_context(question: Question) -> bool:
         return fits(question, selection.demonstrations.get(block_of(question, settings.few_shot_by), []))
@@ -76,10 +76,10 @@ def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]]
     wanted = sizes.total - sizes.train + round(settings.oversample * sizes.train) + 3 * settings.query_few_shot
     entries = [entry for entry in config.questions if entry.role == "train"]
     selection.asked, too_long = draw(
-        [q for q in left if q.source not in held_out], entries, wanted, config.seed, in_context
+        [q for q in askable if q.source not in held_out], entries, wanted, config.seed, in_context
     )
     for entry in (entry for entry in config.questions if entry.role == "evaluation"):
-        candidates = [question for question in left if question.source == entry.source]
+        candidates = [question for question in askable if question.source == entry.source]
         chosen, long = _in_turn(candidates, entry.count or len(candidates), config.seed, in_context)
         selection.evaluation += chosen
         too_long += long
@@ -94,7 +94,8 @@ def select(config: RunConfig, fits: Callable[[Question, Sequence[Demonstration]]
 
 
 def _read(config: RunConfig, selection: Selection, system_messages: set[str]) -> list[Question]:
-    """Those of a set in an order of their own, as of near-duplicates the first is kept. Adds to `system_messages`."""
+    """All questions, each set in an order that depends on the seed: of near-duplicates, the first is kept. Adds to
+    `system_messages`."""
     everything: list[Question] = []
     with progress(len(config.questions), "reading", "sets") as bar:
         for entry in config.questions:
@@ -118,16 +119,16 @@ def _demonstrations(
     """
     shots, by, seed = config.curation.answer_few_shot, config.curation.few_shot_by, config.seed
     shown: dict[str, list[Demonstration]] = {}
-    taken: set[str] = set()
+    used_groups: set[str] = set()
     for members in [[q for q in questions if q.source not in separate], *separate.values()]:
-        own, rest = take_demonstrations(members, shots, by, seed)
-        shown |= own
-        taken |= {question.group for question in members} - {question.group for question in rest}
-    left = [question for question in questions if question.group not in taken]
+        chosen, remaining = take_demonstrations(members, shots, by, seed)
+        shown |= chosen
+        used_groups |= {question.group for question in members} - {question.group for question in remaining}
+    askable = [question for question in questions if question.group not in used_groups]
     selection.demonstrations = {block: shown[block] for block in sorted(shown)}
-    asked = {question.id for question in left}
-    _note(selection, "askable", left, [dropped(q, "demonstration") for q in questions if q.id not in asked])
-    return left
+    asked = {question.id for question in askable}
+    _note(selection, "askable", askable, [dropped(q, "demonstration") for q in questions if q.id not in asked])
+    return askable
 
 
 def take_demonstrations(
@@ -209,11 +210,12 @@ def share_out(entries: Sequence[MixtureEntry], available: dict[str, int], total:
 
 
 def shuffled(questions: Sequence[Q], seed: int) -> list[Q]:
-    """An order that depends on the seed and on what the questions say, not on the order of the files or rows."""
+    """Return the questions in an order that depends on the seed and on their texts, not on the order of files or
+    rows."""
 
     def place(question: Q) -> tuple[bytes, str]:
-        said = f"{seed}\n{question.source}\n{question.shown}\n{question.references[0]}"
-        return hashlib.sha256(said.encode()).digest(), question.id
+        text = f"{seed}\n{question.source}\n{question.shown}\n{question.references[0]}"
+        return hashlib.sha256(text.encode()).digest(), question.id
 
     return sorted(questions, key=place)
 
@@ -221,7 +223,8 @@ def shuffled(questions: Sequence[Q], seed: int) -> list[Q]:
 def _in_turn(
     questions: Sequence[Question], count: int, seed: int, fits: Callable[[Question], bool]
 ) -> tuple[list[Question], list[Dropped]]:
-    """`count` questions that fit, one of each subject in turn until a subject runs out, and those passed over."""
+    """Return `count` questions that fit, and the questions that were passed over. Subjects take turns until they run
+    out."""
     subjects: dict[str, list[Question]] = defaultdict(list)
     for question in reversed(shuffled(questions, seed)):
         subjects[question.subject].append(question)
@@ -242,13 +245,13 @@ def _in_turn(
 
 
 def _few_shot_split(entry: MixtureEntry) -> str | None:
-    """The split that demonstrations come from, where that is another one than is asked."""
+    """The split that demonstrations come from, if it differs from the split that is asked."""
     split = entry.few_shot_split or entry.train_split
     return None if split == entry.split or local_file(entry) is not None else split
 
 
 def _few_shot_pools(config: RunConfig, system_messages: set[str]) -> dict[str, list[Question]]:
-    """By source: candidates for demonstrations from a split of their own. Adds to `system_messages`."""
+    """By source: candidates for demonstrations from a separate split. Adds to `system_messages`."""
     shots = config.curation.answer_few_shot
     pools: dict[str, list[Question]] = {}
     for entry in config.questions if shots else ():
@@ -268,10 +271,10 @@ def _few_shot_pools(config: RunConfig, system_messages: set[str]) -> dict[str, l
     return pools
 
 
-def _originals(kept: Sequence[Question], gone: Sequence[Dropped]) -> dict[str, Question]:
-    """By id: the question that is kept, in place of one that repeats it too."""
-    originals = {question.id: question for question in kept}
-    firsts = {repeated.id: repeated.detail or "" for repeated in gone}
+def _originals(questions: Sequence[Question], drops: Sequence[Dropped]) -> dict[str, Question]:
+    """By id: the kept question, for kept questions and for those that repeat them."""
+    originals = {question.id: question for question in questions}
+    firsts = {repeated.id: repeated.detail or "" for repeated in drops}
     for name in firsts:
         first = firsts[name]
         while first in firsts:
@@ -289,19 +292,26 @@ def _distinct(pool: Sequence[Question], originals: Mapping[str, Question], sourc
     return list(distinct.values())
 
 
-def _note(selection: Selection, step: str, left: Sequence[Question], gone: Sequence[Dropped]) -> None:
-    sizes = Counter(question.source for question in left)
+def _note(selection: Selection, step: str, questions: Sequence[Question], drops: Sequence[Dropped]) -> None:
+    sizes = Counter(question.source for question in questions)
     for source, counts in selection.counts.items():
         counts[step] = sizes[source]
-    selection.dropped += gone
+    selection.dropped += drops
 
 
 def _report_bad_rows(entry: MixtureEntry, loaded: Loaded, selection: Selection) -> None:
     selection.counts[entry.source] = {"rows": loaded.rows, "usable": len(loaded.questions)}
-    selection.dropped += [Dropped(entry.source, f"row {number}", "bad_row", what) for number, what in loaded.bad]
+    selection.dropped += [Dropped(entry.source, f"row {number}", "bad_row", reason) for number, reason in loaded.bad]
     if loaded.bad:
-        number, what = loaded.bad[0]
+        number, reason = loaded.bad[0]
         print(
-            f"warning: {entry.path}, row {number}, {what}; {len(loaded.bad):,} of {loaded.rows:,} rows are left out",
+            f"warning: {entry.path}, row {number}, {reason}; {len(loaded.bad):,} of {loaded.rows:,} rows are left out",
+            file=sys.stderr,
+        )
+    for column, count in loaded.unshown.items():
+        print(
+            f"warning: {entry.path}: {count:,} of {len(loaded.questions):,} questions do not show the column "
+            f'{column!r}; write context: "{{{{ {reference(column)} }}}}" under questions.{entry.source}, or context: '
+            "null if the questions are meant without it",
             file=sys.stderr,
         )

@@ -48,7 +48,7 @@ def planned(config: RunConfig, work: Path) -> Selection:
     work.mkdir(parents=True, exist_ok=True)
     if is_first_process():
         check_work(work)
-        if not _is_whole(path):
+        if not _is_complete(path):
             print("selecting questions", file=sys.stderr)
             selection = _ADAPTER.dump_json(select(config, prompt_fits(config)))
             write_text(path, f"{hashlib.sha256(selection).hexdigest()}\n{selection.decode()}")
@@ -56,8 +56,8 @@ def planned(config: RunConfig, work: Path) -> Selection:
     return _ADAPTER.validate_json(path.read_bytes().partition(b"\n")[2])
 
 
-def _is_whole(path: Path) -> bool:
-    """A plan that is damaged, or of another version, is made again from the settings and the question files."""
+def _is_complete(path: Path) -> bool:
+    """True if the file holds a selection that this version reads, undamaged. Otherwise it is made again."""
     if not path.is_file():
         return False
     digest, _, selection = path.read_bytes().partition(b"\n")

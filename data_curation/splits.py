@@ -20,14 +20,14 @@ Groups = Mapping[str, Sequence[GradedAnswer]]
 def assign_splits(
     rows: Sequence[GradedAnswer], settings: CurationSettings, seed: int
 ) -> tuple[list[QueryExample], list[GradedAnswer]]:
-    """Put whole groups on one side each; return the examples, and the rows that are left over.
+    """Assign whole groups to the splits. Return the examples, and the rows that are left over.
 
-    The test side is drawn first, stratified by topic alone. Its labels play no part: a draw that made its accuracy
-    equal to that of the calibration side would hide the error that a calibrator makes on new questions. The other
-    three sides are stratified by topic and correctness, so that a calibrator meets the base rates of training.
+    The test split is drawn first, stratified by topic alone. Its labels play no part: a draw that made its accuracy
+    equal to that of the calibration split would hide the error that a calibrator makes on new questions. The other
+    three splits are stratified by topic and correctness, so that a calibrator meets the base rates of training.
 
-    A group that fits on no side any more is left over, so a side may be short by less than a group. What was asked
-    beyond the sizes goes to the training side, which is then thinned to its size and to `correct_fraction`.
+    A group that fits into no split is left over, so a split may be short by less than a group. Answers beyond the sizes
+    go to the train split, which is then thinned to its size and to `correct_fraction`.
     """
     wanted: dict[Split, int] = {side: getattr(settings.sizes, side) for side in SIDES}
     wanted["train"] = max(wanted["train"], len(rows) - sum(wanted[side] for side in SIDES[1:]))
@@ -41,14 +41,14 @@ def assign_splits(
     sides: dict[str, Split] = {group: "test" for group, side in drawn.items() if side == "test"}
     sides |= place_groups(rest, {side: wanted[side] for side in FITTED}, lambda row: (row.topic, row.correct >= 0.5))
     train = [row for row in mixed if sides.get(row.group) == "train"]
-    kept = {row.id for row in thin(train, settings.sizes.train, settings.correct_fraction)}
+    train_ids = {row.id for row in thin(train, settings.sizes.train, settings.correct_fraction)}
     examples = [
         QueryExample(**row.model_dump(), split=sides[row.group])
         for row in mixed
-        if row.group in sides and (sides[row.group] != "train" or row.id in kept)
+        if row.group in sides and (sides[row.group] != "train" or row.id in train_ids)
     ]
-    there = {example.id for example in examples}
-    return examples, [row for row in mixed if row.id not in there]
+    example_ids = {example.id for example in examples}
+    return examples, [row for row in mixed if row.id not in example_ids]
 
 
 def place_groups(groups: Groups, sizes: Mapping[S, int], stratum: Callable[[GradedAnswer], Hashable]) -> dict[str, S]:
@@ -75,9 +75,9 @@ def place_groups(groups: Groups, sizes: Mapping[S, int], stratum: Callable[[Grad
 
 
 def thin(rows: Sequence[GradedAnswer], size: int, correct_fraction: float | None) -> list[GradedAnswer]:
-    """Choose at most `size` rows, `correct_fraction` of them correct; every topic gives the same part of what it has.
+    """Choose at most `size` rows, `correct_fraction` of them correct. Every topic gives the same part of its rows.
 
-    Where one kind runs short the other fills up, so that the size is kept and the fraction is missed.
+    If there are too few correct (or wrong) rows, the others fill up: the size is kept and the fraction is missed.
     """
     if correct_fraction is None:
         return list(rows[:size])
@@ -85,8 +85,8 @@ def thin(rows: Sequence[GradedAnswer], size: int, correct_fraction: float | None
     right, wrong = (
         _topics_alike([r for r in rows if (r.correct >= 0.5) == verdict], rows) for verdict in (True, False)
     )
-    taken = max(min(wanted, len(right)), size - len(wrong))
-    return [*right[:taken], *wrong[: size - taken]]
+    right_count = max(min(wanted, len(right)), size - len(wrong))
+    return [*right[:right_count], *wrong[: size - right_count]]
 
 
 def _topics_alike(members: Sequence[GradedAnswer], rows: Sequence[GradedAnswer]) -> list[GradedAnswer]:

@@ -76,8 +76,8 @@ def _ascii(name: str) -> str:
 
 
 def _row(set_name: str, subject: str, group: str, question: str, answer: str, aliases: list[str]) -> dict[str, str]:
-    kept = [a for a in dict.fromkeys(aliases) if a != answer]
-    return dict(zip(COLUMNS, (set_name, subject, group, question, answer, "|".join(kept)), strict=True))
+    alternatives = [a for a in dict.fromkeys(aliases) if a != answer]
+    return dict(zip(COLUMNS, (set_name, subject, group, question, answer, "|".join(alternatives)), strict=True))
 
 
 def country_rows(countries: dict[str, dict]) -> Iterator[dict[str, str]]:

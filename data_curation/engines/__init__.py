@@ -1,7 +1,7 @@
-"""What answers questions: a model in this process, vLLM, an OpenAI-compatible endpoint, or answers made before.
+"""Engines answer questions: a model in this process, vLLM, an OpenAI-compatible endpoint, or recorded answers.
 
-An engine has `batches(requests)`, the units of work, the same on every run, and `answer(batches)`, which yields
-answers as they are finished. A new engine is a function here that makes one, and a settings class beside the others.
+An engine has `batches(requests)`, the units of work, the same on every run, and `answer(batches)`, which yields answers
+as they are finished. To add an engine, write a function here that makes it, and a settings class beside the others.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 from calibration_tuning.errors import RunError
 from calibration_tuning.lm.chat_template import SWITCHES, ChatTemplate
 from calibration_tuning.lm.prompts import PromptFormat
-from data_curation.engines.endpoint_replies import REFUSED, NoAnswer, prompt_logprobs, said
+from data_curation.engines.endpoint_replies import REFUSED, NoAnswer, prompt_logprobs, server_words
 
 NEUTRAL: dict[str, Any] = {
     "top_p": 1.0,
@@ -70,23 +70,23 @@ class Endpoint:
         untaken = set(self._untaken)
         rejected = ""
         while True:
-            taken = {name: value for name, value in optional.items() if name not in untaken}
+            accepted = {name: value for name, value in optional.items() if name not in untaken}
             needed = {OLDER[name] if name in OLDER and name in untaken else name: body[name] for name in body}
             try:
-                content = await self._client.post(path, cast_to=bytes, body={**needed, **taken})
+                content = await self._client.post(path, cast_to=bytes, body={**needed, **accepted})
             except APIStatusError as error:
-                names = _blamed(error, [*taken, *(name for name in needed if name in OLDER)])
+                names = _blamed(error, [*accepted, *(name for name in needed if name in OLDER)])
                 if not names:
                     raise
                 untaken |= {*names}
-                rejected = rejected or self.told(error)
+                rejected = rejected or self.message_of(error)
                 continue
             self._learn(untaken - self._untaken, rejected)
             try:
-                return whole(json.loads(content))
+                return writable(json.loads(content))
             except (ValueError, RecursionError):
-                what = said(content.decode(errors="replace")) or "empty"
-                raise NoAnswer(f"the endpoint's reply is not of its protocol ({what})", lasting=False) from None
+                excerpt = server_words(content.decode(errors="replace")) or "empty"
+                raise NoAnswer(f"the endpoint's reply is not of its protocol ({excerpt})", lasting=False) from None
 
     def _learn(self, untaken: set[str], reason: str) -> None:
         self._untaken |= untaken
@@ -105,8 +105,8 @@ class Endpoint:
 
         ids = [*prompt, *tokens]
         refusals: list[APIStatusError] = []
-        for way in [self._scoring] if self._scoring else SCORING:
-            body = {"model": model, "prompt": ids, "max_tokens": 1, "temperature": 0.0, **SCORING[way]}
+        for method in [self._scoring] if self._scoring else SCORING:
+            body = {"model": model, "prompt": ids, "max_tokens": 1, "temperature": 0.0, **SCORING[method]}
             try:
                 reply = await self.post("/completions", body)
             except APIStatusError as error:
@@ -116,16 +116,16 @@ class Endpoint:
                 continue
             read = prompt_logprobs(reply, ids, len(tokens))
             if read is not None:
-                self._scoring = way
+                self._scoring = method
                 self._check_same_tokens(tokens, read[1])
                 return read[0]
         # A prompt that is too long is refused either way, and says nothing about what the server offers.
         all_refused = len(refusals) == len(SCORING) and not any(re.search("echo|logprobs", _body(e)) for e in refusals)
         if refusals and (self._scoring or all_refused):
             raise refusals[0]
-        told = f" ({self.told(refusals[0])})" if refusals else ""
+        reason = f" ({self.message_of(refusals[0])})" if refusals else ""
         raise RunError(
-            f"{self.name} gives no log-probabilities of a prompt{told}, which style cloze needs; use "
+            f"{self.name} gives no log-probabilities of a prompt{reason}, which style cloze needs; use "
             "an endpoint that does (vllm serve), the engine transformers or vllm, or style choice"
         )
 
@@ -138,22 +138,26 @@ class Endpoint:
                 "model.path must be the model that the endpoint serves"
             )
 
-    def told(self, error: Any) -> str:
-        """What the server said, as `shown` has it."""
-        return self.shown(whole(said(error.body if error.body else error.response.text) or "without a word"))
+    def message_of(self, error: Any) -> str:
+        """The server's message in an error, in the form of `excerpt`."""
+        return self.excerpt(
+            writable(server_words(error.body if error.body else error.response.text) or "without a word")
+        )
 
-    def shown(self, text: str) -> str:
-        """The beginning of a text, without the key: the key goes first, as a part of it would no longer be found."""
+    def excerpt(self, text: str) -> str:
+        """The beginning of a text, with the API key masked. The key is masked before the text is cut, because a part of
+        it would not be recognised."""
         return (text.replace(self._key, "***") if self._key else text)[:LONGEST_SHOWN]
 
 
-def whole(value: Any) -> Any:
-    """Parsed JSON whose texts fit into a file: half of a surrogate pair, which no file can hold, is a question mark."""
+def writable(value: Any) -> Any:
+    """Parsed JSON whose texts can be written to a file. Half of a surrogate pair, which no file can hold, becomes a
+    question mark."""
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, list):
-        return [whole(part) for part in value]
-    return {whole(key): whole(part) for key, part in value.items()} if isinstance(value, dict) else value
+        return [writable(part) for part in value]
+    return {writable(key): writable(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _body(error: Any) -> str:

@@ -40,8 +40,8 @@ class Written:
     """The reasoning; None for a reply without one. Empty where the server keeps it to itself."""
 
 
-def said(body: Any) -> str:
-    """A server's own words in an error's body, in one line; the whole body where they are nowhere to be seen."""
+def server_words(body: Any) -> str:
+    """The message in a server's error body, in one line; the whole body if it has no message."""
     return " ".join(_words(body, depth=0).split())
 
 
@@ -70,21 +70,21 @@ def first_choice(body: Any) -> dict[str, Any]:
         problem = body.get("error") or (isinstance(choice, dict) and choice.get("error"))
         if problem:
             code = problem.get("code") if isinstance(problem, dict) else None
-            raise NoAnswer(f"the endpoint replies with an error ({said(problem)})", lasting=code in REFUSED)
+            raise NoAnswer(f"the endpoint replies with an error ({server_words(problem)})", lasting=code in REFUSED)
         if isinstance(choice, dict):
             return choice
     raise _foreign(body)
 
 
 def _foreign(body: Any) -> NoAnswer:
-    return NoAnswer(f"the endpoint's reply is not of its protocol ({said(body) or 'empty'})", lasting=False)
+    return NoAnswer(f"the endpoint's reply is not of its protocol ({server_words(body) or 'empty'})", lasting=False)
 
 
 def written_answer(body: Any) -> Written:
-    """The answer of a reply of `/completions` or `/chat/completions`.
+    """The answer in a reply of `/completions` or `/chat/completions`.
 
-    Raises `NoAnswer`: an error, a refusal, a call of a tool, an answer that a content filter cut, one that is empty
-    because the tokens ran out, reasoning without an answer, parts that are no text.
+    Raises `NoAnswer` for an error, a refusal, a tool call, an answer that a content filter cut, an answer that is empty
+    because the tokens ran out, reasoning without an answer, and parts that are not text.
     """
     choice = first_choice(body)
     message = choice.get("message", choice)
@@ -99,8 +99,8 @@ def written_answer(body: Any) -> Written:
         trace = trace or trace_of(text)
         text = without_trace(text)
     if not (text or "").strip() and choice.get("finish_reason") == "length":
-        what = "all tokens went into reasoning" if trace is not None else "the tokens ran out before it"
-        raise NoAnswer(f"the answer is empty ({what}: finish_reason length); raise max_new_tokens", lasting=True)
+        cause = "all tokens went into reasoning" if trace is not None else "the tokens ran out before it"
+        raise NoAnswer(f"the answer is empty ({cause}: finish_reason length); raise max_new_tokens", lasting=True)
     if trace is not None and not (text or "").strip():
         raise NoAnswer("the model reasons, but gives no answer", lasting=True)
     if text is None:
@@ -118,12 +118,14 @@ def _check_is_answer(choice: dict[str, Any], message: dict[str, Any]) -> None:
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     refusal = message.get("refusal") or next((part["refusal"] for part in parts if part.get("refusal")), None)
     if refusal:
-        raise NoAnswer(f"the model refuses ({said(refusal)})", lasting=True)
+        raise NoAnswer(f"the model refuses ({server_words(refusal)})", lasting=True)
     calls = message.get("tool_calls") or message.get("function_call")
     if calls:
         call = calls[0] if isinstance(calls, list) else calls
         function = call.get("function", call) if isinstance(call, dict) else {}
-        raise NoAnswer(f"the model calls the tool {said(function.get('name'))} instead of answering", lasting=True)
+        raise NoAnswer(
+            f"the model calls the tool {server_words(function.get('name'))} instead of answering", lasting=True
+        )
     if choice.get("finish_reason") == "content_filter":
         raise NoAnswer("the endpoint's content filter cut the answer (finish_reason content_filter)", lasting=True)
 
@@ -135,15 +137,15 @@ def _text_of(content: Any) -> tuple[str | None, set[str]]:
     if not isinstance(content, list) or not all(isinstance(part, str | dict) for part in content):
         raise _foreign(content)
     texts: list[str] = []
-    others: set[str] = set()
+    other_kinds: set[str] = set()
     for part in content:
         text = part if isinstance(part, str) else part.get("text")
         kind = "text" if isinstance(part, str) else str(part.get("type"))
         if kind in ("text", "output_text") and isinstance(text, str):
             texts.append(text)
         else:
-            others.add(kind)
-    return "".join(texts) if texts else None, others
+            other_kinds.add(kind)
+    return "".join(texts) if texts else None, other_kinds
 
 
 def _token_logprobs(given: Any) -> tuple[list[str], list[float]]:

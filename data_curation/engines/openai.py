@@ -20,8 +20,8 @@ from data_curation.engines.endpoint_calls import Endpoint
 from data_curation.engines.endpoint_replies import REFUSED, NoAnswer, Written, written_answer
 
 GIVE_UP = 8
-"""After this many requests in a row with neither an answer nor a refusal (or one per worker, if there are more), the
-run stops: the endpoint is down. If it ends with this many refusals and not one answer, the settings are wrong."""
+"""After this many requests in a row with neither an answer nor a refusal (or as many as there are workers, if more),
+the run stops: the endpoint is down. If a run ends with this many refusals and no answer, the settings are wrong."""
 
 # Statuses that say something is wrong with the settings, not with one question.
 WRONG_SETTINGS = {401: "the key is not accepted", 403: "access is denied", 404: "not found there"}
@@ -61,24 +61,24 @@ class OpenAI:
         Raises `RunError` where every further request would fail as well (wrong key, unknown model, no server, no
         log-probabilities of given choices).
         """
-        done: queue.Queue[list[Finished] | BaseException | None] = queue.Queue()
+        finished: queue.Queue[list[Finished] | BaseException | None] = queue.Queue()
 
         def work() -> None:
             try:
-                asyncio.run(self._all([request for batch in batches for request in batch], done))
-                done.put(None)
+                asyncio.run(self._all([request for batch in batches for request in batch], finished))
+                finished.put(None)
             except BaseExceptionGroup as group:
-                done.put(group.exceptions[0])
+                finished.put(group.exceptions[0])
             except BaseException as error:  # raised again below, in the caller's thread
-                done.put(error)
+                finished.put(error)
 
         threading.Thread(target=work, daemon=True).start()
-        while (item := done.get()) is not None:
+        while (item := finished.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
 
-    async def _all(self, requests: list[Request], done: queue.Queue[Any]) -> None:
+    async def _all(self, requests: list[Request], finished: queue.Queue[Any]) -> None:
         settings = self._settings
         waiting = iter(requests)
         in_a_row = 0
@@ -99,7 +99,7 @@ class OpenAI:
                     answer = await self._one(endpoint, request)
                     if isinstance(answer, Answer):
                         in_a_row, answered = 0, True
-                        done.put([(request, answer), *refused])
+                        finished.put([(request, answer), *refused])
                         refused.clear()
                     elif answer.lasting:
                         in_a_row = 0
@@ -107,7 +107,7 @@ class OpenAI:
                         refused.append((request, answer))
                     else:
                         in_a_row += 1
-                        done.put([(request, answer)])
+                        finished.put([(request, answer)])
                         if in_a_row >= max(settings.concurrency, GIVE_UP):
                             raise RunError(
                                 f"{name} no longer answers: {answer.reason}, {in_a_row} "
@@ -122,7 +122,7 @@ class OpenAI:
                 f"{name} answers none of {len(requests)} requests: "
                 f"{refused[0][1].reason}; fix the settings or the endpoint, then run the same command again"
             )
-        done.put(refused)
+        finished.put(refused)
 
     async def _one(self, endpoint: Endpoint, request: Request) -> Answer | Failure:
         errors = self._openai
@@ -130,23 +130,23 @@ class OpenAI:
         try:
             return await (self._chosen if cloze else self._written)(endpoint, request)
         except NoAnswer as error:
-            return Failure(endpoint.shown(str(error)), error.lasting)
+            return Failure(endpoint.excerpt(str(error)), error.lasting)
         except errors.APITimeoutError:
             return Failure(f"no reply within {self._settings.timeout:g} s, {self._tries} times", lasting=False)
         except errors.APIConnectionError as error:
             return Failure(f"no connection ({error.__cause__ or error}), {self._tries} times", lasting=False)
         except errors.APIStatusError as error:
-            told = endpoint.told(error)
+            reason = endpoint.message_of(error)
             if error.status_code in WRONG_SETTINGS:
                 needed = "; style cloze needs /completions" if cloze and error.status_code == 404 else ""
                 raise RunError(
                     f"{endpoint.name} replies {error.status_code}, "
-                    f"{WRONG_SETTINGS[error.status_code]} ({told}); check base_url, served_model and the environment "
+                    f"{WRONG_SETTINGS[error.status_code]} ({reason}); check base_url, served_model and the environment "
                     f"variable {self._settings.api_key_env}{needed}"
                 ) from None
             if error.status_code in REFUSED:
-                return Failure(f"the endpoint refuses it ({told})", lasting=True)
-            return Failure(f"the endpoint replies {error.status_code} ({told})", lasting=False)
+                return Failure(f"the endpoint refuses it ({reason})", lasting=True)
+            return Failure(f"the endpoint replies {error.status_code} ({reason})", lasting=False)
 
     @property
     def _tries(self) -> int:
@@ -194,7 +194,8 @@ class OpenAI:
         if len(ids) > room:  # what a short trace left of its room, or a server that knows no limit by this name
             answer = str(prompt_format.tokenizer.decode(ids[:room])).strip()
             ids = prompt_format.answer_ids(answer)[:room]
-        # One by one, as another split can have the same length; tokenizers differ in whether they show leading spaces.
+        # Token by token, as another split can have the same length; tokenizers differ in whether they show leading
+        # spaces.
         ours = [str(prompt_format.tokenizer.decode([token])).lstrip(" ") for token in ids]
         # Servers count the reasoning's tokens in; the answer's are then the last that are the same as ours.
         last = len(written.tokens) - len(ids)

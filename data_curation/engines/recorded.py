@@ -33,7 +33,7 @@ class Recorded:
     own file, or that with the set's name before it (`support/17`), as in records.
 
     Raises `UserError` naming file, row and field for rows that cannot be used, and an id that two sets have. A question
-    that has no row fails.
+    that has no row fails; a file without a row for any question is refused.
     """
 
     def __init__(self, settings: RecordedEngine, job: Job) -> None:
@@ -59,6 +59,11 @@ class Recorded:
                 )
 
     def batches(self, requests: Sequence[Request]) -> list[list[Request]]:
+        if not any(map(self._of, requests)):
+            ids = dict.fromkeys(request.question.id for request in requests)
+            raise UserError(
+                f"{self._path}: has answers for 0 of {len(ids)} questions (their ids are such as {next(iter(ids))})"
+            )
         return [list(requests[start : start + BATCH]) for start in range(0, len(requests), BATCH)]
 
     def answer_mass(self, block: Sequence[int], sequences: Sequence[Sequence[int]]) -> None:

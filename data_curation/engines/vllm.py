@@ -38,7 +38,7 @@ class Vllm:
             ) from None
         self._vllm: Any = vllm
         self._job = job
-        with _own_gpus(settings.tensor_parallel_size, job.where):
+        with _gpus_of_process(settings.tensor_parallel_size, job.where):
             self._llm = vllm.LLM(
                 model=resolve_model_path(job.model.path),
                 revision=job.model.revision,
@@ -62,7 +62,8 @@ class Vllm:
     def answer(self, batches: Iterable[list[Request]]) -> Iterator[list[Finished]]:
         for batch in batches:
             prompts = {request.key: self._prompts(request) for request in batch}
-            # One prompt that is too long would fail the whole call. There must be room for one token after it.
+            # A single prompt that is too long would make the whole call fail. There must be room for one token after
+            # it.
             longest = self._longest - self._job.prompt_format.trace_room
             fitting = [request for request in batch if max(map(len, prompts[request.key])) < longest]
             traces = self._traces([request for request in fitting if request.question.style != "cloze"], prompts)
@@ -124,7 +125,7 @@ class Vllm:
         """Of a text that ends like an answer, or with `until`."""
         prompt_format = self._job.prompt_format
         end = until or prompt_format.stop_text(multiline)
-        # A number of the request's own, so that a sampled answer does not depend on what else is asked.
+        # Each request has its own random seed, so that a sampled answer does not depend on the other requests.
         seed = int(uniforms(request, self._job.seed)[0] * 2**31)
         return self._vllm.SamplingParams(
             temperature=self._job.temperature if request.sample else 0.0,
@@ -179,12 +180,12 @@ def _logprobs(steps: Any, token_ids: Sequence[int]) -> list[float]:
 
 
 @contextmanager
-def _own_gpus(count: int, where: str) -> Iterator[None]:
-    """Where torchrun or accelerate started several processes, vLLM gets GPUs for each of them alone.
+def _gpus_of_process(count: int, where: str) -> Iterator[None]:
+    """If torchrun or accelerate started several processes, each of them gets GPUs of its own for vLLM.
 
-    vLLM's own way (`external_launcher`) keeps all processes in step, so that one with fewer questions, or one that
-    resumes after an interruption, would wait for ever. Here each starts a vLLM that knows of no other: in a child
-    process, as this one may already belong to a process group.
+    vLLM's way (`external_launcher`) keeps all processes in step, so a process with fewer questions, or one that resumes
+    after an interruption, would wait for ever. Here each process starts an independent vLLM, in a child process,
+    because it may already belong to a process group itself.
     """
     if process_count() == 1:
         yield

@@ -10,7 +10,7 @@ from data_curation.engines.endpoint_replies import (
     NoAnswer,
     Written,
     prompt_logprobs,
-    said,
+    server_words,
     written_answer,
 )
 
@@ -151,14 +151,14 @@ def test_log_probabilities_in_no_known_form(logprobs: Any) -> None:
     ],
 )
 def test_what_a_server_said(body: Any, words: str) -> None:
-    assert said(body) == words
+    assert server_words(body) == words
 
 
 def test_an_error_within_errors_without_end() -> None:
     body: Any = "deep"
     for _ in range(500):
         body = {"error": [body]}
-    assert said(body) == "..."
+    assert server_words(body) == "..."
 
 
 PROMPT = [5, 6, 7]

@@ -315,6 +315,8 @@ def test_csv_keeps_words_that_look_like_missing_values(tmp_path: Path) -> None:
         ("q.csv", b'question,answer\na,b\n"c,d\ne,f\n', "cannot be read as csv"),
         ("q.parquet", b"PAR1 no parquet", "cannot be read as parquet"),
         ("q.jsonl.gz", b"no gzip", "cannot be read as jsonl"),
+        ("q.yaml", b"- {question: a}", r"path: .*q\.yaml: not a json, jsonl, csv, tsv or parquet file$"),
+        ("q", b"question,answer\na,b\n", r"path: .*q: not a json, jsonl, csv, tsv or parquet file$"),
         (
             "q.jsonl.gz",
             gzip.compress(b'{"question": "a", "answer": "b"}\n' * 5000, mtime=0)[:60],

@@ -156,6 +156,15 @@ def test_files_that_cannot_be_read(tiny: Any, tmp_path: Path, name: str, what: s
         recorded(tiny[1], tmp_path / name)
 
 
+def test_answers_to_other_questions_are_refused(tiny: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [GOOD])
+    where, who = ask("Where?"), ask("Who?")
+    assert recorded(tiny[1], path).batches([where, who]) == [[where, who]]
+    message = rf"{path}: has answers for 0 of 1 questions \(their ids are such as Where\?\)"
+    with pytest.raises(UserError, match=message):
+        recorded(tiny[1], path).batches([where, ask("Where?", sample=1)])
+
+
 def test_ids_may_be_those_of_the_questions_own_file(tiny: Any, tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.jsonl", [{"id": 1, "answer": "a"}, {"id": "x/2", "answer": "b"}, {"id": 2, "answer": "c"}]

@@ -259,6 +259,20 @@ def test_bad_rows_are_counted_listed_and_said(tmp_path: Path, capsys: pytest.Cap
     assert found.counts["a"]["usable"] == 40
 
 
+def test_a_passage_that_is_not_shown_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{**row, "passage": "It says so."} for row in TRAIN])
+    selected(run(tmp_path, [{"path": path}]))
+    said = (
+        f"warning: {path}: {len(TRAIN)} of {len(TRAIN)} questions do not show the column 'passage'; write context: "
+        '"{{ passage }}" under questions.a, or context: null if the questions are meant without it\n'
+    )
+    assert capsys.readouterr().err.count(said) == 1
+    selected(
+        run(tmp_path, [{"path": path, "context": "{{ passage }}"}, {"path": path, "source": "b", "context": None}])
+    )
+    assert "passage" not in capsys.readouterr().err
+
+
 def test_questions_over_the_context_are_listed_said_and_made_up_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

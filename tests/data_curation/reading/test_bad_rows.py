@@ -107,6 +107,8 @@ def test_missing_values_and_binary_text_of_tables(tmp_path: Path) -> None:
         (7, pa.int8(), "7"),
         (Decimal("1.50"), pa.decimal128(5, 2), "1.50"),
         (datetime.date(1969, 7, 20), pa.date32(), "1969-07-20"),
+        (datetime.datetime(1969, 7, 20), pa.timestamp("ns"), "1969-07-20"),
+        (datetime.datetime(1969, 7, 20, 20, 17), pa.timestamp("us"), "1969-07-20 20:17:00"),
         ("x", pa.dictionary(pa.int8(), pa.string()), "x"),
     ],
 )

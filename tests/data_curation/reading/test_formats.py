@@ -31,6 +31,9 @@ COLUMNS = {name: [row[name] for row in ROWS] for name in ("question", "answer")}
         {"columns": ["question", "answer"], "index": [0, 1], "data": [list(row.values()) for row in ROWS]},
         {"schema": {"fields": []}, "data": ROWS},
         {"version": "1.0", "data": ROWS},
+        {"examples": ROWS},
+        {"name": "n", "examples": ROWS},
+        {"train": ROWS},
         {"rows": [{"row_idx": i, "row": row, "truncated_cells": []} for i, row in enumerate(ROWS)]},
         {"Version": 1.0, "Data": [{"Question": r["question"], "Answer": {"Value": r["answer"]}} for r in ROWS]},
         {
@@ -281,3 +284,32 @@ def test_a_map_of_choices_and_one_that_names_a_key_twice(tmp_path: Path) -> None
     loaded = load(tmp_path / "q.parquet", style="choice", grader="choice")
     assert [(q.choices, q.references) for q in loaded.questions] == [(["lime", "plum"], ["plum"])]
     assert loaded.bad == [(1, "a map names 'A' twice")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("q.ndjson", "".join(json.dumps(row) + "\n" for row in ROWS)),
+        ("q.jsonl", json.dumps(ROWS)),
+        ("q.jsonl", "\n" + json.dumps(ROWS, indent=2)),
+        ("q.csv", "question;answer\nWho?;me\nWhere?;here\n"),
+    ],
+)
+def test_rows_in_an_unexpected_writing(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert [(q.question, q.references) for q in load(tmp_path / name).questions] == [
+        ("Who?", ["me"]),
+        ("Where?", ["here"]),
+    ]
+
+
+def test_a_semicolon_within_a_header_with_commas_separates_nothing(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text("question,answer,a;b\nWho; when?,me;us,x\n")
+    (question,) = load(tmp_path / "q.csv").questions
+    assert (question.question, question.references) == ("Who; when?", ["me;us"])
+
+
+@pytest.mark.parametrize(("written", "reference"), [("TRUE", "yes"), ("True", "yes"), ("FALSE", "no"), ("false", "no")])
+def test_truth_as_tables_write_it(tmp_path: Path, written: str, reference: str) -> None:
+    (tmp_path / "q.csv").write_text(f"question,answer\nIs it?,{written}\nWho?,TRUEST\n")
+    assert [q.references for q in load(tmp_path / "q.csv").questions] == [[written, reference], ["TRUEST"]]

@@ -117,7 +117,11 @@ READ: list[tuple[dict[str, Any], list[str] | None, list[str]]] = [
     (ASKED | {"answer": 72.0, "ground_truth": "72"}, None, ["72"]),
     (ASKED | {"answer": "Paris", "target": "", "best_answer": None}, None, ["Paris"]),
     (ASKED | {"answer": "x", "output": "what a model said"}, None, ["x"]),
-    (ASKED | {"best_answer": "No", "correct_answers": ["No", "Nope"], "incorrect_answers": ["Yes"]}, None, ["No"]),
+    (
+        ASKED | {"best_answer": "No", "correct_answers": ["No", "Nope"], "incorrect_answers": ["Yes"]},
+        None,
+        ["No", "Nope"],
+    ),
     (ASKED | {"answer": "The lake is deep.", "label": 1}, None, ["The lake is deep."]),
     (ASKED | {"answer": "no", "label": 0}, None, ["no"]),
     (ASKED | {"answer": "0", "label": 0}, None, ["0"]),
@@ -262,6 +266,10 @@ def test_a_data_set_that_does_not_match_its_card_is_named(monkeypatch: pytest.Mo
     monkeypatch.setattr("datasets.load_dataset", refuse)
     with pytest.raises(UserError, match=r"questions\.set\.path: org/set cannot be read \(\[\{'expected': 1"):
         load(Path("org/set"))
+    no_table = "not a json, jsonl, csv, tsv or parquet file, and no data set that can be read"
+    for path in ("a.yaml", "data/a.xlsx"):
+        with pytest.raises(UserError, match=rf"questions\.set\.path: {path}: {no_table} \(\[\{{'expected': 1"):
+            load(Path(path))
 
 
 def test_templates_of_choices_with_labels(tmp_path: Path) -> None:

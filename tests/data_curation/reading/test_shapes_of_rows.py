@@ -100,8 +100,8 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, list[str] | None, list[str]]]
         ("1 + 1?", ["2", "3", "4"], ["2"]),
     ),
     "a choice written as text": (
-        {"question": "1 + 1?", "choices": ["2", "3", "4"], "answer": "2"},
-        ("1 + 1?", ["2", "3", "4"], ["2"]),
+        {"question": "1 + 3?", "choices": ["2", "3", "4"], "answer": "4"},
+        ("1 + 3?", ["2", "3", "4"], ["4"]),
     ),
     "numbers to choose from": (
         {"question": "1 + 1?", "choices": [1, 2, 3], "answer": 2},
