@@ -30,6 +30,8 @@ BENCHMARKS = {
     "judge": "how far a judge model agrees with hand-labelled grades, beside exact and fuzzy",
     "readout_fit": "the probe of 10,000 answers of a 7B model, on principal components and on all of the states",
     "result_tables": "the tables of docs/results.md, out of evaluated runs",
+    "loaded_answers": "right answers and confidence of a loaded checkpoint that writes its answers itself",
+    "claims": "how well confidences of claims tell right from wrong, on texts of known claims",
     "readouts": "what each part of the stacked readout is worth, by the number of calibration answers",
     "methods": "training methods and objectives on one curated set (hours)",
 }
@@ -49,10 +51,10 @@ SPEED = (
 def main(arguments: list[str]) -> int:
     name, *options = arguments or ["--help"]
     if name == "all":
-        return max(run(one, options) for one in SPEED)
+        return max(run(benchmark, options) for benchmark in SPEED)
     if name in BENCHMARKS:
         return run(name, options)
-    print(__doc__, *(f"  {one:<18} {what}" for one, what in BENCHMARKS.items()), sep="\n")
+    print(__doc__, *(f"  {benchmark:<18} {description}" for benchmark, description in BENCHMARKS.items()), sep="\n")
     return 0 if name in ("-h", "--help") else 2
 
 

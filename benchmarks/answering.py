@@ -51,13 +51,13 @@ def main(
 
     def ours() -> list[str]:
         batches = answerer.batches(requests_for(asked, "source", max_new_tokens))
-        found = {r.question.id: a.text for group in answerer.answer(batches) for r, a in group}
-        return [found[question.id] for question in asked]
+        answer_of = {r.question.id: a.text for group in answerer.answer(batches) for r, a in group}
+        return [answer_of[question.id] for question in asked]
 
     def plain() -> list[str]:
         block = prompt_format.few_shot_ids(blocks[entry.source])
         stops = prompt_format.stop_ids()
-        found: list[list[int]] = []
+        generated: list[list[int]] = []
         for start in range(0, len(asked), batch_size):
             rows = [[*block, *prompt_format.question_ids(q)] for q in asked[start : start + batch_size]]
             input_ids, mask = (t.to(loaded.device) for t in left_pad(rows))
@@ -69,8 +69,8 @@ def main(
                 eos_token_id=stops,
                 pad_token_id=tokenizer.pad_token_id,
             )
-            found += output[:, input_ids.shape[1] :].tolist()
-        ends = (next((ids[:i] for i, token in enumerate(ids) if token in stops), ids) for ids in found)
+            generated += output[:, input_ids.shape[1] :].tolist()
+        ends = (next((ids[:i] for i, token in enumerate(ids) if token in stops), ids) for ids in generated)
         return [str(tokenizer.decode(ids)).strip() for ids in ends]
 
     ways = {OURS: ours, "model.generate": plain}
@@ -87,24 +87,24 @@ def main(
         requests = requests_for(asked, "source", max_new_tokens)
         ways[VLLM] = by_vllm(Job(settings, prompt_format, blocks), requests)
 
-    def kept(name: str) -> Callable[[], None]:
+    def recorded(name: str) -> Callable[[], None]:
         return lambda: answers.__setitem__(name, ways[name]())
 
-    found = paired({name: kept(name) for name in ways}, pairs)
+    timings = paired({name: recorded(name) for name in ways}, pairs)
     if vllm:
-        found[VLLM].peak = None  # it has a process of its own
+        timings[VLLM].peak = None  # it has a process of its own
     block = len(prompt_format.few_shot_ids(blocks[entry.source]))
-    others = [package for package, is_timed in {"lm_eval": harness, "vllm": vllm}.items() if is_timed]
+    packages = [package for package, is_timed in {"lm_eval": harness, "vllm": vllm}.items() if is_timed]
     print(
-        f"{machine('transformers', *others)}; {model}, float32, {len(asked)} questions, "
+        f"{machine('transformers', *packages)}; {model}, float32, {len(asked)} questions, "
         f"{shots}-shot ({block} tokens shared), batches of {batch_size}\n"
     )
-    speed = {name: f"{len(asked) / one.median:.1f}" for name, one in found.items()}
+    speed = {name: f"{len(asked) / timing.median:.1f}" for name, timing in timings.items()}
     same = {
-        name: f"{sum(a == b for a, b in zip(own, answers[OURS], strict=True))} of {len(asked)}"
-        for name, own in answers.items()
+        name: f"{sum(a == b for a, b in zip(texts, answers[OURS], strict=True))} of {len(asked)}"
+        for name, texts in answers.items()
     }
-    print(table(found, OURS, **{"answers/s": speed, "same answers": same}))
+    print(table(timings, OURS, **{"answers/s": speed, "same answers": same}))
 
 
 def by_harness(

@@ -48,31 +48,31 @@ def main(
     generator = np.random.default_rng(0)
     offered = [[q.references[0], *generator.choice(countries, choices - 1).tolist()] for q in asked]
     rows = [prompt_format.question_ids(question) for question in asked]
-    continuations = [[prompt_format.answer_ids(choice) for choice in own] for own in offered]
+    continuations = [[prompt_format.answer_ids(choice) for choice in offers] for offers in offered]
     scores: dict[str, list[list[float]]] = {}
 
     def ours() -> None:
         with torch.no_grad():
             prefix = encode_prefix(model, prompt_format.few_shot_ids(block))
-        found: dict[int, list[float]] = {}
+        logprobs: dict[int, list[float]] = {}
         for batch in by_length(list(map(len, rows)), batch_size):
-            taken = [rows[i] for i in batch], [continuations[i] for i in batch]
-            for i, own in zip(batch, continuation_logprobs(model, prefix, *taken), strict=True):
-                found[i] = [sum(tokens) for tokens in own]
-        scores[OURS] = [found[i] for i in range(len(rows))]
+            inputs = [rows[i] for i in batch], [continuations[i] for i in batch]
+            for i, continued in zip(batch, continuation_logprobs(model, prefix, *inputs), strict=True):
+                logprobs[i] = [sum(tokens) for tokens in continued]
+        scores[OURS] = [logprobs[i] for i in range(len(rows))]
 
     prompts = [prompt_format.answer_text(block, question) for question in asked]
     harness = by_harness(model, tokenizer, prompts, offered, batch_size * choices)
     ways = {OURS: ours, HARNESS: lambda: scores.__setitem__(HARNESS, harness())}
-    found = paired(ways, pairs)
+    timings = paired(ways, pairs)
     off = np.abs(np.array(scores[OURS]) - np.array(scores[HARNESS])).max()
     print(
         f"{machine('transformers', 'lm_eval')}; {MODEL}, float32, {len(asked)} questions of {choices} choices, "
         f"{shots}-shot ({len(prompt_format.few_shot_ids(block))} tokens shared), {batch_size * choices} at a time"
     )
     print(f"log-likelihoods differ by {off:.1e} at most\n")
-    speed = {name: f"{len(asked) * choices / one.median:.1f}" for name, one in found.items()}
-    print(table(found, OURS, **{"choices/s": speed}))
+    speed = {name: f"{len(asked) * choices / timing.median:.1f}" for name, timing in timings.items()}
+    print(table(timings, OURS, **{"choices/s": speed}))
 
 
 def by_harness(
@@ -82,7 +82,7 @@ def by_harness(
     from lm_eval.models.huggingface import HFLM
 
     hf = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)  # type: ignore[arg-type]
-    pairs = [(prompt, f" {choice}") for prompt, own in zip(prompts, offered, strict=True) for choice in own]
+    pairs = [(prompt, f" {choice}") for prompt, offers in zip(prompts, offered, strict=True) for choice in offers]
 
     def run() -> list[list[float]]:
         requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]

@@ -31,7 +31,7 @@ SHOWN = ("brier", "nll", "auroc", "aurc", "prr", "accuracy", "brier_resolution")
 NOISE, MORE_NOISE = 0.6, 1.2
 """Of a confidence, in log-odds: of the first two, and of the third."""
 FEW = 20
-"""A cell is left empty where fewer than one in so many data sets have an interval."""
+"""A cell is left empty if fewer than 1 in this many data sets have an interval."""
 SHARED_LUCK = 0.3
 """Latent correlation of two answers of one group, given how difficult they are."""
 
@@ -72,8 +72,8 @@ def main(
             for n in counts:
                 shares, known = np.zeros((3, len(SHOWN))), np.zeros((3, len(SHOWN)))
                 for seed in range(repeats):
-                    found = outcomes(design, n, seed, truth)
-                    shares, known = shares + np.nan_to_num(found), known + ~np.isnan(found)
+                    outcome = outcomes(design, n, seed, truth)
+                    shares, known = shares + np.nan_to_num(outcome), known + ~np.isnan(outcome)
                     bar.update(1)
                 for rows, share, count in zip(tables.values(), shares, known, strict=True):
                     cells = (f"{x / k:.2f}" if k >= repeats / FEW else "" for x, k in zip(share, count, strict=True))

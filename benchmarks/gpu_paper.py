@@ -57,7 +57,7 @@ class Way:
     """A `Way` is a way of training: how rows are laid out, and how often the reference is read."""
 
     layout: dict[str, Any]
-    kept: bool
+    keeps_reference: bool
     batch_size: int = 32
     checkpointed: bool = False
 
@@ -66,12 +66,12 @@ PADDED = {"kind": "padded", "shared_block": True}
 REPEATED = {"kind": "padded", "shared_block": False}
 PACKED = {"kind": "packed", "shared_block": True}
 WAYS = {
-    "padded": Way(PADDED, kept=False),
-    "padded, reference kept": Way(PADDED, kept=True),
-    "packed": Way(PACKED, kept=False),
-    "packed, reference kept": Way(PACKED, kept=True),
-    "the same, 128 examples a step": Way(PACKED, kept=True, batch_size=128),
-    "FSDP2: padded, block in every row": Way(REPEATED, kept=False),
+    "padded": Way(PADDED, keeps_reference=False),
+    "padded, reference kept": Way(PADDED, keeps_reference=True),
+    "packed": Way(PACKED, keeps_reference=False),
+    "packed, reference kept": Way(PACKED, keeps_reference=True),
+    "the same, 128 examples a step": Way(PACKED, keeps_reference=True, batch_size=128),
+    "FSDP2: padded, block in every row": Way(REPEATED, keeps_reference=False),
 }
 
 
@@ -111,7 +111,7 @@ def _is_view(function: Any) -> bool:
 
 @dataclass(frozen=True)
 class Step:
-    """A `Step` says what one GPU does in one step of a way."""
+    """What one GPU does in a step of a way."""
 
     kernels: float
     flops: float
@@ -137,7 +137,7 @@ def main(model: str = "meta-llama/Llama-2-7b-hf", gpu: list[str] = ["a100-80gb",
 
 
 def count_step(shape: Any, way: Way, device: str, gpus: list[str]) -> Step:
-    """Return what a step of `way` asks of one GPU, scaled from two and three layers to the depth of `shape`."""
+    """Count the work of a step of `way` on one GPU, scaled from two and three layers to the depth of `shape`."""
     layout = Layout(block=list(range(100, 300)), query_length=QUERY, **way.layout)
     examples = made_examples(way.batch_size)
     shares = [share[0] for share in layout.rounds(examples, TOKENS, GPU_COUNT)]
@@ -145,10 +145,10 @@ def count_step(shape: Any, way: Way, device: str, gpus: list[str]) -> Step:
     tokens = sum(batch["input_ids"].numel() + len(batch["prefix_ids"]) for batch in passes)
     two, three = (count_layers(shape, layers, passes, way, device) for layers in (2, 3))
     deeper = shape.num_hidden_layers - 2
-    if way.kept:  # one reading of each answer, over all epochs, in passes that are filled up
-        many = made_examples(256)
-        filled = layout.rounds(many, TOKENS, 1)[0][0]
-        batch = layout.batch([many[i] for i in filled], 1.0, 0)
+    if way.keeps_reference:  # one reading of each answer, over all epochs, in passes that are filled up
+        drawn = made_examples(256)
+        filled = layout.rounds(drawn, TOKENS, 1)[0][0]
+        batch = layout.batch([drawn[i] for i in filled], 1.0, 0)
         share = way.batch_size / GPU_COUNT / len(filled) / EPOCHS
         once = [count_layers(shape, layers, [batch], way, device, reference_only=True) for layers in (2, 3)]
     else:
@@ -191,7 +191,7 @@ def made_examples(count: int) -> list[Example]:
 def count_layers(
     shape: Any, layers: int, passes: list[Batch], way: Way, device: str, reference_only: bool = False
 ) -> Counts:
-    """Count the passes of one GPU with a model of so many layers, on fake tensors."""
+    """Count the passes of one GPU with a model of `layers` layers, on fake tensors."""
     values = shape.to_dict() | {"num_hidden_layers": layers, "layer_types": None}
     lora = LoraConfig(r=8, lora_alpha=32, lora_dropout=0.1, target_modules=["q_proj", "v_proj"])
     with torch.device("meta"):
@@ -204,10 +204,10 @@ def count_layers(
         for batch in passes
     ]
     with fake:
-        if way.kept and not reference_only:
+        if way.keeps_reference and not reference_only:
             for batch in on_device:
-                kept = (len(batch["answer_ids"]), shape.hidden_size)
-                batch["reference"] = torch.empty(kept, dtype=torch.bfloat16, device=device)
+                states_size = (len(batch["answer_ids"]), shape.hidden_size)
+                batch["reference"] = torch.empty(states_size, dtype=torch.bfloat16, device=device)
         elif not reference_only:
             with torch.autocast(device, torch.bfloat16):
                 model(on_device[0], reference_only=True)  # its block is read once in the training
@@ -224,8 +224,8 @@ def count_layers(
 def put_on_fake_device(model: QueryModel, fake: FakeTensorMode, device: str) -> None:
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            made = torch.nn.Parameter(faked(parameter.detach(), fake, device), parameter.requires_grad)
-            module._parameters[name] = made
+            replacement = torch.nn.Parameter(faked(parameter.detach(), fake, device), parameter.requires_grad)
+            module._parameters[name] = replacement
         for name, buffer in module.named_buffers(recurse=False):
             module._buffers[name] = faked(buffer, fake, device)
 

@@ -199,23 +199,23 @@ def slips(word: str, draw: random.Random) -> dict[str, str]:
     double = [i for i in range(1, len(word) - 1) if word[i] == word[i + 1]]
     swap = [i for i in inner if word[i] != word[i + 1]]
     vowel = [i for i in range(3, len(word) - 4) if word[i] in "aeiou"]
-    made = {}
+    misspelt = {}
     if double:
         i = draw.choice(double)
-        made["a doubled letter once"] = word[:i] + word[i + 1 :]
+        misspelt["a doubled letter once"] = word[:i] + word[i + 1 :]
     if swap:
         i = draw.choice(swap)
-        made["two letters changed round"] = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+        misspelt["two letters changed round"] = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
         i = draw.choice(swap)
-        made["a letter twice"] = word[: i + 1] + word[i:]
-        made["a letter left out"] = word[:i] + word[i + 1 :]
-        made["any other letter"] = (
+        misspelt["a letter twice"] = word[: i + 1] + word[i:]
+        misspelt["a letter left out"] = word[:i] + word[i + 1 :]
+        misspelt["any other letter"] = (
             word[:i] + draw.choice([c for c in "abcdefghijklmnoprstuvwxyz" if c != word[i]]) + word[i + 1 :]
         )
     if vowel:
         i = draw.choice(vowel)
-        made["another vowel"] = word[:i] + draw.choice([c for c in "aeiou" if c != word[i]]) + word[i + 1 :]
-    return made
+        misspelt["another vowel"] = word[:i] + draw.choice([c for c in "aeiou" if c != word[i]]) + word[i + 1 :]
+    return misspelt
 
 
 def list_cases(rows: Iterable[Row]) -> Iterator[Case]:

@@ -33,7 +33,7 @@ def main(
     evaluate_up_to: Annotated[int, typer.Option(help="Larger sets are curated and trained on only.")] = 5000,
     plot: Annotated[Path | None, typer.Option(help="Draw it into this file.")] = None,
 ) -> None:
-    found: dict[int, dict[str, tuple[float, float]]] = {}
+    measurements: dict[int, dict[str, tuple[float, float]]] = {}
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -41,14 +41,14 @@ def main(
         for size in examples or SIZES:
             config = prepared(folder / str(size), folder / "model", size)
             stages = STAGES if size <= evaluate_up_to else STAGES[:2]
-            found[size] = {stage: measured(stage, config) for stage in stages}
-            cells = [f"{seconds:.0f} s, {peak:,.0f} MiB" for seconds, peak in found[size].values()]
+            measurements[size] = {stage: measured(stage, config) for stage in stages}
+            cells = [f"{seconds:.0f} s, {peak:,.0f} MiB" for seconds, peak in measurements[size].values()]
             rows.append([f"{size:,}", *cells, *[""] * (len(STAGES) - len(stages))])
             print(f"{size:,}: {cells}", file=sys.stderr)
     print(f"{machine('transformers', 'datasets', 'pyarrow')}\n")
     print(markdown(["examples", *STAGES], rows))
     if plot is not None:
-        draw(found, plot)
+        draw(measurements, plot)
 
 
 def small_model(folder: Path) -> None:
@@ -70,11 +70,12 @@ def small_model(folder: Path) -> None:
 
 
 def prepared(folder: Path, model: Path, size: int) -> Path:
-    """Config of a run on as many made-up questions as its splits take, with recorded answers, half of them right."""
+    """Return the config of a run on made-up questions, as many as its splits take, with recorded answers. Half of the
+    answers are right."""
     folder.mkdir()
     count = 2 * size + sum(SMALL.values()) + 20
     generator = np.random.default_rng(0)
-    syllables = [f"{one}{two}" for one in "bdfgklmnprstvz" for two in "aeiou"]
+    syllables = [f"{consonant}{vowel}" for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
     words = ["".join(row) for row in generator.choice(syllables, (3000, 3)).tolist()]
     questions, answers = [], []
     for number in range(count):
@@ -82,8 +83,8 @@ def prepared(folder: Path, model: Path, size: int) -> Path:
         answer = drawn[0]
         questions.append({"id": str(number), "question": f"What does {' '.join(drawn[1:])} mean?", "answer": answer})
         answers.append({"id": f"made/{number}", "answer": answer if generator.random() < 0.5 else drawn[1]})
-    for name, own in (("questions", questions), ("answers", answers)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own), encoding="utf-8")
+    for name, rows in (("questions", questions), ("answers", answers)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     config: dict[str, Any] = {
         "name": "growth",
         "output_dir": str(folder / "runs"),
@@ -115,14 +116,14 @@ def measured(stage: str, config: Path) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def draw(found: dict[int, dict[str, tuple[float, float]]], path: Path) -> None:
+def draw(measurements: dict[int, dict[str, tuple[float, float]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, number, label in zip(figure.subplots(1, 2), (0, 1), ("seconds", "peak memory, MiB"), strict=True):
         for stage in STAGES:
-            own = {size: stages[stage][number] for size, stages in found.items() if stage in stages}
-            axes.plot(list(own), list(own.values()), marker="o", label=stage)
+            values = {size: stages[stage][number] for size, stages in measurements.items() if stage in stages}
+            axes.plot(list(values), list(values.values()), marker="o", label=stage)
         axes.set(xlabel="examples", ylabel=label, ylim=(0, None), xlim=(0, None))
         axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")

@@ -36,11 +36,11 @@ def main(
         "ours": lambda: TokenCalibration(BINS).update_hidden(states, head, targets),
         "all logits, then naive": lambda: naive(head(states), targets),
     }
-    found = paired(ways, pairs)
-    rate = 2 * positions * vocabulary * hidden / found["the product alone"].median / 1e9
+    timings = paired(ways, pairs)
+    rate = 2 * positions * vocabulary * hidden / timings["the product alone"].median / 1e9
     sizes = f"N = {positions:,}, H = {hidden:,}, K = {vocabulary:,}"
     print(f"{machine()}; {sizes}, {dtype}; the product at {rate:,.0f} GFLOP/s\n")
-    print(table(found, "the product alone"))
+    print(table(timings, "the product alone"))
 
 
 if __name__ == "__main__":

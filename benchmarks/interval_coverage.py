@@ -59,17 +59,18 @@ def main(
     print("| truth | n | ECE | percentile | basic | ours | width, ours |\n|---|---:|---:|---:|---:|---:|---:|")
     with progress(len(MODELS) * len(counts) * repeats, "covering", "data sets") as bar:
         for name, (draw, truth, grouped) in MODELS.items():
-            many = draw(np.random.default_rng(1), 400_000)
-            true_ece = np.abs(np.bincount(bin_index(many, bins), weights=truth(many) - many)).sum() / len(many)
+            population = draw(np.random.default_rng(1), 400_000)
+            gaps = np.bincount(bin_index(population, bins), weights=truth(population) - population)
+            true_ece = np.abs(gaps).sum() / len(population)
             for n in counts:
-                held = np.zeros(3)
+                covered = np.zeros(3)
                 width = 0.0
                 for seed in range(repeats):
                     intervals = intervals_of(draw, truth, grouped, n, seed, bins)
-                    held += [low <= true_ece <= high for low, high in intervals]
+                    covered += [low <= true_ece <= high for low, high in intervals]
                     width += intervals[-1][1] - intervals[-1][0]
                     bar.update(1)
-                cells = " | ".join(f"{share:.2f}" for share in held / repeats)
+                cells = " | ".join(f"{share:.2f}" for share in covered / repeats)
                 print(f"| {name} | {n} | {true_ece:.3f} | {cells} | {width / repeats:.3f} |", flush=True)
 
 

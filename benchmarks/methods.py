@@ -59,9 +59,9 @@ def main(
             name = f"{slug(variant)}-seed{seed}"
             if table or (only and not any(name.startswith(slug(wanted)) for wanted in only)):
                 continue
-            own = [*settings, f"name={base.name}-{name}", f"training.seed={seed}", f"curated={base.curation_dir}"]
-            start("training", *(overrides or []), *own)
-            score(load_run_config(CONFIG, [*(overrides or []), *own]))
+            changes = [*settings, f"name={base.name}-{name}", f"training.seed={seed}", f"curated={base.curation_dir}"]
+            start("training", *(overrides or []), *changes)
+            score(load_run_config(CONFIG, [*(overrides or []), *changes]))
     print(markdown(base))
 
 
@@ -75,7 +75,8 @@ def slug(variant: str) -> str:
 
 
 def score(config: RunConfig) -> None:
-    """Metrics with intervals of both splits, of the tuned model and, beside it, of the model as it came."""
+    """Write metrics with intervals on both splits, of the tuned model and, in the first variant, of the untuned
+    model."""
     target = config.run_dir / "scores.json"
     if target.is_file():
         return
@@ -88,26 +89,27 @@ def score(config: RunConfig) -> None:
         sequences = [[*checkpoint.prompt_format.judged_ids(row), *row.token_ids] for row in rows]
         return score_answers(checkpoint.model, checkpoint.prompt_format, block, sequences, BATCH, probe=probe).logit
 
-    def rated(of: Any, calibrator: Any) -> dict[str, Any]:
+    def rated(logits_of: Any, calibrator: Any) -> dict[str, Any]:
         return {
-            name: confidence_metrics(calibrator(of(splits[name])), np.array([row.correct for row in splits[name]]))
-            for name in SPLIT_DESCRIPTIONS
+            name: confidence_metrics(calibrator(logits_of(rows)), np.array([row.correct for row in rows]))
+            for name, rows in splits.items()
+            if name in SPLIT_DESCRIPTIONS
         }
 
-    found = {"tuned": rated(lambda rows: logits(rows, checkpoint.probe), checkpoint.record.calibrator)}
+    metrics = {"tuned": rated(lambda rows: logits(rows, checkpoint.probe), checkpoint.record.calibrator)}
     if config.run_dir.name.endswith(f"{slug(next(iter(VARIANTS)))}-seed0"):
         kind = config.training.calibrator
         correct = np.array([row.correct for row in splits["calibration"]])
         with adapter_off(checkpoint.model):
             as_it_came = fit(kind, logits(splits["calibration"], None), correct)
-            found["query, untuned"] = rated(lambda rows: logits(rows, None), as_it_came)
+            metrics["query, untuned"] = rated(lambda rows: logits(rows, None), as_it_came)
         p_avg = fit(kind, odds(splits["calibration"]), correct)
-        found["average token probability"] = rated(odds, p_avg)
-    write_json(target, found)
+        metrics["average token probability"] = rated(odds, p_avg)
+    write_json(target, metrics)
 
 
 def odds(rows: list[QueryExample]) -> np.ndarray:
-    """Of the mean probability of the answer's own tokens; 0 for an empty answer."""
+    """Log-odds of the mean probability of the answer's own tokens; 0 for an empty answer."""
     return log_odds(np.array([np.exp(row.token_logprobs).mean() if row.token_logprobs else 0.0 for row in rows]))
 
 
@@ -118,14 +120,14 @@ def markdown(base: RunConfig) -> str:
         for seed in SEEDS.get(variant, (0,)):
             path = base.output_dir / f"{base.name}-{slug(variant)}-seed{seed}" / "scores.json"
             if path.is_file():
-                for side, found in read_json(path, "this benchmark").items():
+                for side, metrics in read_json(path, "this benchmark").items():
                     label = variant if side == "tuned" else f"{side}, {base.training.calibrator} scaling"
-                    rows[label].append(found)
+                    rows[label].append(metrics)
     lines = []
     for split, title in SPLIT_DESCRIPTIONS.items():
         lines += [f"\n{title}\n", "| | Brier | ECE | AUROC |", "|---|---:|---:|---:|"]
-        for label, found in rows.items():
-            cells = [cell([one[split][metric] for one in found]) for metric in SHOWN]
+        for label, metrics in rows.items():
+            cells = [cell([scores[split][metric] for scores in metrics]) for metric in SHOWN]
             lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -133,8 +135,8 @@ def markdown(base: RunConfig) -> str:
 def cell(seeds: list[dict[str, float]]) -> str:
     first = seeds[0]
     shown = f"{first['value']:.3f} [{first['low']:.3f}, {first['high']:.3f}]"
-    others = ", ".join(f"{one['value']:.3f}" for one in seeds[1:])
-    return shown + (f"; other seeds {others}" if others else "")
+    other_seeds = ", ".join(f"{metric['value']:.3f}" for metric in seeds[1:])
+    return shown + (f"; other seeds {other_seeds}" if other_seeds else "")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Ways of doing one thing, run in turn in one process, so that what else the machine does hits all of them alike."""
+"""Time several ways of doing the same thing. They run in turn in one process, so other load affects all of them
+alike."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 @dataclass
 class Measured:
-    """Seconds of each counted run, and the memory that one more took on top of what was in use, in bytes."""
+    """Seconds of each counted run, and the extra memory in bytes that a further run took at its peak."""
 
     seconds: list[float] = field(default_factory=list)
     peak: int | None = None
@@ -32,16 +33,16 @@ class Measured:
 
 
 def paired(ways: Mapping[str, Callable[[], object]], pairs: int = 5, with_memory: bool = True) -> dict[str, Measured]:
-    """Each way once to warm up, then `pairs` times in turn, then once more for its memory."""
-    found = {name: Measured() for name in ways}
+    """Run each way once to warm up, then `pairs` times in turn, then once more for its memory."""
+    timings = {name: Measured() for name in ways}
     for run in ways.values():
         run()
     for _ in range(pairs):
         for name, run in ways.items():
-            found[name].seconds.append(timed(run))
+            timings[name].seconds.append(timed(run))
     for name, run in ways.items() if with_memory else ():
-        found[name].peak = peak_bytes(run)
-    return found
+        timings[name].peak = peak_bytes(run)
+    return timings
 
 
 def timed(run: Callable[[], object]) -> float:
@@ -52,12 +53,12 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def ratios(found: Mapping[str, Measured], of: str, to: str) -> list[float]:
-    """How many times as long `of` takes as `to`, pair by pair."""
-    return [slow / fast for slow, fast in zip(found[of].seconds, found[to].seconds, strict=True)]
+def ratios(timings: Mapping[str, Measured], slow: str, fast: str) -> list[float]:
+    """How many times as long `slow` takes as `fast`, pair by pair."""
+    return [a / b for a, b in zip(timings[slow].seconds, timings[fast].seconds, strict=True)]
 
 
-def said(values: list[float]) -> str:
+def median_and_range(values: list[float]) -> str:
     """Median and range."""
     digits = 0 if min(values) >= 20 else 1 if min(values) >= 3 else 2
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
@@ -87,14 +88,14 @@ def peak_bytes(run: Callable[[], object]) -> int | None:
     return _memory("VmHWM") - before
 
 
-def table(found: Mapping[str, Measured], to: str, **columns: Mapping[str, str]) -> str:
-    """A Markdown table of times, as multiples of those of `to`, and memory; further `columns` by way."""
+def table(timings: Mapping[str, Measured], baseline: str, **columns: Mapping[str, str]) -> str:
+    """A Markdown table of times, as multiples of those of `baseline`, and memory; further `columns` by way."""
     rows = []
-    for name, one in found.items():
-        times = said(ratios(found, name, to)) if name != to else "1"
+    for name, timing in timings.items():
+        times = median_and_range(ratios(timings, name, baseline)) if name != baseline else "1"
         further = [column.get(name, "") for column in columns.values()]
-        rows.append([name, f"{one.median * 1000:,.1f}", times, _mebibytes(one.peak), *further])
-    return markdown(["way", "median, ms", f"times {to}", "memory, MiB", *columns], rows)
+        rows.append([name, f"{timing.median * 1000:,.1f}", times, _mebibytes(timing.peak), *further])
+    return markdown(["way", "median, ms", f"times {baseline}", "memory, MiB", *columns], rows)
 
 
 def _mebibytes(peak: int | None) -> str:
@@ -109,9 +110,9 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
     """Floating-point operations a second of a square matrix product on this machine."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    one, two = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    one @ two
-    return 2 * size**3 / statistics.median(timed(lambda: one @ two) for _ in range(5))
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    left @ right
+    return 2 * size**3 / statistics.median(timed(lambda: left @ right) for _ in range(5))
 
 
 def machine(*packages: str) -> str:

@@ -37,17 +37,17 @@ def main(
     config = load_run_config(run / "config.yaml", [])
     curated = CuratedSet.read(config.curation_dir)
     rows = curated.split("test")
-    found = {name: measured_in(config, curated, rows, dtype) for name, dtype in PRECISIONS.items()}
+    by_precision = {name: measured_in(config, curated, rows, dtype) for name, dtype in PRECISIONS.items()}
     print(f"{machine('transformers', 'peft')}; n = {len(rows)}\n")
     table = []
     for state in BOTH:
-        one, other = (found[name][state] for name in PRECISIONS)
+        first, second = (by_precision[name][state] for name in PRECISIONS)
         table += [
-            [f"{name}, {state}", *map(shown, (one[name], other[name], other[name] - one[name]))]
-            for name in one
-            if name != "confidence" and None not in (one[name], other[name])
+            [f"{name}, {state}", *map(shown, (first[name], second[name], second[name] - first[name]))]
+            for name in first
+            if name != "confidence" and None not in (first[name], second[name])
         ]
-        gap = np.abs(one["confidence"] - other["confidence"])
+        gap = np.abs(first["confidence"] - second["confidence"])
         print(
             f"confidence, {state}: off by {gap.mean():.4f} on average, {np.quantile(gap, 0.99):.4f} at the 99th "
             f"percentile, {gap.max():.4f} at most"
@@ -79,14 +79,14 @@ def measured_in(
                 sums = {place[row.id]: unpack(value["tokens"]["equal_width"])}
                 tokens[unit.state].merge(tokens[unit.state].restored(value["vocabulary"], sums))
     correct = np.array([row.correct for row in rows])
-    found: dict[str, dict[str, Any]] = {}
+    by_state: dict[str, dict[str, Any]] = {}
     for state in BOTH:
         calibrator = context.checkpoint.record.calibrator
         confidence = calibrator(logits[state]) if state == "after" else 1 / (1 + np.exp(-logits[state]))
         metrics, of_tokens = point_metrics(confidence, correct), tokens[state].compute()
-        found[state] = {"confidence": confidence, **{name: metrics[name] for name in SHOWN}}
-        found[state] |= {name: of_tokens[name] for name in OF_TOKENS}
-    return found
+        by_state[state] = {"confidence": confidence, **{name: metrics[name] for name in SHOWN}}
+        by_state[state] |= {name: of_tokens[name] for name in OF_TOKENS}
+    return by_state
 
 
 if __name__ == "__main__":

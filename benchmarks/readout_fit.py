@@ -40,9 +40,9 @@ def main(
         probes[name] = fit_probe(train, right.astype(float), np.arange(answers) // 2, held_out)
 
     ways = [name for name in WAYS if plain or not WAYS[name]]
-    found = paired({name: partial(fit, name) for name in ways}, pairs, with_memory=False)
+    timings = paired({name: partial(fit, name) for name in ways}, pairs, with_memory=False)
     auroc = {name: f"{roc_auc_score(truth, probe.logit(held_out)):.3f}" for name, probe in probes.items() if probe}
-    print(table(found, ways[0], **{"AUROC on 1,000 others": auroc}))
+    print(table(timings, ways[0], **{"AUROC on 1,000 others": auroc}))
 
 
 def _made(draw: np.random.Generator, directions: Array, n: int) -> tuple[Array, Array]:

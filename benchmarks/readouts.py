@@ -59,26 +59,26 @@ def _main(config: RunConfig, draws: int) -> None:
     splits: dict[str, list[QueryExample]] = {name: list(curated.split(name)) for name in names}  # type: ignore[arg-type]
     answers = read_splits(config, curated, splits)
     train = answers["train"]
-    whole = len(answers["calibration"].correct)
+    available = len(answers["calibration"].correct)
     judged = [split for split in ("test", "evaluation") if split in answers]
     rows: dict[tuple[str, int, str], list[list[float]]] = defaultdict(list)
-    sizes = [size for size in SIZES if size < whole] + [whole]
+    sizes = [size for size in SIZES if size < available] + [available]
     with progress(len(sizes) * draws, "fitting", "readouts") as bar:
         for size in sizes:
-            for draw in range(draws if size < whole else 1):
-                picked = np.random.default_rng(draw).permutation(whole)[:size]
-                mask = np.isin(np.arange(whole), picked)
+            for draw in range(draws if size < available else 1):
+                picked = np.random.default_rng(draw).permutation(available)[:size]
+                mask = np.isin(np.arange(available), picked)
                 logits = readouts(train, answers["calibration"].where(mask), {s: answers[s] for s in judged})
                 for name, by_split in logits.items():
                     for split, logit in by_split.items():
                         rows[name, size, split].append(scored(logit, answers[split], splits[split]))
                 bar.update(1)
     for split in judged:
-        print(f"\n{split}, n = {len(splits[split])}; mean over {draws} draws, one of all {whole}\n")
+        print(f"\n{split}, n = {len(splits[split])}; mean over {draws} draws, one of all {available}\n")
         table = [
             [name, str(size), *(f"{value:.3f}" for value in np.mean(values, axis=0))]
-            for (name, size, of), values in rows.items()
-            if of == split
+            for (name, size, judged_split), values in rows.items()
+            if judged_split == split
         ]
         print(markdown(["readout", "calibration answers", *SHOWN], table))
 
@@ -93,13 +93,13 @@ def readouts(train: ReadAnswers, calibration: ReadAnswers, judged: Mapping[str, 
         "likelihoods": list(WITHOUT_QUERY),
         "query + likelihoods": [QUERY, *WITHOUT_QUERY],
     }
-    blends = {name: fit_blend(signals, of, calibration.correct, 0.0) for name, of in kinds.items()}
+    blends = {name: fit_blend(signals, names, calibration.correct, 0.0) for name, names in kinds.items()}
     apply: dict[str, Callable[[Read], Array]] = {
         **{name: partial(_blended, blend, stacked) for name, blend in blends.items()},
         "all, foreign or not": lambda read: stacked.record.with_states(signals_of(read, stacked.probe)),
         "stacked": stacked,
     }
-    return {name: {split: read(of.read) for split, of in judged.items()} for name, read in apply.items()}
+    return {name: {split: read(answers.read) for split, answers in judged.items()} for name, read in apply.items()}
 
 
 def _blended(blend: Blend, stacked: StackedReadout, read: Read) -> Array:

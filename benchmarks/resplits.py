@@ -56,11 +56,11 @@ def _main(config: RunConfig, draws: int) -> None:
     columns = [*SHOWN, GAP]
     table = []
     for rule, stratum in RULES.items():
-        seen: dict[str, list[list[float]]] = defaultdict(list)
+        draws_of: dict[str, list[list[float]]] = defaultdict(list)
         for seed in range(draws):
             for name, values in scored(config, rows, scores, sizes, stratum, seed).items():
-                seen[name].append([values[column] for column in columns])
-        table += [[name, rule, *map(spread, np.array(values).T)] for name, values in seen.items()]
+                draws_of[name].append([values[column] for column in columns])
+        table += [[name, rule, *map(spread, np.array(values).T)] for name, values in draws_of.items()]
     drawn = f"{draws} draws of {sizes['test']} test and {sizes['calibration']} calibration answers"
     print(f"{drawn}: mean (lowest, highest)\n")
     print(markdown(["confidence, calibrated", "stratified by", *columns], table))
@@ -76,9 +76,9 @@ def scores_of(config: RunConfig, curated: CuratedSet, rows: Sequence[GradedAnswe
     if not (config.evaluation_dir / "metrics.json").is_file():
         return scores
     evidence = collect(config, curated, read_record(config.checkpoint_dir))
-    for state, said in (("before", "untuned"), ("after", "tuned")):
+    for state, label in (("before", "untuned"), ("after", "tuned")):
         query = evidence.scores["query", state]  # type: ignore[index]
-        scores[f"uncertainty query, {said}"] = np.concatenate([query["calibration"], query["test"]])
+        scores[f"uncertainty query, {label}"] = np.concatenate([query["calibration"], query["test"]])
     return scores
 
 

@@ -77,9 +77,9 @@ def by_source(metrics: Metrics) -> str:
             rows.append([name, str(source.n), f"{source.accuracy:.0%}", *[""] * (len(BY_SOURCE) + 3)])
             continue
         base = metrics.base_rate**2 * (1 - source.accuracy) + (1 - metrics.base_rate) ** 2 * source.accuracy
-        others = [pair(source.estimators.get("/".join(side))) for side in BY_SOURCE.values()]
+        estimator_cells = [pair(source.estimators.get("/".join(side))) for side in BY_SOURCE.values()]
         ours = f"{number(source.after['brier'])} / {number(source.after['auroc']).partition(' ')[0]}"
-        cells = [f"{base:.3f}", *others, ours, number(source.after["ece"])]
+        cells = [f"{base:.3f}", *estimator_cells, ours, number(source.after["ece"])]
         rows.append([name, str(source.n), f"{source.accuracy:.0%}", *cells])
     return table(["source", "n", "correct", "base rate", *BY_SOURCE, OURS.strip("*"), "its ECE"], rows)
 
@@ -96,17 +96,17 @@ def left_out(metrics: Metrics) -> str:
         return "(no source was left out)"
     rows = []
     for source, scores in metrics.readout.left_out.items():
-        found = scores.confidences
+        confidences = scores.confidences
         parts = [
-            " / ".join("–" if value is None else f"{value:.3f}" for value in (of.brier, of.auroc, of.ece))
-            for of in (found["likelihoods"], found["likelihoods and states"], found["readout"])
+            " / ".join("–" if value is None else f"{value:.3f}" for value in (rated.brier, rated.auroc, rated.ece))
+            for rated in (confidences["likelihoods"], confidences["likelihoods and states"], confidences["readout"])
         ]
         known = [source, str(scores.n), f"{scores.accuracy:.0%}", f"{scores.familiar:.2f}"]
-        rows.append([*known, f"{found['base rate'].brier:.3f}", *parts])
+        rows.append([*known, f"{confidences['base rate'].brier:.3f}", *parts])
     trust = metrics.readout.trust
     head = ["left-out source", "n", "accuracy", "familiar", "base rate of the others"]
-    told = f"States are trusted in full from a familiarity of {trust.familiar} on, unfamiliar ones by {trust.weight}."
-    return f"{table([*head, 'likelihoods', 'likelihoods and states', 'readout'], rows)}\n\n{told}"
+    note = f"States are trusted in full from a familiarity of {trust.familiar} on, unfamiliar ones by {trust.weight}."
+    return f"{table([*head, 'likelihoods', 'likelihoods and states', 'readout'], rows)}\n\n{note}"
 
 
 def side_by_side(runs: Sequence[Metrics], split: str) -> str:
@@ -126,25 +126,30 @@ def side_by_side(runs: Sequence[Metrics], split: str) -> str:
         ("likelihoods, blended", "likelihood_blend", "before"),
         ("readout, untuned", "stacked", "before"),
     ):
-        found = [of[name].states[state].calibrated for of in rated if name in of and state in of[name].states]  # type: ignore[index]
-        if len(found) == len(runs):
-            rows.append(across(label, [scores["brier"] for scores in found if scores is not None]))
+        calibrated = [
+            estimators[name].states[state].calibrated  # type: ignore[index]
+            for estimators in rated
+            if name in estimators and state in estimators[name].states
+        ]
+        if len(calibrated) == len(runs):
+            rows.append(across(label, [scores["brier"] for scores in calibrated if scores is not None]))
     labels = (OURS, "its AUROC", "its AUROC within subjects", "its ECE")
     for label, name in zip(labels, SHOWN, strict=True):
         rows.append(across(label, [side.after[name] for side in sides]))
     rows.append(across("what tuning adds", [side.tuning["brier"] for side in sides], sign=True))
     if all(loaded):
-        rows.append(across("the checkpoint's, as loaded", [of.confidence["brier"] for of in loaded if of is not None]))
+        briers = [scores.confidence["brier"] for scores in loaded if scores is not None]
+        rows.append(across("the checkpoint's, as loaded", briers))
     counts = ", ".join(f"{side.n:,}" for side in sides)
     title = f"{TITLES[split]}, n = {counts} (Brier scores, unless a row says otherwise):"
     return f"{title}\n\n{table(['', *(f'{m.name}, seed {m.seed}' for m in runs), 'mean'], rows)}"
 
 
-def across(label: str, found: Sequence[Interval], sign: bool = False) -> list[str]:
-    values = [interval.value for interval in found if interval.value is not None]
+def across(label: str, intervals: Sequence[Interval], sign: bool = False) -> list[str]:
+    values = [interval.value for interval in intervals if interval.value is not None]
     form = "{:+.3f}" if sign else "{:.3f}"
-    mean = form.format(sum(values) / len(values)) if len(values) == len(found) else ""
-    return [label, *(number(interval, sign=sign) for interval in found), mean]
+    mean = form.format(sum(values) / len(values)) if len(values) == len(intervals) else ""
+    return [label, *(number(interval, sign=sign) for interval in intervals), mean]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -34,22 +34,22 @@ class Alternate(TrainerCallback):
 
     def __init__(self, ours: dict[str, Any]) -> None:
         self.ours = ours
-        self.found = {name: Measured() for name in [TRL, *ours]}
+        self.timings = {name: Measured() for name in [TRL, *ours]}
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.begun = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.found[TRL].seconds.append(time.perf_counter() - self.begun)
+        self.timings[TRL].seconds.append(time.perf_counter() - self.begun)
         for name, run in self.ours.items():
-            self.found[name].seconds.append(timed(run))
+            self.timings[name].seconds.append(timed(run))
 
 
 def main(examples: int = 8, question: int = 90, spread: float = 0.5, block: int = 300, pairs: int = 5) -> None:
     model = query_model(False, "float32", False)
-    made = rows(examples, question, spread)
+    dataset = rows(examples, question, spread)
     prefix = torch.randint(100, 1000, (block,), generator=torch.Generator().manual_seed(1)).tolist()
-    gradients, in_every_row = (step(model, batches(prefix, made, shared)) for shared in (True, False))
+    gradients, in_every_row = (step(model, batches(prefix, dataset, shared)) for shared in (True, False))
     adam = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
 
     def ours(gradients: Callable[[], float], kl_weight: float) -> Any:
@@ -69,40 +69,40 @@ def main(examples: int = 8, question: int = 90, spread: float = 0.5, block: int 
     alternate = Alternate(mine)
     model.settings = SETTINGS.model_copy(update={"kl_weight": 0.0})
     with tempfile.TemporaryDirectory() as folder:
-        trainer = sft_trainer(folder, prefix, made, model.answer_tokens, pairs + 1, alternate)
+        trainer = sft_trainer(folder, prefix, dataset, model.answer_tokens, pairs + 1, alternate)
         adapter = {name: value for name, value in model.lm.named_parameters() if value.requires_grad}
         trainer.model.load_state_dict(adapter, strict=False)
         begun = gradients(), float(trainer.evaluate()["eval_loss"])
         trainer.train()
         trainer.remove_callback(alternate)
         trainer.args.max_steps = 1
-        alternate.found[TRL].peak = peak_bytes(trainer.train)
-    for one in alternate.found.values():
-        del one.seconds[0]  # the warm-up
+        alternate.timings[TRL].peak = peak_bytes(trainer.train)
+    for timing in alternate.timings.values():
+        del timing.seconds[0]  # the warm-up
     for name, run in mine.items():
-        alternate.found[name].peak = peak_bytes(run)
+        alternate.timings[name].peak = peak_bytes(run)
     print(f"{machine('trl', 'transformers', 'peft')}; float32, {examples} examples behind a block of {block}")
     print(f"loss of the untouched adapters: ours {begun[0]:.4f}, TRL {begun[1]:.4f}\n")
-    speed = {name: f"{examples / one.median:.1f}" for name, one in alternate.found.items()}
-    print(table(alternate.found, OURS, **{"examples/s": speed}))
+    speed = {name: f"{examples / timing.median:.1f}" for name, timing in alternate.timings.items()}
+    print(table(alternate.timings, OURS, **{"examples/s": speed}))
 
 
-def batches(prefix: list[int], made: list[Any], shared: bool) -> list[Any]:
+def batches(prefix: list[int], examples: list[Any], shared: bool) -> list[Any]:
     """The passes of a step, with the block once a pass or in every row."""
     layout = Layout("padded", prefix, QUERY, shared_block=shared)
-    return [to_device(batch, default_device()) for batch in passes(layout, made, 4096, as_they_come=False)]
+    return [to_device(batch, default_device()) for batch in passes(layout, examples, 4096, as_they_come=False)]
 
 
 def sft_trainer(
-    folder: str, prefix: list[int], made: list[Any], answers: tuple[int, int], steps: int, callback: Any
+    folder: str, prefix: list[int], examples: list[Any], answers: tuple[int, int], steps: int, callback: Any
 ) -> Any:
-    data = [{"input_ids": [*prefix, *one.input_ids, answers[int(one.correct)]]} for one in made]
+    data = [{"input_ids": [*prefix, *example.input_ids, answers[int(example.correct)]]} for example in examples]
     for row in data:
         row["completion_mask"] = [0] * (len(row["input_ids"]) - 1) + [1]
     settings = SFTConfig(
         output_dir=folder,
-        per_device_train_batch_size=len(made),
-        per_device_eval_batch_size=len(made),
+        per_device_train_batch_size=len(examples),
+        per_device_eval_batch_size=len(examples),
         max_steps=steps,
         max_length=None,
         completion_only_loss=True,

@@ -10,6 +10,7 @@ import itertools
 import subprocess
 import sys
 import time
+from functools import partial
 
 import typer
 
@@ -35,12 +36,13 @@ WAYS = {
 
 def main(config: str = "configs/demo.yaml", pairs: int = 7) -> None:
     def process(arguments: list[str]) -> None:
-        command = [sys.executable, *[config if one == "CONFIG" else one for one in arguments]]
+        command = [sys.executable, *[config if argument == "CONFIG" else argument for argument in arguments]]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
-    found = paired({name: lambda a=own: process(a) for name, own in WAYS.items()}, pairs, with_memory=False)  # type: ignore[misc]
+    ways = {name: partial(process, arguments) for name, arguments in WAYS.items()}
+    timings = paired(ways, pairs, with_memory=False)
     print(machine("transformers", "peft", "accelerate") + "\n")
-    print(table(found, EMPTY))
+    print(table(timings, EMPTY))
     print("\nFrom the command to the first training step of the demo:\n")
     print(first_step(config))
 
@@ -58,8 +60,8 @@ def first_step(config: str) -> str:
         lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
         marks = [line.split("\t") for line in lines if "\t" in line]
         ends = [begun, *(float(mark[0]) for mark in marks)]
-        taken = [end - start for start, end in itertools.pairwise(ends)]
-        runs.append(dict(zip((name for _, name in marks), taken, strict=True)))
+        durations = [end - start for start, end in itertools.pairwise(ends)]
+        runs.append(dict(zip((name for _, name in marks), durations, strict=True)))
     rows = [[name, *(f"{run[name]:.2f}" for run in runs[1:])] for name in runs[0]]
     rows.append(["together", *(f"{sum(run.values()):.2f}" for run in runs[1:])])
     return markdown(["part", "seconds", "once more"], rows)

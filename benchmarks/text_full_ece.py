@@ -52,19 +52,19 @@ def rated(model: ModelSettings, settings: TextSettings, bins: int) -> list[str]:
     documents = python_documents() if settings.path == PYTHON else read_documents(settings)
     started = time.monotonic()
     text = rate_text(model, documents, settings, bins)
-    seen = text.tokens
+    tokens = text.tokens
     print(f"{model.path}: {time.monotonic() - started:.0f} s", flush=True)
-    numbers: Any = seen.compute_intervals(groups=np.array(text.documents))
+    numbers: Any = tokens.compute_intervals(groups=np.array(text.documents))
     chance = number(numbers["full_ece"].if_calibrated)
-    full, *others = (number(numbers[name]) for name in SHOWN)
+    full, *other_metrics = (number(numbers[name]) for name in SHOWN)
     return [
         model.path,
-        f"{seen.vocabulary:,}",
-        f"{seen.positions:,}",
+        f"{tokens.vocabulary:,}",
+        f"{tokens.positions:,}",
         str(len({*text.documents})),
         full,
         chance,
-        *others,
+        *other_metrics,
     ]
 
 

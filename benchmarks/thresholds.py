@@ -136,8 +136,8 @@ def independent_answers(groups: Array, seed: int) -> Array:
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(groups))
     _, first, sizes = np.unique(groups[order], return_index=True, return_counts=True)
-    kept = generator.random(len(sizes)) * sizes.max(initial=0) < sizes
-    return np.sort(order[first[kept]])
+    is_kept = generator.random(len(sizes)) * sizes.max(initial=0) < sizes
+    return np.sort(order[first[is_kept]])
 
 
 def ours(drawn: Drawn, rate: float, seed: int) -> float | None:

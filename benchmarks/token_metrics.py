@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 import typer
 
-from benchmarks.paired import machine, paired, ratios, said, table
+from benchmarks.paired import machine, median_and_range, paired, ratios, table
 from calibration_tuning.lm.models import default_device
 from calibration_tuning.metrics import row_statistics
 from calibration_tuning.metrics.token_bins import Binning
@@ -61,7 +61,9 @@ def made(positions: int, vocabulary: int, dtype: torch.dtype) -> Logits:
     return logits.to(device), targets.to(device)
 
 
-def side_by_side(logits: torch.Tensor, targets: torch.Tensor, pairs: int, others: bool, binning: Binning) -> str:
+def side_by_side(
+    logits: torch.Tensor, targets: torch.Tensor, pairs: int, slow_libraries: bool, binning: Binning
+) -> str:
     values: dict[str, float] = {}
     ways: dict[str, Callable[[torch.Tensor, torch.Tensor], float]] = {
         "ours": partial(ours, binning=binning),
@@ -70,30 +72,30 @@ def side_by_side(logits: torch.Tensor, targets: torch.Tensor, pairs: int, others
     same_bins = binning == "equal_width"
     if same_bins:
         ways |= {"softmax, bucketize, bincount": naive, "torchmetrics, flattened": by_torchmetrics}
-    if same_bins and others:
+    if same_bins and slow_libraries:
         ways |= {"netcal, flattened": by_netcal, "PyCalib, flattened": by_pycalib}
 
     def run(name: str) -> Callable[[], None]:
         return lambda: values.__setitem__(name, ways[name](logits, targets))
 
-    found = paired({"one read": lambda: one_read(logits)} | {name: run(name) for name in ways}, pairs)
+    timings = paired({"one read": lambda: one_read(logits)} | {name: run(name) for name in ways}, pairs)
     exact = plain(logits.double(), targets, binning)
     columns = {
-        "times ours": {name: said(ratios(found, name, "ours")) for name in ways if name != "ours"},
-        "of the logits": {name: f"{(found[name].peak or 0) / logits.nbytes:.1%}" for name in ways},
+        "times ours": {name: median_and_range(ratios(timings, name, "ours")) for name in ways if name != "ours"},
+        "of the logits": {name: f"{(timings[name].peak or 0) / logits.nbytes:.1%}" for name in ways},
         f"off by (of {exact:.4f})": {name: f"{abs(values[name] - exact):.0e}" for name in ways},
     }
-    return table(found, "one read", **columns)
+    return table(timings, "one read", **columns)
 
 
 def in_parts(logits: torch.Tensor, targets: torch.Tensor, positions: int, pairs: int) -> str:
     parts = positions // len(logits)
 
-    def all_of(way: Callable[[TokenCalibration], Any]) -> Callable[[], Any]:
+    def all_of(update: Callable[[TokenCalibration], Any]) -> Callable[[], Any]:
         def run() -> None:
             tokens = TokenCalibration(BINS)
             for _ in range(parts):
-                way(tokens)
+                update(tokens)
 
         return run
 
@@ -101,11 +103,11 @@ def in_parts(logits: torch.Tensor, targets: torch.Tensor, positions: int, pairs:
         "one read": all_of(lambda tokens: one_read(logits)),
         "ours": all_of(lambda tokens: tokens.update(logits, targets)),
     }
-    found = paired(ways, pairs)
-    peak = f"{found['ours'].peak or 0:,} bytes"
+    timings = paired(ways, pairs)
+    peak = f"{timings['ours'].peak or 0:,} bytes"
     return (
-        f"ours {found['ours'].median:.2f} s, {said(ratios(found, 'ours', 'one read'))} times one read; memory on top "
-        f"of the logits at hand: {peak}"
+        f"ours {timings['ours'].median:.2f} s, {median_and_range(ratios(timings, 'ours', 'one read'))} times one read; "
+        f"memory on top of the logits at hand: {peak}"
     )
 
 

@@ -81,14 +81,16 @@ def show(model: Any, splits: dict[str, Tokens], ridge: float) -> None:
     heads = fitted(splits, ridge)
     for split in [name for name in ("test", "evaluation") if name in splits]:
         tokens = splits[split]
-        seen = rated(model, tokens, heads)
-        chance: Any = seen[PLAIN].compute_intervals(groups=tokens.groups)["full_ece"].if_calibrated
+        calibrations = rated(model, tokens, heads)
+        chance: Any = calibrations[PLAIN].compute_intervals(groups=tokens.groups)["full_ece"].if_calibrated
         print(f"\n{split}, {len(tokens.targets)} tokens; Full-ECE by chance {number(chance)}\n")
-        rows = [[name, *described(side, seen[PLAIN], tokens.groups)] for name, side in seen.items()]
+        rows = [[name, *described(side, calibrations[PLAIN], tokens.groups)] for name, side in calibrations.items()]
         print(markdown(["temperature, fitted on", *SHOWN, *(f"change of {name}" for name in CHANGES)], rows))
         print()
         sources = np.unique(tokens.sources).tolist()
-        by_source = [[name, *(of_source(side, tokens, source) for source in sources)] for name, side in seen.items()]
+        by_source = [
+            [name, *(of_source(side, tokens, source) for source in sources)] for name, side in calibrations.items()
+        ]
         print(markdown(["Full-ECE / NLL", *sources], by_source))
 
 
@@ -118,7 +120,7 @@ def labels(tokens: Tokens) -> np.ndarray:
 
 def part(reads: TokenReads, mask: np.ndarray) -> TokenReads:
     rows = torch.from_numpy(np.flatnonzero(mask))
-    return TokenReads(reads.hidden[rows], reads.logits[rows], reads.target[rows], reads.others)
+    return TokenReads(reads.hidden[rows], reads.logits[rows], reads.target[rows], reads.tail_size)
 
 
 def single(reads: TokenReads) -> TokenTemperature:
@@ -130,14 +132,14 @@ def single(reads: TokenReads) -> TokenTemperature:
 
 
 def rated(model: Any, tokens: Tokens, heads: dict[str, TokenTemperature]) -> dict[str, TokenCalibration]:
-    seen = {name: TokenCalibration() for name in (PLAIN, *heads)}
+    calibrations = {name: TokenCalibration() for name in (PLAIN, *heads)}
     for start in range(0, len(tokens.targets), CHUNK):
         at = slice(start, start + CHUNK)
         logits = float32_logits(model, tokens.hidden[at])
-        for name, side in seen.items():
+        for name, side in calibrations.items():
             by = 1.0 if name == PLAIN else heads[name](tokens.hidden[at]).unsqueeze(1)
             side.update(logits / by, tokens.targets[at], tokens.owners[at])
-    return seen
+    return calibrations
 
 
 def described(side: TokenCalibration, plain: TokenCalibration, groups: np.ndarray) -> list[str]:

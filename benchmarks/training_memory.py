@@ -31,10 +31,10 @@ BLOCKS = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 def main() -> None:
     print("| step | tokens | measured, MiB | estimated, MiB | ratio |\n|---|---:|---:|---:|---:|")
-    for name, found in measure(SHAPES).items():
-        ratio = found["estimated"] / found["measured"]
+    for name, step in measure(SHAPES).items():
+        ratio = step["estimated"] / step["measured"]
         print(
-            f"| {name} | {found['tokens']:,} | {found['measured'] / 2**20:.0f} | {found['estimated'] / 2**20:.0f} | "
+            f"| {name} | {step['tokens']:,} | {step['measured'] / 2**20:.0f} | {step['estimated'] / 2**20:.0f} | "
             f"{ratio:.2f} |"
         )
 
@@ -43,8 +43,8 @@ def measure(shapes: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Bytes that a step of each shape takes on top of the model, `measured` and `estimated`."""
     command = [sys.executable, "-m", "benchmarks.training_memory", "--steps", json.dumps(list(shapes.values()))]
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | BLOCKS)
-    found = [json.loads(line) for line in result.stdout.splitlines()[-len(shapes) :]]
-    return dict(zip(shapes, found, strict=True))
+    steps = [json.loads(line) for line in result.stdout.splitlines()[-len(shapes) :]]
+    return dict(zip(shapes, steps, strict=True))
 
 
 def forked_steps(shapes: list[dict[str, Any]]) -> None:

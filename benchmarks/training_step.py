@@ -54,7 +54,7 @@ def main(
     checkpointing: bool = False,
 ) -> None:
     model = query_model(seven_billion, dtype, checkpointing)
-    made = rows(examples, question, spread)
+    dataset = rows(examples, question, spread)
     prefix = torch.randint(100, 1000, (block,), generator=torch.Generator().manual_seed(1)).tolist()
     layouts = {
         OURS: Layout("padded", prefix, QUERY, shared_block=True),
@@ -66,22 +66,25 @@ def main(
         layouts = {OURS: layouts["ours, packed"], "ours, block in every row": layouts["ours, block in every row"]}
     device = default_device()
     batches = {
-        name: [to_device(b, device) for b in passes(layout, made, tokens_per_batch, name.endswith("come"))]
+        name: [to_device(b, device) for b in passes(layout, dataset, tokens_per_batch, name.endswith("come"))]
         for name, layout in layouts.items()
     }
-    full = [full_rows(prefix, [made[i] for i in one], device) for one in cut(layouts[OURS], made, tokens_per_batch)]
-    # Each with a model of its own around the same weights, as one remembers its block.
-    own_model = {name: QueryModel(model.lm, model.answer_tokens, SETTINGS).train() for name in layouts}
-    ways: dict[str, Callable[[], float]] = {name: step(own_model[name], own) for name, own in batches.items()}
+    full = [
+        full_rows(prefix, [dataset[i] for i in share], device)
+        for share in cut(layouts[OURS], dataset, tokens_per_batch)
+    ]
+    # Each layout has its own model around the same weights, because a model remembers its block.
+    models = {name: QueryModel(model.lm, model.answer_tokens, SETTINGS).train() for name in layouts}
+    ways: dict[str, Callable[[], float]] = {name: step(models[name], parts) for name, parts in batches.items()}
     ways[PAPER] = papers_step(model, full, examples)
     print(f"{machine('transformers', 'peft')}; {dtype}, {examples} examples, {block} tokens of block each")
     print(agreement(model, ways))
-    found = paired(ways, pairs)
-    floor = least_seconds(model, made, block, dtype)
-    speed = {name: f"{examples / one.median:.1f}" for name, one in found.items()}
-    of_floor = {name: f"{one.median / floor:.1f}" for name, one in found.items()}
-    print("\n" + table(found, OURS, **{"examples/s": speed, "times the floor": of_floor}))
-    print(mfu(model, found[OURS], sum(b["input_ids"].numel() + b["prefix_ids"].numel() for b in batches[OURS])))
+    timings = paired(ways, pairs)
+    floor = least_seconds(model, dataset, block, dtype)
+    speed = {name: f"{examples / timing.median:.1f}" for name, timing in timings.items()}
+    of_floor = {name: f"{timing.median / floor:.1f}" for name, timing in timings.items()}
+    print("\n" + table(timings, OURS, **{"examples/s": speed, "times the floor": of_floor}))
+    print(mfu(model, timings[OURS], sum(b["input_ids"].numel() + b["prefix_ids"].numel() for b in batches[OURS])))
 
 
 def query_model(seven_billion: bool, dtype: str, checkpointing: bool) -> QueryModel:
@@ -104,21 +107,21 @@ def rows(examples: int, question: int, spread: float) -> list[Example]:
     return [Example(row, ANSWER, float(i % 2), float(i % 2)) for i, row in enumerate(ids)]
 
 
-def cut(layout: Layout, made: list[Example], budget: int) -> list[list[int]]:
-    return [share for round_ in layout.rounds(made, budget, 1) for share in round_]
+def cut(layout: Layout, examples: list[Example], budget: int) -> list[list[int]]:
+    return [share for round_ in layout.rounds(examples, budget, 1) for share in round_]
 
 
-def passes(layout: Layout, made: list[Example], budget: int, as_they_come: bool) -> list[Batch]:
-    found = cut(layout, made, budget)
+def passes(layout: Layout, examples: list[Example], budget: int, as_they_come: bool) -> list[Batch]:
+    shares = cut(layout, examples, budget)
     if as_they_come:  # the same number of rows in each, in the order of the data
-        order = iter(range(len(made)))
-        found = [[next(order) for _ in one] for one in found]
-    return [layout.batch([made[i] for i in one], 1 / len(made), 1) for one in found]
+        order = iter(range(len(examples)))
+        shares = [[next(order) for _ in share] for share in shares]
+    return [layout.batch([examples[i] for i in share], 1 / len(examples), 1) for share in shares]
 
 
-def full_rows(prefix: list[int], made: list[Example], device: torch.device) -> tuple[torch.Tensor, ...]:
-    ids, mask = left_pad([[*prefix, *example.input_ids] for example in made])
-    return ids.to(device), mask.to(device), torch.tensor([example.correct for example in made], device=device)
+def full_rows(prefix: list[int], examples: list[Example], device: torch.device) -> tuple[torch.Tensor, ...]:
+    ids, mask = left_pad([[*prefix, *example.input_ids] for example in examples])
+    return ids.to(device), mask.to(device), torch.tensor([example.correct for example in examples], device=device)
 
 
 def step(model: QueryModel, batches: list[Batch]) -> Callable[[], float]:
@@ -171,14 +174,18 @@ def agreement(model: QueryModel, ways: dict[str, Callable[[], float]]) -> str:
     return f"losses differ by {loss:.1e} at most, gradients by {off:.1e} of their norm"
 
 
-def least_seconds(model: QueryModel, made: list[Example], block: int, dtype: str) -> float:
+def least_seconds(model: QueryModel, examples: list[Example], block: int, dtype: str) -> float:
     """Of the frozen products alone, every real token once: forward and backward with gradients, forward without for all
     but the queries; the block's reference is known. Projections only at answers and verdicts."""
     config = model.config
     head = config.hidden_size * config.vocab_size
     body = sum(p.numel() for p in model.lm.parameters() if not p.requires_grad) - head
-    own = sum(len(example.input_ids) for example in made)
-    flops = 4 * body * (block + own) + 2 * body * (own - QUERY * len(made)) + 2 * head * len(made) * (3 * ANSWER + 2)
+    question_tokens = sum(len(example.input_ids) for example in examples)
+    flops = (
+        4 * body * (block + question_tokens)
+        + 2 * body * (question_tokens - QUERY * len(examples))
+        + 2 * head * len(examples) * (3 * ANSWER + 2)
+    )
     return flops / matmul_rate(torch.bfloat16 if dtype == "bfloat16" else torch.float32)
 
 

@@ -1,4 +1,5 @@
-"""What callers of `CalibratedModel` pass: checked before anything is computed, each problem said in one sentence."""
+"""Checks of the arguments of `CalibratedModel`. They run before anything is computed, and each error is one
+sentence."""
 
 from __future__ import annotations
 
@@ -18,15 +19,16 @@ Choices = Sequence[str] | None
 
 
 def usable_device(device: str | torch.device | None) -> torch.device:
-    """The device, or the machine's accelerator. Raises `UserError` for one that this machine does not have."""
+    """Return the device, or the machine's accelerator for None. Raises `UserError` for a device that this machine
+    lacks."""
     if device is None:
         return default_device()
     try:
-        found = torch.device(device)
-        torch.zeros(1, device=found).item()
+        usable = torch.device(device)
+        torch.zeros(1, device=usable).item()
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise UserError(f"device: {device!r} cannot be used ({reason(error)}); pass cpu, or leave it out") from None
-    return found
+    return usable
 
 
 def as_answers(answers: Any, count: int) -> list[str]:

@@ -71,7 +71,8 @@ def main(
     jsonl: Annotated[
         Path | None,
         typer.Option(
-            help="File of JSON lines with question, and answer, choices or context where wanted.", show_default=False
+            help="JSON lines file. Each line has question, and optionally answer, choices or context.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -226,11 +227,12 @@ def _file(model: CalibratedModel, rows: list[Row], output: Path | None, claims: 
     with progress(len(rows), "answering", "questions") as bar:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            said = [
-                _told(row, reply) | ({"claims": [*map(asdict, judged_claims(model, row, reply))]} if claims else {})
+            answers = [
+                _answer_row(row, reply)
+                | ({"claims": [*map(asdict, judged_claims(model, row, reply))]} if claims else {})
                 for row, reply in zip(part, answered(model, part), strict=True)
             ]
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in said)
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in answers)
             if unfinished is not None:
                 append_text(unfinished, text)
             elif not _printed(text):
@@ -241,17 +243,17 @@ def _file(model: CalibratedModel, rows: list[Row], output: Path | None, claims: 
         print(f"{len(rows)} answers: {output}")
 
 
-def _told(row: Row, reply: CalibratedAnswer) -> dict[str, Any]:
+def _answer_row(row: Row, reply: CalibratedAnswer) -> dict[str, Any]:
     """Return the input row with the model's answer and confidence. Results of an earlier run are removed from it."""
-    said = {
+    results = {
         "answer": reply.text,
         "confidence": reply.confidence,
         "trusted": reply.trusted,
         "familiar": reply.familiar,
         "is_cut": reply.is_cut or None,
     }
-    kept = {name: value for name, value in row.model_dump(exclude_none=True).items() if name not in said}
-    return kept | {name: value for name, value in said.items() if value is not None}
+    inputs = {name: value for name, value in row.model_dump(exclude_none=True).items() if name not in results}
+    return inputs | {name: value for name, value in results.items() if value is not None}
 
 
 def _printed(text: str) -> bool:

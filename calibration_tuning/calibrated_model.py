@@ -247,7 +247,7 @@ class CalibratedModel(CheckpointModel):
         ]
         texts, token_ids = [a.text for a in answers], [a.token_ids for a in answers]
         judged = self._judged(start, questions, texts, token_ids, np.array(chosen))
-        return [replace(one, is_cut=is_cut) for one, is_cut in zip(judged, cut, strict=True)]
+        return [replace(answer, is_cut=is_cut) for answer, is_cut in zip(judged, cut, strict=True)]
 
     def claims(self, question: Asked, answer: str, context: str | None = None) -> JudgedClaims:
         """Split a long `answer`, from anywhere, into sentences, and judge each with the whole answer to read.

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from calibration_tuning.config.model import ModelSettings
 from calibration_tuning.config.questions import Cloze
-from calibration_tuning.config.training import Method
+from calibration_tuning.config.training import ADAPTED, WITHOUT_PROBE, Method
 from calibration_tuning.errors import UserError, first_problem, reason
 from calibration_tuning.lm.identity import base_files
 from calibration_tuning.lm.models import dtype_name, load_model, load_tokenizer
@@ -109,7 +109,8 @@ def checkpoint_folder(path_or_repo: str | Path, revision: str | None = None) -> 
         return Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=HUB_FILES))
     except (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
-            f"{path_or_repo}: neither a checkpoint folder nor a repository that can be fetched ({reason(error)})"
+            f"{path_or_repo}: no such folder here, and it could not be fetched from the hub ({reason(error)}); run "
+            "`calibration-tuning run CONFIG` first, or check the name"
         ) from None
 
 
@@ -183,9 +184,9 @@ def load_checkpoint(
             f"{prompt_format.answer_tokens}; the checkpoint belongs to another model"
         )
     model = base if base is not None else load_model(record.model, device)
-    if record.method != "probe":
+    if record.method in ADAPTED:
         model = _with_adapter(model, folder, record.model.path)
-    probe = None if record.method == "lora_prompt" else _probe(model, folder)
+    probe = None if record.method in WITHOUT_PROBE else _probe(model, folder)
     readout, temperature = _readout(record, folder), _token_temperature(record, folder)
     checkpoint = Checkpoint(model.eval(), prompt_format, record, probe, readout, temperature)
     return checkpoint if device is None else checkpoint.to(device)

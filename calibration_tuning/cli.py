@@ -22,7 +22,7 @@ from calibration_tuning.command_line import (
     with_errors,
 )
 from calibration_tuning.errors import RunError, UserError
-from calibration_tuning.extras import missing, pip_install
+from calibration_tuning.extras import EXTRA_OF, missing, pip_install
 from calibration_tuning.runs.children import PYTHON, run_child
 from calibration_tuning.runs.launching import STAGES, is_here, launch_commands, stage_command
 from calibration_tuning.shipped_files import import_path, shipped
@@ -36,8 +36,6 @@ app = typer.Typer(
 
 STOPPED = 75
 """Exit code of an interrupted run: the same command resumes."""
-EXTRA_OF = {"score": None, "monitor": None, "compare": "parquet", "ask": "model", "serve": "serve"}
-"""The extra that a command needs; of the others it is `pipeline`."""
 LaunchOption = Annotated[
     Path | None, typer.Option("--launch", help="accelerate config file, such as launch/accelerate/ddp_8gpu.yaml.")
 ]
@@ -278,7 +276,9 @@ def _run(
     if launch is not None:
         launch = shipped(launch)
         if not launch.is_file():
-            raise UserError(f"--launch {launch}: no such file; see launch/accelerate/")
+            known = Path("launch", "accelerate", f"{launch.stem}.yaml")
+            hint = f"did you mean {known}?" if shipped(known).is_file() else "see launch/accelerate/"
+            raise UserError(f"--launch {launch}: no such file; {hint}")
     _installed(*stages)
     for stage in stages:
         _start(stage_command(stage, config, overrides, launch, _flags(force, debug)))

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from calibration_tuning.errors import UserError
-from calibration_tuning.extras import PACKAGES, pip_install
+from calibration_tuning.extras import extra_for, pip_install
 
 ConfigArgument = Annotated[Path, typer.Argument(help="YAML file that describes the run.", show_default=False)]
 OverridesArgument = Annotated[
@@ -48,7 +48,7 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
         raise typer.Exit(error.exit_code) from None
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        extra = next((extra for extra, packages in PACKAGES.items() if package in packages), None)
+        extra = extra_for(_command(), package)
         if debug or extra is None:
             raise
         _say(f"error: this needs {package}; {pip_install(extra)}")
@@ -72,9 +72,18 @@ def with_errors(work: Callable[[], None], debug: bool) -> None:
         raise typer.Exit(1) from None
 
 
+def _command() -> str:
+    """The module that runs, without its packages: `score` of `evaluation.score`, `training` of `training.__main__`."""
+    spec = sys.modules["__main__"].__spec__
+    return "" if spec is None else spec.name.removesuffix(".__main__").rpartition(".")[2]
+
+
 def _say(error: str) -> None:
-    """Print an error. If every process raises it, the launcher ends the others once the first of the machine has said
-    it, so they wait a little; an error of one process alone is printed then."""
+    """Print an error.
+
+    If every process raises it, the first process of the machine prints it and the launcher ends the others. So the
+    others wait a little: an error of a single process is still printed.
+    """
     if os.environ.get("LOCAL_RANK", "0") != "0":
         time.sleep(PATIENCE)
     print(error, file=sys.stderr)
@@ -85,12 +94,12 @@ class _Once(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: set[str] = set()
+        self.messages: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        is_new = message not in self.said and not message.startswith("Retrying in")
-        self.said.add(message)
+        is_new = message not in self.messages and not message.startswith("Retrying in")
+        self.messages.add(message)
         return is_new
 
 

@@ -85,11 +85,12 @@ def by_start(conversations: Sequence[Conversation]) -> dict[Start, list[int]]:
 
 
 def as_conversations(questions: Sequence[Asked], contexts: Sequence[str | None] | None) -> list[Conversation]:
-    """The questions below their passages. Raises `UserError` for one that is empty or no text, such as messages."""
+    """Return the questions below their passages. Raises `UserError` for a question that is empty or not text, such as
+    messages."""
     asked = listed("questions", questions)
     passages = [None] * len(asked) if contexts is None else listed("contexts", contexts, len(asked))
-    whole = [one if isinstance(one, Conversation) else Conversation(one) for one in asked]
-    for name, texts in (("question", [conversation.question for conversation in whole]), ("context", passages)):
+    conversations = [question if isinstance(question, Conversation) else Conversation(question) for question in asked]
+    for name, texts in (("question", [conversation.question for conversation in conversations]), ("context", passages)):
         for number, text in enumerate(texts):
             if name == "context" and text is None:
                 continue
@@ -99,19 +100,19 @@ def as_conversations(questions: Sequence[Asked], contexts: Sequence[str | None] 
                 raise UserError(f"{name} {number}: is empty")
     return [
         replace(conversation, question=below(context and context.strip(), conversation.question.strip()))
-        for context, conversation in zip(passages, whole, strict=True)
+        for context, conversation in zip(passages, conversations, strict=True)
     ]
 
 
 def listed(name: str, values: Any, count: int | None = None) -> list[Any]:
-    """The values of an argument that takes many. Raises `UserError` where they are no list, or not one for each of
-    `count` questions."""
+    """Return the values of an argument that takes a list. Raises `UserError` if they are not a list, or not as many as
+    the `count` questions."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise UserError(f"{name}: is {kind_of(values)}; pass a list")
-    many = list(values)
-    if count is not None and len(many) != count:
-        raise UserError(f"{name}: there are {len(many)} for {count} questions; pass one for each")
-    return many
+    items = list(values)
+    if count is not None and len(items) != count:
+        raise UserError(f"{name}: there are {len(items)} for {count} questions; pass one for each")
+    return items
 
 
 def turns_of(name: str, messages: Messages) -> tuple[str | None, list[tuple[str, str]], str | None]:

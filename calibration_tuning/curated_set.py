@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from calibration_tuning.config.run import RunConfig
 from calibration_tuning.errors import UserError, first_problem
 from calibration_tuning.records import FewShot, QueryExample, Split, read_records
 from calibration_tuning.runs.checksums import check_sums
@@ -19,6 +20,13 @@ FEW_SHOT = "few_shot.json"
 SCHEMA_VERSION = 4
 """Of the manifest and the splits beside it."""
 MADE_BY = "calibration-tuning curate CONFIG"
+
+
+def curation_folder(config: RunConfig) -> Path:
+    """Folder of the run's curated set. Raises `UserError` if the setting `curated` names a folder without one."""
+    if config.curated is not None and not (config.curated / MANIFEST).is_file():
+        raise UserError(f"curated: {config.curated} holds no curated set (no {MANIFEST})")
+    return config.curation_dir
 
 
 def answers_of_others(manifest: Mapping[str, Any]) -> str | None:

@@ -25,12 +25,15 @@ class RunError(UserError):
 
 
 def reason(error: Exception) -> str:
-    """What a library's error says, in one line: why the hub's server refuses, or else its first two lines (the second
-    says what to do about a gated or private repository); without the numbers of requests."""
+    """The message of a library's error, in one line.
+
+    If the hub's server gives a reason, that is the message. Otherwise it is the error's first two lines, because the
+    second says what to do about a gated or private repository. Numbers of requests are left out.
+    """
     # To a repository that is not there the hub answers that the password is wrong.
     is_missing = type(error).__name__ == "RepositoryNotFoundError"
-    told = _REQUEST.sub("", str((not is_missing and getattr(error, "server_message", None)) or error))
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    message = _REQUEST.sub("", str((not is_missing and getattr(error, "server_message", None)) or error))
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
     return " ".join(lines[:2]) or type(error).__name__
 
 

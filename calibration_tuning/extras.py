@@ -24,6 +24,19 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 for where they are used."""
 
 
+EXTRA_OF = {"score": None, "monitor": None, "compare": "parquet", "ask": "model", "serving": "serve", "serve": "serve"}
+"""The extra that a command, or the module behind it, needs; of the others it is `pipeline`. If it is None, the input
+decides, and a package is asked for where it is used."""
+
+
+def extra_for(command: str, package: str) -> str | None:
+    """The extra that brings `package`: the command's own where it does, else the first one that does. None if no extra
+    does."""
+    own = EXTRA_OF.get(command, "pipeline")
+    extras = PACKAGES if own is None else (own, *PACKAGES)
+    return next((extra for extra in extras if package in PACKAGES[extra]), None)
+
+
 def missing(extra: str) -> str | None:
     """The first package of an extra that is not installed; None if all are."""
     return next((package for package in PACKAGES[extra] if find_spec(package) is None), None)

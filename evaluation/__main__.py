@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from calibration_tuning.config.model import NOT_INPUTS
 from calibration_tuning.config.run import RunConfig
 from calibration_tuning.config.training import HOW_IT_RUNS
-from calibration_tuning.curated_set import CuratedSet
+from calibration_tuning.curated_set import CuratedSet, curation_folder
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.curated_for import check_curated_for
 from calibration_tuning.lm.identity import training_identity
@@ -37,7 +37,7 @@ DONE = "run.json"
 
 
 def evaluate(config: RunConfig, force: bool) -> None:
-    curated = CuratedSet.read(config.curation_dir)
+    curated = CuratedSet.read(curation_folder(config))
     from calibration_tuning.checkpoint import read_record
 
     trained = read_record(config.checkpoint_dir)
@@ -67,14 +67,14 @@ def evaluate(config: RunConfig, force: bool) -> None:
 
 
 def check_settings(config: RunConfig, trained: CalibrationRecord) -> None:
-    """Raise `UserError` if the checkpoint was trained with other settings or on other files of the model, as its
-    confidences would then be reported under those. Settings of how training runs may differ."""
-    made = {"model": trained.model.model_dump(mode="json"), "training": trained.training}
+    """Raise `UserError` if the checkpoint was trained with other settings or on other files of the model: the report
+    would name the wrong ones. Settings that do not change the result may differ."""
+    trained_with = {"model": trained.model.model_dump(mode="json"), "training": trained.training}
     changed = [
         f"{part}.{name}"
         for part, settings in config.training_inputs().items()
-        for name in sorted({*settings, *made[part]} - NOT_INPUTS - HOW_IT_RUNS)
-        if settings.get(name) != made[part].get(name)
+        for name in sorted({*settings, *trained_with[part]} - NOT_INPUTS - HOW_IT_RUNS)
+        if settings.get(name) != trained_with[part].get(name)
     ]
     if changed:
         raise UserError(
@@ -90,9 +90,11 @@ def check_settings(config: RunConfig, trained: CalibrationRecord) -> None:
 
 
 def _recover(config: RunConfig, inputs: str) -> None:
-    """Remove an incomplete report so that it is written again: one killed before its thresholds and tracker were
-    written, or one whose thresholds were deleted when the same checkpoint was trained again. The measurements in
-    `.findings` are kept."""
+    """Remove an incomplete report so that it is written again.
+
+    A report is incomplete if it was killed before its thresholds and tracker were written, or if its thresholds were
+    deleted when the same checkpoint was trained again. The measurements in `.findings` are kept.
+    """
     folder = config.evaluation_dir
     recover_folder(folder)
     if not (folder / "metrics.json").is_file():
@@ -104,13 +106,13 @@ def _recover(config: RunConfig, inputs: str) -> None:
 
 
 def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
-    """Fingerprint of what the report depends on."""
+    """Fingerprint of everything that the report depends on."""
     from calibration_tuning.checkpoint import deciding_files
     from calibration_tuning.lm.models import dtype_name
 
     settings = config.evaluation.model_dump(mode="json", exclude={"batch_size"})
     answered = {other.name: other.path for other in config.evaluation.other_answers}
-    others = {
+    answer_files = {
         name: [sha256_file(file) for file in ([path] if path.is_file() else sorted(path.glob("*.parquet")))]
         for name, path in answered.items()
     }
@@ -120,7 +122,7 @@ def inputs_of(config: RunConfig, trained: CalibrationRecord) -> str:
     weights = [sha256_file(file) for file in deciding_files(config.checkpoint_dir)]
     # `auto` is another precision on another machine.
     precision = dtype_name(config.model.dtype)
-    return fingerprint([settings, others, texts, config.seed, trained.inputs_fingerprint, weights, precision])
+    return fingerprint([settings, answer_files, texts, config.seed, trained.inputs_fingerprint, weights, precision])
 
 
 def write(config: RunConfig, inputs: str, trained: CalibrationRecord, evidence: Any) -> None:

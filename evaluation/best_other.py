@@ -26,9 +26,11 @@ def untuned_candidates(evidence: Evidence) -> dict[Side, float]:
     """The Brier scores by which `best_other` chooses, of every confidence of the untuned model that is there for every
     answer, the query and the probe included; empty where there are too few groups to fold.
 
-    A probe's scores on the calibration split are of folds that have not seen the answer, so they may choose it.
+    A probe's scores on the calibration split are of folds that have not seen the answer, so they may choose it. If
+    nothing was trained, the untuned readout is the checkpoint's confidence itself and is left out.
     """
-    return _candidates(evidence, [side for side in evidence.scores if side[1] == "before"])
+    itself = evidence.readout[0] if evidence.record.method == "none" else None
+    return _candidates(evidence, [side for side in evidence.scores if side[1] == "before" and side[0] != itself])
 
 
 def incomplete(evidence: Evidence) -> dict[Side, int]:

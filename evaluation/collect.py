@@ -33,14 +33,14 @@ def collect(config: RunConfig, curated: CuratedSet, record: CalibrationRecord) -
     names = ("calibration", "test", *(("evaluation",) if curated.has("evaluation") else ()))
     splits: dict[str, Sequence[GradedAnswer]] = {name: curated.split(name) for name in names}  # type: ignore[arg-type]
     prompt_format = load_prompt_format(config.model, record.prompt_style)
-    others = other_splits(config.evaluation.other_answers, splits, prompt_format)
+    added_splits = other_splits(config.evaluation.other_answers, splits, prompt_format)
     texts = _texts(config, prompt_format)
     training = drawn(curated.split("train"), FITTED_ON, config.seed)
-    answers = Answers(splits, others, config.evaluation, config.seed, texts, training)
+    answers = Answers(splits, added_splits, config.evaluation, config.seed, texts, training)
     findings = run_passes(config, curated, record, pass_tasks(answers, measured(config.evaluation, record)))
     readout = None if record.readout is None else load_readout(record.readout, config.checkpoint_dir)
     findings = replace(findings, readout=readout, training=training)
-    return Evidence(config, curated.manifest, record, splits | others, findings, texts)
+    return Evidence(config, curated.manifest, record, splits | added_splits, findings, texts)
 
 
 def pass_tasks(answers: Answers, estimators: Sequence[EstimatorName]) -> Tasks:

@@ -83,9 +83,10 @@ def _main(run_a: Path, run_b: Path, split: str, output: Path | None) -> None:
 
 
 def compare(run_a: Path, run_b: Path, split: str = "test") -> RunComparison:
-    """For each confidence that both runs have, its metrics in both and their differences b - a on the questions that
-    both have answered, paired by question; Holm-corrected over all of it. Each run is judged by the answers that its
-    model gave.
+    """The metrics of every confidence that both runs have, and their paired differences b - a.
+
+    The differences are on the questions that both runs have answered, paired by question, and Holm-corrected over all
+    confidences. Each run is judged by its own model's answers.
 
     Raises `UserError` for runs that are not evaluated, or have no question in common.
     """
@@ -111,8 +112,8 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> RunComparison:
         if both_have.sum() < bins:
             left_out.append(name)
             continue
-        kept = [pair for pair, has in zip(pairs, both_have, strict=True) if has]
-        sides = [(np.array([p[i][name] for p in kept]), np.array([p[i]["correct"] for p in kept])) for i in (0, 1)]
+        scored = [pair for pair, is_shared in zip(pairs, both_have, strict=True) if is_shared]
+        sides = [(np.array([p[i][name] for p in scored]), np.array([p[i]["correct"] for p in scored])) for i in (0, 1)]
         common: dict[str, Any] = {
             "num_bins": bins,
             "seed": settings.seed,
@@ -123,7 +124,7 @@ def compare(run_a: Path, run_b: Path, split: str = "test") -> RunComparison:
         (of_a, correct_a), (of_b, correct_b) = sides
         compared = before_and_after(of_a, of_b, correct_a, correct_after=correct_b, **common)
         confidences[name] = ComparedConfidence(
-            n=len(kept), a=compared.before, b=compared.after, difference=compared.difference
+            n=len(scored), a=compared.before, b=compared.after, difference=compared.difference
         )
     if not confidences:
         raise UserError(f"{run_a} and {run_b} share only {len(shared)} {split} questions, too few for {bins} bins")
@@ -160,7 +161,7 @@ def _rows(run: Path, split: str) -> dict[str, dict[str, Any]]:
 
 
 def _confidences(a: Mapping[str, Mapping[str, Any]], b: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Headline confidences first, then the calibrated ones of every estimator, in the order of the first run."""
+    """Headline confidences first, then the calibrated confidences of every estimator, in the order of the first run."""
     of_a, of_b = next(iter(a.values())), next(iter(b.values()))
     names = [*HEADLINE, *(name for name in of_a if name.endswith(SUFFIX))]
     return [name for name in names if name in of_b]

@@ -1,9 +1,11 @@
-"""Confidence estimators: ways to get, from what the passes found, a number that says how sure the model is.
+"""Confidence estimators turn the findings of the passes into a number that says how sure the model is.
 
-A new one is a function, a line in `ESTIMATORS` and its name in `calibration_tuning/config/evaluation.py`. They work in
-log-odds, [n] with NaN where an answer has none, so that nothing is lost near 0 and 1; a confidence is their sigmoid.
-Some are no probabilities by themselves (a sequence's likelihood falls with its length): beside each stands what it is
-worth after a post-hoc calibrator fitted on the calibration split.
+To add an estimator, write a function, a line in `ESTIMATORS`, and its name in
+`calibration_tuning/config/evaluation.py`.
+
+Estimators return log-odds, [n] with NaN where an answer has none, so that nothing is lost near 0 and 1; a confidence is
+their sigmoid. Some are not probabilities by themselves: a sequence's likelihood falls with its length. So the report
+gives each confidence also after a post-hoc calibrator fitted on the calibration split.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ class Estimator:
 def each(
     name: str, read: Callable[[GradedAnswer, Finding], float | None]
 ) -> Callable[[Splits, Findings, State], Scores]:
-    """Scores from a function of one answer and what the pass `name` found about it: log-odds, None for none, or `EMPTY`
-    for an empty answer."""
+    """Scores from a function of an answer and the finding of the pass `name` about it. The function returns log-odds,
+    None for no score, or `EMPTY` for an empty answer."""
 
     def scores(splits: Splits, findings: Findings, state: State) -> Scores:
         def score(row: GradedAnswer) -> float:
@@ -63,11 +65,11 @@ def each(
 
 
 def _each_row(splits: Splits, score: Callable[[GradedAnswer], float]) -> Scores:
-    """Scores of all rows, with the least score of the calibration split in place of `EMPTY`, as a blend has it."""
+    """Scores of all rows. `EMPTY` becomes the lowest score of the calibration split, as in a blend."""
     scores = {split: np.array([score(row) for row in rows], dtype=np.float64) for split, rows in splits.items()}
     known = scores.get("calibration", np.zeros(0))
     least = np.min(known[np.isfinite(known)], initial=0.0)
-    return {split: np.where(own == EMPTY, least, own) for split, own in scores.items()}
+    return {split: np.where(split_scores == EMPTY, least, split_scores) for split, split_scores in scores.items()}
 
 
 def of_probability(p: float | None) -> float | None:

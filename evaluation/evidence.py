@@ -81,7 +81,7 @@ class Evidence:
 
     @property
     def untuned_readout(self) -> Side:
-        """The same readout of the model as it came."""
+        """The same readout of the untuned model."""
         return self.readout[0], "before"
 
     @property
@@ -90,10 +90,11 @@ class Evidence:
         return self.record.calibrator.kind  # type: ignore[return-value]
 
     def kind_of(self, side: Side) -> CalibratorName:
-        """The kind of calibrator that a confidence is compared with: the checkpoint's for its readout, tuned or not.
+        """The kind of calibrator for a confidence in comparisons.
 
-        Where that is a temperature, other confidences have Platt scaling: a temperature cannot shift a confidence, and
-        no rival should lose for want of a bias.
+        It is the checkpoint's kind for its readout, tuned or untuned. If that is temperature scaling, other confidences
+        have Platt scaling, because a temperature cannot shift log-odds, and no other confidence should lose for lack of
+        a bias.
         """
         return "platt" if self.kind == "temperature" and side[0] != self.readout[0] else self.kind
 
@@ -108,7 +109,7 @@ class Evidence:
         return np.array([row.topic for row in self.splits[split]])
 
     def confidence(self, side: Side, split: str, calibrator: str | None = None) -> Array:
-        """[n], NaN where an answer has none; as it is, or by a kind of calibrator."""
+        """Confidences [n], NaN where an answer has none: uncalibrated, or after a kind of calibrator."""
         logit = self.scores[side][split]
         if calibrator is None:
             return expit(logit)
@@ -116,7 +117,7 @@ class Evidence:
         return np.full(len(logit), np.nan) if fitted is None else apply(fitted, logit)
 
     def before(self, split: str) -> Array:
-        """The headline's confidence before tuning: the query asked of the model as it came."""
+        """The headline's confidence before tuning: the query, asked of the untuned model."""
         return self.confidence(BEFORE, split)
 
     def after(self, split: str) -> Array:
@@ -125,9 +126,11 @@ class Evidence:
 
     @cached_property
     def scores_as_loaded(self) -> dict[str, Array]:
-        """Log-odds [n] by split of the checkpoint's readout, read behind the one block of demonstrations that a loaded
-        checkpoint puts before every question. The query's block is the same everywhere, so only a stacked readout can
-        differ."""
+        """Log-odds [n] of the checkpoint's readout, by split, as a loaded checkpoint computes them.
+
+        A loaded checkpoint puts the same block of demonstrations before every question. The query's block is the same
+        everywhere, so only a stacked readout can differ from `scores`.
+        """
         if self.record.readout is None:
             return dict(self.scores[self.readout])
         names = ("calibration", "test", "evaluation")
@@ -135,7 +138,7 @@ class Evidence:
         return stacked(splits, self.findings, "after", "reading_as_loaded")
 
     def as_loaded(self, split: str) -> Array:
-        """As `after`, by `scores_as_loaded` and their own calibrator."""
+        """Like `after`, from `scores_as_loaded` and the calibrator fitted on them."""
         return apply(self.calibrator_as_loaded, self.scores_as_loaded[split])
 
     @property
@@ -151,8 +154,8 @@ class Evidence:
     def rated_against(
         self, confidence: Array, correct: Array, groups: Array, only: Collection[str]
     ) -> dict[str, Interval]:
-        """`confidence_metrics` of confidences [n] in answers that are no split: whether they are correct, [n], and
-        which are resampled together, [n]."""
+        """`confidence_metrics` of confidences [n] in answers outside the splits. `correct` [n] is their correctness,
+        and `groups` [n] says which are resampled together."""
         settings = self.config.evaluation
         return confidence_metrics(
             confidence, correct, settings.num_bins, self.config.seed, settings.bootstrap_samples, groups, only
@@ -167,25 +170,25 @@ class Evidence:
 
     @cached_property
     def _known(self) -> dict[tuple[str, bytes, bytes], dict[str, Resampled]]:
-        """Metrics by split, the answers that count and their confidences. Two fifths are asked for more than once: the
-        checkpoint's confidence stands beside every other one."""
+        """Resampled metrics by split, mask and confidences, computed once. Two fifths are needed again, because every
+        other confidence is compared with the checkpoint's."""
         return {}
 
     def _resampled(
         self, confidence: Array, split: str, only: Collection[str], mask: Array | None
     ) -> dict[str, Resampled]:
-        kept = np.ones(len(self.splits[split]), dtype=bool) if mask is None else mask
-        known = self._known.setdefault((split, kept.tobytes(), confidence[kept].tobytes()), {})
+        selected = np.ones(len(self.splits[split]), dtype=bool) if mask is None else mask
+        known = self._known.setdefault((split, selected.tobytes(), confidence[selected].tobytes()), {})
         if missing := [name for name in only if name not in known]:
             known |= resampled_metrics(
-                confidence[kept],
-                self.correct(split)[kept],
+                confidence[selected],
+                self.correct(split)[selected],
                 num_bins=self.config.evaluation.num_bins,
                 seed=self.config.seed,
                 bootstrap_samples=self.config.evaluation.bootstrap_samples,
-                groups=self.groups(split)[kept],
+                groups=self.groups(split)[selected],
                 only=missing,
-                subjects=self.subjects(split)[kept],
+                subjects=self.subjects(split)[selected],
             )
         return {name: known[name] for name in only}
 
@@ -200,6 +203,6 @@ class Evidence:
 
 
 def measured(settings: EvaluationSettings, record: CalibrationRecord) -> tuple[EstimatorName, ...]:
-    """The confidences to measure: those of the checkpoint's readout, if it is a stacked one, and those asked for."""
-    others = (name for name in settings.estimators if name not in READOUT)
-    return (*(READOUT if record.readout is not None else ()), *others)
+    """The confidences to measure: those that a stacked readout consists of, and those that the settings ask for."""
+    requested = (name for name in settings.estimators if name not in READOUT)
+    return (*(READOUT if record.readout is not None else ()), *requested)

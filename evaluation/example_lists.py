@@ -30,33 +30,33 @@ class ExampleList:
     kind: str
     """`wrong` or `right`: which answers the list is of."""
     n: int
-    of: int
+    total: int
     """All wrong answers, or all right ones."""
     examples: list[Example]
 
 
 def example_lists(evidence: Evidence) -> list[ExampleList]:
-    """The four lists with their counts; each shows the answers whose confidence says so most clearly."""
+    """The four lists with their counts. Each shows the answers with the clearest change or the clearest confidence."""
     before, after = evidence.before("test"), evidence.after("test")
     right = evidence.correct("test") >= 0.5
     was, now = before >= SURE, after >= SURE
 
-    def made(title: str, meaning: str, kind: str, members: np.ndarray, clearest: np.ndarray) -> ExampleList:
+    def listed(title: str, meaning: str, kind: str, members: np.ndarray, clearest: np.ndarray) -> ExampleList:
         places = np.flatnonzero(members)
         shown = places[np.argsort(-clearest[places], kind="stable")][:SHOWN]
-        of = int((right if kind == "right" else ~right).sum())
+        total = int((right if kind == "right" else ~right).sum())
         examples = [_example(evidence, int(i), before, after) for i in shown]
-        return ExampleList(title, meaning, kind, len(places), of, examples)
+        return ExampleList(title, meaning, kind, len(places), total, examples)
 
     fixed = "Wrong answers with a confidence of 50% or more before tuning and less than 50% after."
     still = "Wrong answers with a confidence of 50% or more before tuning and after."
     newly = "Wrong answers with a confidence of less than 50% before tuning and 50% or more after."
     under = "Right answers with a confidence of less than 50% after tuning."
     return [
-        made("No longer overconfident", fixed, "wrong", ~right & was & ~now, before - after),
-        made("Still overconfident", still, "wrong", ~right & was & now, after),
-        made("Newly overconfident", newly, "wrong", ~right & ~was & now, after - before),
-        made("Underconfident", under, "right", right & ~now, -after),
+        listed("No longer overconfident", fixed, "wrong", ~right & was & ~now, before - after),
+        listed("Still overconfident", still, "wrong", ~right & was & now, after),
+        listed("Newly overconfident", newly, "wrong", ~right & ~was & now, after - before),
+        listed("Underconfident", under, "right", right & ~now, -after),
     ]
 
 

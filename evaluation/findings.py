@@ -1,7 +1,7 @@
-"""What passes have found, on disk: a folder for each pass and for everything that its findings depend on.
+"""The findings of the passes, on disk: one folder for each pass and everything that its findings depend on.
 
-So another report, with other confidences, error rates or resamples, asks the model nothing again, and another
-checkpoint, set, precision or number of bins, or another version of code or libraries, asks anew what it changes.
+A new report with other confidences, error rates or resamples asks the model nothing again. Another checkpoint, curated
+set, precision, number of bins or version of code or libraries repeats only the passes that it changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from calibration_tuning.checkpoint import deciding_files
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.config.training import Method
+from calibration_tuning.config.training import ADAPTED, Method
 from calibration_tuning.errors import RunError
 from calibration_tuning.lm.models import dtype_name
 from calibration_tuning.readout.stacked import StackedReadout
@@ -36,12 +36,12 @@ PASSES_MODULE = "evaluation.passes"
 
 @dataclass(frozen=True)
 class Findings:
-    """What the passes found: by pass, then by `key`."""
+    """The findings by pass, then by `key`."""
 
     values: Mapping[str, Mapping[str, Finding]]
     method: Method
     readout: StackedReadout | None = None
-    """The checkpoint's, where it has a stacked one."""
+    """The checkpoint's stacked readout, if it has one."""
     training: Sequence[GradedAnswer] = ()
     """The training answers that the passes over hidden states have looked at."""
 
@@ -62,9 +62,9 @@ class Findings:
     def each(
         self, name: str, state: State, rows: Mapping[int, GradedAnswer], read: Callable[[Finding], T]
     ) -> Mapping[int, T]:
-        """What `read` makes of the findings about those rows that the pass looked at, by the rows' numbers.
+        """Return `read` of the findings about each row that the pass looked at, by the rows' numbers.
 
-        Nothing is read before it is looked up, and nothing is kept: what is found about all rows may be large.
+        A value is read when it is looked up and is not cached, because the findings about all rows may be large.
         """
         by_key = self.values.get(name, {})
         keys = {number: place for number, row in rows.items() if (place := self._key(name, state, row)) in by_key}
@@ -96,9 +96,12 @@ def key(state: State, row: GradedAnswer) -> str:
 
 
 def states_of(name: str, method: Method) -> tuple[State, ...]:
-    """The states that a pass runs in. A bare probe leaves the model unchanged: only what reads it has `after`."""
+    """The states that a pass runs in. Methods without an adapter leave the model unchanged. So only passes that read a
+    trained probe have `after`."""
     states = PASSES[name].states
-    return ("before",) if method == "probe" and states == BOTH and not PASSES[name].reads_probe else states
+    if states != BOTH or method in ADAPTED:
+        return states
+    return BOTH if method == "probe" and PASSES[name].reads_probe else ("before",)
 
 
 def journals(config: RunConfig, names: Iterable[str]) -> dict[str, Journal]:
@@ -108,7 +111,7 @@ def journals(config: RunConfig, names: Iterable[str]) -> dict[str, Journal]:
 
 
 def drop_outdated(folder: Path, journals_in_use: Mapping[str, Journal]) -> None:
-    """Delete what these passes found under other checkpoints, settings or code."""
+    """Delete the findings of these passes under other checkpoints, settings or code."""
     for name, journal in journals_in_use.items():
         for other in folder.glob(f"{name}-*"):
             if other != journal.folder:

@@ -21,7 +21,8 @@ DRIFT = 3
 """Exit code where calibration has drifted."""
 SHOWN = ("mean_confidence", "accuracy", "ece", "brier")
 WORTH_SAYING = 0.05
-"""Difference in mean confidence between labelled and unlabelled answers from which the labels may not be of all."""
+"""If the mean confidences of labelled and unlabelled answers differ by more, the labels may not represent all
+answers."""
 
 
 def main(
@@ -47,16 +48,16 @@ def main(
     time: Annotated[
         str | None,
         typer.Option(
-            help="Column with the times at which labels arrived, as ISO 8601 or numbers (default: the file's order). "
-            "Sorted by when they were asked, late labels would change the past and could take back an alarm.",
+            help="When each label arrived (ISO 8601 or a number; default: the file's order). Do not give the time of "
+            "the question.",
             show_default=False,
         ),
     ] = None,
     group: Annotated[
         str | None, typer.Option(help="Column that says which rows belong together.", show_default=False)
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Number of bootstrap resamples behind each interval.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON instead of tables.")] = False,
     debug: DebugOption = False,
 ) -> None:
@@ -141,22 +142,22 @@ def _gap(gap: float) -> str:
 
 
 def remarks(now: Monitored, then: Monitored | None, time: str | None) -> list[str]:
-    """What a reader must know of the files: labels that are not there, and the order."""
-    said = []
+    """Notes for the reader about the files: missing labels, and the order of the answers."""
+    lines = []
     if then is not None and then.unlabelled:
-        said.append(f"{then.unlabelled} answers of the evaluation have no label and are left out.")
+        lines.append(f"{then.unlabelled} answers of the evaluation have no label and are left out.")
     if now.unlabelled:
         share = now.unlabelled / (now.unlabelled + len(now.confidence))
-        said.append(f"{now.unlabelled} answers ({share:.0%}) have no label yet and are left out.")
+        lines.append(f"{now.unlabelled} answers ({share:.0%}) have no label yet and are left out.")
         difference = now.unlabelled_confidence - float(now.confidence.mean())
         if abs(difference) > WORTH_SAYING:
-            said.append(
+            lines.append(
                 f"warning: their mean confidence is {now.unlabelled_confidence:.2f}, that of the labelled ones "
                 f"{now.confidence.mean():.2f}; the labels may not be a fair sample."
             )
     if time is None:
-        said.append("Labels are taken in the order of the file; --time COLUMN orders them by when they arrived.")
-    return said
+        lines.append("Labels are taken in the order of the file; --time COLUMN orders them by when they arrived.")
+    return lines
 
 
 def _tables(file: Path, sides: dict[str, Monitored], drift: Drift, numbers: dict[str, dict[str, Interval]]) -> None:

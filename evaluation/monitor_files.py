@@ -23,7 +23,7 @@ EMPTY = ("", "nan", "na", "none", "null")
 @dataclass(frozen=True)
 class Monitored:
     confidence: np.ndarray
-    """[n], of the answers that have a label, in the order in which they came."""
+    """[n], of the answers that have a label, in the order in which the labels came."""
     correct: np.ndarray
     groups: list[Any] | None
     unlabelled: int = 0
@@ -37,18 +37,18 @@ def read_stream(file: Path, confidence: str, correct: str, time: str | None, gro
     is_labelled = np.array([not _is_empty(value) for value in table[correct]], dtype=bool)
     if not is_labelled.any():
         raise UserError(f"{file}, {correct}: no answer has a label yet; fill in 1 or 0 where it is known")
-    kept = is_labelled.nonzero()[0].tolist()
+    labelled_rows = is_labelled.nonzero()[0].tolist()
     if time is not None:
-        kept = _in_order(file, time, table[time], kept)
+        labelled_rows = _in_order(file, time, table[time], labelled_rows)
     stated = probabilities(file, confidence, table[confidence])
     labels = probabilities(
-        file, correct, [value if has else 0 for value, has in zip(table[correct], is_labelled, strict=True)]
+        file, correct, [value if has_label else 0 for value, has_label in zip(table[correct], is_labelled, strict=True)]
     )
     groups = None if group is None else names_of(file, group, "group", table[group])
     return Monitored(
-        stated[kept],
-        labels[kept],
-        None if groups is None else [groups[row] for row in kept],
+        stated[labelled_rows],
+        labels[labelled_rows],
+        None if groups is None else [groups[row] for row in labelled_rows],
         int((~is_labelled).sum()),
         float(stated[~is_labelled].mean()) if not is_labelled.all() else float("nan"),
     )

@@ -23,31 +23,36 @@ def split_of(split: str, model: str) -> str:
 
 
 def other_splits(
-    others: Sequence[OtherAnswers], splits: Mapping[str, Sequence[GradedAnswer]], prompt_format: PromptFormat
+    other_answers: Sequence[OtherAnswers], splits: Mapping[str, Sequence[GradedAnswer]], prompt_format: PromptFormat
 ) -> dict[str, list[GradedAnswer]]:
-    """The rows of every split with another model's answer and its grade instead, by `split@model`; questions that the
-    file does not answer are left out. Raises `UserError` for a file that cannot be read, or answers nothing."""
+    """The splits with another model's answers and their grades in place of the model's own, by `split@model`.
+
+    Questions that the file does not answer are left out. Raises `UserError` for a file that cannot be read, or that
+    answers no test question.
+    """
     splits_of_others: dict[str, list[GradedAnswer]] = {}
-    for other in others:
-        answers = other_answers_of(other)
+    for answered in other_answers:
+        answers = other_answers_of(answered)
         asked = [row for row in splits["test"] if row.id in answers]
         if asked and not any(can_be_graded(row) for row in asked):
-            raise UserError(f"evaluation.other_answers: {other.name}: all sets need the judge, which runs in curation")
+            raise UserError(
+                f"evaluation.other_answers: {answered.name}: all sets need the judge, which runs in curation"
+            )
         for split, rows in splits.items():
-            splits_of_others[split_of(split, other.name)] = [
-                _answered(row, other.name, answers[row.id], prompt_format)
+            splits_of_others[split_of(split, answered.name)] = [
+                _answered(row, answered.name, answers[row.id], prompt_format)
                 for row in rows
                 if row.id in answers and can_be_graded(row)
             ]
-        if not splits_of_others[split_of("test", other.name)]:
+        if not splits_of_others[split_of("test", answered.name)]:
             raise UserError(
-                f"{other.path}: answers none of the test questions; its ids must be those of the curated set"
+                f"{answered.path}: answers none of the test questions; its ids must be those of the curated set"
             )
     return splits_of_others
 
 
 def other_answers_of(other: OtherAnswers) -> dict[str, str]:
-    """Answer by question id; of several to one question the first."""
+    """Answers by question id; the first answer where a question has several."""
     if other.path.is_dir():
         return _curated_answers(other)
     answers: dict[str, str] = {}
@@ -60,7 +65,7 @@ def other_answers_of(other: OtherAnswers) -> dict[str, str]:
 
 
 def _curated_answers(other: OtherAnswers) -> dict[str, str]:
-    """What another run's model answered, on whichever side of that run's split its questions are."""
+    """The answers of another run's model, in whichever split of that run their questions are."""
     paths = [path for split in SPLITS if (path := other.path / f"{split}.parquet").is_file()]
     if not paths:
         raise UserError(f"evaluation.other_answers: {other.path} holds no curated set, such as runs/NAME/curation")
@@ -68,10 +73,10 @@ def _curated_answers(other: OtherAnswers) -> dict[str, str]:
 
 
 def _answered(row: GradedAnswer, model: str, answer: str, prompt_format: PromptFormat) -> GradedAnswer:
-    said = hashlib.sha256(answer.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(answer.encode()).hexdigest()[:8]
     return row.model_copy(
         update={
-            "id": f"{model}:{said}:{row.id}",
+            "id": f"{model}:{digest}:{row.id}",
             "answer": answer.strip(),
             "token_ids": prompt_format.answer_ids(answer) if answer.strip() else [],
             "token_logprobs": [],

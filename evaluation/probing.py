@@ -83,9 +83,9 @@ def scored(
 ) -> Array:
     """[n]: `score` of the states that the pass `name` read, NaN for rows that it did not look at."""
     values = np.full(len(rows), np.nan)
-    seen = [number for number, row in enumerate(rows) if findings.of(name, state, row) is not None]
-    if seen:
-        values[seen] = score(states_of(name, [rows[number] for number in seen], findings, state))
+    looked_at = [number for number, row in enumerate(rows) if findings.of(name, state, row) is not None]
+    if looked_at:
+        values[looked_at] = score(states_of(name, [rows[number] for number in looked_at], findings, state))
     return values
 
 

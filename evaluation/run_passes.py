@@ -27,7 +27,7 @@ from evaluation.passes.base import BOTH, PassContext, State
 Tasks = Mapping[str, Sequence[GradedAnswer]]
 """By pass: the answers it looks at."""
 Done = Mapping[str, Mapping[str, Any]]
-"""By pass, then by `key`: what was found."""
+"""The findings by pass, then by `key`."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Unit:
 
 
 def run_passes(config: RunConfig, curated: CuratedSet, record: CalibrationRecord, tasks: Tasks) -> Findings:
-    """Everything the tasks ask for, in every process. What an earlier evaluation has found is not asked again."""
+    """Run the tasks and return their findings, in every process. Findings of an earlier evaluation are not made
+    again."""
     pass_journals = journals(config, tasks)
     everything = [Unit(name, state, rows) for name, rows in tasks.items() for state in states_of(name, record.method)]
     done = {name: journal.rows() for name, journal in pass_journals.items()}
@@ -93,14 +94,14 @@ def units(context: PassContext, tasks: Tasks) -> Iterator[Unit]:
 
 
 def _run_share(context: PassContext, tasks: Tasks, done: Done, pass_journals: Mapping[str, Journal]) -> None:
-    # Dealt out before what is done is left out, as another process may already have done more.
+    # Units are shared out before the finished ones are removed, as another process may already have finished more.
     dealt = list(units(context, tasks))[process_index() :: process_count()]
-    # A batch that was written in part is run again as a whole: its rounding must be that of an unbroken run.
+    # A batch that was written in part is run again in full: its rounding must be that of an uninterrupted run.
     waiting = [unit for unit in dealt if not unit.is_in(done)]
-    total, left = (sum(len(unit.rows) for unit in some) for some in (dealt, waiting))
-    if left < total:
-        print(f"evaluating: {total - left:,} of {total:,} measurements already exist")
-    with progress(left, "evaluating", "measurements") as bar:
+    total, remaining = (sum(len(unit.rows) for unit in listed) for listed in (dealt, waiting))
+    if remaining < total:
+        print(f"evaluating: {total - remaining:,} of {total:,} measurements already exist")
+    with progress(remaining, "evaluating", "measurements") as bar:
         for unit in waiting:
             bar.set_postfix_str(f"{unit.name} {unit.state}", refresh=False)
             block = PASSES[unit.name].block(context.few_shot, unit.rows[0])

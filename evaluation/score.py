@@ -20,6 +20,7 @@ from calibration_tuning.runs.files import whole_folder, write_json
 from evaluation.score_files import DEFAULT_COLUMNS, TABLES, TENSORS, Pairs, TokenNotes, read_pairs, token_chunks
 
 if TYPE_CHECKING:
+    from calibration_tuning.metrics.confidence import Metric
     from calibration_tuning.metrics.token_bins import Binning
 
 FileArgument = Annotated[
@@ -65,9 +66,9 @@ def main(
     binning: Annotated[
         str, typer.Option(help="Binning of token probabilities: equal_width, log or equal_mass.")
     ] = "equal_width",
-    bins: Annotated[int, typer.Option(min=2)] = 10,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    bins: Annotated[int, typer.Option(min=2, help="Number of bins of the binned calibration errors.")] = 10,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Number of bootstrap resamples behind each interval.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples and of the folds of --calibrate.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -112,7 +113,7 @@ def _pairs(
     output: Path | None,
 ) -> None:
     from calibration_tuning.metrics.calibrators import CALIBRATORS
-    from calibration_tuning.metrics.confidence import METRICS, confidence_metrics
+    from calibration_tuning.metrics.confidence import confidence_metrics
 
     if calibrate is not None and calibrate not in CALIBRATORS:
         raise UserError(f"--calibrate {calibrate}: not a calibrator; known: {', '.join(CALIBRATORS)}")
@@ -127,10 +128,10 @@ def _pairs(
     if calibrate is None:
         common = (bins, seed, bootstrap, pairs.groups)
         columns = {PLAIN: confidence_metrics(pairs.confidence, pairs.correct, *common, subjects=pairs.subjects)}
-        _print(title, columns, METRICS)
+        _print(title, columns, _shown(pairs))
     else:
         sides[calibrate], columns = _calibrated(file, pairs, calibrate, bins, bootstrap, seed)
-        _print_compared(title, columns, calibrate)
+        _print_compared(title, columns, calibrate, _shown(pairs))
     for name, numbers in columns.items():
         if (warning := numbers["ece"].warning) is not None:
             print(f"ECE, {name}: {warning}.")
@@ -150,7 +151,7 @@ def _pairs(
 def _calibrated(
     file: Path, pairs: Pairs, calibrate: str, bins: int, bootstrap: int, seed: int
 ) -> tuple[np.ndarray, dict[str, Mapping[str, Interval]]]:
-    """The calibrated confidences [n], and the metrics as they are, calibrated, and of the difference."""
+    """The calibrated confidences [n], and the metrics uncalibrated, calibrated, and of their difference."""
     from calibration_tuning.metrics.comparison import holm_corrected
     from calibration_tuning.metrics.confidence import METRICS, before_and_after
     from calibration_tuning.metrics.cross_fitting import calibrate as calibrated_by
@@ -161,10 +162,10 @@ def _calibrated(
     except ValueError as error:
         raise UserError(f"{file}: {error}; leave --calibrate out") from None
     common = (bins, seed, bootstrap, pairs.groups)
-    both = before_and_after(pairs.confidence, after, pairs.correct, *common, subjects=pairs.subjects)
-    corrected = holm_corrected([(METRICS[name], difference) for name, difference in both.difference.items()])
-    differences = dict(zip(both.difference, corrected, strict=True))
-    return after, {PLAIN: both.before, kind: both.after, "difference": differences}
+    compared = before_and_after(pairs.confidence, after, pairs.correct, *common, subjects=pairs.subjects)
+    corrected = holm_corrected([(METRICS[name], difference) for name, difference in compared.difference.items()])
+    differences = dict(zip(compared.difference, corrected, strict=True))
+    return after, {PLAIN: compared.before, kind: compared.after, "difference": differences}
 
 
 def _tokens(file: Path, binning: str, bins: int, bootstrap: int, seed: int, output: Path | None) -> None:
@@ -241,12 +242,21 @@ def _as_json(numbers: Mapping[str, Interval]) -> dict[str, Any]:
     return {name: number.as_dict() for name, number in numbers.items()}
 
 
-def _print_compared(title: str, columns: Mapping[str, Mapping[str, Any]], kind: str) -> None:
+def _shown(pairs: Pairs) -> dict[str, Metric]:
+    """The metrics that have a row: without subjects, none is about them."""
     from calibration_tuning.metrics.confidence import METRICS
+
+    has_subjects = pairs.subjects is not None
+    return {name: metric for name, metric in METRICS.items() if has_subjects or metric.compute_within is None}
+
+
+def _print_compared(
+    title: str, columns: Mapping[str, Mapping[str, Any]], kind: str, quantities: Mapping[str, Quantity]
+) -> None:
     from evaluation.tables import print_rows, row
 
     sides = (columns[PLAIN], columns[kind], columns["difference"])
-    rows = [row(metric.label, *(side[name] for side in sides)) for name, metric in METRICS.items()]
+    rows = [row(quantity.label, *(side[name] for side in sides)) for name, quantity in quantities.items()]
     print_rows(title, "metric", (PLAIN, kind), rows)
     judged = sum(getattr(change, "p_holm", None) is not None for change in sides[2].values())
     print(

@@ -47,7 +47,8 @@ class Pairs:
 def read_pairs(
     file: Path, confidence: str, correct: str, group: str | None = None, subject: str | None = None
 ) -> Pairs:
-    """[n] each. Raises `UserError` naming file, row and column of the first value that is no probability."""
+    """Read [n] confidences and [n] correctness. Raises `UserError` with file, row and column of the first value that is
+    not a probability."""
     table, note = read_table(file), None
     if is_samples(table) and (confidence, correct) == DEFAULT_COLUMNS and confidence not in table:
         table, note = table | confidence_and_correct(file, table), NOTE
@@ -57,8 +58,8 @@ def read_pairs(
     if not table[confidence]:
         raise UserError(f"{file}: holds no rows")
     groups, subjects = (
-        None if column is None else names_of(file, column, what, table[column])
-        for column, what in ((group, "group"), (subject, "subject"))
+        None if column is None else names_of(file, column, kind, table[column])
+        for column, kind in ((group, "group"), (subject, "subject"))
     )
     values, right = (probabilities(file, column, table[column]) for column in (confidence, correct))
     return Pairs(values, right, groups, subjects, note)
@@ -153,11 +154,11 @@ def _refuse_twice(file: Path, names: list[str]) -> None:
         raise UserError(f"{file}: the header names {twice[0]!r} twice; rename one of the columns")
 
 
-def names_of(file: Path, column: str, what: str, values: list[Any]) -> np.ndarray:
-    """Names of groups or subjects [n]. They stay what they are: 001 and 1 are two, NA is a name."""
+def names_of(file: Path, column: str, kind: str, values: list[Any]) -> np.ndarray:
+    """Names of groups or subjects [n], unchanged: 001 and 1 differ, and NA is a name."""
     for number, value in enumerate(values):
         if is_missing(value) or value == "":
-            raise UserError(f"{file}, row {number}, {column}: missing; every row needs a {what}")
+            raise UserError(f"{file}, row {number}, {column}: missing; every row needs a {kind}")
     return np.array([str(value) for value in values], dtype=object)
 
 

@@ -43,10 +43,10 @@ def rate_text(
     encode = partial(prompt_format.tokenizer.encode, add_special_tokens=False)
     rows = windows(documents, encode, settings, window_room(model, prompt_format.tokenizer))
     lm = load_model(model).to(default_device())
-    seen = TokenCalibration(bins, binning)
+    tokens = TokenCalibration(bins, binning)
     with progress(len(rows), model.path, "windows") as bar, torch.no_grad():
         for start in range(0, len(rows), WINDOWS):
             part = rows[start : start + WINDOWS]
-            read_windows(lm, prompt_format, [row.token_ids for row in part], range(start, start + len(part)), seen)
+            read_windows(lm, prompt_format, [row.token_ids for row in part], range(start, start + len(part)), tokens)
             bar.update(len(part))
-    return RatedText(seen, [row.group for row in rows])
+    return RatedText(tokens, [row.group for row in rows])

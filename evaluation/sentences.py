@@ -16,6 +16,10 @@ CHANGED = {
 }
 WORTH = {"better": "a clear gain", "worse": "a clear loss", "unclear": "no clear gain", "": "not judged"}
 NO_GAIN = "no gain beyond what the accuracy of the subject gives without tuning"
+UNTRAINED = (
+    'No model was trained (training.method: none). "Tuned" and "after" mean the checkpoint\'s readout and calibrator, '
+    "which were fitted on the untuned model."
+)
 AGAINST = {
     "better": "clearly better than",
     "worse": "clearly worse than",
@@ -55,7 +59,11 @@ def calibrators_sentence(metrics: Metrics) -> str:
 
 
 def readout_sentence(metrics: Metrics) -> str:
-    """What the tuned confidence is made of."""
+    """What the tuned confidence is made of, and that nothing was tuned where that is so."""
+    return f"{UNTRAINED} {_parts(metrics)}" if metrics.method == "none" else _parts(metrics)
+
+
+def _parts(metrics: Metrics) -> str:
     readout = metrics.readout
     if readout is None:
         return "The tuned confidence is the answer to the uncertainty query after tuning, calibrated."
@@ -143,6 +151,8 @@ def within_sentence(metrics: Metrics) -> str:
 def credit_sentence(metrics: Metrics) -> str:
     """How much of the gain is due to tuning, and not to any calibrator. No gain is claimed that knowing the subject
     gives as well."""
+    if metrics.method == "none":
+        return ""
     change = tuning_change(metrics)
     worth = NO_GAIN if only_the_subject(metrics) and change.verdict != "worse" else WORTH[change.verdict]
     return (
@@ -198,14 +208,16 @@ def marks_sentence(metrics: Metrics) -> str:
 
 
 def unrated_sentence(metrics: Metrics) -> str:
-    """The confidences that have no row in these tables."""
-    few = "; ".join(f"{name} ({n})" for name, n in (metrics.unrated or {}).items())
-    return f"Not rated, because fewer than 20 test answers have such a confidence (how many): {few}." if few else ""
+    """A sentence with the confidences that have no row in these tables."""
+    names = "; ".join(f"{name} ({n})" for name, n in (metrics.unrated or {}).items())
+    return f"Not rated, because fewer than 20 test answers have such a confidence (how many): {names}." if names else ""
 
 
 def _headline(metrics: Metrics) -> str:
     if only_the_subject(metrics):
         return "No gain was shown beyond knowing each subject's accuracy,"
+    if metrics.method == "none":
+        return f"{CHANGED[metrics.headline.test.difference['brier'].verdict]} without training"
     tuning = tuning_change(metrics).verdict
     if metrics.headline.test.difference["brier"].verdict == "better" and tuning != "better":
         clearly = "" if tuning == "worse" else "clearly "
@@ -220,10 +232,11 @@ def _relative(before: float | None, after: float | None) -> str:
 
 
 def rivals_sentence(metrics: Metrics) -> str:
-    """The best other confidence, whether it is better or worse than the tuned one; chosen without the test split."""
+    """A sentence about the best other confidence, better or worse than the tuned one. The test split plays no part in
+    its choice."""
     name, _, state = (metrics.posthoc.best_other or "").partition("/")
-    own = NameOf(metrics).tuned.partition("/")[0]
-    rivals = [side for side in metrics.posthoc.incomplete if side.partition("/")[0] not in (own, "probe")]
+    tuned = NameOf(metrics).tuned.partition("/")[0]
+    rivals = [side for side in metrics.posthoc.incomplete if side.partition("/")[0] not in (tuned, "probe")]
     left_out = _left_out_of_the_choice(metrics, rivals)
     row = metrics.estimators["test"].get(name)
     rated = row and row.states.get(state)  # type: ignore[call-overload]
@@ -244,10 +257,11 @@ def sparse_bins_sentence(metrics: Metrics) -> str | None:
     return f"ECE after tuning: {warning}." if warning else None
 
 
-def answers_sentence(metrics: Metrics, others: str | None) -> str:
-    """Whose answers were judged, and whether tuning changes the model's own. `others`: that of `answers_of_others`."""
+def answers_sentence(metrics: Metrics, answered_by: str | None) -> str:
+    """Whose answers were judged, and whether tuning changes the model's own answers. `answered_by` comes from
+    `answers_of_others`."""
     again = metrics.answers
-    whose = f"The answers judged here are {others}, which tuning cannot change. " if others else ""
+    whose = f"The answers judged here are {answered_by}, which tuning cannot change. " if answered_by else ""
     if again is None:
         return f"{whose}Answers with the adapter on were not asked for (evaluation.adapter_on_answers: 0)."
     whose = whose or "Answers are generated with the adapter off, so tuning cannot change them. "

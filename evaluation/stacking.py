@@ -19,20 +19,23 @@ Splits = Mapping[str, Sequence[GradedAnswer]]
 
 
 def stacked(splits: Splits, findings: Findings, state: State, reading: str = "reading") -> dict[str, np.ndarray]:
-    """Log-odds [n] by split. Those of the calibration split are of folds whose blends have not seen the answer.
+    """Log-odds [n] by split. On the calibration split they are cross-fitted: no blend has seen the answer that it
+    scores.
 
-    `reading` is the pass that read the answers: `reading` behind the block that each was written behind,
-    `reading_as_loaded` behind the one that a loaded checkpoint puts before every question."""
+    `reading` is the pass that read the answers: `reading` behind the block that each answer was written behind,
+    `reading_as_loaded` behind the block of a loaded checkpoint.
+    """
     readout = _readout_of(findings, state)
     reads = {split: _read(rows, findings, state, reading) for split, rows in splits.items()}
     scores = {split: readout(read) for split, read in reads.items()}
-    n, both = len(splits["calibration"]), cross_fitted(readout, _read_twice(splits["calibration"], findings, state))
-    scores["calibration"] = both[:n] if reading == "reading" else both[n:]
+    n = len(splits["calibration"])
+    fold_scores = cross_fitted(readout, _read_twice(splits["calibration"], findings, state))
+    scores["calibration"] = fold_scores[:n] if reading == "reading" else fold_scores[n:]
     return scores
 
 
 def likelihood_blend(splits: Splits, findings: Findings, state: State) -> dict[str, np.ndarray]:
-    """As `stacked`, of the blend for answers of which only the tokens' log-probabilities are known."""
+    """Like `stacked`, for answers of which only the tokens' log-probabilities are known."""
     record = _readout_of(findings, "after").record
     signals = {split: signals_of(_read(rows, findings, state), None) for split, rows in splits.items()}
     scores = {split: record.likelihood(values) for split, values in signals.items()}

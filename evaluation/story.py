@@ -11,16 +11,16 @@ from evaluation.verdict import only_the_subject, tuning_change
 Z = 1.96
 """Standard errors that a 95% interval reaches."""
 FARTHEST = 100
-"""A difference that would take more than so many times the test answers to become clear is not worth the wait."""
+"""A difference that needs more than this many times the test answers to become clear is not worth the wait."""
 
 
 def before_and_after_sentence(metrics: Metrics) -> str:
     """What the confidences said, how often the answers were right, and the best confidence without training."""
     test, primary = metrics.headline.test, metrics.primary
-    said, says = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
+    mean_before, mean_after = (percent(side["mean_confidence"].value) for side in (test.before, test.after))
     text = (
-        f"Before, the model said {said} on average, and {percent(test.after['accuracy'].value)} of the answers were "
-        f"right; now it says {says}. Brier score {number_of(test.before['brier'].value)} -> "
+        f"Before, the model said {mean_before} on average, and {percent(test.after['accuracy'].value)} of the answers "
+        f"were right; now it says {mean_after}. Brier score {number_of(test.before['brier'].value)} -> "
         f"{number_of(test.after['brier'].value)} (lower is better)."
     )
     if primary is None:
@@ -70,7 +70,7 @@ def _more(difference: Difference, n: int) -> str:
     if not difference.value or difference.low is None or difference.high is None:
         return ""
     error = (difference.high - difference.low) / 2 / Z
-    # Where the difference is `Z` standard errors, every second sample of that size has a clear one; it takes one more.
+    # A difference of `Z` standard errors is clear in half of the samples. One standard error more makes it five in six.
     times = ((Z + 1) * error / abs(difference.value)) ** 2
     if not 1 < times < FARTHEST:
         return ""
@@ -81,13 +81,15 @@ def _more(difference: Difference, n: int) -> str:
 
 
 def _thresholds(metrics: Metrics) -> list[str]:
-    """The strictest error rate that can be held, and what the stricter ones need."""
+    """The strictest error rate that a threshold reaches, and the answers needed for a stricter rate."""
     decisions = metrics.decisions
     rates = sorted(decisions.rates, key=lambda rate: rate.error_rate)
-    held = [rate for rate in rates if rate.after.threshold is not None]
-    steps = [_held(held[0], held[0].after)] if held else []
+    reached = [rate for rate in rates if rate.after.threshold is not None]
+    steps = [_held(reached[0], reached[0].after)] if reached else []
     wanting = [
-        rate for rate in rates if rate.after.threshold is None and (not held or rate.error_rate < held[0].error_rate)
+        rate
+        for rate in rates
+        if rate.after.threshold is None and (not reached or rate.error_rate < reached[0].error_rate)
     ]
     return [*steps, *(_needed(metrics, rate) for rate in wanting[-1:])]
 

@@ -29,10 +29,10 @@ def text_files(settings: TextSettings) -> list[Path]:
 
 
 def read_documents(settings: TextSettings) -> Iterator[str]:
-    """The documents, one by one: the lines of a jsonl file (`column`), the text files of a folder, one text file, or
-    the rows of a data set on the hub.
+    """The documents, one at a time: the lines of a jsonl file (`column`), the text files of a folder, a single text
+    file, or the rows of a data set on the hub.
 
-    Raises `UserError` naming the file and line, or the data set, that cannot be read, and for a folder without texts.
+    Raises `UserError` with the file and line, or the data set, that cannot be read, and for a folder without texts.
     """
     path = Path(settings.path)
     files = text_files(settings)
@@ -53,33 +53,35 @@ def read_documents(settings: TextSettings) -> Iterator[str]:
 def windows(
     documents: Iterable[str], encode: Callable[[str], list[int]], settings: TextSettings, room: int | None = None
 ) -> list[GradedAnswer]:
-    """Windows of at most `settings.window` tokens, `settings.tokens` in all or as many as there are; one more where the
-    last window would be a single token, which has nothing to predict.
+    """Return windows of at most `settings.window` tokens, with `settings.tokens` tokens in all if the texts have as
+    many.
 
-    The first window of every document comes first, then the second ones, and so on, so that there are many documents:
-    they are what intervals resample. A window has the form of an answer to an empty question, for that is what passes
-    look at; its group is its document. Raises `UserError` for texts without a token to predict, and for windows longer
-    than `room`, the tokens that the model reads.
+    A last window of a single token would have nothing to predict, so it takes one token more. The first windows of all
+    documents come first, then the second windows, and so on: intervals resample documents, so there should be many. A
+    window has the form of an answer to an empty question, as the passes need it. Its group is its document.
+
+    Raises `UserError` for texts without a token to predict, and for windows longer than `room`, the tokens that the
+    model reads.
     """
     if room is not None and settings.window > room:
         raise UserError(
             f"{settings.path}: windows of {settings.window} tokens are longer than the {room} that the model reads"
         )
-    kept: list[list[int]] = []
-    seen = 0
+    encoded: list[list[int]] = []
+    count = 0
     for text in documents:
         ids = encode(text)
         if len(ids) >= 2:
-            kept.append(ids)
-            seen += min(len(ids), settings.window)
-        if seen >= settings.tokens:
+            encoded.append(ids)
+            count += min(len(ids), settings.window)
+        if count >= settings.tokens:
             break
-    if not kept:
+    if not encoded:
         raise UserError(f"{settings.path}: holds no text of two tokens or more")
     rows: list[GradedAnswer] = []
     total = 0
-    for start in range(0, max(map(len, kept)), settings.window):
-        for number, ids in enumerate(kept):
+    for start in range(0, max(map(len, encoded)), settings.window):
+        for number, ids in enumerate(encoded):
             part = ids[start : start + settings.window][: max(2, settings.tokens - total)]
             if len(part) >= 2 and total < settings.tokens:
                 rows.append(_window(number, start, part))
@@ -88,7 +90,8 @@ def windows(
 
 
 def _window(document: int, start: int, ids: list[int]) -> GradedAnswer:
-    # Its tokens are part of its id: what was measured on another text under the same name is not taken for this one.
+    # The tokens are part of the id, so that measurements of another text under the same name are not used for this
+    # text.
     return GradedAnswer(
         id=f"{document}-{start}-{fingerprint(ids)[:12]}",
         source=SOURCE,

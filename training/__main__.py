@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from calibration_tuning.config.run import RunConfig
-from calibration_tuning.curated_set import CuratedSet
+from calibration_tuning.curated_set import CuratedSet, curation_folder
 from calibration_tuning.lm.identity import training_identity
 from calibration_tuning.runs.files import whole_folder, write_text
 from calibration_tuning.runs.locks import lock_folder
@@ -18,7 +18,7 @@ from calibration_tuning.tracking.artifacts import checkpoint, dataset
 
 
 def train(config: RunConfig, force: bool) -> None:
-    curated = CuratedSet.read(config.curation_dir)
+    curated = CuratedSet.read(curation_folder(config))
     identity = training_identity(config, curated.fingerprint)
     work = config.training_dir
     # A forced training that was interrupted resumes like any other, whether or not --force is given again.
@@ -75,8 +75,10 @@ def steps_and_checkpoint(config: RunConfig, run: Any, inputs: Any, curation_fing
     run = with_reference(config, run)
     with stop_requests() as run.asked_to_stop:
         run_steps(run)
-    best = best_checkpoint(config.training_dir, run.state).tensors(TRAINED)
-    run.strategy.load_values(best)
+    best = {}
+    if run.step_order.steps:
+        best = best_checkpoint(config.training_dir, run.state).tensors(TRAINED)
+        run.strategy.load_values(best)
     fitted = fit_confidence(config, run, inputs)
     if is_first_process():
         write_validation(config, run)

@@ -82,9 +82,9 @@ def write_checkpoint(folder: Path, state: State, tensors: dict[str, dict[str, Te
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         last = find_checkpoint(folder.parent)
-        kept = f"the checkpoint of step {last.state.step} is intact" if last else "there is no earlier checkpoint"
+        resumable = f"the checkpoint of step {last.state.step} is intact" if last else "there is no earlier checkpoint"
         raise RunError(
-            f"{folder}: the checkpoint of step {state.step} cannot be written ({error.strerror}); {kept}; free "
+            f"{folder}: the checkpoint of step {state.step} cannot be written ({error.strerror}); {resumable}; free "
             "disk space and run the same command again"
         ) from None
 
@@ -129,10 +129,10 @@ def best_checkpoint(work: Path, state: State) -> TrainingCheckpoint:
 
 
 def rotate(work: Path, keep: int) -> None:
-    """Keep the `keep` newest checkpoints, and the best one by each of them. Remove all others."""
+    """Keep the `keep` newest checkpoints, and for each of them its best weights. Remove all others."""
     steps = sorted(work.glob("step-*"))
-    kept = [state for folder in steps[-keep:] if (state := _state(folder)) is not None]
-    outdone = set(work.glob("best-*")) - {best_folder(work, state.best_step or 0) for state in kept}
+    states = [state for folder in steps[-keep:] if (state := _state(folder)) is not None]
+    outdone = set(work.glob("best-*")) - {best_folder(work, state.best_step or 0) for state in states}
     for folder in [*steps[:-keep], *outdone]:
         shutil.rmtree(folder)
 

@@ -59,10 +59,13 @@ def main(
 def _main(runs: list[Path]) -> None:
     rated = rate([read_trial(run) for run in runs])
     n, groups = len(rated[0].trial.loss), len({*rated[0].trial.answers[1]})
-    print(f"Validation Brier score on {n} answers in {groups} groups, and its paired difference from the lowest:")
+    print(
+        f"Validation Brier score of the tuned query on {n} answers in {groups} groups, and its paired difference from "
+        "the lowest:"
+    )
     for entry in rated:
-        said = f"{entry.brier:.4f}  {entry.difference:+.4f} (standard error {entry.standard_error:.4f})"
-        print(f"  {entry.trial.name:<30} {said}{'  as good' if entry.is_as_good else ''}")
+        line = f"{entry.brier:.4f}  {entry.difference:+.4f} (standard error {entry.standard_error:.4f})"
+        print(f"  {entry.trial.name:<30} {line}{'  as good' if entry.is_as_good else ''}")
     print(f"Take {chosen(rated).trial.name}: the fewest trained weights within one standard error of the lowest score.")
 
 

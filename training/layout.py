@@ -88,14 +88,14 @@ class Layout:
 
     def planned(self, lengths: Sequence[int], order: StepOrder, tokens_per_batch: int, processes: int) -> Planned:
         """Return what the passes over examples of these lengths will be like. Every step of the first epoch is cut, and
-        the other epochs are taken to be like it."""
+        the other epochs are taken to be like it. Without steps, a first step stands for the passes that only read."""
         widths = [self.width(length) for length in lengths]
-        steps, tokens = min(order.steps, ceil(order.examples / order.batch_size)), 0
+        steps, tokens = max(1, min(order.steps, ceil(order.examples / order.batch_size))), 0
         largest: list[int] = []
         for step in range(steps):
-            taken = [widths[i] for i in order.step(step)]
-            for shares in self._cut(taken, tokens_per_batch, processes):
-                filled = [pass_tokens([taken[i] for i in share], self.kind == "packed") for share in shares]
+            step_widths = [widths[i] for i in order.step(step)]
+            for shares in self._cut(step_widths, tokens_per_batch, processes):
+                filled = [pass_tokens([step_widths[i] for i in share], self.kind == "packed") for share in shares]
                 largest.append(max(filled) + self.shared_length)
                 tokens += sum(n + self.shared_length for n in filled if n)
         return Planned(max(largest), len(largest) / steps, tokens / (processes * sum(largest)))
@@ -114,12 +114,12 @@ class Layout:
         """
         if not examples:
             raise ValueError("a batch without a supervised query position has no loss")
-        made = (_padded if self.kind == "padded" else _packed)(self, examples)
-        made["correct"] = torch.tensor([float(example.correct) for example in examples])
-        made["grade"] = torch.tensor([float(example.grade) for example in examples])
-        made["weight"] = torch.full((len(examples),), weight)
-        made["chunks"] = chunks
-        return made
+        tensors = (_padded if self.kind == "padded" else _packed)(self, examples)
+        tensors["correct"] = torch.tensor([float(example.correct) for example in examples])
+        tensors["grade"] = torch.tensor([float(example.grade) for example in examples])
+        tensors["weight"] = torch.full((len(examples),), weight)
+        tensors["chunks"] = chunks
+        return tensors
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -218,9 +218,9 @@ def block_causal_mask(owner: Tensor, dtype: torch.dtype) -> Tensor:
 
     No token of an example sees the padding (owner -2).
     """
-    seen = (owner.unsqueeze(1) == owner) | (owner == -1)
-    seen = seen.tril_()
-    return torch.zeros(seen.shape, dtype=dtype, device=owner.device).masked_fill_(~seen, torch.finfo(dtype).min)[
+    visible = (owner.unsqueeze(1) == owner) | (owner == -1)
+    visible = visible.tril_()
+    return torch.zeros(visible.shape, dtype=dtype, device=owner.device).masked_fill_(~visible, torch.finfo(dtype).min)[
         None, None
     ]
 

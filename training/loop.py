@@ -101,6 +101,8 @@ def run_steps(run: Run) -> None:
     log_every = max(1, last // LOGGED)
     if not run.state.history:
         validate(run)
+    if last == 0:
+        return
     with progress(last, "training", "steps") as bar:
         bar.update(run.state.step)
         bar.unpause()
@@ -162,17 +164,17 @@ def validate(run: Run) -> bool:
         check_answer_mass(run, mass)
     correct = np.array([example.correct for example in run.validation])
     scores = point_metrics(expit(logits), correct, only=("brier", "nll", "ece", "auroc"))
-    kept: dict[str, float] = {name: value for name, value in scores.items() if value is not None}
-    score, step = kept[run.settings.select_by], run.state.step
-    # The untrained model cannot be the best: it is the baseline that training must improve on.
-    is_best = step > 0 and (run.state.best_score is None or score < run.state.best_score)
-    changes: dict[str, Any] = {"history": [*run.state.history, {"step": step, **kept}]}
+    known_scores: dict[str, float] = {name: value for name, value in scores.items() if value is not None}
+    score, step = known_scores[run.settings.select_by], run.state.step
+    # The untrained model cannot be the best, because it is the baseline. Without steps, it is the only model.
+    is_best = (step > 0 or run.step_order.steps == 0) and (run.state.best_score is None or score < run.state.best_score)
+    changes: dict[str, Any] = {"history": [*run.state.history, {"step": step, **known_scores}]}
     if not run.state.before:
         changes["before"] = expit(logits).tolist()
     if is_best:
         changes |= {"best_step": step, "best_score": score, "best": expit(logits).tolist()}
     run.state = run.state.model_copy(update=changes)
-    run.watch.validation(step, kept, run.validation_rows, run.state.before, expit(logits))
+    run.watch.validation(step, known_scores, run.validation_rows, run.state.before, expit(logits))
     return is_best
 
 
@@ -196,17 +198,17 @@ def log_window(run: Run) -> dict[str, float]:
     window, run.window = run.window, Window()
     parts = {name: float(value) / window.steps for name, value in window.parts.items()}
     log_odds = torch.cat([z[:, 1] - z[:, 0] for z in window.z]).tolist() if window.z else []
-    everyone: list[_Share] = run.strategy.gather(_Share(parts, log_odds, window.correct, window.tokens))
-    names = dict.fromkeys(name for share in everyone for name in share.parts)
-    logged = {name: sum(share.parts.get(name, 0.0) for share in everyone) for name in names}
+    process_shares: list[_Share] = run.strategy.gather(_Share(parts, log_odds, window.correct, window.tokens))
+    names = dict.fromkeys(name for share in process_shares for name in share.parts)
+    logged = {name: sum(share.parts.get(name, 0.0) for share in process_shares) for name in names}
     check_finite("loss", logged["loss"], run.state.step)
-    logits = np.array([value for share in everyone for value in share.log_odds])
-    correct = np.array([value for share in everyone for value in share.correct])
+    logits = np.array([value for share in process_shares for value in share.log_odds])
+    correct = np.array([value for share in process_shares for value in share.correct])
     scores = point_metrics(expit(logits), correct, only=("auroc", "ece"))
     logged |= {f"batch_{name}": value for name, value in scores.items() if value is not None}
     logged["grad_norm"] = window.norm / window.steps
     logged["learning_rate"] = run.strategy.raw_optimizer.param_groups[0]["lr"]
-    logged["tokens_per_second"] = sum(share.tokens for share in everyone) / window.seconds
+    logged["tokens_per_second"] = sum(share.tokens for share in process_shares) / window.seconds
     run.watch.steps(run.state.step, logged)
     return logged
 
@@ -230,5 +232,5 @@ def _note(window: Window, total: Tensor, parts: dict[str, Tensor], z: Tensor, ba
     window.z.append(z)
     window.correct += batch["correct"].tolist()
     mask = batch.get("attention_mask", batch["owner"] > -2 if "owner" in batch else None)
-    seen = batch["input_ids"].numel() if mask is None else int(mask.sum())
-    window.tokens += seen + len(batch["prefix_ids"])
+    read = batch["input_ids"].numel() if mask is None else int(mask.sum())
+    window.tokens += read + len(batch["prefix_ids"])

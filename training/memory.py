@@ -90,13 +90,13 @@ def estimate_memory(
     plain, with_dropout, norms = (0.5, 1.9, 4.5) if bytes_per_number == 4 else (1.0, 2.9, 7.5)
     plain_layer = norms * config.hidden_size + 2 * kv + 3 * mlp_width(config)
     layer = plain_layer + (with_dropout if adapter.dropout else plain) * adapter.widths / layers
-    kept = layers * config.hidden_size + layer if checkpointed else layers * layer
+    activations = layers * config.hidden_size + layer if checkpointed else layers * layer
     return Memory(
         weights=base_bytes / base_shards,
         trained=4 * trained / base_shards,
         gradients=4 * trained / gradient_shards,
         optimizer=8 * trained / trained_shards,
-        activations=tokens * kept * bytes_per_number if adapter.widths else 0.0,
+        activations=tokens * activations * bytes_per_number if adapter.widths else 0.0,
         logits=4 * CHUNK * config.vocab_size * 4,  # tuned, reference, and their gradients, in float32
     )
 

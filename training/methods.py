@@ -30,6 +30,11 @@ def probe(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
     return lm.requires_grad_(False), make_probe(config, lm)
 
 
+def none(config: RunConfig, lm: Any) -> tuple[Any, Probe | None]:
+    """Train nothing. The readout and the calibrator are fitted on the untuned model."""
+    return lm.requires_grad_(False), None
+
+
 FUSED = {
     *("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"),
     *("bamba", "granitemoehybrid", "jamba", "zamba", "zamba2"),
@@ -42,6 +47,7 @@ METHODS: dict[Method, Callable[[RunConfig, Any], tuple[Any, Probe | None]]] = {
     "lora_prompt": lora_prompt,
     "lora_probe": lora_probe,
     "probe": probe,
+    "none": none,
 }
 
 
@@ -57,9 +63,9 @@ def with_adapter(config: RunConfig, lm: Any) -> Any:
     try:
         tuned = get_peft_model(lm, lora)
     except ValueError as error:  # modules that are missing, or that take no adapter of this kind
-        told = " ".join(str(error).split())
-        hint = "; set training.lora.lora_dropout to 0" if "lora_dropout" in told else ""
-        raise UserError(f"training.lora: PEFT refuses this adapter ({told.rstrip('.')}){hint}") from None
+        message = " ".join(str(error).split())
+        hint = "; set training.lora.lora_dropout to 0" if "lora_dropout" in message else ""
+        raise UserError(f"training.lora: PEFT refuses this adapter ({message.rstrip('.')}){hint}") from None
     if isinstance(lm.get_output_embeddings(), BaseTunerLayer):
         raise UserError(
             "training.lora.target_modules: includes the vocabulary projection, which the reference model shares "
@@ -70,14 +76,14 @@ def with_adapter(config: RunConfig, lm: Any) -> Any:
 
 def beside_decoder(lm: Any) -> list[str]:
     """Names of the modules that text does not pass, such as the vision tower of Gemma 3. An adapter in them would get
-    no gradient, which data parallelism takes for an error."""
+    no gradient, and data parallelism would take that for an error."""
     head, text = lm.get_output_embeddings(), lm.get_decoder()
     path = next(name for name, module in lm.named_modules() if module is text).split(".")
     beside = []
-    for depth, own in enumerate(path if text is not lm else ()):
+    for depth, decoder_name in enumerate(path if text is not lm else ()):
         parent = ".".join(path[:depth])
         for name, module in lm.get_submodule(parent).named_children():
-            if name != own and module is not head and any(True for _ in module.parameters()):
+            if name != decoder_name and module is not head and any(True for _ in module.parameters()):
                 beside.append(f"{parent}.{name}".lstrip("."))
     return beside
 

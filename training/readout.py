@@ -36,12 +36,13 @@ def fit_stacked(
     query: np.ndarray,
     untuned_query: np.ndarray,
 ) -> tuple[StackedReadout, np.ndarray]:
-    """The readout, and cross-fitted log-odds [2, n] of the calibration split. Every process calls it; the first fits.
+    """Return the fitted readout, and its cross-fitted log-odds [2, n] of the calibration split.
 
-    Each answer is read twice, behind the block it was written behind and behind `block`, which stands before every
-    question when the checkpoint is used: likelihoods and states differ between blocks, and the readout has to hold for
-    both. The first row of the log-odds is of answers behind their own block, the second behind `block`. `query` and
-    `untuned_query` [n] are the log-odds of the calibration split, tuned and untuned.
+    Every process calls it; the first one fits. Each answer is read twice: behind the block that it was written behind,
+    and behind `block`, which stands before every question when the checkpoint is used. Likelihoods and states differ
+    between blocks, and the readout has to hold for both. The first row of the log-odds belongs to the first reading,
+    the second row to `block`. `query` and `untuned_query` [n] are the log-odds of the calibration split, tuned and
+    untuned.
     """
     train = [*inputs.splits["train"], *inputs.splits["validation"]]
     calibration = inputs.splits["calibration"]
@@ -64,25 +65,25 @@ def _fitted(
     query: np.ndarray,
     untuned_query: np.ndarray,
 ) -> tuple[StackedReadout, np.ndarray]:
-    """The readout, and cross-fitted log-odds of the calibration split. `reading` has each answer twice."""
+    """Return the readout, and cross-fitted log-odds of the calibration split. `reading` contains each answer twice."""
     n, rows = len(train), len(train) + len(calibration)
     unasked = np.full(n, np.nan)
-    both = [
+    readings = [
         (_answers(train, unasked, reading, start), _answers(calibration, query, reading, start + n))
         for start in (0, rows)
     ]
-    seen, held_out = (together(*pair) for pair in zip(*both, strict=True))
-    readout = fit_readout(seen, held_out, np.tile(untuned_query, 2), layers, config.training.calibrator)
+    trained_on, held_out = (together(*pair) for pair in zip(*readings, strict=True))
+    readout = fit_readout(trained_on, held_out, np.tile(untuned_query, 2), layers, config.training.calibrator)
     return readout, cross_fitted(readout, held_out).reshape(2, len(calibration))
 
 
 def read(
     config: RunConfig, run: Run, inputs: Inputs, rows: Sequence[QueryExample], blocks: Sequence[Block]
 ) -> tuple[Reading | None, tuple[int, ...]]:
-    """What the untuned model knows of each answer behind its block, and the layers that were read. The states of all
-    answers take gigabytes, so only the first process gets them; the others get None.
+    """Return what the untuned model computes for each answer behind its block, and the layers that were read.
 
-    The processes share the work.
+    The processes share the work. The states of all answers take gigabytes, so only the first process gets them; the
+    other processes get None.
     """
     prompt_format = inputs.prompt_format
     layers = layers_read(run.lm.config.get_text_config().num_hidden_layers)
@@ -100,12 +101,12 @@ def read(
                 model, block_ids, questions, answers, layers, BATCH_SIZE, MAX_BATCH_TOKENS, bar.update
             )
             parts.append((members, reading))
-    everyone = run.strategy.gather_on_first(parts)
-    if everyone is None:
+    process_parts = run.strategy.gather_on_first(parts)
+    if process_parts is None:
         return None, layers
     by_row: dict[int, tuple[list[float], np.ndarray]] = {}
-    for gathered in everyone:
-        for members, reading in gathered:
+    for process_part in process_parts:
+        for members, reading in process_part:
             by_row |= {i: (reading.token_logprobs[k], reading.states[k]) for k, i in enumerate(members)}
     ordered = [by_row[i] for i in range(len(rows))]
     return Reading([logprobs for logprobs, _ in ordered], np.stack([states for _, states in ordered])), layers

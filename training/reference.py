@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from calibration_tuning.config.training import TrainingSettings
+from calibration_tuning.config.training import ADAPTED, TrainingSettings
 from calibration_tuning.errors import RunError
 from calibration_tuning.runs.files import nearest_existing, unwritable
 from calibration_tuning.runs.processes import is_first_process
@@ -60,14 +60,14 @@ def why_not_kept(
 
     States of this `identity` that are there already need no more room on the disk.
     """
-    if settings.method == "probe" or settings.objective.kl_weight == 0:
+    if settings.method not in ADAPTED or settings.objective.kl_weight == 0:
         return "the objective needs none"
     if settings.epochs <= 1:
         return "every answer is read once"
     size = states_size(examples, lm.config.get_text_config().hidden_size, lm.dtype.itemsize)
     if size > MOST:
         return f"its states would take {size / GIB:.0f} GiB of the disk, more than {MOST / GIB:.0f}"
-    if identity is not None and _is_whole(work / FOLDER, identity, len(examples)):
+    if identity is not None and _is_complete(work / FOLDER, identity, len(examples)):
         return None
     parent = nearest_existing(work)
     if shutil.disk_usage(parent).free < SPARE * size:
@@ -95,7 +95,7 @@ def keep_reference(
     the disk is full.
     """
     folder = work / FOLDER
-    if not first_process_says(_is_whole(folder, identity, len(examples))):
+    if not first_process_says(_is_complete(folder, identity, len(examples))):
         if is_first_process():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -153,7 +153,7 @@ def first_process_says(value: bool) -> bool:
     return bool(broadcast_object_list([value])[0])
 
 
-def _is_whole(folder: Path, identity: str, examples: int) -> bool:
+def _is_complete(folder: Path, identity: str, examples: int) -> bool:
     """Return true if all files of one set are there, and belong to these settings."""
     paths = sorted(folder.glob("*-of-*.safetensors"))
     counts = {path.stem.partition("-of-")[2] for path in paths}

@@ -84,7 +84,7 @@ def build_run(
         longest,
         config.curation_dir / "train.parquet",
     )
-    step_order = StepOrder(len(train), settings.batch_size, settings.epochs, config.training_seed)
+    step_order = StepOrder(len(train), settings.batch_size, settings.epochs_trained, config.training_seed)
     strategy = build_strategy(config, inputs, accelerator)
     prompt_format, model_config = inputs.prompt_format, accelerator.unwrap_model(strategy.model).config
     layout = layout_of(config, model_config, inputs.block, len(prompt_format.query_ids), strategy.is_fsdp)

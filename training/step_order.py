@@ -24,7 +24,7 @@ class StepOrder:
 
     @property
     def steps(self) -> int:
-        return max(1, ceil(self.epochs * self.examples / self.batch_size))
+        return ceil(self.epochs * self.examples / self.batch_size)
 
     def step(self, number: int) -> list[int]:
         """Return the indices of the examples in step `number`, counted from 0. An epoch may end within a step."""

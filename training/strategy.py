@@ -146,18 +146,18 @@ class Strategy:
         process calls it. Values of gigabytes stay in the host's memory."""
         if self.processes == 1:
             return [value]
-        everyone = [None] * self.processes if self.accelerator.is_main_process else None
-        dist.gather_object(value, everyone, dst=0, group=dist.new_group(backend="gloo", timeout=TIMEOUT))
-        return everyone
+        values = [None] * self.processes if self.accelerator.is_main_process else None
+        dist.gather_object(value, values, dst=0, group=dist.new_group(backend="gloo", timeout=TIMEOUT))
+        return values
 
     def values(self) -> dict[str, Tensor]:
         """Return the trained parameters by name, as whole float32 tensors on the CPU. Every process calls it."""
-        return {name: self._whole(p, p) for name, p in self.trained.items()}
+        return {name: self._full(p, p) for name, p in self.trained.items()}
 
     def moments(self) -> dict[str, Tensor]:
         """Return Adam's moments, whole, as `<name>.exp_avg` and `<name>.exp_avg_sq`. Every process calls it."""
         return {
-            f"{name}.{moment}": self._whole(p, self._moment(p, moment), moment)
+            f"{name}.{moment}": self._full(p, self._moment(p, moment), moment)
             for name, p in self.trained.items()
             for moment in MOMENTS
         }
@@ -165,7 +165,7 @@ class Strategy:
     def _moment(self, parameter: nn.Parameter, moment: str) -> Tensor:
         return parameter if self.is_deepspeed else self.raw_optimizer.state[parameter][moment]
 
-    def _whole(self, parameter: nn.Parameter, value: Tensor, moment: str | None = None) -> Tensor:
+    def _full(self, parameter: nn.Parameter, value: Tensor, moment: str | None = None) -> Tensor:
         if self.is_deepspeed:
             from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
@@ -175,8 +175,8 @@ class Strategy:
                 else safe_get_full_optimizer_state(parameter, moment)
             )
             value = gathered.reshape(getattr(parameter, "ds_shape", parameter.shape))
-        whole = value.full_tensor() if isinstance(value, DTensor) else value
-        return whole.detach().float().cpu().clone()
+        full = value.full_tensor() if isinstance(value, DTensor) else value
+        return full.detach().float().cpu().clone()
 
     def load_values(self, values: dict[str, Tensor]) -> None:
         """Set the trained parameters from whole tensors.
@@ -185,7 +185,8 @@ class Strategy:
         """
         self._same_names(set(values))
         if self.is_fsdp:
-            # A forward without gradients leaves the root's parameters whole, and the next one would read those.
+            # A forward pass without gradients leaves the root's parameters gathered, and the next pass would read
+            # those.
             self.model.reshard()
         with torch.no_grad():
             for name, parameter in self.trained.items():
@@ -209,23 +210,23 @@ class Strategy:
         zero3 = getattr(self.model.optimizer, "fp32_partitioned_groups_flat", None) if self.is_deepspeed else None
         return zero3 or [p for group in self.raw_optimizer.param_groups for p in group["params"]]
 
-    def _put(self, parameter: nn.Parameter, target: Tensor, whole: Tensor, moment: str | None = None) -> None:
-        whole = whole.to(self.accelerator.device)
+    def _put(self, parameter: nn.Parameter, target: Tensor, full: Tensor, moment: str | None = None) -> None:
+        full = full.to(self.accelerator.device)
         if self.is_deepspeed:
-            self._put_deepspeed(parameter, whole, moment)
+            self._put_deepspeed(parameter, full, moment)
         elif isinstance(target, DTensor):
-            target.copy_(distribute_tensor(whole, target.device_mesh, target.placements))
+            target.copy_(distribute_tensor(full, target.device_mesh, target.placements))
         else:
-            target.copy_(whole)
+            target.copy_(full)
 
-    def _put_deepspeed(self, parameter: nn.Parameter, whole: Tensor, moment: str | None) -> None:
+    def _put_deepspeed(self, parameter: nn.Parameter, full: Tensor, moment: str | None) -> None:
         from deepspeed import utils
         from deepspeed.runtime.zero.partition_parameters import GatheredParameters
 
         if hasattr(parameter, "ds_tensor"):
             # ZeRO-3 pads shares to the same length; its setter for whole tensors runs past the end of the last share.
             length = parameter.ds_tensor.numel()
-            flat = whole.flatten().float()
+            flat = full.flatten().float()
             padded = F.pad(flat, (0, length * self.processes - len(flat)))
             local = padded[length * self.accelerator.process_index :][:length]
             if moment is None:
@@ -233,12 +234,12 @@ class Strategy:
             else:
                 utils.safe_set_local_optimizer_state(parameter, local, moment)
         elif moment is None:
-            utils.safe_set_full_fp32_param(parameter, whole)
+            utils.safe_set_full_fp32_param(parameter, full)
         else:
-            utils.safe_set_full_optimizer_state(parameter, whole, moment)
+            utils.safe_set_full_optimizer_state(parameter, full, moment)
         if moment is None:
             with GatheredParameters([parameter], modifier_rank=0):  # the model computes with a copy of the parameter
-                parameter.data.copy_(whole)
+                parameter.data.copy_(full)
 
     def _same_names(self, names: set[str]) -> None:
         if names != set(self.trained):
@@ -249,7 +250,8 @@ class Strategy:
 def start_strategy(
     accelerator: Accelerator, model: nn.Module, groups: list[dict[str, Any]], weight_decay: float, max_grad_norm: float
 ) -> Strategy:
-    """Wrap the model and create its optimizer: AdamW, with a learning rate for each group."""
+    """Wrap the model and create its optimizer: AdamW, with a learning rate for each group. Without groups, the model is
+    not wrapped, and every process has the whole of it."""
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         plugin = accelerator.state.deepspeed_plugin.deepspeed_config
         # The loop cuts steps into passes, and its gradients are means over the step's examples already.
@@ -263,6 +265,9 @@ def start_strategy(
         accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
             param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
+    if not groups:  # there is nothing to train, and DDP and optimizers refuse such a model
+        unused = torch.optim.AdamW([torch.zeros(1)])
+        return Strategy(accelerator, model.to(accelerator.device), unused, unused, max_grad_norm)
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]

@@ -52,7 +52,8 @@ def fit_references(config: RunConfig, run: Run, inputs: Inputs) -> tuple[TokenTe
 def read_references(
     model: Any, prompt_format: PromptFormat, few_shot: FewShot, rows: Sequence[QueryExample]
 ) -> Iterator[tuple[list[int], Continued]]:
-    """(positions in `rows`, what was read) of batches of reference answers, each behind its question and its block."""
+    """Yield, by batch, the positions in `rows` and what the model computed for their reference answers. Each reference
+    is read behind its question and its block."""
     behind: dict[tuple[Demonstration, ...], list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         behind[tuple(few_shot.before(row))].append(number)
@@ -65,5 +66,5 @@ def read_references(
         lengths = [len(questions[i]) + len(references[i]) for i in members]
         for batch in by_length(lengths, BATCH_SIZE, MAX_BATCH_TOKENS, len(block_ids)):
             part = [members[k] for k in batch]
-            asked, said = [questions[i] for i in part], [[references[i]] for i in part]
-            yield part, continue_rows(model, prefix, asked, said)
+            prefixes, continuations = [questions[i] for i in part], [[references[i]] for i in part]
+            yield part, continue_rows(model, prefix, prefixes, continuations)

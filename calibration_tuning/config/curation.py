@@ -15,16 +15,16 @@ class SecondGraderSettings(Settings):
     """Grades a sample of the answers again, so that the data card can say how far two graders agree."""
 
     grader: GraderName
-    """Which one grades them again."""
+    """The grader that grades them again."""
     sample: PositiveInt = 200
-    """How many answers."""
+    """Number of answers that are graded again."""
 
 
 class SplitSizes(Settings):
     train: PositiveInt = 8000
     """What the adapter and the readout's probe learn from."""
     validation: PositiveInt = 400
-    """By which the best adapter is kept."""
+    """Used to choose the best checkpoint."""
     calibration: PositiveInt = 800
     """What the readout, the calibrator and the thresholds are fitted on."""
     test: PositiveInt = 2000
@@ -55,7 +55,7 @@ class CurationSettings(Settings):
     samples: NonNegativeInt = 0
     """Answers sampled beside the greedy one, for soft targets k/n and self-consistency."""
     temperature: PositiveFloat = 1.0
-    """Of the sampled answers."""
+    """Temperature of the sampled answers."""
     cloze: Cloze = "per_character"
     """Likelihood that picks the answer in style `cloze`; per character does not favour short choices."""
     near_duplicates: Annotated[float, Field(gt=0, le=1)] = 0.8

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from calibration_tuning.config.settings import HubOrPath, LocalPath, Settings
+from calibration_tuning.config.settings import HubOrPath, LocalPath, Name, Settings
 
 EstimatorName = Literal[
     "stacked",
@@ -42,7 +42,7 @@ ErrorRate = Annotated[float, Field(gt=0, lt=1)]
 class OtherAnswers(Settings):
     """Another model's answers to the same questions, to see whether this model knows when *that* one is right."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Name
     """What its answers are called in the report."""
     path: LocalPath
     """JSON lines of `{"id": question id, "answer": text}`, as for `curation.engine.kind: recorded`; or the folder of
@@ -55,15 +55,15 @@ class TextSettings(Settings):
     path: HubOrPath
     """A jsonl file with a document a line, a folder of text files (each a document), or a data set on the hub."""
     column: str = "text"
-    """Of a jsonl file or data set: what holds the text."""
+    """Field of a jsonl file, or column of a data set, that holds the text."""
     name: str | None = None
     """Configuration of a data set on the hub."""
     split: str = "test"
     """Split of a data set on the hub."""
     tokens: PositiveInt = 50_000
-    """How many are read; by chance alone Full-ECE is about 0.006 on that many."""
+    """Number of tokens that are read. By chance alone, Full-ECE is about 0.006 on 50,000 tokens."""
     window: Annotated[int, Field(ge=2)] = 512
-    """Tokens that are read at a time, nothing before them."""
+    """Number of tokens that are read at a time, with nothing before them."""
 
 
 class EvaluationSettings(Settings):
@@ -89,7 +89,7 @@ class EvaluationSettings(Settings):
     error_rates: tuple[ErrorRate, ...] = (0.05, 0.1, 0.2)
     """For each, the threshold above which answers are wrong no more often than that."""
     error_rate_confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """How sure that must be, over draws of the calibration split."""
+    """Probability, over draws of the calibration split, with which a threshold keeps its error rate."""
     other_answers: tuple[OtherAnswers, ...] = ()
     """Other models' answers that this checkpoint judges too."""
     text: TextSettings | None = None

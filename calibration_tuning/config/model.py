@@ -35,8 +35,8 @@ class ModelSettings(Settings):
     thinking_tokens: PositiveInt = 1024
     """With `thinking: on`: the longest trace of reasoning before an answer. A longer one is cut and closed."""
     minimal_answer_mass: Fraction = 0.001
-    """The least probability that the untuned model must give to the uncertainty query's two answers together. Less says
-    that the verdict is read where the model does not answer. 0 accepts any."""
+    """Minimum probability that the untuned model must give to the two answers of the uncertainty query together. Below
+    it, the model is probably not answering at that position. 0 accepts any."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Off unless you trust its author."""
 

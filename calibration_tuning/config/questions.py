@@ -77,7 +77,7 @@ class QuestionSetSettings(Settings):
     program: Template | None = None
     """For the `code` grader: the program to run, with `<answer>` where the proposed code goes."""
     grader: GraderName = "exact"
-    """How a proposed answer is compared with the references."""
+    """The grader: it compares a proposed answer with the references."""
     style: Style = "open_ended"
     """`open_ended` asks the bare question, `choice` shows lettered choices, `cloze` compares their likelihoods."""
     multiline: bool = False
@@ -128,7 +128,7 @@ class MixtureEntry(QuestionSetSettings):
     count: PositiveInt | None = None
     """Exactly this many of its questions are asked (all it has, if fewer)."""
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """Share of the questions that are not counted out, relative to the other `train` sets."""
+    """Share of the questions that no `count` fixes, relative to the other `train` sets."""
 
     @model_validator(mode="before")
     @classmethod

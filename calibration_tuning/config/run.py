@@ -15,7 +15,7 @@ from calibration_tuning.config.engines import SPEED_ONLY
 from calibration_tuning.config.evaluation import SAMPLING, EvaluationSettings
 from calibration_tuning.config.model import NOT_INPUTS, ModelSettings
 from calibration_tuning.config.questions import MixtureEntry
-from calibration_tuning.config.settings import LocalPath, Seed, Settings, load_settings, read_yaml
+from calibration_tuning.config.settings import LocalPath, Name, Seed, Settings, load_settings, read_yaml
 from calibration_tuning.config.tracking import TrackingSettings
 from calibration_tuning.config.training import HOW_IT_RUNS, TrainingSettings
 from calibration_tuning.errors import UserError
@@ -23,12 +23,12 @@ from calibration_tuning.shipped_files import shipped
 
 
 class RunConfig(Settings):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Name
     """Name of the run; its folder is `<output_dir>/<name>`."""
     output_dir: LocalPath = Path("runs")
     """Folder that holds the runs."""
     seed: Seed = 0
-    """Of every random draw: questions, splits, demonstrations, order, dropout, resamples."""
+    """Seed of every random draw: questions, splits, demonstrations, order, dropout, resamples."""
     model: ModelSettings
     questions: Annotated[list[MixtureEntry], Field(min_length=1)]
     """The mixture: question sets with counts, weights and roles, or the path of a YAML file that lists them."""

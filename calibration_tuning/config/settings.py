@@ -21,6 +21,16 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 P = TypeVar("P", str, Path)
 
 
+def _is_a_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise ValueError("must be letters, digits, . _ - only, a letter or digit first")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_is_a_name)]
+"""A name that can be part of a path."""
+
+
 def _with_home(path: P) -> P:
     if not str(path).startswith("~"):
         return path
@@ -75,9 +85,15 @@ def to_yaml(settings: Settings) -> str:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint for a misspelt name: the nearest known one, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    """A hint for a misspelt name: the known one that it abbreviates (`lr`, `learning_rate`) or that abbreviates it
+    (`rank`, `r`), the nearest one, or all of them."""
+    short = [other for other in known if _initials(other) == name or _initials(name) == other]
+    near = short or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _initials(name: str) -> str:
+    return "".join(word[:1] for word in name.split("_"))
 
 
 def read_yaml(path: Path, kind: type[Y]) -> Y:
@@ -86,6 +102,8 @@ def read_yaml(path: Path, kind: type[Y]) -> Y:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets 1,000 deep
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if values is None:
+        raise UserError(f"{path}: the file is empty")
     if not isinstance(values, kind):
         wanted = "sections such as `model:`" if kind is dict else "a list"
         raise UserError(f"{path}: expected {wanted} at the top level, found {type(values).__name__}")
@@ -93,6 +111,8 @@ def read_yaml(path: Path, kind: type[Y]) -> Y:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
+    if shipped(path).is_dir():
+        raise UserError(f"{path}: is a folder; give a YAML file such as configs/demo.yaml")
     if not shipped(path).is_file():
         raise UserError(f"{path}: no such settings file; pass a YAML file such as configs/demo.yaml")
     return read_yaml(shipped(path), dict)
@@ -105,7 +125,10 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise UserError(f"override {override!r}: {text!r} is not a YAML value") from None
+        quoted = text.replace("'", "''")
+        raise UserError(
+            f"override {override!r}: {text!r} is not a YAML value; if it is text, quote it: \"{key}='{quoted}'\""
+        ) from None
     *parents, last = key.split(".")
     node: Any = values
     for part in parents:
@@ -149,8 +172,15 @@ def _explain(item: Any, schema: type[Settings]) -> str:
         return f"{field}: unknown setting; {nearest(str(item['loc'][-1]), known)}"
     if item["type"] == "missing":
         return f"{field}: missing; this setting has no default"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{field}: {message} (got {_shown(item['input'])})" if field else message
+    value, message, hint = item["input"], item["msg"].removeprefix("Value error, "), ""
+    if item["type"] == "model_type":
+        message = f"is a section; set one of its fields, such as {field}.{_fields_at(item['loc'], schema)[0]}=..."
+    elif item["type"] in ("list_type", "tuple_type"):
+        message = "must be a list" + (f", such as [{_shown(value)}]" if isinstance(value, str | int | float) else "")
+    elif item["type"] == "literal_error" and isinstance(value, str):
+        choices = re.findall("'([^']*)'", item["ctx"]["expected"])
+        hint = "".join(f"; did you mean {near!r}?" for near in difflib.get_close_matches(value, choices, n=1))
+    return f"{field}: {message} (got {_shown(value)}){hint}" if field else message
 
 
 def _shown(value: Any) -> str:

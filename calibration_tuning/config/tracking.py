@@ -13,9 +13,9 @@ TrackerName = Literal["wandb", "tensorboard", "trackio", "none"]
 
 class TrackingSettings(Settings):
     to: TrackerName = "wandb"
-    """`tensorboard` and `trackio` write into the run's folder alone."""
+    """The tracker. `tensorboard` and `trackio` write into the run's folder alone."""
     wandb: Literal["online", "offline", "disabled"] = "online"
-    """Of W&B alone: `offline` writes to disk, to be sent later with `wandb sync`; `disabled` logs nothing."""
+    """Mode of W&B: `offline` writes to disk, to be sent later with `wandb sync`; `disabled` logs nothing."""
     project: str = "calibration-tuning"
     """The tracker's project."""
     entity: str | None = None

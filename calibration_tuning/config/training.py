@@ -10,7 +10,11 @@ from calibration_tuning.config.settings import Fraction, Seed, Settings
 
 NonNegative = Annotated[float, Field(ge=0)]
 CalibratorName = Literal["temperature", "platt", "beta", "isotonic", "histogram"]
-Method = Literal["lora_prompt", "lora_probe", "probe"]
+Method = Literal["lora_prompt", "lora_probe", "probe", "none"]
+ADAPTED: tuple[Method, ...] = ("lora_prompt", "lora_probe")
+"""The methods that train an adapter. Without one, the model does not change."""
+WITHOUT_PROBE: tuple[Method, ...] = ("lora_prompt", "none")
+"""The methods that read the verdict off the two answer tokens of the query."""
 
 HOW_IT_RUNS = {
     "tokens_per_batch",
@@ -62,7 +66,7 @@ class ProbeSettings(Settings):
     hidden_size: PositiveInt = 256
     """Width of the hidden layer."""
     learning_rate: PositiveFloat = 1e-3
-    """The head's own; the adapter's is `training.learning_rate`."""
+    """Learning rate of the head; the adapter's is `training.learning_rate`."""
 
 
 class ObjectiveSettings(Settings):
@@ -89,23 +93,24 @@ class ObjectiveSettings(Settings):
 class TrainingSettings(Settings):
     method: Method = "lora_prompt"
     """`lora_prompt`: an adapter, read off the query's answer tokens. `lora_probe`: an adapter with a head on the last
-    hidden state. `probe`: the head alone, on the untouched model."""
+    hidden state. `probe`: the head alone, on the untouched model. `none`: no steps; the readout and the calibrator are
+    fitted on the untuned model."""
     readout: Literal["query", "stacked"] = "stacked"
     """`query`: the confidence is the uncertainty query's. `stacked`: the query, the likelihood of the answer and its
     hidden states in the untuned model together, which costs one more pass over the answer."""
     seed: Seed | None = None
-    """Of initialisation, data order and dropout; by default the run's. Another seed needs no new curation."""
+    """Seed of initialisation, data order and dropout; by default the run's. Another seed needs no new curation."""
     lora: LoraSettings = LoraSettings()
     probe: ProbeSettings = ProbeSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     learning_rate: PositiveFloat = 1e-4
-    """The highest, after warm-up (AdamW)."""
+    """The highest learning rate of AdamW, reached after warm-up."""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
-    """How it falls after warm-up."""
+    """Shape in which the learning rate falls after warm-up."""
     warmup_ratio: Fraction = 0.05
-    """Share of the steps in which it rises."""
+    """Share of the steps in which the learning rate rises."""
     weight_decay: NonNegative = 0.0
-    """Of AdamW, on everything that is trained."""
+    """AdamW's weight decay, on all trained weights."""
     max_grad_norm: PositiveFloat = 1.0
     """Gradients with a larger norm are scaled down to it."""
     epochs: PositiveFloat = 3
@@ -130,7 +135,7 @@ class TrainingSettings(Settings):
     checkpoints: PositiveInt = 20
     """Number of checkpoints to resume from, evenly spaced over training."""
     keep_checkpoints: PositiveInt = 2
-    """How many of these stay on disk, beside the best."""
+    """Number of these that stay on disk, beside the best."""
     resume: Literal["auto", "never"] = "auto"
     """`auto`: the same command resumes from the last whole checkpoint; `never` starts over."""
     token_temperature: Literal["none", "adaptive"] = "none"
@@ -138,3 +143,8 @@ class TrainingSettings(Settings):
     model's token logits are divided. It changes no greedy answer and no confidence, only token probabilities."""
     calibrator: CalibratorName = "temperature"
     """Post-hoc map fitted on the `calibration` split after training."""
+
+    @property
+    def epochs_trained(self) -> float:
+        """`epochs`, or 0 where the method trains nothing."""
+        return 0 if self.method == "none" else self.epochs

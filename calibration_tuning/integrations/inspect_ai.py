@@ -53,8 +53,8 @@ def ece() -> Metric:
 
     def compute(scores: list[SampleScore]) -> float:
         pairs = [_pair(row.score) for row in scores]
-        kept = np.array([pair for pair in pairs if not np.isnan(pair).any()], dtype=np.float64)
-        value = expected_calibration_error(*kept.T) if len(kept) else None
+        complete = np.array([pair for pair in pairs if not np.isnan(pair).any()], dtype=np.float64)
+        value = expected_calibration_error(*complete.T) if len(complete) else None
         return float("nan") if value is None else value
 
     return compute

@@ -95,9 +95,9 @@ class WithConfidence(Filter):
         judged = iter(model.judge_batch(texts, [answer for _, answer in fitting], contexts))
         rows = []
         for number, (question, answer) in enumerate(asked):
-            said = None if number in too_long else next(judged)
-            told = {"confidence": said.confidence if said else math.nan, "familiar": said and said.familiar}
-            rows.append({"text": answer, **told, "correct": grade(question, answer)})
+            reply = None if number in too_long else next(judged)
+            fields = {"confidence": reply.confidence if reply else math.nan, "familiar": reply and reply.familiar}
+            rows.append({"text": answer, **fields, "correct": grade(question, answer)})
         return rows
 
     def _question(self, number: int, doc: Mapping[str, Any]) -> Question:
@@ -127,20 +127,20 @@ class WithConfidence(Filter):
 
 def _too_long(model: CalibratedModel, asked: Sequence[tuple[Question, str]]) -> set[int]:
     """The numbers of the documents that the checkpoint cannot read as a whole, with a warning."""
-    found = {}
+    problems = {}
     for number, (question, answer) in enumerate(asked):
         try:
             model.check(question.question, context=question.context, answer=answer)
         except UserError as error:
-            found[number] = error
-    if found:
-        first, problem = next(iter(found.items()))
+            problems[number] = error
+    if problems:
+        first, problem = next(iter(problems.items()))
         print(
-            f"warning: {len(found)} of {len(asked)} documents have no confidence and count in no metric; document "
+            f"warning: {len(problems)} of {len(asked)} documents have no confidence and count in no metric; document "
             f"{first}: {problem}",
             file=sys.stderr,
         )
-    return {*found}
+    return {*problems}
 
 
 def scores(doc: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

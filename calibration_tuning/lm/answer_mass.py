@@ -26,7 +26,7 @@ def mass_warning(mass: Sequence[float] | np.ndarray, settings: ModelSettings) ->
     mean = float(np.mean(mass))
     if mean >= LOW or not settings.minimal_answer_mass:
         return None
-    seen = (
+    observation = (
         f"model.path: the untuned {settings.path} gives the uncertainty query's two answers, {NO} and {YES}, a "
         f"probability of {mean:.2g} together (mean of {len(mass)} answers)"
     )
@@ -35,5 +35,5 @@ def mass_warning(mass: Sequence[float] | np.ndarray, settings: ModelSettings) ->
         "model.prompt_format or model.thinking"
     )
     if mean < settings.minimal_answer_mass:
-        raise UserError(f"{seen}; {cause}, or accept it with model.minimal_answer_mass=0")
-    return f"{seen}; {cause}"
+        raise UserError(f"{observation}; {cause}, or accept it with model.minimal_answer_mass=0")
+    return f"{observation}; {cause}"

@@ -63,10 +63,10 @@ class ChatTemplate:
                 **switches,
             )
         except Exception as error:  # a template is a program of others, and raises what it likes
-            told = " ".join(str(error).split())[:200] or type(error).__name__
+            message = " ".join(str(error).split())[:200] or type(error).__name__
             if self._system:
-                raise UserError(f"system message: the chat template takes none ({told}); leave it out") from None
-            raise UserError(f"model.prompt_format: chat, but the chat template fails ({told}); use text") from None
+                raise UserError(f"system message: the chat template takes none ({message}); leave it out") from None
+            raise UserError(f"model.prompt_format: chat, but the chat template fails ({message}); use text") from None
         return str(rendered)
 
     def frame(self, demonstrations: Turns, follow_up: str) -> Frame:
@@ -138,9 +138,10 @@ class ChatTemplate:
 
     @cached_property
     def around_trace(self) -> tuple[str, str]:
-        """What stands between a question and a trace of reasoning, and between the trace and the answer.
+        """The texts between a question and a trace of reasoning, and between the trace and the answer.
 
-        As the template shows an answer with its trace, or with an empty one; else the tags are on lines of their own.
+        They are as in the template's rendering of an answer with its trace, or with an empty trace. If it shows
+        neither, the tags are on separate lines.
         """
         prompt, begin, end = self._generation_prompt, *self._tags
         opening, _, closing = self._shown_trace.partition(_TRACE)
@@ -155,8 +156,8 @@ class ChatTemplate:
 
     @cached_property
     def _shown_trace(self) -> str:
-        """What the template writes between a question and an answer with a trace, in which a mark stands for the trace;
-        "" where it shows none."""
+        """The template's text between a question and an answer with a trace. A mark stands for the trace. Empty if the
+        template shows no trace."""
         prompt, answer, begin, end = self._generation_prompt, _MARKS[1], *self._tags
         # Templates take a trace out of the content (Qwen3), out of a field (Seed-OSS) or as a part (Magistral). Others
         # show an empty trace at most: before every answer (Kimi), or in the prompt without thinking (Hunyuan).

@@ -46,4 +46,4 @@ def likeliest_choices(
     logprobs: list[list[list[float]]] = [[] for _ in questions]
     for k, (i, _) in enumerate(parts):
         logprobs[i] += read[k]
-    return [cloze_answer(*of, by) for of in zip(choices, encoded, logprobs, strict=True)]
+    return [cloze_answer(*choice_arguments, by) for choice_arguments in zip(choices, encoded, logprobs, strict=True)]

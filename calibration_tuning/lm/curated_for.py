@@ -1,4 +1,5 @@
-"""A curated set holds the answers and token ids of one model, asked in one way. Other stages must ask it the same."""
+"""A curated set holds the answers and token ids of a single model, asked in a single way. Other stages must ask it in
+the same way."""
 
 from __future__ import annotations
 
@@ -13,18 +14,18 @@ ASKED = ("prompt_format", "system_prompt", "thinking", "thinking_tokens")
 
 def check_curated_for(curated: CuratedSet, model: ModelSettings) -> None:
     """Raise `UserError` if the set was made with another model, other files of it or other prompts."""
-    made = curated.manifest["settings"]["model"]
-    if made["path"] != model.path:
+    curated_with = curated.manifest["settings"]["model"]
+    if curated_with["path"] != model.path:
         raise UserError(
-            f"{curated.folder}: holds answers and token ids of {made['path']}, not of {model.path}; curate with this "
-            "model"
+            f"{curated.folder}: holds answers and token ids of {curated_with['path']}, not of {model.path}; curate "
+            "with this model"
         )
     if curated.manifest["models"]["model"] != model_identity(model):
         raise UserError(
             f"{curated.folder}: was curated with other files of {model.path} than are there now; put them back "
             "(model.revision pins a model on the hub), or curate again"
         )
-    before = model.model_copy(update={name: made.get(name) for name in ASKED})
+    before = model.model_copy(update={name: curated_with.get(name) for name in ASKED})
     changed = [name for name in ASKED if getattr(before, name) != getattr(model, name)]
     if "prompt_format" in changed and _style(before) == _style(model):
         changed.remove("prompt_format")

@@ -23,7 +23,7 @@ class Answer:
     token_ids: list[int]
     """Without the stop token."""
     token_logprobs: list[float]
-    """Natural log-probabilities at temperature 1, [len(token_ids)]; empty where an engine offers none."""
+    """Natural log-probabilities at temperature 1, [len(token_ids)]; empty if the engine gives none."""
     choice_logprobs: list[float] | None = None
     """Cloze only: log-likelihood of each choice."""
     trace: str | None = None
@@ -39,9 +39,9 @@ class Decoding:
     multiline: bool = False
     """Text prompts only: let the answer run over line breaks, until the next question would begin."""
     temperature: float = 1.0
-    """Of sampled answers; greedy ones ignore it."""
+    """Temperature of sampled answers. Greedy answers ignore it."""
     thinking_tokens: int | None = None
-    """Of a trace; by default those of the prompt format."""
+    """Most tokens of a trace; by default those of the prompt format."""
 
 
 @torch.no_grad()
@@ -73,10 +73,11 @@ def write_answers(
     decoding: Decoding,
     uniforms: Tensor | None = None,
 ) -> list[Answer]:
-    """Answers to `rows` (question ids), as `generate_batch` writes them; a model that thinks writes a trace first.
+    """Write an answer after each of `rows` (question ids), as `generate_batch` does. A model that thinks writes a trace
+    first.
 
     A trace ends with its closing tag, with the turn, or after `thinking_tokens`; then it is closed, and the answer
-    begins. `uniforms` has a column for each token of an answer, then one for each of a trace.
+    begins. `uniforms` has a column for each token of an answer, then one for each token of a trace.
     """
     end = prompt_format.trace_end
     if end is None:
@@ -104,11 +105,13 @@ def generate_batch(
     uniforms: Tensor | None = None,
     until: str | None = None,
 ) -> list[Answer]:
-    """What the model writes after `rows` (token ids), each the greedy text, or sampled by inverse CDF from `uniforms`
-    ([len(rows), max_new_tokens] in [0, 1)), so that a row's draw does not depend on its batch. `until` is a text that
-    ends it, in place of the one that ends an answer.
+    """Return what the model writes after each of `rows` (token ids).
 
-    A plain decoding loop: `generate` would need the block's ids repeated in every row and recounts positions.
+    The text is greedy, or sampled by inverse CDF from `uniforms` ([len(rows), max_new_tokens] in [0, 1)), so that a
+    row's draw does not depend on its batch. `until` is a text that ends the answer, instead of the prompt format's stop
+    text.
+
+    This is a plain decoding loop: `generate` would need the block's ids repeated in every row and recounts positions.
     """
     stop = torch.tensor(end_tokens(prompt_format, decoding.multiline, until), device=model.device)
     end = until or prompt_format.stop_text(decoding.multiline)
@@ -132,17 +135,17 @@ def generate_batch(
         if end is not None:
             ended = [end in prompt_format.tokenizer.decode(ids[row][-tail:]) for row in alive.tolist()]
             going &= ~torch.tensor(ended, device=going.device)
-        kept = going.nonzero().flatten()
-        if not len(kept):
+        unfinished = going.nonzero().flatten()
+        if not len(unfinished):
             break
-        alive = alive[kept]
+        alive = alive[unfinished]
         cache = output[cache_name]
-        # Finished rows leave the batch: one long answer must not keep all the others computing.
-        cache.reorder_cache(kept)
+        # Finished rows leave the batch, so that a long answer does not keep the others computing.
+        cache.reorder_cache(unfinished)
         inputs = {
-            "input_ids": tokens[kept].unsqueeze(1),
-            "attention_mask": F.pad(inputs["attention_mask"][kept], (0, 1), value=1),
-            "position_ids": inputs["position_ids"][kept, -1:] + 1,
+            "input_ids": tokens[unfinished].unsqueeze(1),
+            "attention_mask": F.pad(inputs["attention_mask"][unfinished], (0, 1), value=1),
+            "position_ids": inputs["position_ids"][unfinished, -1:] + 1,
             cache_name: cache,
             "use_cache": True,
         }
@@ -150,7 +153,7 @@ def generate_batch(
 
 
 def end_tokens(prompt_format: PromptFormat, multiline: bool, until: str | None = None) -> list[int]:
-    """Tokens that end what is written, `until` among them if it is one."""
+    """Token ids that end a text. `until` is among them if it is a single token."""
     token = prompt_format.tokenizer.added_tokens_encoder.get(until or "")
     return [*prompt_format.stop_ids(multiline), *(() if token is None else [token])]
 
@@ -160,15 +163,15 @@ def finished(
 ) -> Answer:
     """The answer in these tokens, without what follows `end` (tokens that only lead up to it go as well)."""
     decode = prompt_format.tokenizer.decode
-    kept = len(token_ids)
+    length = len(token_ids)
     if end is not None and end in (text := str(decode(token_ids))):
         wanted = text[: text.index(end)].rstrip()
-        while kept and len(str(decode(token_ids[:kept])).rstrip()) > len(wanted):
-            kept -= 1
-        while kept and str(decode(token_ids[: kept - 1])).rstrip() == str(decode(token_ids[:kept])).rstrip():
-            kept -= 1
-    text = str(decode(token_ids[:kept], skip_special_tokens=True)).strip()
-    return Answer(text, token_ids[:kept], token_logprobs[:kept])
+        while length and len(str(decode(token_ids[:length])).rstrip()) > len(wanted):
+            length -= 1
+        while length and str(decode(token_ids[: length - 1])).rstrip() == str(decode(token_ids[:length])).rstrip():
+            length -= 1
+    text = str(decode(token_ids[:length], skip_special_tokens=True)).strip()
+    return Answer(text, token_ids[:length], token_logprobs[:length])
 
 
 def _choose(logits: Tensor, temperature: float, uniforms: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ CHUNK = 128
 
 @dataclass(frozen=True)
 class Continued:
-    """Hidden states [N, H] that predict the tokens `targets` [N] of all continuations, one after the other."""
+    """Hidden states [N, H] that predict the tokens `targets` [N] of all continuations, concatenated."""
 
     hidden: Tensor
     targets: Tensor
@@ -48,7 +48,7 @@ def continue_rows(
     rows: Sequence[Sequence[int]],
     continuations: Sequence[Sequence[Sequence[int]]],
 ) -> Continued:
-    """Read each of `continuations[i]` (token ids, at least one) after `rows[i]` and the block before them."""
+    """Read each of `continuations[i]` (token ids, not empty) after `rows[i]` and the block before them."""
     owner = [i for i, parts in enumerate(continuations) for _ in parts]
     flat = [list(tokens) for parts in continuations for tokens in parts]
     read = _after_cached_rows if keeps_keys(model.config) else _whole_sequences
@@ -91,10 +91,10 @@ def _after_cached_rows(
 def _whole_sequences(
     model: Any, prefix: Prefix, rows: Sequence[Sequence[int]], owner: list[int], flat: list[list[int]]
 ) -> Tensor:
-    """As `_after_cached_rows`, for models some of which forget their state when they are given several tokens more."""
-    whole = [[*rows[i], *tokens[:-1]] for i, tokens in zip(owner, flat, strict=True)]
-    prefix = within_window(prefix, whole, 0, model.config)
-    input_ids, mask = (t.to(model.device) for t in left_pad(whole, prefix))
+    """Like `_after_cached_rows`, for models that may lose their state when they are given several more tokens."""
+    sequences = [[*rows[i], *tokens[:-1]] for i, tokens in zip(owner, flat, strict=True)]
+    prefix = within_window(prefix, sequences, 0, model.config)
+    input_ids, mask = (t.to(model.device) for t in left_pad(sequences, prefix))
     hidden = decoder(model)(**forward_inputs(input_ids, mask, prefix, model.config)).last_hidden_state
     return torch.cat([states[-len(tokens) :] for states, tokens in zip(hidden, flat, strict=True)])
 

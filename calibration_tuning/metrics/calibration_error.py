@@ -14,7 +14,7 @@ from scipy.special import ndtr
 Array = np.ndarray
 FOLDED = 40.0
 FEW_ANSWERS = 10
-"""In a bin: an accuracy of fewer is hardly one, and intervals contain the truth too seldom."""
+"""With fewer answers in a bin, its accuracy is hardly known, and intervals contain the truth too seldom."""
 
 
 def bin_index(confidence: Array, num_bins: int) -> Array:
@@ -25,12 +25,12 @@ def bin_index(confidence: Array, num_bins: int) -> Array:
 def sparse_bins(confidence: Array, num_bins: int) -> str | None:
     """A warning in words where bins, of those that are not empty, hold fewer than ten answers; else None."""
     counts = np.bincount(bin_index(confidence, num_bins), minlength=num_bins)
-    few = counts[(counts > 0) & (counts < FEW_ANSWERS)]
-    if not len(few):
+    sparse = counts[(counts > 0) & (counts < FEW_ANSWERS)]
+    if not len(sparse):
         return None
     return (
-        f"{len(few)} of {int((counts > 0).sum())} bins hold fewer than {FEW_ANSWERS} answers "
-        f"({few.sum() / len(confidence):.0%} of all), so the interval may be too narrow"
+        f"{len(sparse)} of {int((counts > 0).sum())} bins hold fewer than {FEW_ANSWERS} answers "
+        f"({sparse.sum() / len(confidence):.0%} of all), so the interval may be too narrow"
     )
 
 
@@ -69,9 +69,9 @@ def debiased_ece(confidence: Array, correct: Array, num_bins: int = 10) -> float
         return None
     counts, gaps, hits = _bins(confidence, correct, num_bins)
     squares = np.bincount(bin_index(confidence, num_bins), weights=correct**2, minlength=num_bins)
-    kept = counts > 0
-    n, gap = counts[kept], np.abs(gaps[kept]) / counts[kept]
-    variance = squares[kept] / n - (hits[kept] / n) ** 2
+    filled = counts > 0
+    n, gap = counts[filled], np.abs(gaps[filled]) / counts[filled]
+    variance = squares[filled] / n - (hits[filled] / n) ** 2
     folded = mean_folded_normal(gap, np.sqrt(np.clip(variance, 0, None) / n))
     return float((n * (2 * gap - folded)).sum() / len(confidence))
 

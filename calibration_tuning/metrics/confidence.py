@@ -34,13 +34,13 @@ LEAST_SIMULATED = 100
 class Metric(Quantity):
     compute: Callable[[Array, Array, int], float | None] | None = field(default=None, kw_only=True)
     on_draws: Callable[[Resamples], Array] = field(kw_only=True)
-    """The same [B] on each of B resamples or simulated labels, NaN where that one is None."""
+    """The same metric [B] on each of B resamples or simulated labels; NaN where it is undefined."""
     binned: bool = False
-    """Of bins of equal width, which may hold few answers."""
+    """True for metrics over bins of equal width, which may hold few answers."""
     of_pairs: bool = False
-    """Of pairs of a right and a wrong answer, so that the rarer class says how much is known."""
+    """True for metrics of pairs of a right and a wrong answer: the rarer class limits how well they are known."""
     compute_within: Callable[[Array, Array, Array], float | None] | None = None
-    """In place of `compute`, of a metric that needs the answers' subjects [n] instead of a number of bins."""
+    """Replaces `compute` in a metric that needs the answers' subjects [n] instead of a number of bins."""
 
     def value(self, confidence: Array, correct: Array, num_bins: int, subjects: Array | None) -> float | None:
         if self.compute is not None:
@@ -347,16 +347,17 @@ def _on(names: Sequence[str], blocks: Iterable[Resamples]) -> dict[str, Array]:
 
 
 def units_of_rarer_class(correct: Array, groups: Array | int, subjects: Array | None = None) -> int:
-    """How many groups hold an answer of the rarer class: AUROC is known by these, however many others there are.
+    """The number of groups that hold an answer of the rarer class. How well AUROC is known depends on this number
+    alone.
 
-    `correct` is [n] in [0, 1]; a part mark counts in part for each class, and a group once at most. `groups` are labels
-    [n], or n for answers that are a group each. With `subjects` (whole numbers [n]) only answers in subjects that have
-    both classes count, as no others are compared. 0 for one class.
+    `correct` is [n] in [0, 1]; a part mark counts in part for each class, and a group at most once. `groups` are labels
+    [n], or n if each answer is its own group. With `subjects` (whole numbers [n]) only answers in subjects that have
+    both classes count, as no others are compared. 0 if there is a single class.
     """
     labels = np.arange(groups) if isinstance(groups, int) else np.unique(groups, return_inverse=True)[1]
     right, wrong = correct, 1 - correct
     if subjects is not None:
         is_mixed = (np.bincount(subjects, right) * np.bincount(subjects, wrong) > 0)[subjects]
         right, wrong = right * is_mixed, wrong * is_mixed
-    held = (np.minimum(np.bincount(labels, side), 1).sum() for side in (right, wrong))
-    return int(min(held) + 1e-9)  # part marks that add up to a whole number do so but for rounding
+    units_by_class = (np.minimum(np.bincount(labels, side), 1).sum() for side in (right, wrong))
+    return int(min(units_by_class) + 1e-9)  # part marks that add up to a whole number do so but for rounding

@@ -90,7 +90,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Of the first t answers, for each t. A unit is an answer, or those of one group so far."""
+    """Sums over the first t answers, for each t. A unit is an answer, or the answers of a group so far."""
 
     units: Array
     """[t] units so far."""
@@ -138,20 +138,20 @@ def calibration_drift(
     units = _units(groups, len(now[0]))
     old = None if before is None else (*before, _units(groups_then, len(before[0])))
     edges = np.linspace(0, 1, BINS + 1) if before is None else _edges(before[0])
-    whole, parts = (_factors((*now, units), old, ends, groups is not None) for ends in (np.array([0.0, 1.0]), edges))
-    e_values = (whole.factors + parts.factors) / 2
+    overall, parts = (_factors((*now, units), old, ends, groups is not None) for ends in (np.array([0.0, 1.0]), edges))
+    e_values = (overall.factors + parts.factors) / 2
     alarms = np.flatnonzero(e_values >= 1 / rate)
-    began = np.flatnonzero(whole.variances[:, 0] < ABSENT)
+    began = np.flatnonzero(overall.variances[:, 0] < ABSENT)
     return Drift(
         rate=rate,
         e_value=float(e_values[-1]),
         largest=float(max(1.0, e_values.max())),
         alarm_at=int(alarms[0]) + 1 if len(alarms) else None,
         tested_from=int(began[0]) + 1 if len(began) else None,
-        evaluation_suffices=whole.evaluation_suffices,
+        evaluation_suffices=overall.evaluation_suffices,
         gap_then=0.0 if before is None else float(np.mean(before[1] - before[0])),
         gap_now=float(np.mean(now[1] - now[0])),
-        visible=_visible(float(whole.variances[-1, 0]), rate) if len(began) else None,
+        visible=_visible(float(overall.variances[-1, 0]), rate) if len(began) else None,
         bins=_bins(now, before, edges),
     )
 
@@ -226,15 +226,17 @@ def _of_unit(values: Array, units: Array) -> Array:
 
 
 def _moments(sums: _Sums, surest: Array | float, has_groups: bool) -> tuple[Array, Array, Array]:
-    """Mean residuals [t, B], their covariance [t, B, B] by the sums of units (linearised, as of ratios), and which bins
-    have enough answers [t, B]. A variance is never below that of calibrated labels that are 0 or 1, nor below that of a
-    share `surest` [B] of them: few answers, all of them right, vary too little."""
+    """Mean residuals [t, B], their covariance [t, B, B] over units, and which bins have enough answers [t, B].
+
+    The covariance is linearised, as for ratios. A variance is never below that of calibrated labels that are 0 or 1,
+    nor below that of a share `surest` [B]: a few answers that are all right would vary too little.
+    """
     n = np.maximum(sums.counts, 1.0)
     means = sums.residuals / n
     cross = means[:, None, :] * sums.rm
     centred = sums.rr - cross - cross.transpose(0, 2, 1) + means[:, :, None] * means[:, None, :] * sums.mm
-    few = sums.units / np.maximum(sums.units - 1, 1)
-    covariance = centred / (n[:, :, None] * n[:, None, :]) * few[:, None, None]
+    correction = sums.units / np.maximum(sums.units - 1, 1)
+    covariance = centred / (n[:, :, None] * n[:, None, :]) * correction[:, None, None]
     diagonal = np.arange(n.shape[1])
     least = np.maximum(sums.chance / n, surest * (1 - surest)) / n
     covariance[:, diagonal, diagonal] = np.maximum(covariance[:, diagonal, diagonal], least)
@@ -266,8 +268,8 @@ def _units(groups: Sequence[Any] | None, n: int) -> Array:
 
 
 def _edges(confidence: Array) -> Array:
-    """Ends of bins with equally many of these confidences; fewer bins where many are equal. Where many are exactly 0 or
-    1, these are a bin of their own."""
+    """Edges of bins with equally many of these confidences. There are fewer bins if many confidences are equal. Many
+    confidences of exactly 0 or 1 get a separate bin."""
     inner = np.quantile(confidence, np.arange(1, BINS) / BINS)
     return np.array([0.0, *np.unique(np.where(inner > 0, inner, np.nextafter(0, 1))), 1.0])
 

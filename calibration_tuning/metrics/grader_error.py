@@ -66,11 +66,14 @@ def compared_with_grader_error(
             draws["after"][name].append(a)
             draws["difference"][name].append(None if b is None or a is None else a - b)
     independent = units_of(units)
-    return {side: {name: _mean_interval(of[name], independent) for name in SHOWN} for side, of in draws.items()}
+    return {
+        side: {name: _mean_interval(by_metric[name], independent) for name in SHOWN}
+        for side, by_metric in draws.items()
+    }
 
 
 def _mean_interval(draws: list[float | None], units: int) -> Interval:
-    kept = [draw for draw in draws if draw is not None]
-    if not kept:
+    defined = [draw for draw in draws if draw is not None]
+    if not defined:
         return Interval(None, undefined=ONE_CLASS)
-    return percentile_interval(float(np.mean(kept)), kept if units >= FEWEST else (), units=units)
+    return percentile_interval(float(np.mean(defined)), defined if units >= FEWEST else (), units=units)

@@ -33,8 +33,8 @@ def brier_parts(confidence: Array, correct: Array, num_bins: int) -> tuple[float
     index = bin_index(confidence, num_bins)
     counts = np.bincount(index, minlength=num_bins)
     gaps = np.bincount(index, weights=confidence - correct, minlength=num_bins)
-    kept = counts > 0
-    reliability = float((gaps[kept] ** 2 / counts[kept]).sum() / len(confidence))
+    filled = counts > 0
+    reliability = float((gaps[filled] ** 2 / counts[filled]).sum() / len(confidence))
     uncertainty = float(np.var(correct))
     return reliability, reliability + uncertainty - brier(confidence, correct), uncertainty
 

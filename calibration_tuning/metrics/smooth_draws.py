@@ -12,33 +12,33 @@ from calibration_tuning.metrics.draws import CELLS, Resamples
 
 Array = np.ndarray
 EPSILON, HALVINGS = 0.001, 10
-"""Of relplot's search for the bandwidth that equals the error."""
+"""Precision of relplot's search for the bandwidth that equals the error."""
 FLOOR = 0.0001
-"""That relplot adds to a density."""
+"""The constant that relplot adds to a density."""
 
 
 def smooth_ece(draws: Resamples) -> Array:
     """[B]: the error at the bandwidth that equals it (Błasiok and Nakkiran 2023)."""
     sides = draws.weight * (draws.confidence - draws.correct), draws.weight
-    # Nearly all bandwidths are of the coarsest grid. Spectra of finer ones are large, and each is needed once or twice.
+    # Nearly all bandwidths use the coarsest grid. Spectra of finer grids are large, and each is needed once or twice.
     coarsest = _points(1.0)
     coarse = [_spectrum(draws, side, coarsest) for side in sides]
 
     def errors(bandwidths: Array, rows: Array) -> Array:
-        found = np.empty(len(rows))
+        error = np.empty(len(rows))
         for bandwidth in np.unique(bandwidths).tolist():
             points = _points(bandwidth)
             smoothed = _smoother(bandwidth, points)
             same = np.flatnonzero(bandwidths == bandwidth)
-            for some in np.array_split(same, -(-len(same) * points // CELLS)):
-                at = rows[some]
+            for part in np.array_split(same, -(-len(same) * points // CELLS)):
+                at = rows[part]
                 spectra = (
                     (s[at] for s in coarse) if points == coarsest else (_spectrum(draws, s[at], points) for s in sides)
                 )
                 residual, weight = map(smoothed, spectra)
                 # The mean smoothed residual, without its sign, by the smoothed density.
-                found[some] = np.abs(residual).sum(1) / (weight + FLOOR).sum(1)
-        return found
+                error[part] = np.abs(residual).sum(1) / (weight + FLOOR).sum(1)
+        return error
 
     # As relplot does: the bandwidth is less than the error up to `low`, and not from `high` on.
     everything = np.arange(len(draws.weight))
@@ -57,7 +57,7 @@ def smooth_ece(draws: Resamples) -> Array:
 
 
 def _points(bandwidth: float) -> int:
-    """Of the grid over [0, 1] for a bandwidth."""
+    """Number of points of the grid over [0, 1] for a bandwidth."""
     return max(2000, round(20 / bandwidth)) // 2 + 1
 
 

@@ -157,10 +157,10 @@ class TokenCalibration:
         """Merge what all ranks of the torch.distributed process group have seen; every rank calls it."""
         import torch.distributed as dist
 
-        everyone: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everyone, (self.vocabulary, dict(self._sums)))
+        gathered: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(gathered, (self.vocabulary, dict(self._sums)))
         self._sums, self._summed = {}, None
-        for vocabulary, sums in everyone:
+        for vocabulary, sums in gathered:
             self.merge(self.restored(vocabulary, sums))
 
     @property
@@ -231,10 +231,10 @@ class TokenCalibration:
         """The sums of all sequences together, and what the metrics need of each, [n, 4 + 3 M], by sequence."""
         if self._summed is None:
             width = self._layout.width
-            whole = np.sum([some.sum(0) for some in self._in_parts()] or np.zeros((1, width)), axis=0)
-            total = self._layout.views(whole)
+            sums = np.sum([part.sum(0) for part in self._in_parts()] or np.zeros((1, width)), axis=0)
+            total = self._layout.views(sums)
             bins = self._bins_of(total)
-            summands = [self._summands(some, bins) for some in self._in_parts()]
+            summands = [self._summands(part, bins) for part in self._in_parts()]
             self._summed = total, np.concatenate(summands or [self._summands(np.zeros((0, width)), bins)])
         return self._summed
 
@@ -252,24 +252,25 @@ class TokenCalibration:
 
     def _summands(self, sums: Array, bins: tuple[Array, Array]) -> Array:
         """The parts of `_Gaps` side by side, [n, 4 + 3 M], of sums [n, W]."""
-        of = self._layout.views(sums)
-        full = joined(of.realised - of.mass, bins[0], self.num_bins)
-        return np.concatenate(_Gaps(of.totals, full, of.top1_gap, joined(of.grid_gap, bins[1], self.num_bins)), -1)
+        views = self._layout.views(sums)
+        full = joined(views.realised - views.mass, bins[0], self.num_bins)
+        adaptive = joined(views.grid_gap, bins[1], self.num_bins)
+        return np.concatenate(_Gaps(views.totals, full, views.top1_gap, adaptive), -1)
 
     def _metrics(self, summed: Array) -> dict[str, float | None]:
         """From the sum of `_summands` over sequences, [4 + 3 M]."""
-        of = _Gaps(*np.split(summed, [4, 4 + self.num_bins, 4 + 2 * self.num_bins]))
-        n, brier, nll, hits = of.totals
+        gaps = _Gaps(*np.split(summed, [4, 4 + self.num_bins, 4 + 2 * self.num_bins]))
+        n, brier, nll, hits = gaps.totals
         if not n:
             return dict.fromkeys(TOKEN_METRICS)
-        full = np.abs(of.full).sum()
+        full = np.abs(gaps.full).sum()
         values = {
             "full_ece": full,
             "full_ece_nk": full / (self.vocabulary or 1),
             "vocabulary_brier": brier,
             "nll": nll,
-            "top1_ece": np.abs(of.top1).sum(),
-            "top1_ace": np.abs(of.adaptive).sum(),
+            "top1_ece": np.abs(gaps.top1).sum(),
+            "top1_ace": np.abs(gaps.adaptive).sum(),
             "accuracy": hits,
         }
         return {name: float(value / n) for name, value in values.items()}

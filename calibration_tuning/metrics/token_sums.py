@@ -67,28 +67,29 @@ class SumLayout:
         sequence each belongs to [N]."""
         names, place = np.unique(owners, return_inverse=True)
         sums = np.zeros((len(names), self.width))
-        of = self.views(sums)
+        views = self.views(sums)
         realised = np.exp(target_logits - rows.highest) / rows.total
         hit = (rows.best == targets).astype(np.float64)
         ones = np.ones(len(targets))
         brier, nll = rows.squares - 2 * realised + 1, np.log(rows.total) + rows.highest - target_logits
-        np.add.at(of.totals, place, np.stack([ones, brier, nll, hit], 1))
-        np.add.at(of.mass, place, rows.mass)
-        of.covariance[:] = np.eye(len(names))[place].T @ self._covariance(rows.mass)
-        np.add.at(of.realised, (place, np.digitize(realised, cuts(self.edges))), ones)
+        np.add.at(views.totals, place, np.stack([ones, brier, nll, hit], 1))
+        np.add.at(views.mass, place, rows.mass)
+        views.covariance[:] = np.eye(len(names))[place].T @ self._covariance(rows.mass)
+        np.add.at(views.realised, (place, np.digitize(realised, cuts(self.edges))), ones)
         likeliest = 1 / rows.total
         gap, variance = hit - likeliest, likeliest * (1 - likeliest)
         at = place, np.digitize(likeliest, cuts(cell_edges("equal_width", self.num_bins)))
-        np.add.at(of.top1_gap, at, gap)
-        np.add.at(of.top1_variance, at, variance)
+        np.add.at(views.top1_gap, at, gap)
+        np.add.at(views.top1_variance, at, variance)
         at = place, np.digitize(likeliest, cuts(GRID))
-        np.add.at(of.grid_count, at, ones)
-        np.add.at(of.grid_gap, at, gap)
-        np.add.at(of.grid_variance, at, variance)
+        np.add.at(views.grid_count, at, ones)
+        np.add.at(views.grid_gap, at, gap)
+        np.add.at(views.grid_variance, at, variance)
         return dict(zip(names.tolist(), sums, strict=True))
 
     def _covariance(self, mass: Array) -> Array:
-        """Of one token each, of rows with probability `mass` [N, C] by cell: diag(q) - q q', flat."""
+        """Covariances of the cells' counts for a token drawn from each row, with probability `mass` [N, C] by cell:
+        diag(q) - q q', flat."""
         variance = mass * (1 - mass)
         if self.binning == "equal_mass":
             return variance

@@ -38,13 +38,13 @@ class TrainerMetrics:
                 f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must be [B, T, K] and [B, T]"
             )
         targets = labels[:, 1:].to(logits.device)
-        kept = targets != IGNORED
-        self._tokens.update(logits[:, :-1][kept], targets[kept])
+        is_target = targets != IGNORED
+        self._tokens.update(logits[:, :-1][is_target], targets[is_target])
         if not compute_result:
             return {}
         numbers, self._tokens = self._tokens.compute(), TokenCalibration(self.num_bins)
-        told = {name: numbers[name] for name in LOGGED} | {"tokens": numbers["n"]}
-        return {name: float(value) for name, value in told.items() if value is not None}
+        logged = {name: numbers[name] for name in LOGGED} | {"tokens": numbers["n"]}
+        return {name: float(value) for name, value in logged.items() if value is not None}
 
 
 def _tensor(values: Any) -> torch.Tensor:

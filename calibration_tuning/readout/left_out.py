@@ -61,8 +61,8 @@ def leave_sources_out(train: ReadAnswers, calibration: ReadAnswers) -> dict[str,
 
 
 def _left_out(train: ReadAnswers, calibration: ReadAnswers, source: str) -> LeftOut | None:
-    seen, fitted = train.where(train.sources != source), calibration.where(calibration.sources != source)
-    probe = fit_probe(seen.read.states, seen.correct, seen.groups, fitted.read.states)
+    trained_on, fitted = train.where(train.sources != source), calibration.where(calibration.sources != source)
+    probe = fit_probe(trained_on.read.states, trained_on.correct, trained_on.groups, fitted.read.states)
     if probe is None:
         return None
     signals = signals_of(fitted.read, probe)
@@ -115,8 +115,8 @@ def source_scores(calibration: HeldOut, sources: Array, left_out: Mapping[str, L
 
 
 def _trust_without(source: str, calibration: HeldOut, sources: Array, left_out: Mapping[str, LeftOut]) -> Trust:
-    others = {name: part for name, part in left_out.items() if name != source}
-    return chosen_trust(calibration.where(sources != source), others)
+    other_sources = {name: part for name, part in left_out.items() if name != source}
+    return chosen_trust(calibration.where(sources != source), other_sources)
 
 
 def _confidences(part: LeftOut, trust: Trust) -> dict[str, LeftOutScores]:

@@ -9,7 +9,7 @@ import numpy as np
 from calibration_tuning.metrics.calibrators import log_odds
 
 SURE = 40.0
-"""Log-odds of a probability of 1, which has none."""
+"""Stands for the log-odds of a probability of 1, which are infinite."""
 
 
 def of_logprob(logprob: float) -> float:
@@ -40,14 +40,14 @@ def length_normalised_likelihood(logprobs: Sequence[float]) -> float:
 
 
 def among_choices(choice_logprobs: Sequence[float], index: int) -> float:
-    """Log-odds of a choice among all that were offered, by the natural log-probabilities of their texts."""
+    """Log-odds of a choice among all choices offered, by the natural log-probabilities of their texts."""
     logprobs = np.asarray(choice_logprobs, dtype=np.float64)
-    others = np.delete(logprobs, index)
-    return float(np.clip(logprobs[index] - np.logaddexp.reduce(others), -700.0, SURE)) if len(others) else SURE
+    rivals = np.delete(logprobs, index)
+    return float(np.clip(logprobs[index] - np.logaddexp.reduce(rivals), -700.0, SURE)) if len(rivals) else SURE
 
 
 def chosen_log_odds(answer: str, choices: Sequence[str] | None, choice_logprobs: Sequence[float] | None) -> float:
-    """`among_choices` of an answer that was chosen by likelihood; NaN for one that was written."""
+    """`among_choices` for an answer that was chosen by likelihood; NaN for a written answer."""
     if not choice_logprobs or not choices or answer not in choices:
         return float("nan")
     return among_choices(choice_logprobs, list(choices).index(answer))

@@ -41,9 +41,11 @@ def has_accelerator() -> bool:
     )
 
 
-def require_accelerator(what: str = "--on") -> str:
-    """The accelerators' number and kind. Raises `UserError` where there is none and the CPU was not asked for; `what`
-    needs it."""
+def require_accelerator(requester: str = "--on") -> str:
+    """The accelerators' number and kind. Raises `UserError` where there is none and the CPU was not asked for.
+
+    `requester` is the option or setting that needs it.
+    """
     import torch
 
     if has_accelerator():
@@ -52,8 +54,8 @@ def require_accelerator(what: str = "--on") -> str:
         return "cpu"
     built = "is built for the CPU alone" if torch.version.cuda is None else "sees no GPU"
     raise UserError(
-        f"{what}: needs a GPU, but torch {torch.__version__} {built} on this machine; use `calibration-tuning run` "
-        f"without a launch file, or {ON_CPU}"
+        f"{requester}: needs a GPU, but torch {torch.__version__} {built} on this machine; use "
+        f"`calibration-tuning run` without a launch file, or {ON_CPU}"
     )
 
 

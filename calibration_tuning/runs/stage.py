@@ -51,10 +51,10 @@ def _work(work: Callable[[RunConfig, bool], None], config: RunConfig, force: boo
 def already_made(
     folder: Path, record: str, inputs: str, force: bool, wait: Callable[[], object] = wait_for_everyone
 ) -> bool:
-    """Is `folder` the finished work of exactly these inputs (its `record` holds their fingerprint)?
+    """True if `folder` is the finished work of exactly these inputs. Its `record` holds their fingerprint.
 
-    Every process calls it. The first one puts a half-replaced folder in order while the others are at the barrier
-    `wait`. Raises `UserError` if the folder is the work of other inputs and may not be replaced.
+    Every process calls this. The first one repairs a half-replaced folder while the others wait at the barrier `wait`.
+    Raises `UserError` if the folder is the work of other inputs and may not be replaced.
     """
     if is_first_process():
         recover_folder(folder)
@@ -63,8 +63,8 @@ def already_made(
         return False
     if not (folder / record).is_file():
         raise UserError(f"{folder}: holds files, but not a finished {record}; --force replaces it, name=NEW keeps it")
-    made = read_json(folder / record, made_by="the same command").get("inputs_fingerprint")
-    if made != inputs:
+    recorded = read_json(folder / record, made_by="the same command").get("inputs_fingerprint")
+    if recorded != inputs:
         raise UserError(
             f"{folder}: was made with other settings or from other files; --force overwrites it, name=NEW keeps both"
         )

@@ -29,7 +29,7 @@ def main(
     host: Annotated[
         str, typer.Option(help=f"Address to listen on; other than localhost needs a token in {TOKEN}.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait in line; more get status 503.")] = 32,
     examples: ExamplesOption = None,
     error_rate: ErrorRateOption = None,

@@ -115,11 +115,11 @@ class ChatRequest(BaseModel):
 
 def conversation(messages: list[Any]) -> Conversation:
     """Raises `UserError` for messages that are no conversation, or too long."""
-    whole = Conversation.of(messages)
-    texts = [whole.question, whole.system or "", *(text for d in whole.earlier for text in (d.question, d.answer))]
+    asked = Conversation.of(messages)
+    texts = [asked.question, asked.system or "", *(text for d in asked.earlier for text in (d.question, d.answer))]
     if max(map(len, texts)) > LONGEST:
         raise UserError(f"messages: a turn may have {LONGEST:,} characters")
-    return whole
+    return asked
 
 
 class Pair(BaseModel):
@@ -133,7 +133,7 @@ class Pair(BaseModel):
     context: Text | None = None
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
+    def _question_or_messages(self) -> Self:
         if (self.question is None) == (self.messages is None):
             raise ValueError("question: give either a question or messages")
         return self

@@ -39,8 +39,8 @@ def open_wandb(config: RunConfig, stage: str, run_id: str | None, step: int) -> 
         return wandb.Settings(silent=True, console="off", init_timeout=patience)
 
     # The agent of a sweep has given the run its id.
-    own_id = run_id is not None and "WANDB_SWEEP_ID" not in os.environ
-    continued: dict[str, Any] = {"id": run_id, "resume": "allow"} if own_id else {}
+    is_resumable = run_id is not None and "WANDB_SWEEP_ID" not in os.environ
+    continued: dict[str, Any] = {"id": run_id, "resume": "allow"} if is_resumable else {}
     try:
         run = wandb.init(mode=mode, settings=quiet(), **continued, **options)
     except wandb.Error as error:
@@ -51,7 +51,7 @@ def open_wandb(config: RunConfig, stage: str, run_id: str | None, step: int) -> 
 
 
 def wandb_mode(config: RunConfig) -> Any:
-    """`tracking.wandb`, unless W&B's own variable WANDB_MODE says otherwise (`online`, `offline`, `disabled`, ...)."""
+    """`tracking.wandb`, unless W&B's variable WANDB_MODE says otherwise (`online`, `offline`, `disabled`, ...)."""
     return os.environ.get("WANDB_MODE") or config.tracking.wandb
 
 

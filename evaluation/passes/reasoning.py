@@ -83,9 +83,9 @@ def _decoding(context: PassContext, rows: Sequence[GradedAnswer]) -> Decoding:
 
 
 def _without_answer(context: PassContext, thoughts: Answer) -> list[int]:
-    """The reasoning's tokens up to where it begins to answer by itself."""
+    """The tokens of the reasoning, up to the place where it begins to answer by itself."""
     ids = thoughts.token_ids
-    kept = len(ids)
-    while kept and "Answer:" in context.prompt.tokenizer.decode(ids[:kept]):
-        kept -= 1
-    return ids[:kept]
+    length = len(ids)
+    while length and "Answer:" in context.prompt.tokenizer.decode(ids[:length]):
+        length -= 1
+    return ids[:length]

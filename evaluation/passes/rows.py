@@ -12,12 +12,12 @@ from calibration_tuning.records import GradedAnswer
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers that may be looked at."""
+    """The answers that passes can look at."""
 
     splits: Mapping[str, Sequence[GradedAnswer]]
     """`calibration`, `test`, and `evaluation` where there is one."""
-    others: Mapping[str, Sequence[GradedAnswer]]
-    """Those of other models, by split and model."""
+    other_models: Mapping[str, Sequence[GradedAnswer]]
+    """Answers of other models, by split and model."""
     settings: EvaluationSettings
     seed: int
     texts: Sequence[GradedAnswer] = ()
@@ -31,7 +31,7 @@ def every_answer(answers: Answers) -> list[GradedAnswer]:
 
 
 def with_other_models(answers: Answers) -> list[GradedAnswer]:
-    return [*every_answer(answers), *(row for rows in answers.others.values() for row in rows)]
+    return [*every_answer(answers), *(row for rows in answers.other_models.values() for row in rows)]
 
 
 def with_training_answers(answers: Answers) -> list[GradedAnswer]:
@@ -49,8 +49,8 @@ def some_test_answers(answers: Answers) -> list[GradedAnswer]:
 
 
 def reanswered_test_answers(answers: Answers) -> list[GradedAnswer]:
-    """A sample of the test split, at most `evaluation.adapter_on_answers`. Its first answers would be those of the
-    largest groups, which splits begin with."""
+    """A random sample of the test split, at most `evaluation.adapter_on_answers`. Splits begin with their largest
+    groups, so the first answers would not be representative."""
     return list(drawn(answers.splits["test"], answers.settings.adapter_on_answers, answers.seed))
 
 

@@ -27,9 +27,9 @@ def measure(
     context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
 ) -> list[Finding]:
     """`vocabulary`: its size K. `tokens`: the sums of TokenCalibration over the window's tokens, equal-width bins."""
-    seen = TokenCalibration(context.settings.num_bins)
-    read_windows(context.model, context.prompt, [row.token_ids for row in rows], range(len(rows)), seen)
-    return [{"vocabulary": seen.vocabulary, "tokens": pack(seen.sums[i])} for i in range(len(rows))]
+    tokens = TokenCalibration(context.settings.num_bins)
+    read_windows(context.model, context.prompt, [row.token_ids for row in rows], range(len(rows)), tokens)
+    return [{"vocabulary": tokens.vocabulary, "tokens": pack(tokens.sums[i])} for i in range(len(rows))]
 
 
 def window_room(model: ModelSettings, tokenizer: Any) -> int:
@@ -39,9 +39,9 @@ def window_room(model: ModelSettings, tokenizer: Any) -> int:
 
 @torch.no_grad()
 def read_windows(
-    model: Any, prompt_format: PromptFormat, windows: Sequence[list[int]], ids: Sequence[int], seen: TokenCalibration
+    model: Any, prompt_format: PromptFormat, windows: Sequence[list[int]], ids: Sequence[int], tokens: TokenCalibration
 ) -> None:
-    """Add the tokens of `windows` to `seen`, those of `windows[i]` as sequence `ids[i]`.
+    """Add the windows to `tokens`, `windows[i]` as sequence `ids[i]`.
 
     A tokenizer that puts a token before every text (Gemma, Llama) has it before every window. Otherwise the first
     token of a window is read only: nothing before it predicts it.
@@ -51,4 +51,4 @@ def read_windows(
     continuations = [[window if start else window[1:]] for window in windows]
     continued = continue_rows(model, Prefix((), 0), rows, continuations)
     owners = [number for number, parts in zip(ids, continuations, strict=True) for _ in parts[0]]
-    seen.update_hidden(continued.hidden, partial(float32_logits, model), continued.targets, owners)
+    tokens.update_hidden(continued.hidden, partial(float32_logits, model), continued.targets, owners)

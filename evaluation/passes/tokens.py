@@ -17,7 +17,8 @@ from evaluation.passes.base import Finding, PassContext, State, pack
 TEMPERATURES = tuple(float(t) for t in np.round(np.arange(0.5, 1.501, 0.05), 2))
 """By which token logits are divided, in the scan."""
 SCANNED = 32
-"""Tokens of a reference, from its beginning, that the scan looks at: a program of hundreds would outweigh the rest."""
+"""The scan looks at this many tokens from the beginning of a reference: a program of hundreds would outweigh the
+rest."""
 
 
 def answer_block(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstration]:
@@ -31,10 +32,10 @@ def block_as_loaded(few_shot: FewShot, row: GradedAnswer) -> Sequence[Demonstrat
 def measure(
     context: PassContext, rows: Sequence[GradedAnswer], state: State, block: Sequence[Demonstration]
 ) -> list[Finding]:
-    """`answer_logprobs`: of the answer's tokens. `answer_entropies`: of the distributions that they were drawn from.
-    `vocabulary`: its size K. `tokens`, by binning, and `scan`, by temperature: the sums of TokenCalibration over the
-    reference answer's tokens. `adaptive`: with the checkpoint's token temperature, where it has one (`before` only, as
-    it is of the untuned model)."""
+    """`answer_logprobs`: the log-probabilities of the answer's tokens. `answer_entropies`: the entropies of their
+    distributions. `vocabulary`: its size K. `tokens`, by binning, and `scan`, by temperature: the sums of
+    TokenCalibration over the reference answer's tokens. `adaptive`: the same sums with the checkpoint's token
+    temperature, if it has one, and only `before`, because it belongs to the untuned model."""
     references = [context.prompt.answer_ids(row.target) for row in rows]
     # The reference first, as an answer may be empty.
     continuations = [
@@ -63,8 +64,8 @@ def measure(
 def _reference_calibration(
     context: PassContext, state: State, continued: Continued, references: Sequence[Sequence[int]]
 ) -> tuple[dict[Binning, TokenCalibration], dict[float, TokenCalibration], TokenCalibration | None]:
-    """The sums over the references' tokens, by binning, by temperature of the scan, and with the checkpoint's token
-    temperature. `references`: the places of each one's tokens in `continued`."""
+    """The sums over the references' tokens: by binning, by temperature of the scan, and with the checkpoint's token
+    temperature. `references` are the places of each reference's tokens in `continued`."""
     places = [place for reference in references for place in reference]
     owners = np.array([i for i, reference in enumerate(references) for _ in reference])
     first = torch.tensor([number < SCANNED for reference in references for number in range(len(reference))])
@@ -82,7 +83,8 @@ def _reference_calibration(
         if temperature is not None and adaptive is not None:
             adaptive.update(logits.float() / temperature(hidden).unsqueeze(1), targets, owners[part])
         scanned = first[part].to(logits.device)
-        some, their_targets, their_owners = logits[scanned], targets[scanned], owners[part][first[part].numpy()]
+        scanned_logits, scanned_targets = logits[scanned], targets[scanned]
+        scanned_owners = owners[part][first[part].numpy()]
         for t, tokens in scan.items():
-            tokens.update(some / t, their_targets, their_owners)
+            tokens.update(scanned_logits / t, scanned_targets, scanned_owners)
     return by_binning, scan, adaptive

@@ -1,4 +1,4 @@
-"""What a loaded checkpoint says of the same answers. It knows no subjects: one block stands before every question."""
+"""The confidences that a loaded checkpoint gives the same answers. The same block stands before every question."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from evaluation.schema import AsLoaded
 
 
 def as_loaded(evidence: Evidence) -> dict[str, AsLoaded] | None:
-    """By split: the readout behind the one block, and its difference to the readout behind the block that an answer was
-    written behind. None where the query alone is read: its block is the same everywhere."""
+    """By split: the metrics of the readout behind the loaded checkpoint's block, and their difference to the readout
+    behind the block that an answer was written behind.
+
+    None if the checkpoint reads only the query, whose block is the same everywhere.
+    """
     if evidence.record.readout is None:
         return None
     table = {}
     for split in ("test", "evaluation"):
         if split in evidence.splits:
-            both = evidence.compared(evidence.after(split), evidence.as_loaded(split), split, MAIN)
-            table[split] = AsLoaded(n=len(evidence.splits[split]), confidence=both.after, difference=both.difference)
+            compared = evidence.compared(evidence.after(split), evidence.as_loaded(split), split, MAIN)
+            n = len(evidence.splits[split])
+            table[split] = AsLoaded(n=n, confidence=compared.after, difference=compared.difference)
     return table

@@ -17,10 +17,12 @@ LEAST = 10
 
 
 def code(evidence: Evidence) -> Code | None:
-    """How well confidence in code is calibrated, before and after tuning. Metrics per `program` (mean
-    token probability, likelihood, least probable token) and per `line` (mean token probability of the line). A line
-    counts as correct if its program passes its tests, which is all that execution can say; lines of a program are
-    resampled together. None without at least ten programs."""
+    """How well confidence in code is calibrated, before and after tuning.
+
+    Metrics are given per `program` (mean token probability, likelihood, lowest token probability) and per `line` (mean
+    token probability of the line). A line counts as correct if its program passes its tests, because execution says no
+    more; lines of a program are resampled together. None with fewer than ten programs.
+    """
     rows = [row for split in ("test", "evaluation") for row in evidence.splits.get(split, ()) if row.grader == "code"]
     written = [row for row in rows if _logprobs(evidence, "before", row)]
     if len(written) < LEAST:
@@ -34,7 +36,7 @@ def _state(evidence: Evidence, state: State, rows: list[GradedAnswer], tokenizer
     correct = np.array([row.correct for row in rows])
     groups = np.array([row.group for row in rows])
     logprobs = [_logprobs(evidence, state, row) for row in rows]
-    whole = {
+    program_scores = {
         "average_token_probability": [float(np.exp(tokens).mean()) for tokens in logprobs],
         "sequence_likelihood": [float(np.exp(np.sum(tokens))) for tokens in logprobs],
         "minimum_token_probability": [float(np.exp(np.min(tokens))) for tokens in logprobs],
@@ -45,7 +47,8 @@ def _state(evidence: Evidence, state: State, rows: list[GradedAnswer], tokenizer
     return CodeRow(
         lines=len(lines),
         program={
-            name: evidence.rated_against(np.array(values), correct, groups, SHOWN) for name, values in whole.items()
+            name: evidence.rated_against(np.array(values), correct, groups, SHOWN)
+            for name, values in program_scores.items()
         },
         line=evidence.rated_against(lines, correct[owner], groups[owner], SHOWN),
     )

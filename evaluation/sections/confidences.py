@@ -26,11 +26,11 @@ def estimators(evidence: Evidence) -> dict[str, Table]:
 
 
 def unrated(evidence: Evidence) -> dict[str, int] | None:
-    """Confidences that too few test answers have (the model wrote none that could be read, or there were no choices),
-    with their number."""
+    """The confidences that too few test answers have, with their numbers of answers. For example, the model wrote no
+    confidence that could be read, or there were no choices."""
     counts = {side: int((~np.isnan(scores["test"])).sum()) for side, scores in evidence.scores.items()}
-    few = {f"{ESTIMATORS[name].label}, {state}": n for (name, state), n in counts.items() if n < LEAST}  # type: ignore[index]
-    return few or None
+    too_few = {f"{ESTIMATORS[name].label}, {state}": n for (name, state), n in counts.items() if n < LEAST}  # type: ignore[index]
+    return too_few or None
 
 
 def _table(evidence: Evidence, split: str) -> Table:
@@ -51,9 +51,9 @@ def _rated(evidence: Evidence, side: Side, split: str) -> RatedConfidence:
     calibrated = evidence.confidence(side, split, evidence.kind_of(side))
     if np.isnan(calibrated[scored]).any():  # nothing to fit on
         return RatedConfidence(n=n, raw=raw)
-    both = evidence.compared(evidence.after(split), calibrated, split, MAIN, scored)
-    others: dict[str, Any] = {} if side == evidence.readout else {"against_query": both.difference}
-    return RatedConfidence(n=n, raw=raw, calibrated=both.after, **others, **_flat(evidence, side))
+    compared = evidence.compared(evidence.after(split), calibrated, split, MAIN, scored)
+    against_query: dict[str, Any] = {} if side == evidence.readout else {"against_query": compared.difference}
+    return RatedConfidence(n=n, raw=raw, calibrated=compared.after, **against_query, **_flat(evidence, side))
 
 
 def _flat(evidence: Evidence, side: Side) -> dict[str, Any]:

@@ -16,8 +16,9 @@ SHOWN = ("brier", "ece", "auroc", "accuracy", "mean_confidence")
 def subjects(evidence: Evidence) -> Subjects:
     """Metrics by source and subject of the test split.
 
-    `worst` is the subject with the largest gap after tuning (mean confidence minus accuracy, in absolute value), of
-    those with at least ten groups of questions. Its interval holds for all of these at once (Bonferroni)."""
+    `worst` is the subject with the largest gap after tuning (|mean confidence - accuracy|) among subjects with at least
+    ten groups of questions. Its interval holds for all these subjects at once (Bonferroni).
+    """
     names = np.array([row.topic for row in evidence.splits["test"]])
     table = {name: GroupRow(**_rated(evidence, "test", names == name)) for name in sorted(set(names))}
     gaps = {name: row.after["gap"].value or 0.0 for name, row in table.items() if row.after is not None}
@@ -48,10 +49,10 @@ def _rated(evidence: Evidence, split: str, rows: np.ndarray) -> dict[str, Any]:
     counted = {"n": int(rows.sum()), "accuracy": float(evidence.correct(split)[rows].mean())}
     if len(np.unique(evidence.groups(split)[rows])) < FEWEST:
         return counted
-    both = evidence.compared(evidence.before(split), evidence.after(split), split, SHOWN, rows)
-    before = both.before | {"gap": _gap(evidence, split, rows, "before")}
-    after = both.after | {"gap": _gap(evidence, split, rows, "after")}
-    return counted | {"before": before, "after": after, "difference": both.difference}
+    compared = evidence.compared(evidence.before(split), evidence.after(split), split, SHOWN, rows)
+    before = compared.before | {"gap": _gap(evidence, split, rows, "before")}
+    after = compared.after | {"gap": _gap(evidence, split, rows, "after")}
+    return counted | {"before": before, "after": after, "difference": compared.difference}
 
 
 def _gap(evidence: Evidence, split: str, rows: np.ndarray, state: State, level: float = LEVEL) -> Interval:

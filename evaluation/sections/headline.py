@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from calibration_tuning.config.training import WITHOUT_PROBE
 from calibration_tuning.metrics.bootstrap import Interval, mean_interval
 from calibration_tuning.metrics.confidence import MAIN
 from evaluation.evidence import Evidence
@@ -24,7 +25,7 @@ def _split(evidence: Evidence, split: str) -> Comparison:
     before, after = evidence.before(split), evidence.after(split)
     untuned = evidence.confidence(evidence.untuned_readout, split, evidence.kind)
     rate = np.full(len(after), evidence.base_rate)
-    both = evidence.compared(before, after, split)
+    compared = evidence.compared(before, after, split)
     subject = evidence.subject_accuracy(split)
     tuning, over_base_rate, over_subject = (
         evidence.compared(other, after, split, MAIN) for other in (untuned, rate, subject)
@@ -32,9 +33,9 @@ def _split(evidence: Evidence, split: str) -> Comparison:
     return Comparison(
         n=len(after),
         groups=len(np.unique(evidence.groups(split))),
-        before=both.before,
-        after=both.after,
-        difference=both.difference,
+        before=compared.before,
+        after=compared.after,
+        difference=compared.difference,
         before_calibrated=tuning.before,
         after_uncalibrated=evidence.rated(evidence.confidence(evidence.readout, split), split, MAIN),
         base_rate=over_base_rate.before,
@@ -47,7 +48,7 @@ def _split(evidence: Evidence, split: str) -> Comparison:
 
 def _masses(evidence: Evidence) -> dict[State, Interval] | None:
     """Mean probability of the two answer tokens at the query position; None where a probe is read instead of them."""
-    return {state: _mass(evidence, state) for state in BOTH} if evidence.record.method == "lora_prompt" else None
+    return {state: _mass(evidence, state) for state in BOTH} if evidence.record.method in WITHOUT_PROBE else None
 
 
 def _mass(evidence: Evidence, state: State) -> Interval:

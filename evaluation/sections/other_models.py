@@ -15,10 +15,13 @@ SHOWN = ("brier", "brier_skill", "ece", "auroc", "accuracy", "mean_confidence")
 
 
 def other_models(evidence: Evidence) -> dict[str, OtherModel] | None:
-    """Metrics by model, `own` being the tuned one: those of the query `before` tuning and `after` with the checkpoint's
-    calibrator, their difference (Holm-corrected over the models), and `leave_one_out`: after tuning, with a calibrator
-    fitted on the calibration answers of all *other* models together, as one would have to judge a model never seen.
-    None where no other model's answers were given."""
+    """Metrics by model; `own` is the tuned model.
+
+    `before` and `after` are the query before tuning and after tuning with the checkpoint's calibrator, with their
+    difference (Holm-corrected over the models). `leave_one_out` is after tuning with a calibrator fitted on the
+    calibration answers of all *other* models together, as for a model that was never seen. None if no other model's
+    answers were given.
+    """
     names = [other.name for other in evidence.config.evaluation.other_answers]
     if not names:
         return None
@@ -28,16 +31,16 @@ def other_models(evidence: Evidence) -> dict[str, OtherModel] | None:
     return with_corrected(table, differences, corrected)
 
 
-def _model(evidence: Evidence, name: str, everyone: list[str]) -> OtherModel:
+def _model(evidence: Evidence, name: str, models: list[str]) -> OtherModel:
     test = _split("test", name)
     before, after = evidence.confidence(BEFORE, test, evidence.kind_of(BEFORE)), evidence.after(test)
-    both = evidence.compared(before, after, test, SHOWN)
-    row = OtherModel(n=len(after), before=both.before, after=both.after, difference=both.difference)
-    others = [_split("calibration", other) for other in everyone if other != name]
-    logit = np.concatenate([evidence.scores[evidence.readout][split] for split in others])
+    compared = evidence.compared(before, after, test, SHOWN)
+    row = OtherModel(n=len(after), before=compared.before, after=compared.after, difference=compared.difference)
+    other_splits = [_split("calibration", other) for other in models if other != name]
+    logit = np.concatenate([evidence.scores[evidence.readout][split] for split in other_splits])
     if len(logit) < 2:
         return row
-    calibrator = fit(evidence.kind, logit, np.concatenate([evidence.correct(split) for split in others]))
+    calibrator = fit(evidence.kind, logit, np.concatenate([evidence.correct(split) for split in other_splits]))
     rated = evidence.rated(calibrator(evidence.scores[evidence.readout][test]), test, SHOWN)
     return row.model_copy(update={"leave_one_out": rated})
 

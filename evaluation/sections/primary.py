@@ -1,4 +1,4 @@
-"""The one comparison that is named in advance: tuned against the best that the model can do without tuning."""
+"""The comparison that is named in advance: the tuned confidence against the best confidence of the untuned model."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def primary(evidence: Evidence) -> Primary | None:
     confidence = evidence.confidence(side, "test", evidence.kind_of(side))
     if np.isnan(confidence).any():
         return None
-    both = evidence.compared(confidence, evidence.after("test"), "test", ("brier",))
+    compared = evidence.compared(confidence, evidence.after("test"), "test", ("brier",))
     return Primary(
         other="/".join(side),
         label=ESTIMATORS[side[0]].label,  # type: ignore[index]
         candidates=len(scores),
         n=len(confidence),
-        untuned=both.before["brier"],
-        tuned=both.after["brier"],
-        difference=both.difference["brier"],
+        untuned=compared.before["brier"],
+        tuned=compared.after["brier"],
+        difference=compared.difference["brier"],
     )

@@ -20,15 +20,17 @@ POINTS = 200
 
 
 def decisions(evidence: Evidence) -> Decisions:
-    """`accuracy` of the test answers; for each wanted error rate the abstention that no confidence could avoid, then
-    for each confidence the `threshold` that the calibration data supports, in the raw confidence and, where its
-    calibrator keeps the order, `calibrated`, and what it does on the test split. `curves`: the risk-coverage curve of
-    each confidence, thinned to 200 points, and that of a perfect one.
+    """Thresholds for the wanted error rates, and risk-coverage curves.
 
-    The confidences: the query `before` tuning, the checkpoint's `after`, and `best_other` (its name stands under
-    `best_other`), whose guarantee is corrected for having been chosen among all. The checkpoint's is read as a loaded
-    checkpoint reads it, for which its thresholds are. Thresholds are of raw scores, because the calibrators were fitted
-    on the same answers; answers of a group may be right or wrong together.
+    `accuracy` is that of the test answers. Each error rate has the abstention that no confidence could avoid. For each
+    confidence it has the `threshold` that the calibration data supports, in the raw confidence and, if its calibrator
+    keeps the order, `calibrated`, and the result on the test split. `curves` has the risk-coverage curve of each
+    confidence, thinned to 200 points, and that of a perfect confidence.
+
+    The confidences are the query `before` tuning, the checkpoint's `after`, and `best_other` (named under
+    `best_other`). The guarantee of `best_other` is corrected for its choice among all confidences. The checkpoint's
+    confidence is computed as in a loaded checkpoint, because its thresholds are for that. Thresholds apply to raw
+    scores, because the calibrators were fitted on the same answers; answers of a group may be right or wrong together.
     """
     settings = evidence.config.evaluation
     right = (evidence.correct("test") >= 0.5).astype(np.float64)
@@ -68,7 +70,7 @@ def decisions(evidence: Evidence) -> Decisions:
 
 
 def _calibrated(evidence: Evidence, name: str, side: Side, threshold: float | None) -> float | None:
-    if threshold is None or evidence.kind in ("isotonic", "histogram"):  # maps with steps, where scores become one
+    if threshold is None or evidence.kind in ("isotonic", "histogram"):  # maps with steps make scores equal
         return None
     as_loaded = name == "after"
     calibrator = evidence.calibrator_as_loaded if as_loaded else evidence.fits[side][evidence.kind_of(side)]
@@ -77,5 +79,5 @@ def _calibrated(evidence: Evidence, name: str, side: Side, threshold: float | No
 
 def _curve(score: np.ndarray, right: np.ndarray) -> Curve:
     coverage, risk = risk_coverage(score, right)
-    kept = np.unique(np.linspace(0, len(risk) - 1, min(POINTS, len(risk))).round().astype(int))
-    return Curve(coverage=coverage[kept].tolist(), risk=risk[kept].tolist())
+    points = np.unique(np.linspace(0, len(risk) - 1, min(POINTS, len(risk))).round().astype(int))
+    return Curve(coverage=coverage[points].tolist(), risk=risk[points].tolist())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from calibration_tuning.config.training import WITHOUT_PROBE
 from calibration_tuning.metrics.token_bins import BINNINGS, Binning
 from calibration_tuning.metrics.token_calibration import TokenCalibration
 from evaluation.evidence import Evidence
@@ -27,7 +28,7 @@ def tokens(evidence: Evidence) -> Tokens:
 
 def query_tokens(evidence: Evidence) -> TokenComparison | None:
     """The right verdict's token against the whole vocabulary, at the query position; None where a probe is read."""
-    if evidence.record.method != "lora_prompt":
+    if evidence.record.method not in WITHOUT_PROBE:
         return None
     before, after = (_seen(evidence, "test", "query", state, lambda finding: finding["tokens"]) for state in BOTH)
     return pair(evidence, before, after, evidence.groups("test"))

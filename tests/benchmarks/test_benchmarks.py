@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import token_metrics
+from benchmarks import loaded_answers, token_metrics
 from benchmarks.__main__ import BENCHMARKS, SPEED
-from benchmarks.paired import STATUS, Measured, paired, ratios, said, table
+from benchmarks.paired import STATUS, Measured, median_and_range, paired, ratios, table
+from calibration_tuning.calibrated_model import CalibratedModel
+from calibration_tuning.config.run import load_run_config
+from calibration_tuning.curated_set import CuratedSet
 from tests.forked import completed
 
 
@@ -43,7 +46,7 @@ def test_ways_run_in_turn_after_a_warm_up() -> None:
 def test_ratios_are_pair_by_pair() -> None:
     found = {"slow": Measured([2.0, 30.0, 4.0]), "fast": Measured([1.0, 10.0, 1.0])}
     assert ratios(found, "slow", "fast") == [2, 3, 4]
-    assert said([2, 4, 3]) == "3.00 (2.00 to 4.00)"
+    assert median_and_range([2, 4, 3]) == "3.00 (2.00 to 4.00)"
     assert "| slow | 4,000.0 | 3.00 (2.00 to 4.00) |" in table(found, "fast")
 
 
@@ -98,3 +101,16 @@ def test_precision_compares_a_run_with_itself(tiny_run: Path) -> None:
     exact = {name: float(value) for name, value, *_ in rows[2:]}
     metrics = json.loads((tiny_run / "evaluation/metrics.json").read_text())
     assert exact["brier, after"] == pytest.approx(metrics["headline"]["test"]["after"]["brier"]["value"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_loaded_checkpoint_answers_as_curation_did_after_the_same_demonstrations(tiny_run: Path) -> None:
+    config = load_run_config(tiny_run / "config.yaml", [])
+    curated = CuratedSet.read(config.curation_dir)
+    rows = curated.split("test")
+    model = CalibratedModel.from_pretrained(tiny_run / "checkpoint")
+    answers = loaded_answers.answered_by_kind(model, curated, rows)
+    assert [answer.text for answer in answers] == [row.answer for row in rows]
+    n, accuracy, *_ = loaded_answers.scores(config, rows, answers)
+    assert n == str(len(rows))
+    assert accuracy.startswith(f"{sum(row.correct for row in rows) / len(rows):.3f}")

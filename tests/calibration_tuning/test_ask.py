@@ -240,6 +240,13 @@ def test_options_that_do_not_go_together(arguments: list[str], message: str) -> 
     assert message in result.stderr
 
 
+def test_a_checkpoint_before_its_run(tmp_path: Path) -> None:
+    result = ask(tmp_path / "runs/demo", "Why?")
+    assert result.returncode == 2
+    assert "runs/demo: no such folder here, and it could not be fetched from the hub (" in result.stderr
+    assert "; run `calibration-tuning run CONFIG` first, or check the name" in result.stderr
+
+
 def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
     result = ask(tmp_path, "Why?")
     assert result.returncode == 2

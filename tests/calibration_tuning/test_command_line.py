@@ -40,6 +40,22 @@ def test_output_that_nobody_reads_is_no_error(lines: int, debug: bool) -> None:
     assert piped(lines, "pass", debug) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("data_curation.init", "pipeline"), ("training.__main__", "pipeline"), ("evaluation.score", "logits")],
+)
+def test_a_missing_package_names_the_extra_of_the_module(tmp_path: Path, module: str, extra: str) -> None:
+    path = tmp_path.joinpath(*module.split(".")).with_suffix(".py")
+    path.parent.mkdir()
+    (path.parent / "__init__.py").touch()
+    raising = "raise ModuleNotFoundError(name='torch.nn')"
+    path.write_text(PRINTS.format(lines=0, then=raising, debug=False))
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, "-m", module]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert f"error: this needs torch; run `pip install -e '.[{extra}]'`" in result.stderr
+
+
 def test_another_broken_pipe_is_an_error() -> None:
     code = PRINTS.format(lines=1, then="raise BrokenPipeError('of a server')", debug=False)
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

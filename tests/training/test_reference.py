@@ -98,6 +98,7 @@ IDS = ("this run", "another")
         (TrainingSettings(), 10_000, None),
         (TrainingSettings(epochs=1), 10, "every answer is read once"),
         (TrainingSettings(method="probe"), 10, "the objective needs none"),
+        (TrainingSettings(method="none"), 10, "the objective needs none"),
         (TrainingSettings(objective=ObjectiveSettings(kl_weight=0)), 10, "the objective needs none"),
         (TrainingSettings(), 200_000, "its states would take 9 GiB of the disk, more than 8"),
     ],

@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
+from calibration_tuning.curated_set import curation_folder
 from calibration_tuning.errors import RunError, UserError
 from calibration_tuning.lm.caches import check_window
 from calibration_tuning.lm.models import context_length
@@ -53,14 +54,14 @@ def answer_tokens(paper: Paper) -> CheckResult:
 
 
 def chat_template(paper: Paper) -> CheckResult:
-    has = bool(paper.tokenizer.chat_template)
     if paper.prompt_format.style == "chat":
         return CheckResult("ok", "prompts use the tokenizer's chat template")
-    return CheckResult("ok", "prompts are plain text" + ("; the tokenizer's chat template is not used" if has else ""))
+    unused = "; the tokenizer's chat template is not used" if paper.tokenizer.chat_template else ""
+    return CheckResult("ok", f"prompts are plain text{unused}")
 
 
 def answer_mass(paper: Paper) -> CheckResult:
-    """Look whether the untuned model answers the query with one of its two answers, where its weights are here."""
+    """Check that the untuned model answers the query with one of its two answers, if its weights are here."""
     if reason := not_asked_because(paper):
         return CheckResult("ok", f"not measured: {reason}")
     mean, n, warning = untuned_mass(paper)
@@ -73,7 +74,7 @@ def answer_mass(paper: Paper) -> CheckResult:
 
 def curated_set(paper: Paper) -> CheckResult:
     if not paper.is_curated:
-        return CheckResult("warning", f"{paper.config.curation_dir}: does not exist yet, so lengths are assumed")
+        return CheckResult("warning", f"{curation_folder(paper.config)}: does not exist yet, so lengths are assumed")
     correct = [row.correct for row in paper.rows["train"]]
     rate = sum(correct) / len(correct)
     sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in paper.rows.items())
@@ -167,9 +168,9 @@ def disk(paper: Paper) -> CheckResult:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     trained, _ = counts(paper.model)
-    kept = paper.config.training.keep_checkpoints
+    checkpoints = paper.config.training.keep_checkpoints
     # Weights and moments of each kept checkpoint, the best weights, the finished adapter, and the reference's states.
-    files = trained * (12 * (kept + 1) + 4 * 2)
+    files = trained * (12 * (checkpoints + 1) + 4 * 2)
     if paper.is_curated and keeps_reference(paper):
         width = paper.model.config.get_text_config().hidden_size
         files += states_size(paper.examples["train"], width, paper.dtype.itemsize)

@@ -40,10 +40,10 @@ LAYERS = 2
 
 
 def gpus(paper: Paper) -> str:
-    seen = require_accelerator("preflight --here")
+    accelerators = require_accelerator("preflight --here")
     if (count := torch.accelerator.device_count()) < paper.gpus:
         raise UserError(f"preflight --here: this machine has {count} GPUs, not {paper.gpus}; give --gpus {count}")
-    return seen
+    return accelerators
 
 
 def gpu_memory(paper: Paper) -> CheckResult:
@@ -85,8 +85,8 @@ def collectives(paper: Paper) -> str:
             f"{count} processes could not meet in {PATIENCE} s; set NCCL_DEBUG=INFO to see where NCCL waits"
         ) from None
     if ended.returncode:
-        said = [line for line in ended.stderr.splitlines() if "Error" in line]
-        raise UserError(f"{count} processes cannot communicate ({(said or ['no message'])[0].strip()[:200]})")
+        error_lines = [line for line in ended.stderr.splitlines() if "Error" in line]
+        raise UserError(f"{count} processes cannot communicate ({(error_lines or ['no message'])[0].strip()[:200]})")
     return f"{count} processes added up a tensor ({ended.stdout.split()[0]}) in {time.monotonic() - begun:.0f} s"
 
 
@@ -121,8 +121,10 @@ def output_folder(paper: Paper) -> CheckResult:
 
 
 def training_step(paper: Paper) -> str:
-    """One step of a two-layer model of the run's width, in its precision and layout, on one GPU. Raises `UserError`
-    where it fails or its loss is not finite."""
+    """Run a training step on one GPU: two layers of the run's width, in its precision and layout.
+
+    Raises `UserError` if the step fails or its loss is not finite.
+    """
     device, begun = default_device(), time.monotonic()
     try:
         loss = _loss_of_a_step(paper, device)

@@ -68,10 +68,11 @@ class Paper:
             if shape is None:
                 raise
             self.unreachable = UserError(f"{error}; memory and time are planned from its known shape")
-        whole = self.config.model_copy(update={"model": settings.model_copy(update={"load_in_4bit": False})})
+        unquantized = settings.model_copy(update={"load_in_4bit": False})
+        config = self.config.model_copy(update={"model": unquantized})
         with torch.device("meta"):
             lm = AutoModelForCausalLM.from_config(shape, dtype=self.dtype, trust_remote_code=settings.trust_remote_code)
-            lm, head = METHODS[self.config.training.method](whole, lm)
+            lm, head = METHODS[self.config.training.method](config, lm)
             return QueryModel(lm, (0, 1), self.config.training.objective, head)
 
     @property
@@ -130,7 +131,9 @@ class Paper:
     @property
     def steps(self) -> StepOrder:
         training = self.config.training
-        return StepOrder(len(self.lengths["train"]), training.batch_size, training.epochs, self.config.training_seed)
+        return StepOrder(
+            len(self.lengths["train"]), training.batch_size, training.epochs_trained, self.config.training_seed
+        )
 
     def layout(self, sharding: Sharding) -> Layout:
         # Only the lengths of passes are used here, so the ids of their tokens do not matter.
@@ -184,13 +187,17 @@ class Paper:
         if not self.config.model.load_in_4bit:
             return float(sum(p.numel() * p.element_size() for p in frozen))
         linear = {id(m.weight) for m in self.model.modules() if isinstance(m, nn.Linear)}
-        whole = linear - {id(self.model.lm.get_output_embeddings().weight)}
+        quantized = linear - {id(self.model.lm.get_output_embeddings().weight)}
         return float(
-            sum(p.numel() * (QUANTIZED if id(p) in whole else 4 if in_training else p.element_size()) for p in frozen)
+            sum(
+                p.numel() * (QUANTIZED if id(p) in quantized else 4 if in_training else p.element_size())
+                for p in frozen
+            )
         )
 
     def planned(self, sharding: Sharding) -> Planned:
-        """Return what the passes are like: the largest one, how many a device runs in a step, and its busy share."""
+        """Return the statistics of the passes: the largest pass, passes per step on a device, and the device's busy
+        share."""
         layout, budget = self.layout(sharding), self.config.training.tokens_per_batch
         if layout.shared_block not in self._planned:  # in nothing else do the layouts of a run differ
             planned = layout.planned(self.lengths["train"], self.steps, budget, self.gpus)

@@ -27,11 +27,11 @@ ENGINE_PACKAGES = {
 def packages(paper: Paper) -> str:
     """Raises `UserError` for an engine, a judge, a tracker or a kind of attention that is not installed."""
     config = paper.config
-    checked: list[str] = [config.tracking.to]
+    checked: dict[str, str] = {"tracker": config.tracking.to}
     if not paper.is_curated:
-        checked += _engine("curation.engine", config.curation.engine)
+        checked["engine"] = _engine("curation.engine", config.curation.engine)
         if config.curation.judge is not None:
-            checked += _engine("curation.judge.engine", config.curation.judge.engine)
+            checked["judge's engine"] = _engine("curation.judge.engine", config.curation.judge.engine)
     check_installed(config.tracking)
     if config.tracking.to == "wandb" and find_spec("wandb") is None:
         raise UserError("tracking.to: wandb is not installed; run `pip install wandb`, or choose tracking.to=none")
@@ -43,22 +43,22 @@ def packages(paper: Paper) -> str:
         )
     if config.model.load_in_4bit and find_spec("bitsandbytes") is None:
         raise UserError(f"model.load_in_4bit: needs bitsandbytes; {pip_install('gpu')}")
-    return f"installed: {', '.join(dict.fromkeys(checked))}"
+    return "; ".join(f"{what}: {name}" for what, name in checked.items())
 
 
-def _engine(setting: str, engine: Any) -> list[str]:
+def _engine(setting: str, engine: Any) -> str:
     if engine.kind == "recorded" and not engine.path.is_file():
         raise UserError(f"{setting}.path: {engine.path}: no such file")
     package, advice = ENGINE_PACKAGES.get(engine.kind, (None, ""))
     if package is not None and find_spec(package) is None:
         raise UserError(f"{setting}: {engine.kind} is not installed in this environment; {advice}")
-    return [engine.kind]
+    return str(engine.kind)
 
 
 def questions(paper: Paper) -> str:
-    """Raises `UserError` for a question file that is missing, a column that is misspelt, and too few questions.
+    """Check the question files. Raises `UserError` for a missing file, a misspelt column, and too few questions.
 
-    The stages do not import each other, so curation looks in a process of its own.
+    The stages do not import each other, so curation checks them in a separate process.
     """
     if paper.is_curated:
         return "curated already"
@@ -68,8 +68,8 @@ def questions(paper: Paper) -> str:
         command = [sys.executable, "-m", "data_curation.check", str(path)]
         looked = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"RANK": "0"})
     if looked.returncode:
-        said = [line for line in looked.stderr.splitlines() if line.startswith("error: ")]
-        raise UserError(said[-1].removeprefix("error: ") if said else looked.stderr.strip()[-300:])
+        error_lines = [line for line in looked.stderr.splitlines() if line.startswith("error: ")]
+        raise UserError(error_lines[-1].removeprefix("error: ") if error_lines else looked.stderr.strip()[-300:])
     return looked.stdout.strip().splitlines()[-1]
 
 
@@ -78,8 +78,8 @@ def driver(paper: Paper) -> str:
 
 
 def planned_host_memory(paper: Paper) -> str:
-    one = paper.file_bytes / GIB
+    gib = paper.file_bytes / GIB
     return (
         f"weights are read straight onto the GPUs; with FSDP2 {paper.gpus} processes hold them on the CPU first, up to "
-        f"{paper.gpus * one:.0f} GiB ({one:.1f} GiB each) where they are stored in another precision"
+        f"{paper.gpus * gib:.0f} GiB ({gib:.1f} GiB each) where they are stored in another precision"
     )

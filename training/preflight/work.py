@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import ceil, sqrt
 from typing import Any
 
-from calibration_tuning.config.training import TrainingSettings
+from calibration_tuning.config.training import ADAPTED, TrainingSettings
 from training.memory import counts
 from training.preflight.machines import LAUNCHES, Sharding, fast_and_slow
 from training.preflight.paper import Paper, fitting
@@ -41,7 +41,7 @@ def flops(paper: Paper, sharding: Sharding) -> float:
     # Without gradients, a shared block is read only once.
     judged = (training.evaluations + 1) * _judged(paper, "validation", sharding)
     judged += _judged(paper, "calibration", sharding)
-    passes = 2 + training.gradient_checkpointing if training.method != "probe" else 1
+    passes = 2 + training.gradient_checkpointing if training.method in ADAPTED else 1
     learning, reading = (forward_flops(config, weights, length) for length in (row, filled))
     reference = reading if keeps_reference(paper) else learning
     return learning * passes * learnt + reading * judged + reference * _reference_tokens(paper, sharding)
@@ -55,7 +55,7 @@ def forward_flops(config: Any, weights: int, row: float) -> float:
 
 def _reference_tokens(paper: Paper, sharding: Sharding) -> float:
     training = paper.config.training
-    if training.method == "probe" or training.objective.kl_weight == 0:
+    if training.method not in ADAPTED or training.objective.kl_weight == 0:
         return 0.0
     if keeps_reference(paper):
         return _judged(paper, "train", sharding)
@@ -79,7 +79,7 @@ def hours(paper: Paper, sharding: Sharding) -> tuple[float, float]:
 def _launches(paper: Paper, sharding: Sharding) -> float:
     """Return how many kernels a GPU is sent in a training pass. Padded rows follow a pass of their shared block."""
     training: TrainingSettings = paper.config.training
-    reads = training.objective.kl_weight > 0 and training.method != "probe" and not keeps_reference(paper)
+    reads = training.objective.kl_weight > 0 and training.method in ADAPTED and not keeps_reference(paper)
     each = LAUNCHES["training"] + LAUNCHES["reference"] * (reads + training.gradient_checkpointing)
     layout = paper.layout(sharding)
     passes = 2 if layout.kind == "padded" and layout.shared_block else 1

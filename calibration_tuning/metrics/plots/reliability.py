@@ -104,9 +104,9 @@ def plot_reliability(sides: dict[str, Reliability], num_bins: int) -> Figure:
             line[:, side.bin[full]] = side.confidence[full], side.accuracy[full]
             top.plot(*line, color=colour)
             if not full.all():
-                few: Any = {"color": colour, "markerfacecolor": "white", "zorder": 3}
+                hollow: Any = {"color": colour, "markerfacecolor": "white", "zorder": 3}
                 label = f"this model, under {LEAST_JOINED} answers"
-                top.plot(side.confidence[~full], side.accuracy[~full], "o", label=label, **few)
+                top.plot(side.confidence[~full], side.accuracy[~full], "o", label=label, **hollow)
             top.set(title=title, xlim=(0, 1), ylim=(0, 1), ylabel="share of answers that are correct")
             top.set_yticks(TICKS)
             bottom.set_xticks(TICKS)

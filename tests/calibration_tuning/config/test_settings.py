@@ -51,7 +51,7 @@ def test_all_errors_at_once_with_field_value_and_nearest_name(tmp_path: Path) ->
         "training.objective.kl=other",
         "model.path=null",
         "questions.0.gradr=exact",
-        "training.lora.rank=4",
+        "training.lora.width=4",
     ]
     with pytest.raises(UserError) as raised:
         load_run_config(path, overrides)
@@ -63,7 +63,7 @@ def test_all_errors_at_once_with_field_value_and_nearest_name(tmp_path: Path) ->
     assert "training.objective.kl: Input should be 'forward_kl', 'reverse_kl' or 'jsd' (got 'other')" in message
     assert "model.path: Input should be a valid string (got None)" in message
     assert "questions.0.gradr: unknown setting; did you mean 'grader'?" in message
-    assert "training.lora.rank: unknown setting; known: r, lora_alpha" in message
+    assert "training.lora.width: unknown setting; known: r, lora_alpha" in message
 
 
 @pytest.mark.parametrize(
@@ -174,12 +174,16 @@ def test_graders_that_need_more(tmp_path: Path, question: dict, message: str) ->
     ("text", "overrides", "message"),
     [
         ("a: [1", [], "not valid YAML"),
+        ("", [], r"run\.yaml: the file is empty"),
+        ("# name: x\n", [], r"run\.yaml: the file is empty"),
         ("- 1", [], "expected sections"),
         ("name: x", [], "model: missing"),
         (yaml.safe_dump(MINIMAL), ["epochs"], "expected key.path=value"),
         (yaml.safe_dump(MINIMAL), ["questions.3.count=1"], "not a position in a list of 1"),
         (yaml.safe_dump(MINIMAL), ["name.first=1"], "single value, not a section"),
-        (yaml.safe_dump(MINIMAL), ["name=../elsewhere"], "name: String should match pattern"),
+        (yaml.safe_dump(MINIMAL), ["name=../elsewhere"], "name: must be letters, digits, . _ - only"),
+        (yaml.safe_dump(MINIMAL), ["name=my/run"], "name: must be letters, digits, . _ - only"),
+        (yaml.safe_dump(MINIMAL), ["name=.run"], "name: must be .* a letter or digit first"),
         (yaml.safe_dump(MINIMAL | {"questions": MINIMAL["questions"] * 2}), [], "two sets are named q"),
         (yaml.safe_dump(MINIMAL), ["model.dtype=float16"], "float16 needs loss scaling"),
         (
@@ -194,6 +198,21 @@ def test_graders_that_need_more(tmp_path: Path, question: dict, message: str) ->
         ),
         (yaml.safe_dump(MINIMAL), ["training.objective.targets=soft"], "soft needs sampled answers"),
         (yaml.safe_dump(MINIMAL), ["seed=4294967296"], "seed: Input should be less than 4294967296"),
+        (
+            yaml.safe_dump(MINIMAL),
+            ["model=org/m"],
+            r"  model: is a section; .* such as model\.path=\.\.\. \(got 'org/m'\)",
+        ),
+        (yaml.safe_dump(MINIMAL), ["tracking=none"], r"tracking: is a section; .* such as tracking\.to=\.\.\."),
+        (yaml.safe_dump(MINIMAL), ["curation.sizes=500"], r"such as curation\.sizes\.train=\.\.\. \(got 500\)"),
+        (yaml.safe_dump(MINIMAL), ["evaluation.error_rates=0.3"], r"must be a list, such as \[0\.3\] \(got 0\.3\)"),
+        (yaml.safe_dump(MINIMAL), ["evaluation.estimators=query"], r"must be a list, such as \['query'\]"),
+        (yaml.safe_dump(MINIMAL), ["evaluation.error_rates=null"], r"must be a list \(got None\)"),
+        (
+            yaml.safe_dump(MINIMAL),
+            ["questions.0.question={{ ticket }}"],
+            r"not a YAML value; if it is text, quote it: \"questions\.0\.question='\{\{ ticket \}\}'\"",
+        ),
         (yaml.safe_dump(MINIMAL), ["training.epochs=.inf"], "training.epochs: Input should be a finite number"),
         (yaml.safe_dump(MINIMAL), ["curation.temperature=.nan"], "curation.temperature: Input should be"),
     ],
@@ -201,6 +220,40 @@ def test_graders_that_need_more(tmp_path: Path, question: dict, message: str) ->
 def test_bad_input_is_one_clear_sentence(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_run_config(write(tmp_path, text), overrides)
+
+
+def test_a_quoted_override_is_the_text_itself(tmp_path: Path) -> None:
+    for text in ("{{ ticket }}", "{{ row['the ticket'] }}"):
+        with pytest.raises(UserError) as raised:
+            load_run_config(write(tmp_path, MINIMAL), [f"questions.0.question={text}"])
+        advised = str(raised.value).partition("quote it: ")[2].strip('"')
+        assert load_run_config(write(tmp_path, MINIMAL), [advised]).questions[0].question == text
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder; give a YAML file"):
+        load_run_config(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("training.lr=1e-4", "training.lr: unknown setting; did you mean 'learning_rate'?"),
+        ("training.bs=8", "training.bs: unknown setting; did you mean 'batch_size'?"),
+        ("training.lora.rank=8", "training.lora.rank: unknown setting; did you mean 'r'?"),
+        ("training.lora.alpha=8", "training.lora.alpha: unknown setting; did you mean 'lora_alpha'?"),
+        ("training.lora.dropout=0", "training.lora.dropout: unknown setting; did you mean 'lora_dropout'?"),
+        ("model.dtype=bf16", "(got 'bf16'); did you mean 'bfloat16'?"),
+        ("questions.0.grader=fuzy", "(got 'fuzy'); did you mean 'fuzzy'?"),
+        ("training.kl=1", "training.kl: unknown setting; known: "),  # it is in a section inside
+        ("training.method=sgd", "'none' (got 'sgd')\n"),
+        ("model.dtype=3", "'float16' (got 3)\n"),
+    ],
+)
+def test_wrong_names_get_the_nearest_one_as_a_hint(tmp_path: Path, override: str, hint: str) -> None:
+    with pytest.raises(UserError) as raised:
+        load_run_config(write(tmp_path, MINIMAL), [override])
+    assert hint in f"{raised.value}\n"
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def test_results_are_the_metrics_of_the_samples(samples: Any) -> None:
     [
         ({"grader": "guess"}, "grader 'guess': not a grader; known: exact"),
         ({"question": "{{ quest }}"}, "document 0: .*'quest' is undefined"),
-        ({"checkpoint": "nowhere"}, "nowhere: neither a checkpoint folder nor a repository"),
+        ({"checkpoint": "nowhere"}, "nowhere: no such folder here, and it could not be fetched"),
     ],
 )
 def test_wrong_settings_are_one_sentence(changes: dict[str, str], message: str, tiny_run: Path) -> None:

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from transformers.integrations import deepspeed
 
 from calibration_tuning.config.model import ModelSettings
+from calibration_tuning.errors import UserError
 from calibration_tuning.lm import models
 from calibration_tuning.lm.caches import encode_prefix
 from calibration_tuning.lm.identity import model_identity
 from calibration_tuning.lm.likelihood import continuation_logprobs
 from calibration_tuning.lm.models import float32_logits, vocabulary_logits
 from calibration_tuning.lm.prompts import PromptFormat
+from calibration_tuning.lm.pypi_source import resolve_model_path
 from calibration_tuning.lm.query import score_answers
 from calibration_tuning.lm.reading import read_answers
 
@@ -225,6 +227,18 @@ def test_a_folder_is_another_model_when_a_file_beside_its_weights_changes(tmp_pa
     assert model_identity(settings) == before
     (tmp_path / name).write_text("b")
     assert model_identity(settings) != before
+
+
+@pytest.mark.parametrize("path", ["/nowhere/model", "./nowhere", "../nowhere"])
+def test_a_folder_that_does_not_exist_is_no_name_on_the_hub(path: str) -> None:
+    for load in (models.load_tokenizer, models.load_model, model_identity):
+        with pytest.raises(UserError, match=rf"^model\.path: {path}: no such folder$"):
+            load(ModelSettings(path=path))
+
+
+def test_names_and_folders_are_paths_of_models(tmp_path: Path) -> None:
+    for path in ("org/model", "model", "runs/none", str(tmp_path), f"{tmp_path}/."):
+        assert resolve_model_path(path) == path
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,6 @@ def test_long_texts_are_not_kept(tiny: Any) -> None:
     _, tokenizer = tiny
     encoder = seams.Encoder(tokenizer, begins=False)
     for number in range(3):
-        encoder.whole(f"{number} " * seams.LONGEST_CACHED)
-    assert encoder._kept.cache_info().currsize == 0  # type: ignore[attr-defined]
-    assert encoder.whole("short") is encoder.whole("short")
+        encoder.ids_of(f"{number} " * seams.LONGEST_CACHED)
+    assert encoder._cached.cache_info().currsize == 0  # type: ignore[attr-defined]
+    assert encoder.ids_of("short") is encoder.ids_of("short")

@@ -101,7 +101,7 @@ def test_examples_are_counted_and_sorted(evidence: Evidence) -> None:
             expected["Newly overconfident"] += 1
     lists = {shown.title: shown for shown in example_lists(evidence)}
     assert {title: shown.n for title, shown in lists.items()} == expected
-    assert {shown.of for shown in lists.values()} == {int(correct.sum()), int((1 - correct).sum())}
+    assert {shown.total for shown in lists.values()} == {int(correct.sum()), int((1 - correct).sum())}
     fixed = lists["No longer overconfident"].examples
     assert len(fixed) == min(6, expected["No longer overconfident"])
     falls = [row.before - row.after for row in fixed]

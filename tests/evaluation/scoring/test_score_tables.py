@@ -128,7 +128,10 @@ def test_auroc_within_subjects_needs_their_column(tmp_path: Path) -> None:
     path = written(tmp_path, "csv", frame)
     columns = ["--confidence", "p", "--correct", "right"]
     for more, expected in (([], None), (["--subject", "topic"], 0.5)):
-        assert run(path, *columns, *more, "--output", str(tmp_path / f"out{len(more)}")).exit_code == 0
+        printed = run(path, *columns, *more, "--output", str(tmp_path / f"out{len(more)}"))
+        assert printed.exit_code == 0
+        assert ("within subjects" in printed.output) == bool(more)
+        assert ("within subjects" in run(path, *columns, *more, "--calibrate", "platt").output) == bool(more)
         numbers = json.loads((tmp_path / f"out{len(more)}" / "metrics.json").read_text())["as it is"]
         assert numbers["auroc_within_subjects"]["value"] == expected
         assert numbers["auroc"]["value"] == pytest.approx(0.75)

@@ -85,7 +85,7 @@ def test_what_would_stop_a_run_is_found(
 @pytest.mark.slow
 def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     assert status(run, "batch", gpus=8).status == "warning"
-    missing = run.model_copy(update={"model": run.model.model_copy(update={"path": "/nowhere/model"})})
+    missing = run.model_copy(update={"model": run.model.model_copy(update={"path": "nowhere/at/all"})})
     tried: list[str] = []
     read = AutoConfig.from_pretrained
 
@@ -96,12 +96,12 @@ def test_settings_and_surroundings(run: RunConfig, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(AutoConfig, "from_pretrained", counted)
     found = dict(checks.findings(Paper(missing, 1, GPU)))
     assert found["model"].status == "fails"
-    assert "/nowhere/model" in found["model"].detail
+    assert "nowhere/at/all" in found["model"].detail
     after = [
         found[name] for name in ("answer tokens", "context", "memory", "planned host memory", "whole model", "disk")
     ]
     assert {*after} == {checks.CheckResult("skipped", DEPENDS)}, "a cause is said once"
-    assert tried == ["/nowhere/model"], "a hub out of reach keeps one waiting, so it is asked once"
+    assert tried == ["nowhere/at/all"], "a hub out of reach keeps one waiting, so it is asked once"
     monkeypatch.undo()
     online = run.model_copy(update={"tracking": run.tracking.model_copy(update={"wandb": "online"})})
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
@@ -239,6 +239,23 @@ def test_packages_that_are_missing_fail(
     found = surroundings_of(changed(run, *overrides))
     assert found.status == "fails"
     assert message in found.detail
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["tracking.to=none"], "tracker: none; engine: transformers"),
+        (["curation.judge={model: {path: judge}}"], "; engine: transformers; judge's engine: transformers"),
+    ],
+)
+def test_packages_are_said_with_what_they_are_for(run: RunConfig, overrides: list[str], said: str) -> None:
+    found = surroundings_of(changed(run, "curated=null", "name=other", "tracking.to=none", *overrides))
+    assert (found.status, found.detail.endswith(said)) == ("ok", True)
+
+
+def test_a_set_that_is_not_there_is_no_set_to_come(run: RunConfig) -> None:
+    found = status(changed(run, "curated=/nowhere"), "curated set")
+    assert (found.status, found.detail) == ("fails", "curated: /nowhere holds no curated set (no manifest.json)")
 
 
 def surroundings_of(config: RunConfig) -> checks.CheckResult:

@@ -69,6 +69,10 @@ def test_steps_and_work_by_hand(llama: RunConfig) -> None:
     assert 1.0 < work.flops(paper, DDP) / ((2 * 4 + 2) * 6.5e9 * tokens) < 1.6
     without = paper_of(llama, epochs=2, batch_size=100, evaluations=1, method="probe")
     assert work.flops(without, DDP) < 0.5 * work.flops(paper, DDP)
+    untrained = paper_of(llama, epochs=2, batch_size=100, evaluations=1, method="none")
+    assert untrained.steps.steps == 0
+    assert 0 < work.flops(untrained, DDP) < 0.1 * work.flops(paper, DDP)
+    assert 0 < untrained.memory(DDP).total < paper.memory(DDP).total
     (fast, slow), (cheap, dear) = work.hours(paper, DDP), work.dollars(paper, DDP)
     assert slow / fast == pytest.approx(PRODUCTS[0] / PRODUCTS[1], rel=0.5)
     assert work.utilisation(paper, DDP)[1] <= PRODUCTS[0]
