@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,11 @@ from calibration_tuning.thresholds import Threshold, read_thresholds
 
 UNFAMILIAR = 0.1
 """Below this, `CalibratedAnswer.familiar` is said in words: nine in ten of the held-out answers are nearer."""
+
+NOT_OF_CLAIMS = (
+    "this checkpoint was not tuned on claims, so their confidences may be no better than chance; "
+    "docs/own_data.md says how to tune on claims"
+)
 
 
 @dataclass(frozen=True)
@@ -255,8 +261,8 @@ class CalibratedModel(CheckpointModel):
         A claim's confidence comes from the uncertainty query alone, because the likelihood of a sentence that the
         model has just read says nothing. With `training.readout: query`, the checkpoint's calibrator is applied. It
         was fitted on claims if the checkpoint was tuned on claims (docs/own_data.md), otherwise on whole answers. With
-        any other readout, the confidence is the uncalibrated probability of the query. Raises `UserError` for an
-        answer without letters and digits.
+        any other readout, the confidence is the uncalibrated probability of the query, and a warning says that it need
+        not be better than chance. Raises `UserError` for an answer without letters and digits.
         """
         (asked,) = as_conversations([question], [context])
         as_answers([answer], 1)
@@ -265,6 +271,8 @@ class CalibratedModel(CheckpointModel):
             raise UserError("answer: holds no sentence to judge")
         texts = [answer[start:end] for start, end in spans]
         ids = [self.prompt_format.answer_ids(text) for text in texts]
+        if self.readout is not None:
+            warnings.warn(NOT_OF_CLAIMS, RuntimeWarning, stacklevel=2)
         claim = claim_question(asked.question, answer)
         self._fit("answer", replace(asked, question=claim), max(map(len, ids)), False)
         logits = self._query([claim] * len(texts), ids, asked.start)

@@ -65,6 +65,13 @@ def test_who_loads_it_gets_the_reports_confidences(finished: RunConfig) -> None:
     assert judged[0].familiar is not None
 
 
+def test_claims_come_with_a_warning(finished: RunConfig) -> None:
+    """The query alone judges them, and it was not tuned on any."""
+    model = CalibratedModel.from_pretrained(finished.checkpoint_dir)
+    with pytest.warns(RuntimeWarning, match="was not tuned on claims"):
+        model.claims("What is 1 plus 2?", "It is 3.")
+
+
 def test_the_record_says_how_it_was_chosen(finished: RunConfig) -> None:
     record = json.loads((finished.checkpoint_dir / "calibration.json").read_text())["readout"]
     assert record["layers"] == [1]
