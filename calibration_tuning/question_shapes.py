@@ -73,7 +73,7 @@ def recognised(row: Row, given: Collection[str] = ()) -> dict[str, Any]:
     columns = {str(name).strip().casefold(): value for name, value in reversed(list(row.items()))}
     if isinstance(question := columns.get("question"), Mapping):  # ARC as its authors publish it
         columns |= {"choices": question.get("choices"), "question": question.get("stem", question)}
-    elif "context" not in given and (body := text_of(columns.get("body"))) and text_of(question):  # SVAMP
+    elif "context" not in given and "equation" in columns and (body := text_of(columns.get("body"))):  # SVAMP
         columns["question"] = f"{body} {text_of(question)}"
     fields: dict[str, Any] = {}
     for read in (_question, _choices, _answer, _aliases):

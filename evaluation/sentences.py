@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from calibration_tuning.config.training import ADAPTED
 from evaluation.schema import Metrics, RatedConfidence, ThresholdResult
 from evaluation.tables import NameOf, number
 from evaluation.verdict import only_the_subject, tuning_change
@@ -262,6 +263,8 @@ def answers_sentence(metrics: Metrics, answered_by: str | None) -> str:
     `answers_of_others`."""
     again = metrics.answers
     whose = f"The answers judged here are {answered_by}, which tuning cannot change. " if answered_by else ""
+    if metrics.method not in ADAPTED:
+        return f"{whose}The model itself is not changed, so its answers are the same before and after."
     if again is None:
         return f"{whose}Answers with the adapter on were not asked for (evaluation.adapter_on_answers: 0)."
     whose = whose or "Answers are generated with the adapter off, so tuning cannot change them. "

@@ -60,7 +60,7 @@ def _publish(run: Path, repo: str, public: bool, base_model: str | None, license
         print(f"\n{bytes(files[CARD]).decode() if isinstance(files[CARD], bytes) else ''}")
         print(f"nothing was uploaded; without --dry-run, these {len(files)} files would go to {repo}")
         return
-    print(f"published: {upload(repo, files, public, f'{bundle.config.name}: adapter, calibrator and evaluation')}")
+    print(f"published: {upload(repo, files, public, f'{bundle.config.name}: checkpoint and evaluation')}")
 
 
 def upload(repo: str, files: dict[str, Path | bytes], public: bool, message: str) -> str:

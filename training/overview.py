@@ -27,7 +27,7 @@ def show_overview(run: Run, work: Path) -> None:
         "method": run.settings.method,
         "parameters trained": f"{trained:,} of {total:,} ({trained / total:.2%})",
         "examples": f"{len(run.train):,} ({sum(lengths):,} tokens, plus a few-shot block of {len(run.layout.block)})",
-        "steps": f"{run.step_order.steps:,} of {run.step_order.batch_size} examples ({run.settings.epochs:g} epochs)",
+        "steps": f"{run.step_order.steps:,} of {run.step_order.batch_size} examples ({run.step_order.epochs:g} epochs)",
         "processes": f"{strategy.processes} ({strategy.accelerator.distributed_type.value.lower()})",
         "passes": f"{run.settings.batching}, up to {planned.largest:,} tokens each; devices busy {planned.busy:.0%}",
         "reference": why_not_kept(run.settings, run.train, run.lm, work, identity) or kept_states(run),
@@ -58,7 +58,7 @@ def expected_memory(run: Run, model: QueryModel, tokens: int) -> float:
         tokens=tokens,
         checkpointed=run.settings.gradient_checkpointing,
         adapter=adapted(model),
-        base_shards=shards if stage == 3 or kind == DistributedType.FSDP else 1,
+        base_shards=shards if run.settings.trains and (stage == 3 or kind == DistributedType.FSDP) else 1,
         trained_shards=shards if stage >= 1 or kind == DistributedType.FSDP else 1,
         gradient_shards=shards if stage >= 2 or kind == DistributedType.FSDP else 1,
     ).total

@@ -129,7 +129,7 @@ def uses_bf16(config: RunConfig) -> bool:
 def build_strategy(config: RunConfig, inputs: Inputs, accelerator: Accelerator) -> Strategy:
     settings = config.training
     set_seed(config.training_seed)
-    lm, head = METHODS[settings.method](config, load_model(config.model, loads_onto(accelerator)))
+    lm, head = METHODS[settings.method](config, load_model(config.model, loads_onto(accelerator, settings.trains)))
     if settings.gradient_checkpointing:
         lm.gradient_checkpointing_enable({"use_reentrant": False})
     if settings.torch_compile:

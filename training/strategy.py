@@ -53,9 +53,11 @@ def make_accelerator(bf16: bool) -> Accelerator:
     )
 
 
-def loads_onto(accelerator: Accelerator) -> torch.device | None:
+def loads_onto(accelerator: Accelerator, trains: bool) -> torch.device | None:
     """Where the model is loaded before it is wrapped: on the GPU, or on the CPU (None) where it will be split over the
-    GPUs, because the whole of it need not fit on one."""
+    GPUs, because the whole of it need not fit on one. A model that is not trained is never split."""
+    if not trains:
+        return accelerator.device
     if accelerator.distributed_type == DistributedType.FSDP:
         return None
     if accelerator.distributed_type == DistributedType.DEEPSPEED and accelerator.state.deepspeed_plugin.zero_stage == 3:

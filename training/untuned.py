@@ -31,7 +31,7 @@ def untuned_model(config: RunConfig, run: Run) -> Iterator[Any]:
     Usually it is the model under training with its adapter off, because a second copy might not fit on the GPU. It is
     loaded again if training shards it, compiles it, or changes it for 4-bit weights.
     """
-    if loads_anew(config, loads_onto(run.strategy.accelerator) is None):
+    if loads_anew(config, loads_onto(run.strategy.accelerator, config.training.trains) is None):
         yield load_model(config.model, default_device())
         return
     model = run.strategy.accelerator.unwrap_model(run.strategy.model)

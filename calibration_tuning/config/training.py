@@ -145,6 +145,11 @@ class TrainingSettings(Settings):
     """Post-hoc map fitted on the `calibration` split after training."""
 
     @property
+    def trains(self) -> bool:
+        """Whether there is a step at all."""
+        return self.method != "none"
+
+    @property
     def epochs_trained(self) -> float:
         """`epochs`, or 0 where the method trains nothing."""
-        return 0 if self.method == "none" else self.epochs
+        return self.epochs if self.trains else 0

@@ -56,7 +56,7 @@ def test_what_is_published_comes_back_with_the_same_confidences(hub: Hub, tiny_r
     assert f"published: {hub.endpoint}/org/tiny" in result.stdout
     repository = hub.repositories["org/tiny"]
     assert repository.private
-    assert repository.messages == ["tiny: adapter, calibrator and evaluation"], "one commit"
+    assert repository.messages == ["tiny: checkpoint and evaluation"], "one commit"
     files = repository.commits[-1]
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "calibration.json"} <= {*files}
     summed = {line.partition("  ")[2]: line.partition("  ")[0] for line in files["SHA256SUMS"].decode().splitlines()}
@@ -170,7 +170,7 @@ def test_what_an_earlier_run_left_is_deleted_and_other_files_are_kept(hub: Hub, 
     before, after = hub.repositories["org/tiny"].commits
     assert before.keys() - after.keys() == {"probe.safetensors", "probe.json", "plots/old.png"}
     assert {name: after[name] for name in kept} == kept
-    assert hub.repositories["org/tiny"].messages == ["tiny: adapter, calibrator and evaluation"], "one commit"
+    assert hub.repositories["org/tiny"].messages == ["tiny: checkpoint and evaluation"], "one commit"
     assert "questions of yours are in calibration.json" in result.stdout
 
 

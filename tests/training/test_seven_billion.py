@@ -106,4 +106,5 @@ def test_one_process_alone_is_a_single_device(monkeypatch: pytest.MonkeyPatch) -
 def test_a_model_that_is_split_is_loaded_on_the_cpu(kind: DistributedType, stage: int, expected: str | None) -> None:
     plugin = SimpleNamespace(deepspeed_plugin=SimpleNamespace(zero_stage=stage))
     accelerator: Any = SimpleNamespace(distributed_type=kind, state=plugin, device="cuda:5")
-    assert loads_onto(accelerator) == expected
+    assert loads_onto(accelerator, trains=True) == expected
+    assert loads_onto(accelerator, trains=False) == accelerator.device

@@ -60,6 +60,13 @@ def test_two_processes_make_the_adapter_of_one(training: Command, single: dict[s
     assert output.count("checkpoint:") == 1, "only the first process speaks"
 
 
+def test_without_training_a_strategy_that_splits_the_model_has_the_whole(training: Command) -> None:
+    settings = ("training.method=none", STACKED)
+    training.finish("none", *settings)
+    training.finish("none-zero3", *settings, engine="deepspeed_zero3")
+    torch.testing.assert_close(readout(training, "none-zero3"), readout(training, "none"), atol=1e-4, rtol=1e-4)
+
+
 def test_fsdp_with_packed_passes_and_a_probe_that_was_best_before_the_last_step(training: Command) -> None:
     """Its calibrator is that of the best step, whose weights are put back after the last validation."""
     settings = (

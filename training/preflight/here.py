@@ -149,8 +149,9 @@ def _loss_of_a_step(paper: Paper, device: torch.device) -> float:
     batch = to_device(layout.batch(examples, 1 / len(examples), 1), device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=paper.dtype == torch.bfloat16):
         total, _, _ = model(batch)
-    total.backward()
-    return total.item()
+    if config.training.trains:
+        total.backward()
+    return float(total.item())
 
 
 def two_layers(config: Any) -> Any:

@@ -143,7 +143,7 @@ class Paper:
         """Estimate the memory on one device in the largest forward pass."""
         shards = lambda split: self.gpus if split else 1  # noqa: E731
         # Weights packed by bitsandbytes are not split.
-        is_split = sharding.base and not self.config.model.load_in_4bit
+        is_split = self.splits(sharding) and not self.config.model.load_in_4bit
         return estimate_memory(
             self.model.config.get_text_config(),
             self.frozen_bytes(in_training=True),
@@ -164,8 +164,12 @@ class Paper:
         if training.readout == "query" and training.token_temperature == "none":
             return 0.0
         memory = self.memory(sharding)
-        second = self.base_bytes if loads_anew(self.config, sharding.base) else 0.0
+        second = self.base_bytes if loads_anew(self.config, self.splits(sharding)) else 0.0
         return memory.weights + memory.trained + memory.optimizer + second
+
+    def splits(self, sharding: Sharding) -> bool:
+        """Return true if the base model is split over the GPUs. Without training, each of them has the whole."""
+        return sharding.base and self.config.training.trains
 
     def fits(self, sharding: Sharding) -> bool:
         return max(self.memory(sharding).total, self.reading_bytes(sharding)) / GIB + CONTEXT <= self.gpu.memory

@@ -39,7 +39,7 @@ def flops(paper: Paper, sharding: Sharding) -> float:
         row = paper.step_tokens(sharding) / (paper.planned(sharding).passes * paper.gpus)
         filled = training.tokens_per_batch
     # Without gradients, a shared block is read only once.
-    judged = (training.evaluations + 1) * _judged(paper, "validation", sharding)
+    judged = (training.trains * training.evaluations + 1) * _judged(paper, "validation", sharding)
     judged += _judged(paper, "calibration", sharding)
     passes = 2 + training.gradient_checkpointing if training.method in ADAPTED else 1
     learning, reading = (forward_flops(config, weights, length) for length in (row, filled))
@@ -104,6 +104,8 @@ def larger_batch(paper: Paper, sharding: Sharding) -> str | None:
     The learning rate goes with the square root of the batch, as is usual for Adam (Malladi et al. 2022).
     """
     training, now = paper.config.training, hours(paper, sharding)
+    if not training.trains:
+        return None
     better = [larger for larger in _larger(paper) if hours(larger, sharding)[1] < WORTHWHILE * now[1]]
     if not better:
         return None

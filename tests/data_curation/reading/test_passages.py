@@ -11,7 +11,12 @@ from calibration_tuning.grading.graders import grade
 from tests.data_curation.reading.files import lines, load
 
 ASKED = {"question": "Who came?", "answer": "Ada"}
-SVAMP = {"Body": "Ann has 5 pens. She gives away 2.", "Question": "How many are left?", "Answer": 3.0}
+SVAMP = {
+    "Body": "Ann has 5 pens. She gives away 2.",
+    "Question": "How many are left?",
+    "Equation": "5 - 2",
+    "Answer": 3.0,
+}
 
 
 @pytest.mark.parametrize("column", ["context", "passage", "article", "Passage", "story", "body"])

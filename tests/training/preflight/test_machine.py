@@ -57,6 +57,10 @@ def test_the_step_is_laid_out_as_in_training(run: RunConfig, monkeypatch: pytest
     assert seen == [(packed, packed)]
 
 
+def test_a_step_of_a_method_that_trains_nothing(run: RunConfig) -> None:
+    assert np.isfinite(here._loss_of_a_step(paper_of(run, method="none"), torch.device("cpu")))
+
+
 @pytest.mark.parametrize("kind", [Qwen2Config, MistralConfig, Gemma2Config])
 def test_a_model_of_two_layers_is_as_wide(kind: Any) -> None:
     config = kind()
