@@ -97,9 +97,11 @@ CONDITIONAL = re.compile(rf"{CLOSE},?\s+(?:only\s+)?(?:if\s+(?!{_OWN_IF}|and onl
 """Behind a choice: it is one on a condition only."""
 RETRACTED = re.compile(
     rf"(?:\s+{NOUN})?{CLOSE}\s*,?\s*(?:\?|(?:at|on) (?:first|the surface)\b|initially\b"
-    r"|to (?:many|most|some|people|others)\b|(?:but|yet|however|though)\s+(?:(?:it|that|this)(?:['’]s)?\s+)?"
-    r"(?:(?:is|was|does|really|actually)\s*)*"
-    r"(?:n['’]t|not(?! (?:because|for|sure|certain))|wrong|incorrect|false|so (?:does|is)|I doubt)\b)",
+    r"|to (?:(?:many|most|some)(?: (?:people|readers|students|of us))?(?=[,.;]|$)|(?:many |most |some )?people\b"
+    r"|others\b)"
+    r"|(?:but|yet|however|though)\s+(?:(?:it|that|this)(?:['’]s)?\s+)?(?:(?:is|was|does|really|actually)\s*)*"
+    r"(?:(?:n['’]t|not)(?=\s*(?:[.,;!]|$|(?:right|correct|the answer|so|it)\b))|(?:wrong|incorrect|false)\b"
+    r"|so (?:does|is)\b|I doubt\b))",
     re.IGNORECASE,
 )
 """Behind "C seems right": it is not, or only at first, or that is asked."""

@@ -20,6 +20,7 @@ _VERDICT = re.compile(
     re.IGNORECASE,
 )
 """A choice that judges a statement: a denial behind "yes," is no denial of "yes"."""
+_DENIES = re.compile(r"disagree|refut\w*|contradict\w*|invalid|incorrect|false|wrong", re.IGNORECASE)
 _CLOSED = re.compile(
     rf"{wording.CLOSE}\s*(?:$|[,.;:!(\n–—]|-\s)"
     r"|(?:(?<=\byes)|(?<=\bno))\s+(?:it|they|he|she|we|you|I|there|this|that|these|those)\s",
@@ -42,10 +43,15 @@ _HEADING = re.compile(
 _FIRST_PARAGRAPH_END = re.compile(rf"\s*(?:{_HEADING.pattern}|\n\s*\n)", re.IGNORECASE)
 _TURN = re.compile(r"\W*(?:but|however|although|though|actually|no[,.!:])(?!\w)", re.IGNORECASE)
 """Behind the opening: what may go on to another choice."""
-_TAKEN_BACK = re.compile(r"\b(?:wait|hmm+|oops|correction|on (?:second thoughts?|reflection))\b", re.IGNORECASE)
+_TAKEN_BACK = re.compile(
+    r"(?:^|[.!?\n–—,])\s*(?:(?:no|oh|but),?\s+)?(?:(?:wait|hmm+|oops|correction)\b\s*(?:[,.!:–—]|no\b|$)"
+    r"|on (?:second thoughts?|reflection)\b)",
+    re.IGNORECASE,
+)
 _CALLED_WRONG = re.compile(
     r"(?:^|[.,;:!?(\n–—]|\bbut)\s*(?:this|that|it|which|(?:the|my) (?:\w+ )?(?:answer|choice|option))(?:['’]s| is| was)"
-    r"(?: \w+ly)? (?:wrong|incorrect|false|mistaken|a mistake|not (?:right|correct|it\b|the answer|so\b))",
+    r"(?: \w+ly)? (?:wrong|incorrect|false|mistaken|a mistake|not (?:right|correct|it\b|the answer|so\b))"
+    r"\s*(?:[.!,;\n]|$)",
     re.IGNORECASE,
 )
 _LINE_LABEL = re.compile(r"(?:^|(?<=\n))[\s\-•]*\(?([A-Z])[).:]?(?=[\s)])")
@@ -68,7 +74,7 @@ class ChoiceOpening(ChoiceMentions):
             return None
         if not _CLOSED.match(self.text, named.end) or _TURN.match(self.text, named.end):
             return None
-        says_no = doubts.ANY_DENIAL.search(self.cleaned[named.index or 0]) is not None
+        says_no = doubts.ANY_DENIAL.search(verdict := self.cleaned[named.index or 0]) or _DENIES.fullmatch(verdict)
         denied = _DENIAL.match(self.text, named.end) or _CALLED_WRONG.search(self.text, named.end)
         if _TAKEN_BACK.search(self.text, named.end) or (denied and not says_no):
             return Named(0, 0, None)

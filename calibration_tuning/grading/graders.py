@@ -48,7 +48,8 @@ _PROSE = re.compile(rf"(?<![\\A-Za-z{{])(?:{WORD})")
 _RELATION = re.compile(r"[<>≤≥≠]|\\(?:[lg](?:eq?|t)|neq?)(?:slant)?(?![A-Za-z])")
 _LONE_RELATION = re.compile(rf"(?:[\s$(]|\\[(\[])*(?:{_RELATION.pattern})")
 _INTERVAL = re.compile(r"^[\s$]*(?:[A-Za-z]\s*\\in\s*)?(?:\\left)?[(\[].*,.*[)\]][\s$]*$")
-_BASE = re.compile(r"\d_\{?\d|\bbase\b", re.IGNORECASE)
+_IN_BASE = re.compile(r"\d\s*_\{?\d|\d[₀-₉]|\d\s*\(?\s*base\b", re.IGNORECASE)
+_BASE = re.compile(rf"{_IN_BASE.pattern}|\b(?:base|binary|octal|hexadecimal)\b", re.IGNORECASE)
 _SCIENTIFIC = re.compile(r"\d\s*(?:\\times|\\cdot|[×·*x])\s*10\s*(?:\^|[⁰¹²³⁴-⁹⁻])")
 _VERDICT = re.compile(  # "Yes, it is", but neither "Yes and no" nor "Yes, it is not"
     r"(yes|no|true|false)\s*[,.;:!–—](?!.*\b(?:yes|true|false|no|not|but|cannot|neither)\b|.*n['’]t\b)\s.*",
@@ -193,7 +194,7 @@ def _math_equal(reference: str, proposed: str) -> bool:
 
     if _LONE_RELATION.match(proposed) and not _RELATION.search(reference) and not _INTERVAL.search(reference):
         return False  # "≤ 5" is not 5
-    if _BASE.search(reference) and not _BASE.search(proposed):
+    if _IN_BASE.search(reference) and not _BASE.search(proposed):
         return False  # 101 is not 101 in base 2
     if other_units(reference, proposed):
         return False

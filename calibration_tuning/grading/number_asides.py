@@ -28,6 +28,12 @@ _CHECK = re.compile(
     r"(?:(?![.!?]\s+\S)[^\n])*$",
     re.IGNORECASE,
 )
+_CASE = re.compile(
+    r"\W*(?:(?:out\s+)?of\s+(?:the\s+|all\s+|these\s+|those\s+)?\d+(?:\s+[^\W\d_]+){1,3},"
+    r"|for\s+[a-z]\s*=\s*-?\d+(?:,|\s+(?=we\s+(?:get|have))))\s*(?=\D*\d)",
+    re.IGNORECASE,
+)
+"""What a sentence begins with that says of what it is: "Of the 20 people,", "For n = 4"."""
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|result|left|leav\w+|remain\w*)\b", re.IGNORECASE)
 
 
@@ -58,6 +64,8 @@ def without_asides(text: str, given: Collection[Fraction]) -> str:
 
     A number of the question (`given`) is not one that an answer explains.
     """
+    if case := _CASE.match(text):
+        text = text[case.end() :]
     check = _CHECK.search(text)
     if check and find_digits(text[: check.start()]) and not _CONCLUSION.search(check[0]):
         text = text[: check.start()]

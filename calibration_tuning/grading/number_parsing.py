@@ -28,6 +28,7 @@ _CONCLUDES = re.compile(
     r"(?P<equals>(?<![<>!=])=(?![>=]))|(?<!\bor )\b(?:so|therefore|thus|hence|donc|por\s+lo\s+tanto|insgesamt|итого)\b"
     r"|所以|因此|总共|一共|[合总]计|合計|よって|따라서|\btotal\s+(?:of|is|was)\b"
     r"|(?:^|[.;,\n])\W{0,9}(?:the\s+|in\s+)?(?:total|result|altogether)\b"
+    r"|\b(?:sums?|adds?(?:\s+up)?|amounts?)\s+to\b"
     r"|(?:\b(?:is|makes?|giv(?:es?|ing)|equals|leav(?:es|ing)|comes\s+to|yields)|\b(?:it|that|which)['’]s)"
     rf"(?:\s+(?:us|him|her|them|you|with))*\s+(?={_HEDGES}[-+$€£¥(]*(?:\d|{WORD}\b))",
     re.IGNORECASE,
@@ -38,8 +39,9 @@ _IN_TOTAL = re.compile(
 _REASON = re.compile(r"[,;]?\s+(?:because|since|where|i\.e\.|namely)\s", re.IGNORECASE)
 _UNIT = re.compile(r"(?:[ -]?[^\W\d_/]+|%)?[.!]?")
 _OR = re.compile(r"\s*[,(]?\s*or\s+(?=[-$]?\.?\d)")
-_ASSIGNED = re.compile(r"(?<![\w+*/-])(?<![+*/-] )([A-Za-z])\s*=\s*(?=[-+$]?\.?\d)")
+_ASSIGNED = re.compile(r"(?<![\w+*-])(?<![+*-] )([A-Za-z])\s*=\s*(?=[-+$]?\.?\d)")
 _ASSIGNED_AGAIN = re.compile(r"(?<!\w)([A-Za-z])\s*=\s*[^=\s]+?,?\s*(?:\b(?:or|and)\b|,)\s*\$?\1\s*=")
+_TURN = re.compile(r"\b(?:but|so|therefore|thus|hence)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)\s+|(?<=[。！？])|\n+")
 _REFUSAL = re.compile(
     r"\b(?:not\s+enough|insufficient)\s+(?:information|data|details)\b"
@@ -66,10 +68,19 @@ def read_number(text: str, given: Collection[Fraction] = ()) -> Fraction | None:
     for content in map(rewritten, reversed(marked(statement))):
         if not content or _first_number(content):
             return _answered(content, given)
-    refusal = _REFUSAL.search(statement)
-    if refusal and not _OVERCOMES.search(statement, refusal.end()):
+    if _refuses(statement):
         return None
     return _answered(rewritten(statement), given)
+
+
+def _refuses(statement: str) -> bool:
+    """True if an answer says that there is none, before any number, and gives none in a later sentence."""
+    refusal = _REFUSAL.search(statement)
+    if refusal is None or find_digits(rewritten(statement[: refusal.start()])):
+        return False
+    later = _SENTENCE.split(rewritten(statement[refusal.end() :]))[1:]
+    concluded = any(_opening(sentence) is not None or _CONCLUDES.search(sentence) for sentence in later)
+    return not concluded and not _OVERCOMES.search(statement, refusal.end())
 
 
 def plain_number(reference: str) -> Fraction | None:
@@ -126,8 +137,10 @@ def _concluded(text: str, given: Collection[Fraction]) -> list[Fraction | None]:
     assigned = [*_ASSIGNED.finditer(sentence)]
     if len({match[1] for match in assigned}) > 1 and "=" not in sentence[assigned[-1].end() :]:
         return [None]  # "x = 5, y = 7"
-    if _ASSIGNED_AGAIN.search(sentence):
-        return [None]  # "x = 5 or x = 7"
+    if (again := _ASSIGNED_AGAIN.search(sentence)) and not _TURN.search(sentence, again.end()):
+        values = {_value_of(sentence, number) for number in numbers_of(sentence) if number.start > again.start()}
+        if len(values) > 1:
+            return [None]  # "x = 5 or x = 7"
     if totals := [number for number in numbers_of(sentence) if _IN_TOTAL.match(sentence, number.end)]:
         return [_value_of(sentence, totals[-1])]
     for mark in reversed([*_CONCLUDES.finditer(sentence)]):

@@ -9,4 +9,4 @@ from evaluation.schema import Metrics
 
 def parts(**fields: Any) -> Metrics:
     """Metrics with these fields alone."""
-    return Metrics.model_construct(**{"primary": None, "readout": None} | fields)
+    return Metrics.model_construct(**{"method": "lora_prompt", "primary": None, "readout": None} | fields)
