@@ -95,12 +95,20 @@ _CONDITION = re.compile(
 )
 CONDITIONAL = re.compile(rf"{CLOSE},?\s+(?:only\s+)?(?:if\s+(?!{_OWN_IF}|and only)|unless\s)", re.IGNORECASE)
 """Behind a choice: it is one on a condition only."""
+SEEMING = re.compile(r"\b(?:seem|appear|look)", re.IGNORECASE)
+NOT_AS_IT_SEEMS = re.compile(
+    rf"(?:\s+{NOUN})?{CLOSE}\s*,?\s*(?:to (?:many|most|some)\b"
+    r"|(?:but|yet|however|though)\b[^.;\n]{0,20}?(?:n['’]t|\bnot(?! (?:because|for|sure|certain)))\b)",
+    re.IGNORECASE,
+)
+"""Behind "C seems right": it is not."""
 RETRACTED = re.compile(
     rf"(?:\s+{NOUN})?{CLOSE}\s*,?\s*(?:\?|(?:at|on) (?:first|the surface)\b|initially\b"
     r"|to (?:(?:many|most|some)(?: (?:people|readers|students|of us))?(?=[,.;]|$)|(?:many |most |some )?people\b"
     r"|others\b)"
     r"|(?:but|yet|however|though)\s+(?:(?:it|that|this)(?:['’]s)?\s+)?(?:(?:is|was|does|really|actually)\s*)*"
-    r"(?:(?:n['’]t|not)(?=\s*(?:[.,;!]|$|(?:right|correct|the answer|so|it)\b))|(?:wrong|incorrect|false)\b"
+    r"(?:(?:n['’]t|not)(?=\s*(?:[.,;!]|$|(?:right|correct|true|really|quite|the case|the answer|so|it)\b))"
+    r"|(?:wrong|incorrect|false)\b"
     r"|so (?:does|is)\b|I doubt\b))",
     re.IGNORECASE,
 )

@@ -37,7 +37,8 @@ class ChoiceMentions(ChoiceNames):
                 continue
             if self.is_refused(last) or doubts.CONDITIONAL.match(self.text, match.end()):
                 continue
-            if doubts.RETRACTED.match(self.text, match.end()):
+            seeming = doubts.SEEMING.search(match.group()) and doubts.NOT_AS_IT_SEEMS.match(self.text, match.end())
+            if seeming or doubts.RETRACTED.match(self.text, match.end()):
                 continue
             if match["word"] and self.index_of_text.get(match["word"].casefold()) == last.index:
                 continue  # "A: True" is a choice with its text

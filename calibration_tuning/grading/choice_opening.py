@@ -44,7 +44,7 @@ _FIRST_PARAGRAPH_END = re.compile(rf"\s*(?:{_HEADING.pattern}|\n\s*\n)", re.IGNO
 _TURN = re.compile(r"\W*(?:but|however|although|though|actually|no[,.!:])(?!\w)", re.IGNORECASE)
 """Behind the opening: what may go on to another choice."""
 _TAKEN_BACK = re.compile(
-    r"(?:^|[.!?\n–—,])\s*(?:(?:no|oh|but),?\s+)?(?:(?:wait|hmm+|oops|correction)\b\s*(?:[,.!:–—]|no\b|$)"
+    r"(?:^|[.!?\n–—,]|\s-)\s*(?:(?:no|oh|but),?\s+)?(?:(?:wait|hmm+|oops|correction)\b\s*(?:[,.!:–—-]|(?:no|that|this|it|I|let)\b|$)"
     r"|on (?:second thoughts?|reflection)\b)",
     re.IGNORECASE,
 )
@@ -52,6 +52,10 @@ _CALLED_WRONG = re.compile(
     r"(?:^|[.,;:!?(\n–—]|\bbut)\s*(?:this|that|it|which|(?:the|my) (?:\w+ )?(?:answer|choice|option))(?:['’]s| is| was)"
     r"(?: \w+ly)? (?:wrong|incorrect|false|mistaken|a mistake|not (?:right|correct|it\b|the answer|so\b))"
     r"\s*(?:[.!,;\n]|$)",
+    re.IGNORECASE,
+)
+_WRONG_AS = re.compile(
+    r"\W*(?:this|that|it)(?:['’]s| is| was) (?:wrong|incorrect|false|not (?:right|correct))\s+(?:because|since|as)\b",
     re.IGNORECASE,
 )
 _LINE_LABEL = re.compile(r"(?:^|(?<=\n))[\s\-•]*\(?([A-Z])[).:]?(?=[\s)])")
@@ -75,7 +79,8 @@ class ChoiceOpening(ChoiceMentions):
         if not _CLOSED.match(self.text, named.end) or _TURN.match(self.text, named.end):
             return None
         says_no = doubts.ANY_DENIAL.search(verdict := self.cleaned[named.index or 0]) or _DENIES.fullmatch(verdict)
-        denied = _DENIAL.match(self.text, named.end) or _CALLED_WRONG.search(self.text, named.end)
+        denied = _DENIAL.match(self.text, named.end) or _WRONG_AS.match(self.text, named.end)
+        denied = denied or _CALLED_WRONG.search(self.text, named.end)
         if _TAKEN_BACK.search(self.text, named.end) or (denied and not says_no):
             return Named(0, 0, None)
         texts = list(self.texts_in(self.text, 0))

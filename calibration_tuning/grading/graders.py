@@ -49,7 +49,8 @@ _RELATION = re.compile(r"[<>≤≥≠]|\\(?:[lg](?:eq?|t)|neq?)(?:slant)?(?![A-Z
 _LONE_RELATION = re.compile(rf"(?:[\s$(]|\\[(\[])*(?:{_RELATION.pattern})")
 _INTERVAL = re.compile(r"^[\s$]*(?:[A-Za-z]\s*\\in\s*)?(?:\\left)?[(\[].*,.*[)\]][\s$]*$")
 _IN_BASE = re.compile(r"\d\s*_\{?\d|\d[₀-₉]|\d\s*\(?\s*base\b", re.IGNORECASE)
-_BASE = re.compile(rf"{_IN_BASE.pattern}|\b(?:base|binary|octal|hexadecimal)\b", re.IGNORECASE)
+_BASE = re.compile(r"\d\s*_\{?(\d+)|\d([₀-₉]+)|\bbase[\s-]*(\d+)|\b(binary|octal|hexadecimal)\b", re.IGNORECASE)
+_NAMED_BASES = {"binary": 2, "octal": 8, "hexadecimal": 16}
 _SCIENTIFIC = re.compile(r"\d\s*(?:\\times|\\cdot|[×·*x])\s*10\s*(?:\^|[⁰¹²³⁴-⁹⁻])")
 _VERDICT = re.compile(  # "Yes, it is", but neither "Yes and no" nor "Yes, it is not"
     r"(yes|no|true|false)\s*[,.;:!–—](?!.*\b(?:yes|true|false|no|not|but|cannot|neither)\b|.*n['’]t\b)\s.*",
@@ -189,12 +190,24 @@ def _all_match(needed: list[str], proposed: list[str]) -> bool:
     return True
 
 
+def _base(text: str) -> int | None:
+    """The base that a number is written in, where a text says so."""
+    match = _BASE.search(text)
+    if match is None:
+        return None
+    return (
+        _NAMED_BASES[match[4].lower()]
+        if match[4]
+        else int(unicodedata.normalize("NFKC", match[1] or match[2] or match[3]))
+    )
+
+
 def _math_equal(reference: str, proposed: str) -> bool:
     from math_verify import parse, verify
 
     if _LONE_RELATION.match(proposed) and not _RELATION.search(reference) and not _INTERVAL.search(reference):
         return False  # "≤ 5" is not 5
-    if _IN_BASE.search(reference) and not _BASE.search(proposed):
+    if _IN_BASE.search(reference) and _base(proposed) != _base(reference):
         return False  # 101 is not 101 in base 2
     if other_units(reference, proposed):
         return False

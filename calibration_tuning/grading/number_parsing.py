@@ -39,7 +39,7 @@ _IN_TOTAL = re.compile(
 _REASON = re.compile(r"[,;]?\s+(?:because|since|where|i\.e\.|namely)\s", re.IGNORECASE)
 _UNIT = re.compile(r"(?:[ -]?[^\W\d_/]+|%)?[.!]?")
 _OR = re.compile(r"\s*[,(]?\s*or\s+(?=[-$]?\.?\d)")
-_ASSIGNED = re.compile(r"(?<![\w+*-])(?<![+*-] )([A-Za-z])\s*=\s*(?=[-+$]?\.?\d)")
+_ASSIGNED = re.compile(r"(?<![\w+*/-])(?<![+*/-] )([A-Za-z])\s*=\s*(?=[-+$]?\.?\d)")
 _ASSIGNED_AGAIN = re.compile(r"(?<!\w)([A-Za-z])\s*=\s*[^=\s]+?,?\s*(?:\b(?:or|and)\b|,)\s*\$?\1\s*=")
 _TURN = re.compile(r"\b(?:but|so|therefore|thus|hence)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!\bi\.e\.)(?<!\be\.g\.)\s+|(?<=[。！？])|\n+")
@@ -74,13 +74,19 @@ def read_number(text: str, given: Collection[Fraction] = ()) -> Fraction | None:
 
 
 def _refuses(statement: str) -> bool:
-    """True if an answer says that there is none, before any number, and gives none in a later sentence."""
+    """True if an answer says that there is none, and no sentence of it states just a number."""
     refusal = _REFUSAL.search(statement)
-    if refusal is None or find_digits(rewritten(statement[: refusal.start()])):
+    if refusal is None or _OVERCOMES.search(statement, refusal.end()):
         return False
-    later = _SENTENCE.split(rewritten(statement[refusal.end() :]))[1:]
-    concluded = any(_opening(sentence) is not None or _CONCLUDES.search(sentence) for sentence in later)
-    return not concluded and not _OVERCOMES.search(statement, refusal.end())
+    return not any(map(_states_number, _SENTENCE.split(rewritten(statement))))
+
+
+def _states_number(sentence: str) -> bool:
+    """True for "5 apples." and "The result: 5", but not for "5 is given"."""
+    marks = [*_CONCLUDES.finditer(sentence)]
+    rest = sentence[marks[-1].end() :].rstrip() if marks else sentence.rstrip()
+    number = find_digits(rest)
+    return number is not None and _opening(rest) is not None and _UNIT.fullmatch(rest, number.end) is not None
 
 
 def plain_number(reference: str) -> Fraction | None:
@@ -137,7 +143,9 @@ def _concluded(text: str, given: Collection[Fraction]) -> list[Fraction | None]:
     assigned = [*_ASSIGNED.finditer(sentence)]
     if len({match[1] for match in assigned}) > 1 and "=" not in sentence[assigned[-1].end() :]:
         return [None]  # "x = 5, y = 7"
-    if (again := _ASSIGNED_AGAIN.search(sentence)) and not _TURN.search(sentence, again.end()):
+    again = _ASSIGNED_AGAIN.search(sentence)
+    turn = _TURN.search(sentence, again.end()) if again else None
+    if again and not (turn and find_digits(sentence[turn.end() :])):
         values = {_value_of(sentence, number) for number in numbers_of(sentence) if number.start > again.start()}
         if len(values) > 1:
             return [None]  # "x = 5 or x = 7"

@@ -27,6 +27,9 @@ def graded(grader: str, reference: str, answer: str, choices: list[str] | None =
         ("yes", "Yes. Wait, that is wrong.", False),
         ("yes", "Yes. That is wrong.", False),
         ("yes", "Yes, wait, no.", False),
+        ("yes", "Yes. Wait that is wrong.", False),
+        ("yes", "Yes - wait I meant the other.", False),
+        ("yes", "Yes. That is wrong because he died.", False),
     ],
 )
 def test_verdicts(reference: str, answer: str, is_right: bool) -> None:
@@ -56,6 +59,12 @@ def test_a_verdict_that_denies() -> None:
         ("A seems right at first.", False),
         ("A seems right to many people.", False),
         ("A looks correct, but is wrong.", False),
+        ("A\n\nWait that is wrong.", False),
+        ("A is correct, but not really.", False),
+        ("A is correct, but it is not true.", False),
+        ("A seems right, but it isn't the best one.", False),
+        ("A seems right, but not quite.", False),
+        ("A seems right to most experts.", False),
     ],
 )
 def test_letters(answer: str, is_right: bool) -> None:
@@ -72,6 +81,11 @@ def test_letters(answer: str, is_right: bool) -> None:
         ("5", "There is not enough information; 5 is given.", False),
         ("5", "It cannot be determined.", False),
         ("5", "x = 3 or x = 5", False),
+        ("5", "x = 3 or x = 5, so both work", False),
+        ("5", "Cannot be determined from 6; it is 5", True),
+        ("5", "5 is given. There is not enough information.", False),
+        ("5", "She has 5 eggs. The price cannot be determined.", False),
+        ("5", "It cannot be determined. It is 5 that is given.", False),
         ("12", "Of the 20 people, 12 remain.", True),
         ("12", "Out of 20 marbles, 12 are blue.", True),
         ("12", "The two numbers 5 and 7 sum to 12", True),
@@ -85,6 +99,9 @@ def test_numbers(grader: str, reference: str, answer: str, is_right: bool) -> No
     assert graded(grader, reference, answer) == is_right
 
 
-@pytest.mark.parametrize(("answer", "is_right"), [("101₂", True), ("101 (binary)", True), ("101", False)])
+@pytest.mark.parametrize(
+    ("answer", "is_right"),
+    [("101₂", True), ("101 (binary)", True), ("101", False), ("101₃", False), ("101 (octal)", False)],
+)
 def test_bases(answer: str, is_right: bool) -> None:
     assert graded("math", "101_2", answer) == is_right
