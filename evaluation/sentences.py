@@ -90,8 +90,9 @@ def left_out_sentence(metrics: Metrics) -> str:
     brier = {source: scores.confidences["readout"].brier for source, scores in readout.left_out.items()}
     worst = max(brier, key=lambda source: brier[source])
     return (
-        "Each source was also judged by a readout fitted on the other sources alone, without the query, which was "
-        f"tuned on all of them. The worst is {worst}: Brier score {brier[worst]:.3f} "
+        "Each source was also judged by a readout fitted on the other sources alone, without the query"
+        f"{'' if metrics.method == 'none' else ', which was tuned on all of them'}. "
+        f"The worst is {worst}: Brier score {brier[worst]:.3f} "
         f"at an accuracy of {readout.left_out[worst].accuracy:.0%}."
     )
 
